@@ -1,0 +1,85 @@
+//! What flows through the pipeline: cutouts as bytes, as pixels, as crops.
+//!
+//! [`decode`] turns a file's bytes into pixels, [`rgb`] turns survey bands
+//! into colours, [`prepare`] cuts out what the network sees. Reading the bytes
+//! belongs to [`crate::source`]; scaling and normalising the pixels belongs to
+//! the first layer of [`crate::network`], so that one byte a channel is all
+//! that travels.
+//!
+//! Invariant: nothing here panics or allocates without bound on hostile bytes;
+//! whatever is wrong with a cutout comes back as a [`Rejection`].
+
+pub mod decode;
+pub mod prepare;
+mod rejection;
+pub mod rgb;
+
+pub use rejection::{Reason, Rejection};
+
+/// The bytes of one cutout, as its files hold them.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// One file: a JPEG, a PNG, or a FITS file that holds every band.
+    Single(Vec<u8>),
+    /// One FITS file a band, with the band's name, in the order in which the
+    /// run's bands are listed.
+    PerBand(Vec<(String, Vec<u8>)>),
+}
+
+impl Payload {
+    /// Bytes held, for the meters.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Single(bytes) => bytes.len(),
+            Self::PerBand(bands) => bands.iter().map(|(_, b)| b.len()).sum(),
+        }
+    }
+
+    /// Whether there is not a single byte.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A position on the sky, ICRS, in degrees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SkyPosition {
+    /// Right ascension, 0 to 360 degrees.
+    pub ra: f64,
+    /// Declination, -90 to 90 degrees.
+    pub dec: f64,
+}
+
+/// An 8-bit colour image: interleaved RGB, row 0 on top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RgbImage {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `height × width × 3` bytes.
+    pub pixels: Vec<u8>,
+}
+
+/// Calibrated survey bands, planar, row 0 in the south as FITS stores it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BandImage {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Three planes in the order that maps to R, G, B
+    /// (`3 × height × width` values; NaN where a pixel is blank).
+    pub planes: Vec<f32>,
+    /// Centre of the image from its celestial WCS, if it has one.
+    pub centre: Option<SkyPosition>,
+}
+
+/// A decoded cutout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    /// A picture: JPEG or PNG.
+    Rgb(RgbImage),
+    /// Bands that a profile has yet to turn into colours.
+    Bands(BandImage),
+}

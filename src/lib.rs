@@ -1,0 +1,27 @@
+//! `hiwl` classifies galaxies by shape at the scale of a sky survey.
+//!
+//! Cutouts flow through stages joined by bounded channels and end as rows of
+//! a Parquet catalog. The folders of this crate are the stages, in the order
+//! in which a cutout meets them:
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`pipeline`] | the engine: stages, links, meters, shutdown; knows nothing of galaxies |
+//! | [`source`] | where cutouts come from: folders, tar archives, tables |
+//! | [`cutout`] | what flows: decoding, bands to RGB, crop |
+//! | [`network`] | EfficientNet from one description, weights, the two-stage hierarchy |
+//! | [`kernels`] | the operations candle lacks, each with a plain reference |
+//! | [`catalog`] | the rows, their files, resume and verification |
+//! | [`simulate`] | galaxies of the five classes rendered from a seed |
+//! | [`report`] | progress and summaries for the person at the terminal |
+//! | [`cli`] | one file a subcommand |
+
+pub mod catalog;
+pub mod cli;
+pub mod cutout;
+pub mod kernels;
+pub mod network;
+pub mod pipeline;
+pub mod report;
+pub mod simulate;
+pub mod source;

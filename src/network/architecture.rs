@@ -1,0 +1,237 @@
+//! The one description of the EfficientNet family from which every execution
+//! is built.
+//!
+//! It says which layers there are, their shapes and the names of their
+//! weights (torchvision's, which are this project's canonical names). It does
+//! not hold weights and runs nothing.
+//!
+//! Sources: Tan & Le 2019 (arXiv:1905.11946), table 1 and section 4; rounding
+//! of channels and names of weights after torchvision's `efficientnet.py`.
+
+use serde::{Deserialize, Serialize};
+
+/// How convolutions of stride 2 pad their input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// `(k − 1) / 2` on every side, as PyTorch's networks do.
+    Symmetric,
+    /// TensorFlow's `SAME`: as little as the output size needs, the odd pixel
+    /// on the bottom and right.
+    Same,
+}
+
+impl Padding {
+    /// Pixels padded before (top, left) and the output's size along one axis.
+    pub fn resolve(self, input: usize, kernel: usize, stride: usize) -> (usize, usize) {
+        match self {
+            Self::Symmetric => {
+                let pad = (kernel - 1) / 2;
+                (pad, (input + 2 * pad - kernel) / stride + 1)
+            }
+            Self::Same => {
+                let output = input.div_ceil(stride);
+                let total = ((output - 1) * stride + kernel).saturating_sub(input);
+                (total / 2, output)
+            }
+        }
+    }
+}
+
+/// What decides the shape of an EfficientNet and of its arithmetic, apart
+/// from its classes. Stored in the model file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// `efficientnet-b0` … `efficientnet-b7`, or a name of one's own.
+    pub name: String,
+    /// Multiplies channels.
+    pub width: f64,
+    /// Multiplies the number of blocks a stage.
+    pub depth: f64,
+    /// Dropout before the classifier while training.
+    pub dropout: f64,
+    /// Added to the variance by batch norm.
+    pub bn_eps: f64,
+    /// Padding of all convolutions.
+    pub padding: Padding,
+}
+
+/// `(expansion, kernel, stride, input channels, output channels, blocks)` of
+/// B0's seven stages.
+const B0_STAGES: [(usize, usize, usize, usize, usize, usize); 7] = [
+    (1, 3, 1, 32, 16, 1),
+    (6, 3, 2, 16, 24, 2),
+    (6, 5, 2, 24, 40, 2),
+    (6, 3, 2, 40, 80, 3),
+    (6, 5, 1, 80, 112, 3),
+    (6, 5, 2, 112, 192, 4),
+    (6, 3, 1, 192, 320, 1),
+];
+
+/// One inverted-bottleneck block: expand 1×1, depthwise k×k, squeeze and
+/// excite, project 1×1, and the residual where shapes allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MbConv {
+    /// Prefix of its weights, such as `features.2.0.block`.
+    pub prefix: String,
+    /// Channels in.
+    pub input: usize,
+    /// Channels inside; equal to `input` where there is no expansion.
+    pub expanded: usize,
+    /// Channels of the squeeze: a quarter of `input`.
+    pub squeezed: usize,
+    /// Channels out.
+    pub output: usize,
+    /// Side of the depthwise kernel, 3 or 5.
+    pub kernel: usize,
+    /// Stride of the depthwise kernel, 1 or 2.
+    pub stride: usize,
+}
+
+impl MbConv {
+    /// Whether a 1×1 convolution expands the input first.
+    pub fn expands(&self) -> bool {
+        self.expanded != self.input
+    }
+
+    /// Whether the input is added to the output.
+    pub fn residual(&self) -> bool {
+        self.stride == 1 && self.input == self.output
+    }
+
+    /// Prefix of the expanding convolution (`.0`) and its batch norm (`.1`).
+    pub fn expand_prefix(&self) -> Option<String> {
+        self.expands().then(|| format!("{}.0", self.prefix))
+    }
+
+    /// Prefix of the depthwise convolution (`.0`) and its batch norm (`.1`).
+    pub fn depthwise_prefix(&self) -> String {
+        format!("{}.{}", self.prefix, usize::from(self.expands()))
+    }
+
+    /// Prefix of squeeze (`.fc1`) and excite (`.fc2`), 1×1 with bias.
+    pub fn se_prefix(&self) -> String {
+        format!("{}.{}", self.prefix, 1 + usize::from(self.expands()))
+    }
+
+    /// Prefix of the projecting convolution (`.0`) and its batch norm (`.1`).
+    pub fn project_prefix(&self) -> String {
+        format!("{}.{}", self.prefix, 2 + usize::from(self.expands()))
+    }
+}
+
+/// The layers of a network, from pixels to features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
+    /// Channels out of the 3×3 stem of stride 2 (`features.0`).
+    pub stem: usize,
+    /// The blocks in order.
+    pub blocks: Vec<MbConv>,
+    /// Prefix of the 1×1 head, `features.8`.
+    pub head_prefix: String,
+    /// Channels out of the head, the length of the feature vector.
+    pub features: usize,
+}
+
+impl Architecture {
+    /// EfficientNet-B`index` as torchvision builds it, but with the epsilon of
+    /// 1e-3 that the family was trained with.
+    ///
+    /// Returns `None` beyond B7.
+    pub fn efficientnet(index: usize) -> Option<Self> {
+        let (width, depth, dropout) = *[
+            (1.0, 1.0, 0.2),
+            (1.0, 1.1, 0.2),
+            (1.1, 1.2, 0.3),
+            (1.2, 1.4, 0.3),
+            (1.4, 1.8, 0.4),
+            (1.6, 2.2, 0.4),
+            (1.8, 2.6, 0.5),
+            (2.0, 3.1, 0.5),
+        ]
+        .get(index)?;
+        Some(Self {
+            name: format!("efficientnet-b{index}"),
+            width,
+            depth,
+            dropout,
+            bn_eps: 1e-3,
+            padding: Padding::Symmetric,
+        })
+    }
+
+    /// The layers in order.
+    pub fn layers(&self) -> Layers {
+        let channels = |base: usize| round_channels(base as f64 * self.width);
+        let mut blocks = Vec::new();
+        for (i, (expansion, kernel, stride, input, output, count)) in
+            B0_STAGES.into_iter().enumerate()
+        {
+            let count = (count as f64 * self.depth).ceil() as usize;
+            let (input, output) = (channels(input), channels(output));
+            for j in 0..count {
+                let input = if j == 0 { input } else { output };
+                let expanded =
+                    if expansion == 1 { input } else { round_channels((input * expansion) as f64) };
+                blocks.push(MbConv {
+                    prefix: format!("features.{}.{j}.block", i + 1),
+                    input,
+                    expanded,
+                    squeezed: (input / 4).max(1),
+                    output,
+                    kernel,
+                    stride: if j == 0 { stride } else { 1 },
+                });
+            }
+        }
+        Layers {
+            stem: channels(32),
+            head_prefix: format!("features.{}", B0_STAGES.len() + 1),
+            features: 4 * channels(320),
+            blocks,
+        }
+    }
+}
+
+/// The multiple of 8 nearest to `value`, never less than 90 % of it.
+fn round_channels(value: f64) -> usize {
+    let rounded = (((value + 4.0) / 8.0).floor() * 8.0).max(8.0);
+    (if rounded < 0.9 * value { rounded + 8.0 } else { rounded }) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b1_has_the_papers_23_blocks_and_the_published_sizes() {
+        let layers = Architecture::efficientnet(1).unwrap().layers();
+        assert_eq!(layers.blocks.len(), 23);
+        assert_eq!((layers.stem, layers.features), (32, 1280));
+        let last = layers.blocks.last().unwrap();
+        assert_eq!(last.prefix, "features.7.1.block");
+        assert_eq!((last.input, last.expanded, last.output), (320, 1920, 320));
+        assert!(last.residual());
+    }
+
+    #[test]
+    fn the_family_grows_as_published() {
+        let features: Vec<_> = (0..8)
+            .map(|i| Architecture::efficientnet(i).unwrap().layers())
+            .map(|l| (l.stem, l.blocks.len(), l.features))
+            .collect();
+        assert_eq!(features[0], (32, 16, 1280));
+        assert_eq!(features[3], (40, 26, 1536));
+        assert_eq!(features[7], (64, 55, 2560));
+        assert!(Architecture::efficientnet(8).is_none());
+    }
+
+    #[test]
+    fn same_padding_puts_the_odd_pixel_last() {
+        assert_eq!(Padding::Same.resolve(240, 3, 2), (0, 120));
+        assert_eq!(Padding::Symmetric.resolve(240, 3, 2), (1, 120));
+        assert_eq!(Padding::Same.resolve(15, 3, 2), (1, 8));
+        assert_eq!(Padding::Symmetric.resolve(15, 5, 1), (2, 15));
+    }
+}

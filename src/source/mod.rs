@@ -1,0 +1,51 @@
+//! Where cutouts come from.
+//!
+//! [`list`] walks folders, tar archives and tables once and yields an
+//! [`Entry`] a cutout, in a deterministic order; [`read`] fetches an entry's
+//! bytes. Decoding them is left to [`crate::cutout`], keeping the listing
+//! across runs to [`crate::catalog`].
+//!
+//! Invariant: what cannot be listed or read is an entry or a payload with a
+//! [`Rejection`], so that the catalog has a row for it.
+
+use std::path::PathBuf;
+
+use crate::cutout::{Rejection, SkyPosition};
+
+pub mod list;
+pub mod read;
+
+/// One cutout of a run: its identity and where its bytes are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The name that the catalog shows: a table's `id`, or the file's name
+    /// without its extension.
+    pub id: String,
+    /// Where it came from, for a person: a path, or `archive.tar/member`.
+    pub source: String,
+    /// Where its bytes are.
+    pub locator: Locator,
+    /// Position from a table. FITS files without one bring their own.
+    pub position: Option<SkyPosition>,
+}
+
+/// Where the bytes of a cutout are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Locator {
+    /// A file of its own.
+    File(PathBuf),
+    /// A stretch of an uncompressed archive.
+    Member {
+        /// The archive.
+        archive: PathBuf,
+        /// First byte of the member's data.
+        offset: u64,
+        /// Bytes of data.
+        length: u64,
+    },
+    /// One FITS file a band: the band's name and its file, in the order in
+    /// which the run's bands are listed. A band without a file is absent.
+    Bands(Vec<(String, PathBuf)>),
+    /// It was seen while listing, and cannot be read.
+    Rejected(Rejection),
+}

@@ -1,0 +1,3 @@
+//! One integration crate: a module a subject, helpers in [`util`].
+
+mod util;

@@ -1,0 +1,54 @@
+//! Python oracles: a virtual environment made once, with pinned packages.
+//!
+//! The first test that asks for it makes it under `target/` from
+//! `tests/oracles/requirements.txt`; it is made again when that file changes.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::root;
+
+/// The interpreter of the environment.
+pub fn interpreter() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
+    let requirements = root().join("tests/oracles/requirements.txt");
+    let wanted = fs::read_to_string(&requirements).expect("tests/oracles/requirements.txt");
+    let venv = target.join("oracle-venv");
+    let python = venv.join("bin/python");
+    let stamp = venv.join("installed.txt");
+
+    // Tests run in parallel threads, and several test processes may run.
+    let lock = File::create(target.join("oracle-venv.lock")).expect("lock file");
+    lock.lock().expect("lock of the virtual environment");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return python;
+    }
+    let _ = fs::remove_dir_all(&venv);
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(&requirements));
+    fs::write(&stamp, wanted).expect("stamp of the virtual environment");
+    python
+}
+
+/// Runs `tests/oracles/<script>` with arguments; returns its standard output.
+pub fn oracle(script: &str, arguments: &[&str]) -> String {
+    let output = run(Command::new(interpreter())
+        .arg(root().join("tests/oracles").join(script))
+        .args(arguments));
+    String::from_utf8(output.stdout).expect("oracles print UTF-8")
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed ({}):\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    output
+}
