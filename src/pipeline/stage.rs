@@ -222,7 +222,7 @@ impl<E: Send + 'static> Graph<E> {
         let mut threads = Vec::with_capacity(self.bodies.len());
         for (meter, body) in self.bodies {
             let stop = self.stop.clone();
-            let failure = Arc::clone(&failure);
+            let first_failure = Arc::clone(&failure);
             let stage = meter.name();
             let run = move || {
                 let began = Instant::now();
@@ -234,7 +234,10 @@ impl<E: Send + 'static> Graph<E> {
                     Err(panic) => Failure::Panic { stage, message: panic_message(&*panic) },
                 };
                 // The first one tells; what fails after it fails because of it.
-                failure.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(failed);
+                first_failure
+                    .lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .get_or_insert(failed);
                 stop.request();
             };
             match thread::Builder::new().name(stage.to_owned()).spawn(run) {
