@@ -11,6 +11,7 @@ pub mod description;
 pub mod hierarchy;
 pub mod import;
 pub mod model_file;
+mod packed;
 pub mod parameters;
 pub mod seeded;
 pub mod tensors;
