@@ -8,6 +8,7 @@
 
 pub mod architecture;
 pub mod description;
+mod file;
 pub mod hierarchy;
 pub mod import;
 pub mod model_file;

@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 use crate::util;
 
+mod import;
+
 /// `tests/oracles/efficientnet_logits.py`.
 #[derive(Deserialize)]
 pub struct Golden {
