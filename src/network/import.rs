@@ -429,4 +429,24 @@ mod tests {
         equal(&found[1].1, &conv, 0.0);
         equal(&found[2].1, &conv, 0.001);
     }
+
+    /// Every cut, and every byte changed: any answer will do, but there must
+    /// be one.
+    #[test]
+    fn damaged_checkpoints_are_errors_and_never_panics() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/golden/checkpoints/strided.pth");
+        let bytes = std::fs::read(path).unwrap();
+        for length in 0..bytes.len() {
+            assert!(pth::tensors(&bytes[..length]).is_err(), "cut at {length}");
+        }
+        let mut failures = 0;
+        for at in 0..bytes.len() {
+            for flip in [0x01, 0xFF] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                failures += usize::from(pth::tensors(&damaged).is_err());
+            }
+        }
+        assert!(failures > bytes.len(), "{failures}: the archive's checksums must be looked at");
+    }
 }

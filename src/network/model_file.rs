@@ -262,9 +262,9 @@ fn stages(
         if name.ends_with("num_batches_tracked") {
             continue;
         }
-        let tensor = float_tensor(&view).map_err(|source| {
-            (index as u8 + 1, WeightsError::Tensor { name: name.to_owned(), source })
-        })?;
+        let tensor = float_tensor(&view)
+            .map_err(WeightsError::tensor(name))
+            .map_err(|source| (index as u8 + 1, source))?;
         stages[index].insert(name, tensor);
     }
     let Outputs { stage1, stage2 } = &description.outputs;
@@ -294,9 +294,7 @@ fn stored(weights: &Weights, precision: Precision) -> Result<Weights, WeightsErr
             Precision::F16 if tensor.rank() > 1 => DType::F16,
             Precision::F16 | Precision::F32 => DType::F32,
         };
-        let tensor = tensor
-            .to_dtype(dtype)
-            .map_err(|source| WeightsError::Tensor { name: name.to_owned(), source })?;
+        let tensor = tensor.to_dtype(dtype).map_err(WeightsError::tensor(name))?;
         stored.insert(name, tensor);
     }
     Ok(stored)

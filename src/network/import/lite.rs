@@ -32,7 +32,7 @@ pub fn initial(
     let constant = |value: f64| {
         Tensor::zeros(shape.as_slice(), DType::F32, &Device::Cpu)
             .and_then(|zeros| zeros.affine(0.0, value))
-            .map_err(|source| WeightsError::Tensor { name: name.clone(), source })
+            .map_err(WeightsError::tensor(name))
     };
     let blocks = architecture.layers().blocks;
     let is_last_gamma =
