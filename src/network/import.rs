@@ -6,7 +6,7 @@
 //! anew from a seed, and the model is then marked untrained.
 //!
 //! Invariant: every tensor of a file is used, or the file is refused; what is
-//! put in its place is named here ([`lite`], the heads) and nowhere else.
+//! put in its place is named here (`import::lite`, the heads) and nowhere else.
 
 mod lite;
 pub mod names;
