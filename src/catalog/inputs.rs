@@ -333,7 +333,7 @@ impl InputsReader {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
+    use arrow::array::{ArrayRef, AsArray, Float64Array, StringArray};
     use arrow::datatypes::Float64Type;
 
     use super::super::entries::tests::every_kind;

@@ -182,7 +182,7 @@ impl RunFolder {
         if exists(&part)? {
             return Ok(Claimed::Complete);
         }
-        let lock = self.dir.join(format!(".range-{index}.lock"));
+        let lock = self.dir.join(files::range_lock(index));
         let Some(lock) = PathLock::try_acquire(&lock)? else {
             return Ok(Claimed::Elsewhere);
         };
