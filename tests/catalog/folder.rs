@@ -229,19 +229,24 @@ impl Drop for Tmpfs {
 
 #[test]
 fn a_full_disk_is_said_so_and_the_run_goes_on_once_there_is_room() {
-    let Some(disk) = Tmpfs::mount("256k") else {
+    let (many, size) = (40_000, 10_000);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let whole = complete(elsewhere.path(), many, size);
+    let bytes = |folder: &Path| contents(folder).iter().map(|(_, b)| b.len()).sum::<usize>();
+    let (plan_bytes, part_bytes) = (bytes(elsewhere.path()), bytes(&whole.catalog()));
+
+    let Some(disk) = Tmpfs::mount(&(plan_bytes / 2).to_string()) else {
         // Only root may mount; the mapping of the error is tested with
         // /dev/full in `src/catalog/error.rs`.
         return;
     };
     let dir = disk.0.path().join("out");
-    let many = 40_000;
-    let error = RunFolder::open_or_create(&dir, &settings(10_000), list(many)).unwrap_err();
+    let error = RunFolder::open_or_create(&dir, &settings(size), list(many)).unwrap_err();
     assert!(error.is_storage_full(), "{error:?}");
     assert!(!dir.exists(), "a plan that did not fit leaves nothing");
 
-    disk.remount("size=900k");
-    let run = plan(&dir, many, 10_000);
+    disk.remount(&format!("size={}", plan_bytes + part_bytes * 6 / 10));
+    let run = plan(&dir, many, size);
     let error = write_missing(&run).unwrap_err();
     assert!(error.is_storage_full(), "{error:?}");
     assert!(error.to_string().contains("repeat the command"), "{error}");
@@ -251,13 +256,12 @@ fn a_full_disk_is_said_so_and_the_run_goes_on_once_there_is_room() {
     assert_eq!(found.missing.len(), 4 - kept.len());
     assert!(found.damaged.is_empty() && found.unfinished.is_empty(), "{found:?}");
 
-    disk.remount("size=8m");
-    write_missing(&plan(&dir, many, 10_000)).unwrap();
+    disk.remount("size=64m");
+    write_missing(&plan(&dir, many, size)).unwrap();
     assert!(verify(&dir).unwrap().is_complete());
     assert_eq!(contents(&run.catalog())[..kept.len()], kept);
 
     disk.remount("ro");
-    fs::metadata(&dir).unwrap();
     let error = RunFolder::open_or_create(&disk.0.path().join("new"), &settings(4), list(9));
     let error = error.unwrap_err().to_string();
     assert!(error.contains("read-only"), "{error}");

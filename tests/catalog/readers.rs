@@ -101,14 +101,12 @@ fn four_readers_see_what_was_written() {
     let types = |text: &str, f64: &str, f32: &str, bool: &str| {
         let own = [text, text, f64, f64, text, f32, f32, f32, f32, f32, f32, f32, bool, text, text];
         let names = run.schema().fields().iter().map(|field| field.name().clone());
-        names
-            .zip(own.into_iter().chain([f64, text]).map(Value::from))
-            .collect::<serde_json::Map<_, _>>()
+        Value::Object(names.zip(own.into_iter().chain([f64, text]).map(Value::from)).collect())
     };
-    assert_eq!(seen["pyarrow"]["types"], types("string", "double", "float", "bool").into());
-    assert_eq!(seen["pandas"]["types"], types("str", "float64", "float32", "bool").into());
-    assert_eq!(seen["duckdb"]["types"], types("VARCHAR", "DOUBLE", "FLOAT", "BOOLEAN").into());
-    assert_eq!(seen["astropy"]["types"], types("str", "float64", "float32", "bool").into());
+    assert_eq!(seen["pyarrow"]["types"], types("string", "double", "float", "bool"));
+    assert_eq!(seen["pandas"]["types"], types("str", "float64", "float32", "bool"));
+    assert_eq!(seen["duckdb"]["types"], types("VARCHAR", "DOUBLE", "FLOAT", "BOOLEAN"));
+    assert_eq!(seen["astropy"]["types"], types("str", "float64", "float32", "bool"));
 
     let footer = &seen["footer"];
     assert_eq!(footer["range"], "0-299");
