@@ -197,7 +197,7 @@ fn in_words(field: &str) -> String {
         "carry" => "carried columns".into(),
         "stage2" => "stage 2".into(),
         "range_size" => "rows a range".into(),
-        other => other.replace('_', " ").replace('.', " "),
+        other => other.replace(['_', '.'], " "),
     }
 }
 
