@@ -277,7 +277,9 @@ fn the_sigmoid_is_exact_to_single_precision_and_never_nan() {
             let expected = reference::sigmoid(f64::from(*x));
             let error = (f64::from(found) - expected).abs();
             if *x > -80.0 {
-                assert!(error <= 4e-7 * expected, "{backend:?}: {x}: {found}, not {expected}");
+                // Without fused multiplication the argument is off by a rounding.
+                let relative = 4e-7 + 6e-8 * f64::from(x.min(0.0).abs());
+                assert!(error <= relative * expected, "{backend:?}: {x}: {found}, not {expected}");
             } else {
                 assert!(error <= 1e-34, "{backend:?}: {x}: {found}, not {expected}");
             }

@@ -69,10 +69,13 @@ pub(super) trait Simd: Copy {
     /// The smaller of both, `b` where `a` is not a number.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// The larger of both, `b` where `a` is not a number.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// The nearest whole number, for magnitudes below 2²².
     fn round(self, a: Self::Vector) -> Self::Vector;
 
-    /// `a · 2ⁿ` for whole `n` up to 127; may be zero where `n` < −126.
+    /// `a · 2ⁿ` for whole `n` from −126 to 127.
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
 
     /// `1 / a` to about 1e-7, for `a` from 1 to 2¹²⁶.
@@ -85,6 +88,22 @@ pub(super) trait Kernel {
     fn run<S: Simd>(self, simd: S);
 }
 
+/// Repeats a block for each `i` below a constant of at most 14, as code and
+/// not as a loop: vectors that a loop indexes stay in memory, and a loop of
+/// some length is unrolled too late to be taken out again.
+macro_rules! unrolled {
+    ($i:ident in 0..$n:expr => $body:block) => {
+        unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident, $n:expr, $body:block, $($value:literal)*) => {
+        $({
+            const $i: usize = $value;
+            if $i < $n $body
+        })*
+    };
+}
+pub(super) use unrolled;
+
 /// `1 / (1 + exp(−x))`, to about 3e-7 of its value.
 ///
 /// `exp` by Cody and Waite's reduction to ±ln 2 / 2 and a polynomial of degree
@@ -92,8 +111,8 @@ pub(super) trait Kernel {
 /// term set to 1).
 #[inline(always)]
 pub(super) fn sigmoid<S: Simd>(s: S, x: S::Vector) -> S::Vector {
-    // Beyond exp(87) the sigmoid is 0 for all purposes, and 1 + exp stays finite.
-    let y = s.min(s.mul(x, s.splat(-1.0)), s.splat(87.0));
+    // Beyond exp(87) the sigmoid is 0 for all purposes, and 1 + exp stays finite; below, it is 1.
+    let y = s.max(s.min(s.mul(x, s.splat(-1.0)), s.splat(87.0)), s.splat(-87.0));
     let n = s.round(s.mul(y, s.splat(std::f32::consts::LOG2_E)));
     let r = s.mul_add(n, s.splat(-std::f32::consts::LN_2), y);
     let p = s.mul_add(r, s.splat(8.297_648e-3), s.splat(4.191_543e-2));
