@@ -2,6 +2,7 @@
 //!
 //! `tests/oracles/decode.py` writes some three hundred odd images and what they hold;
 //! its head comment describes a case.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as its test does")]
 
 mod cases;
 mod hostile;
@@ -87,7 +88,8 @@ fn enlarging_is_that_of_pillow() {
         let out = prepare(&decoded, &preparation).unwrap();
         assert_eq!((out.width, out.height), (size, size));
         let furthest = out.pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(furthest.unwrap() <= 1, "{}: {furthest:?}", case.name);
+        // Both round to fixed point after each direction, not alike.
+        assert!(furthest.unwrap() <= 2, "{}: {furthest:?}", case.name);
         seen += 1;
     }
     assert_eq!(seen, 2);
