@@ -9,24 +9,14 @@ use hiwl::cutout::decode::{DecodeOptions, decode};
 use hiwl::cutout::prepare::{Preparation, prepare};
 use hiwl::cutout::rgb;
 
-use super::cases::{self, Case};
-use super::picture;
+use super::{cases, hold, picture};
 use crate::util::real_data;
-
-fn check_all(cases: &[Case]) {
-    let failures: Vec<String> = cases
-        .iter()
-        .filter_map(|c| c.check().err().map(|why| format!("{}: {why}", c.name)))
-        .collect();
-    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
-}
 
 #[test]
 fn sdss_images_and_their_colours() {
     let Some(data) = real_data() else { return };
     let cases = cases::run("decode-efigi", &[data.join("fits").to_str().unwrap()]);
-    assert_eq!(cases.len(), 10);
-    check_all(&cases);
+    hold(cases.iter().collect(), 10);
     let profile = rgb::profile("lupton").unwrap();
     for case in &cases {
         let decoded = decode(&case.payload(), &case.options()).unwrap();
@@ -51,7 +41,7 @@ fn training_originals_are_close_to_pillow() {
     assert_eq!(files.len(), 60);
     let mut arguments = vec!["--jpeg"];
     arguments.extend(files.iter().map(String::as_str));
-    check_all(&cases::run("decode-jpeg424", &arguments));
+    hold(cases::run("decode-jpeg424", &arguments).iter().collect(), 60);
 }
 
 #[test]

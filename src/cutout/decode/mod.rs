@@ -91,7 +91,8 @@ pub fn decode(payload: &Payload, options: &DecodeOptions) -> Result<Decoded, Rej
             let files = files
                 .iter()
                 .map(|(band, bytes)| {
-                    let fits = band_bytes(bytes, &options.limits).map_err(|e| e.within(band))?;
+                    let fits = band_bytes(bytes, &options.limits)
+                        .map_err(|e| e.at(format_args!("band {band}")))?;
                     Ok((band.as_str(), fits))
                 })
                 .collect::<Result<Vec<_>, Rejection>>()?;
@@ -153,13 +154,6 @@ fn shield(decoder: impl FnOnce() -> Result<RgbImage, Rejection>) -> Result<RgbIm
     catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
         Err(Rejection::new(Reason::Corrupt, "the decoder gave up on this file"))
     })
-}
-
-impl Rejection {
-    /// The same rejection, with where it was found in front.
-    fn within(self, place: &str) -> Self {
-        Self::new(self.reason, format!("band {place}: {}", self.detail))
-    }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Hdu<'_> {
 pub struct Layout<'a> {
     /// HDUs whose header and data are inside the file.
     pub hdus: Vec<Hdu<'a>>,
-    /// Why the walk ended early, if the file was cut.
+    /// Where the file was cut, if it was.
     pub cut: Option<String>,
 }
 
@@ -87,7 +87,8 @@ impl<'a> Layout<'a> {
                 layout.cut = Some(format!("the header of HDU {number} is not whole"));
                 break;
             };
-            let (kind, axes, bytes) = describe(&header, limits).map_err(|e| at_hdu(&e, number))?;
+            let (kind, axes, bytes) =
+                describe(&header, limits).map_err(|e| e.at(format_args!("HDU {number}")))?;
             let start = at + length;
             let held = (file.len() - start) as u64;
             if bytes > held {
@@ -100,6 +101,9 @@ impl<'a> Layout<'a> {
             let data = start..start + bytes as usize;
             at = data.end.next_multiple_of(BLOCK);
             layout.hdus.push(Hdu { number, header, kind, axes, data });
+            if at > file.len() {
+                layout.cut = Some(format!("the padding of HDU {number} is not whole"));
+            }
         }
         Ok(layout)
     }
@@ -112,11 +116,6 @@ impl<'a> Layout<'a> {
             None => otherwise,
         }
     }
-}
-
-/// A rejection with the HDU's number in front.
-pub fn at_hdu(rejection: &Rejection, number: usize) -> Rejection {
-    Rejection::new(rejection.reason, format!("HDU {number}: {}", rejection.detail))
 }
 
 /// Kind, image axes and bytes of data of the HDU with this header.
