@@ -2,6 +2,7 @@
 
 mod catalog;
 mod classify;
+mod decode;
 mod network;
 mod source;
 mod util;

@@ -109,7 +109,7 @@ fn plane_names(cube: &Hdu<'_>, planes: usize) -> Option<Vec<String>> {
     }
     // A plane has at least one pixel, and the header's length bounds `planes`
     // as soon as one BANDn is missing.
-    (0..planes).map(|n| cube.header.text(&format!("BAND{n}")).map(String::from)).collect()
+    (0..planes).map(|n| cube.header.text(&format!("BAND{n}"))).collect()
 }
 
 /// The bands in an unnamed sequence, by the order the options give.
