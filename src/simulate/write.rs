@@ -96,9 +96,8 @@ pub fn write(
     mut progress: impl FnMut(u64),
 ) -> Result<Report, SimulateError> {
     let Options { count, first, .. } = *options;
-    let simulation = Simulation::new(options.seed)
-        .with_size(options.size)?
-        .with_classes(options.classes)?;
+    let simulation =
+        Simulation::new(options.seed).with_size(options.size)?.with_classes(options.classes)?;
     if count == 0 {
         return Err(SimulateError::NoGalaxies);
     }
@@ -184,12 +183,8 @@ impl<'a> Output<'a> {
     fn new(folder: &'a Path, format: Format) -> Result<Self, SimulateError> {
         let unfinished = folder.join("labels.csv.unfinished");
         let file = File::create_new(&unfinished).map_err(SimulateError::io(&unfinished))?;
-        let report = Report {
-            classes: [0; 5],
-            files: 0,
-            bytes: 0,
-            labels: folder.join("labels.csv"),
-        };
+        let report =
+            Report { classes: [0; 5], files: 0, bytes: 0, labels: folder.join("labels.csv") };
         let labels = BufWriter::new(file);
         let mut output =
             Self { folder, format, archive: None, archives: 0, labels, unfinished, report };
@@ -262,7 +257,8 @@ impl<'a> Output<'a> {
         let Some(archive) = self.archive.take() else { return Ok(()) };
         let path = self.folder.join(&archive.name);
         let end = |builder: tar::Builder<BufWriter<File>>| -> io::Result<u64> {
-            let file = builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let file =
+                builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
             Ok(file.metadata()?.len())
         };
         self.report.bytes += end(archive.builder).map_err(SimulateError::io(path))?;
@@ -282,5 +278,72 @@ impl<'a> Output<'a> {
             .map_err(SimulateError::io(&self.report.labels))?;
         self.report.files += 1;
         Ok(self.report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn galaxy() -> (Truth, Files) {
+        let simulation = Simulation::new(1).with_size(32).expect("a valid size");
+        render(&simulation, 0, Format::Jpeg, &Stretch::new()).expect("a JPEG")
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(folder.path(), Format::Jpeg).unwrap();
+        let (truth, files) = galaxy();
+        let full = folder.path().join(&files[0].0);
+        symlink("/dev/full", &full).unwrap();
+        match output.add(&truth, &files) {
+            Err(SimulateError::Io { path, source }) => {
+                assert_eq!(path, full);
+                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(!folder.path().join("labels.csv").exists());
+    }
+
+    #[test]
+    fn a_full_disk_shows_when_an_archive_is_closed_at_the_latest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(folder.path(), Format::Tar).unwrap();
+        let file = File::options().write(true).open("/dev/full").unwrap();
+        let builder = tar::Builder::new(BufWriter::new(file));
+        output.archive = Some(Archive { name: "full.tar".into(), builder, members: 0 });
+        let (truth, files) = galaxy();
+        let result = output.add(&truth, &files).and_then(|()| output.finish().map(|_| ()));
+        match result {
+            Err(SimulateError::Io { path, source }) => {
+                assert!(path.ends_with("full.tar"));
+                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn archives_end_where_they_are_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(folder.path(), Format::Tar).unwrap();
+        let (truth, files) = galaxy();
+        output.add(&truth, &files).unwrap();
+        output.archive.as_mut().unwrap().members = TAR_MEMBERS;
+        output.add(&truth, &files).unwrap();
+        let report = output.finish().unwrap();
+        assert_eq!(report.files, 3);
+        for name in ["cutouts-00000.tar", "cutouts-00001.tar", "labels.csv"] {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+        let on_disk: u64 = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum();
+        assert_eq!(report.bytes, on_disk);
     }
 }

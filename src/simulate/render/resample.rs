@@ -50,9 +50,9 @@ pub(in super::super) fn resample(
     })
 }
 
-/// Working pixels needed beside the cutout's edge: two for the cubic, one for
-/// the shift of a band.
-pub(in super::super) const MARGIN: usize = 3;
+/// Working pixels beside the cutout's edge: two for the cubic, one for the shift
+/// of a band, three from where seeing brings light.
+pub(in super::super) const MARGIN: usize = 6;
 
 fn taps(canvas: &Canvas, size: usize, pixel: f32, shift: f32, scale: f32) -> Vec<Tap> {
     (0..size)
@@ -105,7 +105,10 @@ mod tests {
                 let y = (row as f32 - 49.5) * 0.16 - sy;
                 let expected = (1.0 + 0.3 * x - 0.2 * y + 0.05 * x * x) * area;
                 let found = bands[band][row * 100 + column];
-                assert!((found - expected).abs() < 1e-4, "{band} {row} {column}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{band} {row} {column}: {found} {expected}"
+                );
             }
         }
     }
