@@ -235,7 +235,7 @@ fn spiral(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis) -> Galax
         pitch += 1.0;
     }
     let winding = if rng.chance(0.5) { 1.0 } else { -1.0 };
-    let contrast = rng.between(0.60, 0.83);
+    let contrast = rng.between(0.50, 0.80);
     let disk = SpiralDisk {
         centre,
         h: h as f32,
@@ -245,7 +245,7 @@ fn spiral(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis) -> Galax
         arms,
         pitch: winding * pitch.to_radians(),
         phase: rng.between(0.0, TAU),
-        sharpness: rng.between(2.0, 4.5),
+        sharpness: rng.between(1.5, 3.8),
         // Young stars are in the arms: more of g is there than of i.
         contrast: [1.2, 1.0, 0.85].map(|c| (c * contrast) as f32),
         start: bar.unwrap_or(h * rng.between(0.3, 0.6)) as f32,

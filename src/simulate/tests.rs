@@ -149,7 +149,7 @@ fn the_sky_has_the_noise_of_the_survey() {
     // At 32 pixels a side every cutout's pixels are larger than the survey's,
     // and no interpolation touches the noise.
     let simulation = Simulation::new(15).with_size(32).expect("a valid size");
-    for band in 0..3 {
+    for (band, sky) in SKY.into_iter().enumerate() {
         let mut ratios: Vec<f64> = (0..60)
             .map(|index| {
                 let galaxy = simulation.galaxy(index);
@@ -161,7 +161,7 @@ fn the_sky_has_the_noise_of_the_survey() {
                     border.map(|k| f64::from(galaxy.bands[band][k]).abs()).collect();
                 deviations.sort_unstable_by(f64::total_cmp);
                 let sigma = 1.4826 * deviations[deviations.len() / 2];
-                sigma / (f64::from(SKY[band] / SURVEY_PIXEL) * galaxy.pixel_scale)
+                sigma / (f64::from(sky / SURVEY_PIXEL) * galaxy.pixel_scale)
             })
             .collect();
         ratios.sort_unstable_by(f64::total_cmp);
