@@ -3,9 +3,11 @@
 //! Names are torchvision's (see [`super::architecture`]). Reading files is
 //! left to [`super::model_file`] and [`super::import`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
+
+use super::parameters::Parameter;
 
 /// Why a network cannot be built from the tensors at hand.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,12 @@ pub enum WeightsError {
     #[error("tensor `{name}` is missing: the weights are of another architecture")]
     Missing {
         /// Its canonical name.
+        name: String,
+    },
+    /// A tensor is there that the architecture does not have.
+    #[error("tensor `{name}` is not needed: the weights are of another architecture")]
+    Unexpected {
+        /// Its name.
         name: String,
     },
     /// A tensor has another shape than the architecture says.
@@ -40,8 +48,15 @@ pub enum WeightsError {
         /// Its canonical name.
         name: String,
         /// What candle said.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
+}
+
+impl WeightsError {
+    /// For `map_err`: candle failed on the tensor `name`.
+    pub fn tensor(name: &str) -> impl FnOnce(candle_core::Error) -> Self {
+        move |source| Self::Tensor { name: name.to_owned(), source: Box::new(source) }
+    }
 }
 
 /// The tensors of one network by canonical name.
@@ -85,9 +100,7 @@ impl Weights {
                 found: tensor.dims().to_vec(),
             });
         }
-        tensor
-            .to_dtype(DType::F32)
-            .map_err(|source| WeightsError::Tensor { name: name.to_owned(), source })
+        tensor.to_dtype(DType::F32).map_err(WeightsError::tensor(name))
     }
 
     /// The values of tensor `name` in row-major order: of this shape, finite.
@@ -99,11 +112,27 @@ impl Weights {
             .tensor(name, shape)?
             .flatten_all()
             .and_then(|t| t.to_vec1::<f32>())
-            .map_err(|source| WeightsError::Tensor { name: name.to_owned(), source })?;
+            .map_err(WeightsError::tensor(name))?;
         let count = values.iter().filter(|v| !v.is_finite()).count();
         if count > 0 {
             return Err(WeightsError::NotFinite { name: name.to_owned(), count });
         }
         Ok(values)
+    }
+    /// Checks that these are the tensors of a network and nothing else: every
+    /// one of `parameters` is there, of its shape and finite.
+    ///
+    /// # Errors
+    /// The first that is wrong; [`WeightsError::Unexpected`] for one too many,
+    /// such as those of a deeper network.
+    pub fn check(&self, parameters: &[Parameter]) -> Result<(), WeightsError> {
+        for parameter in parameters {
+            self.values(&parameter.name, &parameter.shape)?;
+        }
+        let known: BTreeSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
+        match self.tensors.keys().find(|name| !known.contains(name.as_str())) {
+            Some(name) => Err(WeightsError::Unexpected { name: name.clone() }),
+            None => Ok(()),
+        }
     }
 }
