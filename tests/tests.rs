@@ -4,5 +4,6 @@ mod catalog;
 mod classify;
 mod decode;
 mod network;
+mod simulate;
 mod source;
 mod util;
