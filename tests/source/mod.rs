@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -115,10 +116,10 @@ fn bytes_of(reader: &mut Reader, entry: &Entry) -> Vec<u8> {
 
 /// Whether permissions mean nothing to whoever runs the tests.
 fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    let id = Command::new("id").arg("-u").output().unwrap();
+    id.stdout == b"0\n"
 }
 
 fn make_pipe(path: &Path) {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
