@@ -25,3 +25,4 @@ pub mod pipeline;
 pub mod report;
 pub mod simulate;
 pub mod source;
+pub mod train;
