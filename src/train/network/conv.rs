@@ -54,11 +54,6 @@ impl Conv {
         }
     }
 
-    /// Floats of `out` in an image of `pixels`.
-    pub(super) fn stride(&self, pixels: usize) -> usize {
-        pixels * padded(self.output)
-    }
-
     /// Largest partial gradient.
     pub(super) fn partial(&self) -> usize {
         padded(self.input) * padded(self.output)

@@ -29,6 +29,7 @@ impl Buffer {
     }
 
     /// A copy, filled up with zeros.
+    #[cfg(test)]
     pub(crate) fn of(values: &[f32]) -> Self {
         let mut buffer = Self::zeros(values.len());
         buffer[..values.len()].copy_from_slice(values);
