@@ -26,3 +26,4 @@ pub mod pipeline;
 pub mod report;
 pub mod simulate;
 pub mod source;
+pub mod train;

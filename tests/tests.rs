@@ -6,4 +6,5 @@ mod decode;
 mod network;
 mod simulate;
 mod source;
+mod train;
 mod util;

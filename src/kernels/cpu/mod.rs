@@ -22,6 +22,7 @@ mod profile;
 mod scratch;
 mod simd;
 mod stem;
+pub(crate) mod train;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
