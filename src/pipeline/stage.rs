@@ -234,10 +234,7 @@ impl<E: Send + 'static> Graph<E> {
                     Err(panic) => Failure::Panic { stage, message: panic_message(&*panic) },
                 };
                 // The first one tells; what fails after it fails because of it.
-                first_failure
-                    .lock()
-                    .unwrap_or_else(|e| e.into_inner())
-                    .get_or_insert(failed);
+                first_failure.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(failed);
                 stop.request();
             };
             match thread::Builder::new().name(stage.to_owned()).spawn(run) {
