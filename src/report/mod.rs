@@ -1,1 +1,3 @@
-//! (being written)
+//! Progress and summaries for the person at the terminal.
+
+pub mod curves;

@@ -1,1 +1,15 @@
-//! Training.
+//! Training: what is learned, how fast, for how long.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`recipe`] | everything that decides a run, as a file |
+//! | [`targets`] | smoothed labels and the loss's reference |
+//! | [`schedule`] | the learning rate of every step |
+//! | [`early_stopping`] | when to stop |
+//! | [`history`] | a line an epoch, `metrics.csv` |
+
+pub mod early_stopping;
+pub mod history;
+pub mod recipe;
+pub mod schedule;
+pub mod targets;
