@@ -4,4 +4,5 @@ mod augment;
 mod curves;
 mod labels;
 mod metrics;
+mod network;
 mod util;

@@ -29,11 +29,13 @@ pub enum Reason {
     NoData,
     /// A band that the run needs is not there.
     MissingBand,
+    /// The network's output for it is not finite.
+    NotFinite,
 }
 
 impl Reason {
     /// Every reason, in the order of summaries.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Missing,
         Self::Unreadable,
         Self::Empty,
@@ -45,6 +47,7 @@ impl Reason {
         Self::TooSmall,
         Self::NoData,
         Self::MissingBand,
+        Self::NotFinite,
     ];
 
     /// The catalog's `status` for this reason.
@@ -61,6 +64,7 @@ impl Reason {
             Self::TooSmall => "too_small",
             Self::NoData => "no_data",
             Self::MissingBand => "missing_band",
+            Self::NotFinite => "not_finite",
         }
     }
 

@@ -2,3 +2,4 @@
 //! reference that its tests compare it with.
 
 pub mod cpu;
+pub mod depthwise;

@@ -7,8 +7,11 @@
 //! to use them; [`import`] makes one from other people's weights.
 
 pub mod architecture;
+pub mod description;
 pub mod hierarchy;
 pub mod import;
 pub mod model_file;
+pub mod parameters;
+pub mod seeded;
 pub mod tensors;
 pub mod weights;

@@ -3,9 +3,11 @@
 //! Names are torchvision's (see [`super::architecture`]). Reading files is
 //! left to [`super::model_file`] and [`super::import`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
+
+use super::parameters::Parameter;
 
 /// Why a network cannot be built from the tensors at hand.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,12 @@ pub enum WeightsError {
     #[error("tensor `{name}` is missing: the weights are of another architecture")]
     Missing {
         /// Its canonical name.
+        name: String,
+    },
+    /// A tensor is there that the architecture does not have.
+    #[error("tensor `{name}` is not needed: the weights are of another architecture")]
+    Unexpected {
+        /// Its name.
         name: String,
     },
     /// A tensor has another shape than the architecture says.
@@ -105,5 +113,21 @@ impl Weights {
             return Err(WeightsError::NotFinite { name: name.to_owned(), count });
         }
         Ok(values)
+    }
+    /// Checks that these are the tensors of a network and nothing else: every
+    /// one of `parameters` is there, of its shape and finite.
+    ///
+    /// # Errors
+    /// The first that is wrong; [`WeightsError::Unexpected`] for one too many,
+    /// such as those of a deeper network.
+    pub fn check(&self, parameters: &[Parameter]) -> Result<(), WeightsError> {
+        for parameter in parameters {
+            self.values(&parameter.name, &parameter.shape)?;
+        }
+        let known: BTreeSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
+        match self.tensors.keys().find(|name| !known.contains(name.as_str())) {
+            Some(name) => Err(WeightsError::Unexpected { name: name.clone() }),
+            None => Ok(()),
+        }
     }
 }

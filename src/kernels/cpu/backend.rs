@@ -1,0 +1,104 @@
+//! Which instruction set the kernels run with, chosen once at run time.
+
+#![allow(unsafe_code, reason = "tokens of instruction sets, made after detection")]
+
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
+use super::{
+    portable::Portable,
+    simd::{Kernel, Simd},
+};
+
+/// An instruction set that the kernels are compiled for.
+///
+/// Results of different backends may differ in the last bits; those of one
+/// backend never depend on batch or threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Plain arrays; everywhere.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 F.
+    Avx512,
+}
+
+impl Backend {
+    /// The best one that this processor has.
+    pub fn detect() -> Self {
+        [Self::Avx512, Self::Avx2]
+            .into_iter()
+            .find(|backend| backend.is_available())
+            .unwrap_or(Self::Portable)
+    }
+
+    /// All that this processor has, slowest first.
+    pub fn available() -> Vec<Self> {
+        [Self::Portable, Self::Avx2, Self::Avx512]
+            .into_iter()
+            .filter(|backend| backend.is_available())
+            .collect()
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::detected(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::detected(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// A backend that this processor was found to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runner(Backend);
+
+impl Runner {
+    /// `None` where the processor does not have it.
+    pub(super) fn new(backend: Backend) -> Option<Self> {
+        backend.is_available().then_some(Self(backend))
+    }
+
+    /// The backend.
+    pub(super) fn backend(self) -> Backend {
+        self.0
+    }
+
+    /// Whether its vectors are as long as a line.
+    pub(super) fn whole_lines(self) -> bool {
+        self.0 == Backend::Avx512
+    }
+
+    /// Runs a kernel.
+    pub(super) fn run<K: Kernel>(self, kernel: K) {
+        match self.0 {
+            Backend::Portable => Portable.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => {
+                // SAFETY: a `Runner` is made only where the backend is available.
+                unsafe { Avx2::new_unchecked() }.vectorize(kernel);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => {
+                // SAFETY: a `Runner` is made only where the backend is available.
+                unsafe { Avx512::new_unchecked() }.vectorize(kernel);
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("a Runner is made only where the backend is available"),
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Weights as the kernels read them: batch norm folded into the convolution
+//! before it, cut into panels and blocks.
+//!
+//! Folding is done in f64, so that it adds no more than one rounding. Nothing
+//! here runs a layer.
+
+use std::ops::Range;
+
+use super::{
+    depthwise::Ring,
+    lines::{BLOCK, Line, blocks, lines},
+    pointwise::panel_widths,
+    profile::{LayerKind, LayerTimes},
+};
+use crate::network::{
+    architecture::{Architecture, Layers, MbConv},
+    weights::{Weights, WeightsError},
+};
+
+/// Bytes of L2 that a ring of expanded rows may take: with the input and the
+/// weights of a panel beside it, it has to stay in 1 MiB (and in half of that
+/// it is no slower).
+const RING_BYTES: usize = 256 << 10;
+
+/// Output channels of a convolution that are computed together.
+#[derive(Debug, Clone)]
+pub(super) struct Panel {
+    /// Its blocks of output channels.
+    pub blocks: Range<usize>,
+    /// Its lines of the packed weights.
+    weights: Range<usize>,
+}
+
+/// A convolution that is a matrix product: 1×1, dense, or the stem.
+#[derive(Debug)]
+pub(super) struct Product {
+    /// Length of the sum: channels in, or taps.
+    pub channels: usize,
+    /// Channels out.
+    outputs: usize,
+    /// Blocks of channels out.
+    pub blocks: usize,
+    /// Its panels in order.
+    pub panels: Vec<Panel>,
+    weights: Vec<Line>,
+    bias: Vec<Line>,
+}
+
+impl Product {
+    /// Packs `weights`, row-major `[outputs][channels]`.
+    pub fn new(weights: &[f32], bias: &[f32], whole_lines: bool) -> Self {
+        let outputs = bias.len();
+        let channels = weights.len() / outputs;
+        let mut packed = Vec::with_capacity(channels * blocks(outputs));
+        let mut first = 0;
+        let panels = panel_widths(blocks(outputs), whole_lines)
+            .into_iter()
+            .map(|width| {
+                let panel = first..first + width;
+                let start = packed.len();
+                for channel in 0..channels {
+                    for block in panel.clone() {
+                        packed.push(Line(std::array::from_fn(|lane| {
+                            let output = block * BLOCK + lane;
+                            weights.get(output * channels + channel).copied().unwrap_or(0.0)
+                        })));
+                    }
+                }
+                first += width;
+                Panel { blocks: panel, weights: start..packed.len() }
+            })
+            .collect();
+        Self { channels, outputs, blocks: blocks(outputs), panels, weights: packed, bias: lines(bias) }
+    }
+
+    /// The weights of a panel, `[channels][panel blocks]`.
+    pub fn weights(&self, panel: &Panel) -> &[Line] {
+        &self.weights[panel.weights.clone()]
+    }
+
+    /// The bias of a panel.
+    pub fn bias(&self, panel: &Panel) -> &[Line] {
+        &self.bias[panel.blocks.clone()]
+    }
+
+    /// Multiplications over so many pixels, in pairs with additions.
+    fn multiply_adds(&self, pixels: usize) -> usize {
+        self.channels * self.outputs * pixels
+    }
+
+    /// The most lines any panel's weights take.
+    pub fn largest_panel(&self) -> usize {
+        self.panels.iter().map(|panel| panel.weights.len()).max().unwrap_or(0)
+    }
+}
+
+/// A depthwise convolution with the planes it runs over.
+#[derive(Debug)]
+pub(super) struct DepthwiseLayer {
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// Zero rows above and columns left.
+    pub pad: usize,
+    /// Side of the input plane.
+    pub input: usize,
+    /// Side of the output plane.
+    pub output: usize,
+    /// Blocks of channels.
+    pub blocks: usize,
+    /// The ring its input rows pass through.
+    pub ring: Ring,
+    /// Output rows computed at a time.
+    pub strip: usize,
+    /// Blocks computed together.
+    pub panels: Vec<Range<usize>>,
+    weights: Vec<Line>,
+    bias: Vec<Line>,
+}
+
+impl DepthwiseLayer {
+    fn new(
+        layer: &MbConv,
+        (pad, input, output): (usize, usize, usize),
+        weights: &[f32],
+        bias: &[f32],
+        panels: Vec<Range<usize>>,
+    ) -> Self {
+        let &MbConv { kernel, stride, expanded, .. } = layer;
+        let taps = kernel * kernel;
+        let packed = (0..blocks(expanded))
+            .flat_map(|block| (0..taps).map(move |tap| (block, tap)))
+            .map(|(block, tap)| {
+                Line(std::array::from_fn(|lane| {
+                    let channel = block * BLOCK + lane;
+                    weights.get(channel * taps + tap).copied().unwrap_or(0.0)
+                }))
+            })
+            .collect();
+        let width = (pad + input).max((output - 1) * stride + kernel);
+        let widest = panels.iter().map(Range::len).max().unwrap_or(1);
+        let row_bytes = width * widest * size_of::<Line>();
+        let strip = (RING_BYTES / row_bytes).saturating_sub(kernel) / stride;
+        let strip = strip.clamp(1, output);
+        let rows = ((strip - 1) * stride + kernel).min(input);
+        Self {
+            kernel,
+            stride,
+            pad,
+            input,
+            output,
+            blocks: blocks(expanded),
+            ring: Ring { rows, width, pad_left: pad },
+            strip,
+            panels,
+            weights: packed,
+            bias: lines(bias),
+        }
+    }
+
+    /// The weights of a panel, `[panel blocks][kernel²]`.
+    pub fn weights(&self, panel: &Range<usize>) -> &[Line] {
+        let taps = self.kernel * self.kernel;
+        &self.weights[panel.start * taps..panel.end * taps]
+    }
+
+    /// The bias of a panel.
+    pub fn bias(&self, panel: &Range<usize>) -> &[Line] {
+        &self.bias[panel.clone()]
+    }
+
+    /// Lines of the ring for the widest panel.
+    pub fn ring_lines(&self) -> usize {
+        self.panels.iter().map(Range::len).max().unwrap_or(0) * self.ring.block()
+    }
+
+    /// The input rows that output rows need.
+    pub fn input_rows(&self, output: &Range<usize>) -> Range<usize> {
+        let from = (output.start * self.stride).saturating_sub(self.pad);
+        let to = ((output.end - 1) * self.stride + self.kernel).saturating_sub(self.pad);
+        from..to.min(self.input)
+    }
+}
+
+/// An inverted-bottleneck block.
+#[derive(Debug)]
+pub(super) struct BlockLayers {
+    /// Blocks of input channels.
+    pub input_blocks: usize,
+    /// 1×1, where the block expands.
+    pub expand: Option<Product>,
+    /// The depthwise convolution.
+    pub depthwise: DepthwiseLayer,
+    /// Expanded to squeezed channels.
+    pub squeeze: Product,
+    /// Squeezed to expanded channels.
+    pub excite: Product,
+    /// 1×1 to the block's output.
+    pub project: Product,
+    /// Whether the input is added to the output.
+    pub residual: bool,
+}
+
+/// The stem with the planes it runs over.
+#[derive(Debug)]
+pub(super) struct StemLayer {
+    /// 3×3 as a product over 27 taps, `[ky][kx][colour]`.
+    pub product: Product,
+    /// Zero rows above and columns left.
+    pub pad: usize,
+    /// Side of the image.
+    pub input: usize,
+    /// Side of the output plane.
+    pub output: usize,
+}
+
+impl StemLayer {
+    /// Values of a padded row of pixels.
+    pub fn row_values(&self) -> usize {
+        3 * (self.pad + self.input).max((self.output - 1) * 2 + 3)
+    }
+}
+
+/// A whole network.
+#[derive(Debug)]
+pub(super) struct NetworkLayers {
+    /// Pixels to channels.
+    pub stem: StemLayer,
+    /// The blocks in order.
+    pub blocks: Vec<BlockLayers>,
+    /// 1×1 to features.
+    pub head: Product,
+    /// Features to logits.
+    pub classifier: Product,
+    /// Side of the planes the head runs over.
+    pub side: usize,
+}
+
+/// Takes tensors from `weights` and packs them.
+struct Packer<'a> {
+    weights: &'a Weights,
+    eps: f64,
+    whole_lines: bool,
+}
+
+impl NetworkLayers {
+    /// Folds and packs all weights. `whole_lines` says that vectors are as
+    /// long as a line.
+    pub fn new(
+        architecture: &Architecture,
+        classes: usize,
+        size: usize,
+        weights: &Weights,
+        whole_lines: bool,
+    ) -> Result<Self, WeightsError> {
+        assert!(size > 0 && classes > 0, "an image has pixels and a network classes");
+        let Layers { stem, blocks: mb_convs, head_prefix, features } = architecture.layers();
+        let packer = Packer { weights, eps: architecture.bn_eps, whole_lines };
+        let (pad, mut side) = architecture.padding.resolve(size, 3, 2);
+        let stem = StemLayer { product: packer.stem(stem)?, pad, input: size, output: side };
+        let mut last = 0;
+        let mut packed = Vec::with_capacity(mb_convs.len());
+        for layer in &mb_convs {
+            let (pad, output) = architecture.padding.resolve(side, layer.kernel, layer.stride);
+            packed.push(packer.block(layer, (pad, side, output))?);
+            (side, last) = (output, layer.output);
+        }
+        let (values, bias) = packer.folded(&head_prefix, &[features, last, 1, 1])?;
+        let head = Product::new(&values, &bias, whole_lines);
+        let values = weights.values("classifier.1.weight", &[classes, features])?;
+        let bias = weights.values("classifier.1.bias", &[classes])?;
+        let classifier = Product::new(&values, &bias, whole_lines);
+        Ok(Self { stem, blocks: packed, head, classifier, side })
+    }
+
+    /// Adds the arithmetic of so many images.
+    pub fn count_multiply_adds(&self, times: &mut LayerTimes, images: usize) {
+        let mut count = |kind, multiply_adds| times.count(kind, images * multiply_adds);
+        count(LayerKind::Stem, self.stem.product.multiply_adds(self.stem.output.pow(2)));
+        for block in &self.blocks {
+            let layer = &block.depthwise;
+            let (input, output) = (layer.input.pow(2), layer.output.pow(2));
+            if let Some(expand) = &block.expand {
+                count(LayerKind::Expand, expand.multiply_adds(input));
+            }
+            count(LayerKind::Depthwise, block.squeeze.channels * layer.kernel.pow(2) * output);
+            let dense = block.squeeze.multiply_adds(1) + block.excite.multiply_adds(1);
+            count(LayerKind::SqueezeExcite, dense);
+            count(LayerKind::Project, block.project.multiply_adds(output));
+        }
+        let dense = self.classifier.multiply_adds(1);
+        count(LayerKind::Head, self.head.multiply_adds(self.side.pow(2)) + dense);
+    }
+}
+
+impl Packer<'_> {
+    /// Weights (in their own order) and bias of a convolution with the batch
+    /// norm after it folded in: `w γ/√(σ²+ε)` and `β − µ γ/√(σ²+ε)`.
+    fn folded(
+        &self,
+        prefix: &str,
+        shape: &[usize],
+    ) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
+        let mut values = self.weights.values(&format!("{prefix}.0.weight"), shape)?;
+        let of_norm = |what: &str| -> Result<Vec<f32>, WeightsError> {
+            self.weights.values(&format!("{prefix}.1.{what}"), &shape[..1])
+        };
+        let (gamma, beta) = (of_norm("weight")?, of_norm("bias")?);
+        let (mean, variance) = (of_norm("running_mean")?, of_norm("running_var")?);
+        let per_channel = values.len() / shape[0];
+        let mut bias = Vec::with_capacity(shape[0]);
+        for (channel, values) in values.chunks_mut(per_channel).enumerate() {
+            let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + self.eps).sqrt();
+            for value in values {
+                *value = (f64::from(*value) * scale) as f32;
+            }
+            bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
+        }
+        Ok((values, bias))
+    }
+
+    fn stem(&self, channels: usize) -> Result<Product, WeightsError> {
+        let (values, bias) = self.folded("features.0", &[channels, 3, 3, 3])?;
+        // From [output][colour][ky][kx] to [output][ky][kx][colour].
+        let reordered: Vec<f32> = (0..values.len())
+            .map(|i| {
+                let (output, tap, colour) = (i / 27, i % 27 / 3, i % 3);
+                values[output * 27 + colour * 9 + tap]
+            })
+            .collect();
+        Ok(Product::new(&reordered, &bias, self.whole_lines))
+    }
+
+    /// A 1×1 convolution with bias and without batch norm.
+    fn plain(
+        &self,
+        prefix: &str,
+        input: usize,
+        output: usize,
+    ) -> Result<Product, WeightsError> {
+        let values = self.weights.values(&format!("{prefix}.weight"), &[output, input, 1, 1])?;
+        let bias = self.weights.values(&format!("{prefix}.bias"), &[output])?;
+        Ok(Product::new(&values, &bias, self.whole_lines))
+    }
+
+    fn block(
+        &self,
+        layer: &MbConv,
+        sides: (usize, usize, usize),
+    ) -> Result<BlockLayers, WeightsError> {
+        let &MbConv { input, expanded, squeezed, output, kernel, .. } = layer;
+        let expand = match layer.expand_prefix() {
+            None => None,
+            Some(prefix) => {
+                let (values, bias) = self.folded(&prefix, &[expanded, input, 1, 1])?;
+                Some(Product::new(&values, &bias, self.whole_lines))
+            }
+        };
+        let mut first = 0;
+        let panels = panel_widths(blocks(expanded), self.whole_lines)
+            .into_iter()
+            .map(|width| {
+                first += width;
+                first - width..first
+            })
+            .collect();
+        let prefix = layer.depthwise_prefix();
+        let (values, bias) = self.folded(&prefix, &[expanded, 1, kernel, kernel])?;
+        let depthwise = DepthwiseLayer::new(layer, sides, &values, &bias, panels);
+        let prefix = layer.se_prefix();
+        let squeeze = self.plain(&format!("{prefix}.fc1"), expanded, squeezed)?;
+        let excite = self.plain(&format!("{prefix}.fc2"), squeezed, expanded)?;
+        let prefix = layer.project_prefix();
+        let (values, bias) = self.folded(&prefix, &[output, expanded, 1, 1])?;
+        let project = Product::new(&values, &bias, self.whole_lines);
+        Ok(BlockLayers { input_blocks: blocks(input), expand, depthwise, squeeze, excite, project, residual: layer.residual() })
+    }
+}

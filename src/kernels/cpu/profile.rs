@@ -1,0 +1,94 @@
+//! Where the time of a forward pass goes, by kind of layer.
+
+use std::time::{Duration, Instant};
+
+/// A kind of layer, as reports tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LayerKind {
+    /// Bytes to pixels and the first convolution.
+    Stem,
+    /// The expanding 1×1 convolutions.
+    Expand,
+    /// The depthwise convolutions.
+    Depthwise,
+    /// Squeeze and excite, without applying its factors.
+    SqueezeExcite,
+    /// The projecting 1×1 convolutions with these factors and the residuals.
+    Project,
+    /// The last 1×1 convolution, the mean and the classifier.
+    Head,
+}
+
+impl LayerKind {
+    /// In the order of the network.
+    pub const ALL: [Self; 6] = [
+        Self::Stem,
+        Self::Expand,
+        Self::Depthwise,
+        Self::SqueezeExcite,
+        Self::Project,
+        Self::Head,
+    ];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stem => "stem",
+            Self::Expand => "expand",
+            Self::Depthwise => "depthwise",
+            Self::SqueezeExcite => "squeeze-excite",
+            Self::Project => "project",
+            Self::Head => "head",
+        }
+    }
+}
+
+/// Time spent and arithmetic done, by kind of layer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LayerTimes {
+    time: [Duration; LayerKind::ALL.len()],
+    multiply_adds: [u64; LayerKind::ALL.len()],
+}
+
+impl LayerTimes {
+    /// Time spent in layers of this kind.
+    pub fn time(&self, kind: LayerKind) -> Duration {
+        self.time[kind as usize]
+    }
+
+    /// Multiplications and additions in pairs, of channels that exist: those
+    /// that fill up a vector do not count.
+    pub fn multiply_adds(&self, kind: LayerKind) -> u64 {
+        self.multiply_adds[kind as usize]
+    }
+
+    /// Counts arithmetic.
+    pub(super) fn count(&mut self, kind: LayerKind, multiply_adds: usize) {
+        self.multiply_adds[kind as usize] += multiply_adds as u64;
+    }
+}
+
+/// What watches a forward pass.
+pub(super) trait Clock {
+    /// Does `work`, which is part of layers of this kind.
+    fn measure<R>(&mut self, kind: LayerKind, work: impl FnOnce() -> R) -> R;
+}
+
+/// Watches nothing and costs nothing.
+pub(super) struct NoClock;
+
+impl Clock for NoClock {
+    #[inline(always)]
+    fn measure<R>(&mut self, _: LayerKind, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+}
+
+impl Clock for LayerTimes {
+    fn measure<R>(&mut self, kind: LayerKind, work: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = work();
+        self.time[kind as usize] += start.elapsed();
+        result
+    }
+}

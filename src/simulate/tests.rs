@@ -1,0 +1,3 @@
+//! Galaxies measured back from their pixels.
+
+use super::*;
