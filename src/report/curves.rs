@@ -255,8 +255,9 @@ mod tests {
 
     #[test]
     fn a_falling_loss_falls_and_a_rising_accuracy_rises() {
-        let epochs: Vec<Epoch> =
-            (1..=10).map(|i| epoch("single", i, 1.0 / f64::from(i), 0.9 + 0.005 * f64::from(i))).collect();
+        let epochs: Vec<Epoch> = (1..=10)
+            .map(|i| epoch("single", i, 1.0 / f64::from(i), 0.9 + 0.005 * f64::from(i)))
+            .collect();
         let lines = points(&svg(&epochs));
         assert_eq!(lines.len(), 4);
         for line in &lines {

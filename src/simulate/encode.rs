@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use jpeg_encoder::{ColorType, EncodingError, Encoder, SamplingFactor};
+use jpeg_encoder::{ColorType, Encoder, EncodingError, SamplingFactor};
 
 use super::colours::Stretch;
 use super::{BANDS, SimulatedGalaxy, fits};

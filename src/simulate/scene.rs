@@ -40,10 +40,7 @@ impl Colour {
     /// From red (1) to blue (0): the sequence along which galaxies lie, with
     /// its scatter.
     pub(super) fn galaxy(rng: &mut impl Rng, red: f64) -> Self {
-        Self {
-            g_r: rng.normal(0.42 + 0.45 * red, 0.05),
-            r_i: rng.normal(0.20 + 0.20 * red, 0.025),
-        }
+        Self { g_r: rng.normal(0.42 + 0.45 * red, 0.05), r_i: rng.normal(0.20 + 0.20 * red, 0.025) }
     }
 
     /// Fluxes in g, r and i of an r-band flux.
@@ -157,14 +154,7 @@ impl Galaxy {
 
 /// Round, in between or cigar-shaped: one Sérsic profile. Cigars are fainter
 /// and, being mostly disks without a visible bulge, bluer.
-fn smooth(
-    rng: &mut impl Rng,
-    r90: f64,
-    centre: (f32, f32),
-    axis: Axis,
-    n: f64,
-    q: f64,
-) -> Sersic {
+fn smooth(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis, n: f64, q: f64) -> Sersic {
     let re = r90 / r90_over_re(n, q);
     let (mean_brightness, red) = match n {
         n if n < 1.5 => (rng.normal(20.9, 0.35), rng.between(0.1, 0.9)),

@@ -54,15 +54,8 @@ impl Profile {
 /// two Petrosian radii of circular apertures); for axis ratio `q` a line through
 /// the same integrals at q = 0.25 to 1, good to 10 %.
 pub(super) fn r90_over_re(n: f64, q: f64) -> f64 {
-    const ROUND: [(f64, f64); 7] = [
-        (0.7, 2.02),
-        (1.0, 2.28),
-        (1.5, 2.58),
-        (2.0, 2.72),
-        (3.0, 2.70),
-        (4.0, 2.50),
-        (5.0, 2.22),
-    ];
+    const ROUND: [(f64, f64); 7] =
+        [(0.7, 2.02), (1.0, 2.28), (1.5, 2.58), (2.0, 2.72), (3.0, 2.70), (4.0, 2.50), (5.0, 2.22)];
     let n = n.clamp(ROUND[0].0, ROUND[ROUND.len() - 1].0);
     let k = ROUND.iter().rposition(|&(knot, _)| knot <= n).unwrap_or(0).min(ROUND.len() - 2);
     let ((n0, c0), (n1, c1)) = (ROUND[k], ROUND[k + 1]);

@@ -96,9 +96,8 @@ pub fn write(
     mut progress: impl FnMut(u64),
 ) -> Result<Report, SimulateError> {
     let Options { count, first, .. } = *options;
-    let simulation = Simulation::new(options.seed)
-        .with_size(options.size)?
-        .with_classes(options.classes)?;
+    let simulation =
+        Simulation::new(options.seed).with_size(options.size)?.with_classes(options.classes)?;
     if count == 0 {
         return Err(SimulateError::NoGalaxies);
     }
@@ -184,12 +183,8 @@ impl<'a> Output<'a> {
     fn new(folder: &'a Path, format: Format) -> Result<Self, SimulateError> {
         let unfinished = folder.join("labels.csv.unfinished");
         let file = File::create_new(&unfinished).map_err(SimulateError::io(&unfinished))?;
-        let report = Report {
-            classes: [0; 5],
-            files: 0,
-            bytes: 0,
-            labels: folder.join("labels.csv"),
-        };
+        let report =
+            Report { classes: [0; 5], files: 0, bytes: 0, labels: folder.join("labels.csv") };
         let labels = BufWriter::new(file);
         let mut output =
             Self { folder, format, archive: None, archives: 0, labels, unfinished, report };
@@ -262,7 +257,8 @@ impl<'a> Output<'a> {
         let Some(archive) = self.archive.take() else { return Ok(()) };
         let path = self.folder.join(&archive.name);
         let end = |builder: tar::Builder<BufWriter<File>>| -> io::Result<u64> {
-            let file = builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let file =
+                builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
             Ok(file.metadata()?.len())
         };
         self.report.bytes += end(archive.builder).map_err(SimulateError::io(path))?;

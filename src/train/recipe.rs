@@ -307,9 +307,7 @@ impl Recipe {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        recipe
-            .check()
-            .map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
+        recipe.check().map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
         Ok(recipe)
     }
 

@@ -31,8 +31,7 @@ fn the_papers_recipe_is_the_papers() {
     let training = hiwl.training(second);
     assert_eq!((training.batch, training.smoothing, training.keep), (24, 0.05, 3));
     assert_eq!((training.patience, training.schedule.epochs, training.epochs()), (25, 150, 1000));
-    let Optimiser::Sgd { learning_rate, momentum, nesterov, weight_decay, .. } =
-        training.optimiser
+    let Optimiser::Sgd { learning_rate, momentum, nesterov, weight_decay, .. } = training.optimiser
     else {
         panic!("SGD")
     };

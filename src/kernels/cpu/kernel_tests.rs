@@ -240,9 +240,8 @@ fn the_stem_is_the_reference_on_random_shapes() {
                 *value = reference::silu(*value + f64::from(bias[i / (side * side)]));
             }
 
-            let reordered: Vec<_> = (0..weights.len())
-                .map(|i| weights[i / 27 * 27 + i % 3 * 9 + i % 27 / 3])
-                .collect();
+            let reordered: Vec<_> =
+                (0..weights.len()).map(|i| weights[i / 27 * 27 + i % 3 * 9 + i % 27 / 3]).collect();
             let product = Product::new(&reordered, &bias, runner.whole_lines());
             let plane = side * side;
             let mut output = vec![Line::ZERO; product.blocks * plane];

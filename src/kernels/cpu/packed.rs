@@ -70,7 +70,14 @@ impl Product {
                 Panel { blocks: panel, weights: start..packed.len() }
             })
             .collect();
-        Self { channels, outputs, blocks: blocks(outputs), panels, weights: packed, bias: lines(bias) }
+        Self {
+            channels,
+            outputs,
+            blocks: blocks(outputs),
+            panels,
+            weights: packed,
+            bias: lines(bias),
+        }
     }
 
     /// The weights of a panel, `[channels][panel blocks]`.
@@ -297,11 +304,7 @@ impl NetworkLayers {
 impl Packer<'_> {
     /// Weights (in their own order) and bias of a convolution with the batch
     /// norm after it folded in: `w γ/√(σ²+ε)` and `β − µ γ/√(σ²+ε)`.
-    fn folded(
-        &self,
-        prefix: &str,
-        shape: &[usize],
-    ) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
+    fn folded(&self, prefix: &str, shape: &[usize]) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
         let mut values = self.weights.values(&format!("{prefix}.0.weight"), shape)?;
         let of_norm = |what: &str| -> Result<Vec<f32>, WeightsError> {
             self.weights.values(&format!("{prefix}.1.{what}"), &shape[..1])
@@ -311,7 +314,8 @@ impl Packer<'_> {
         let per_channel = values.len() / shape[0];
         let mut bias = Vec::with_capacity(shape[0]);
         for (channel, values) in values.chunks_mut(per_channel).enumerate() {
-            let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + self.eps).sqrt();
+            let scale =
+                f64::from(gamma[channel]) / (f64::from(variance[channel]) + self.eps).sqrt();
             for value in values {
                 *value = (f64::from(*value) * scale) as f32;
             }
@@ -333,12 +337,7 @@ impl Packer<'_> {
     }
 
     /// A 1×1 convolution with bias and without batch norm.
-    fn plain(
-        &self,
-        prefix: &str,
-        input: usize,
-        output: usize,
-    ) -> Result<Product, WeightsError> {
+    fn plain(&self, prefix: &str, input: usize, output: usize) -> Result<Product, WeightsError> {
         let values = self.weights.values(&format!("{prefix}.weight"), &[output, input, 1, 1])?;
         let bias = self.weights.values(&format!("{prefix}.bias"), &[output])?;
         Ok(Product::new(&values, &bias, self.whole_lines))
@@ -374,6 +373,14 @@ impl Packer<'_> {
         let prefix = layer.project_prefix();
         let (values, bias) = self.folded(&prefix, &[output, expanded, 1, 1])?;
         let project = Product::new(&values, &bias, self.whole_lines);
-        Ok(BlockLayers { input_blocks: blocks(input), expand, depthwise, squeeze, excite, project, residual: layer.residual() })
+        Ok(BlockLayers {
+            input_blocks: blocks(input),
+            expand,
+            depthwise,
+            squeeze,
+            excite,
+            project,
+            residual: layer.residual(),
+        })
     }
 }

@@ -169,8 +169,7 @@ pub(super) fn logits(
     size: usize,
 ) -> Vec<f64> {
     let layers = architecture.layers();
-    let network =
-        Network { weights, padding: architecture.padding, eps: architecture.bn_eps };
+    let network = Network { weights, padding: architecture.padding, eps: architecture.bn_eps };
     let mut planes = Planes::new(3, size, size);
     for (i, byte) in image.iter().enumerate() {
         let (pixel, colour) = (i / 3, i % 3);

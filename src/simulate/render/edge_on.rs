@@ -149,8 +149,7 @@ mod tests {
         for row in 0..301 {
             for column in 0..301 {
                 let w = f64::from(canvas.planes[0][row * 301 + column]) / total;
-                let (u, v) =
-                    axis.along(canvas.offset(column) - 0.2, canvas.offset(row) - 0.1);
+                let (u, v) = axis.along(canvas.offset(column) - 0.2, canvas.offset(row) - 0.1);
                 along += w * f64::from(u * u);
                 across += w * f64::from(v * v);
             }

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn noise_has_the_levels_of_sky_and_photons() {
-        for (light, pixel) in [(0.0f32, SURVEY_PIXEL), (20.0, SURVEY_PIXEL), (0.0, 2.0 * SURVEY_PIXEL)]
+        for (light, pixel) in
+            [(0.0f32, SURVEY_PIXEL), (20.0, SURVEY_PIXEL), (0.0, 2.0 * SURVEY_PIXEL)]
         {
             let mut canvas = Canvas::new(200, pixel);
             canvas.planes.iter_mut().for_each(|p| p.fill(light));
@@ -57,8 +58,8 @@ mod tests {
                 let values = canvas.planes[band].iter().map(|&v| f64::from(v - light));
                 let variance = values.map(|v| v * v).sum::<f64>() / 40_000.0;
                 let area = f64::from(pixel / SURVEY_PIXEL).powi(2);
-                let expected = f64::from(SKY[band]).powi(2) * area
-                    + f64::from(light / ELECTRONS[band]);
+                let expected =
+                    f64::from(SKY[band]).powi(2) * area + f64::from(light / ELECTRONS[band]);
                 assert!((variance / expected - 1.0).abs() < 0.03, "{variance} {expected}");
             }
         }

@@ -72,9 +72,7 @@ impl Psf {
     /// Adds a star down to `faintest` nanomaggies a pixel, its light integrated
     /// over each pixel.
     pub(in super::super) fn add_star(self, canvas: &mut Canvas, star: &Star, faintest: f32) {
-        for (share, sigma) in
-            [(1.0 - WINGS, self.sigma), (WINGS, self.sigma * WING_RATIO)]
-        {
+        for (share, sigma) in [(1.0 - WINGS, self.sigma), (WINGS, self.sigma * WING_RATIO)] {
             let flux = star.flux.map(|f| f * share);
             let brightest = flux.iter().fold(0.0, |a: f32, &b| a.max(b));
             let peak = brightest * (canvas.pixel / sigma).powi(2) / std::f32::consts::TAU;

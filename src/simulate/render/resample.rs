@@ -105,7 +105,10 @@ mod tests {
                 let y = (row as f32 - 49.5) * 0.16 - sy;
                 let expected = (1.0 + 0.3 * x - 0.2 * y + 0.05 * x * x) * area;
                 let found = bands[band][row * 100 + column];
-                assert!((found - expected).abs() < 1e-4, "{band} {row} {column}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{band} {row} {column}: {found} {expected}"
+                );
             }
         }
     }

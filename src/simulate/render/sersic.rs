@@ -35,8 +35,7 @@ impl Sersic {
         }
         let reach = self.re * table.reach(faintest / brightest).sqrt() + 2.0 * pixel;
         let (major, minor) = (self.axis.offset(reach, 0.0), self.axis.offset(0.0, reach * self.q));
-        let extent =
-            canvas.extent(self.centre, (major.0.hypot(minor.0), major.1.hypot(minor.1)));
+        let extent = canvas.extent(self.centre, (major.0.hypot(minor.0), major.1.hypot(minor.1)));
 
         let flux = self.flux.map(|f| f * per_pixel);
         let inverse = (1.0 / self.re, 1.0 / (self.re * self.q));
@@ -57,9 +56,7 @@ impl Sersic {
                     table.at(t)
                 } else {
                     let points = if t > near { 4 } else { 8 };
-                    mean_over_pixel(pixel, points, |ox, oy| {
-                        table.at(brightness(dx + ox, dy + oy))
-                    })
+                    mean_over_pixel(pixel, points, |ox, oy| table.at(brightness(dx + ox, dy + oy)))
                 };
                 let at = row * canvas.side + column;
                 for (plane, flux) in canvas.planes.iter_mut().zip(flux) {
@@ -111,8 +108,7 @@ mod tests {
         for row in 0..201 {
             for column in 0..201 {
                 let w = f64::from(canvas.planes[2][row * 201 + column]);
-                let (dx, dy) =
-                    (f64::from(canvas.offset(column)), f64::from(canvas.offset(row)));
+                let (dx, dy) = (f64::from(canvas.offset(column)), f64::from(canvas.offset(row)));
                 sum += w;
                 x += w * dx;
                 y += w * dy;

@@ -59,8 +59,7 @@ impl SpiralDisk {
         }
         let reach = re * disk.reach(faintest / brightest).sqrt() + 2.0 * pixel;
         let (along, across) = (self.axis.offset(reach, 0.0), self.axis.offset(0.0, reach * self.q));
-        let extent =
-            canvas.extent(self.centre, (along.0.hypot(across.0), along.1.hypot(across.1)));
+        let extent = canvas.extent(self.centre, (along.0.hypot(across.0), along.1.hypot(across.1)));
         let pattern = Pattern::new(self);
         let (inverse_re2, near) = (1.0 / (re * re), (2.5 * pixel / self.q).powi(2));
         for row in extent.rows.0..extent.rows.1 {
@@ -135,7 +134,8 @@ impl Pattern {
         };
         let ridge = |c: f64| (disk.sharpness * (c - 1.0)).exp();
         let mean = (0..256).map(|k| ridge((TAU * f64::from(k) / 256.0).cos())).sum::<f64>() / 256.0;
-        let step = |k: usize| (ridge(2.0 * k as f64 / RIDGE_STEPS as f64 - 1.0) / mean - 1.0) as f32;
+        let step =
+            |k: usize| (ridge(2.0 * k as f64 / RIDGE_STEPS as f64 - 1.0) / mean - 1.0) as f32;
         let (by, towards) = disk.lopsided;
         Self {
             arms: disk.arms,
@@ -211,7 +211,8 @@ mod tests {
         let disk = disk();
         disk.add_to(&mut canvas, 0.0);
         let pixel = |(x, y): (f32, f32), band: usize| {
-            let (column, row) = (canvas.index(x).round() as usize, canvas.index(y).round() as usize);
+            let (column, row) =
+                (canvas.index(x).round() as usize, canvas.index(y).round() as usize);
             canvas.planes[band][row * 301 + column]
         };
         for radius in [6.0, 9.0, 13.0] {

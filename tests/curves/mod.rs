@@ -21,9 +21,8 @@ fn the_curves_are_well_formed_xml() {
         seconds: 1.0,
         recall: Vec::new(),
     };
-    let epochs: Vec<Epoch> = (1..=9)
-        .flat_map(|i| [epoch("stage1", i), epoch("stage2 <\"&'> \u{7}", i)])
-        .collect();
+    let epochs: Vec<Epoch> =
+        (1..=9).flat_map(|i| [epoch("stage1", i), epoch("stage2 <\"&'> \u{7}", i)]).collect();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("curves.svg");
     std::fs::write(&path, curves::svg(&epochs)).unwrap();

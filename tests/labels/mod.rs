@@ -59,8 +59,7 @@ fn the_wrong_semantics_are_found_out() {
     for (name, file) in cases {
         let mut schema = VoteSchema::read(Path::new(name)).unwrap();
         use hiwl::labels::schema::Semantics::{Conditional, Cumulative};
-        schema.semantics =
-            if schema.semantics == Cumulative { Conditional } else { Cumulative };
+        schema.semantics = if schema.semantics == Cumulative { Conditional } else { Cumulative };
         let error = VoteTable::read(&data.join("votes").join(file), schema).unwrap_err();
         assert!(matches!(error, LabelError::Semantics { .. }), "{error}");
     }
@@ -70,8 +69,7 @@ fn the_wrong_semantics_are_found_out() {
 fn a_label_table_of_the_training_images() {
     let Some(data) = real_data() else { return };
     let classes = ["CRS", "IBS", "CSS", "EO", "SPI"];
-    let table =
-        LabelTable::read(&data.join("galaxies/labels.csv"), Some(&classes), None).unwrap();
+    let table = LabelTable::read(&data.join("galaxies/labels.csv"), Some(&classes), None).unwrap();
     assert!(table.is_split());
     let counts = table.counts();
     let of = |split| [0, 1, 2, 3, 4].map(|class| counts.get(class, Some(split)));
