@@ -21,6 +21,7 @@
 //! | [`cli`] | one file a subcommand |
 
 pub mod catalog;
+pub mod classify;
 pub mod cli;
 pub mod cutout;
 pub mod kernels;

@@ -140,6 +140,23 @@ impl CatalogError {
         matches!(self, Self::Io { source, .. } if full(source.kind()))
     }
 
+    /// Whether another folder or other settings must be named: repeating the
+    /// same command would fail the same way.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAFolder { .. }
+                | Self::NoRun { .. }
+                | Self::NoInputs
+                | Self::OtherRun { .. }
+                | Self::PartsWithoutRun { .. }
+                | Self::NotOurs { .. }
+                | Self::BadSetting(_)
+                | Self::NoSuchRange { .. }
+                | Self::Carried { .. }
+        )
+    }
+
     /// Wraps the system's answer.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

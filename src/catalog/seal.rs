@@ -142,8 +142,9 @@ mod tests {
         let path = folder.join("sealed.parquet");
         let column: ArrayRef = Arc::new(StringArray::from(values));
         let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
-        let file = File::options().read(true).write(true).create(true).truncate(true);
-        let writer = SealingWriter::new(file.open(&path).unwrap());
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        let writer = SealingWriter::new(options.open(&path).unwrap());
         let mut writer = ArrowWriter::try_new(writer, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         close(writer, &path).unwrap();

@@ -77,7 +77,7 @@ pub fn tensor(parameter: &Parameter, seed: u64, prefix: &str) -> Result<Tensor, 
     let count = parameter.shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| stream.uniform(low, high) as f32).collect();
     Tensor::from_vec(values, parameter.shape.as_slice(), &Device::Cpu)
-        .map_err(|source| WeightsError::Tensor { name: name.clone(), source })
+        .map_err(WeightsError::tensor(name))
 }
 
 /// The interval from which a tensor's values are drawn.

@@ -82,7 +82,7 @@ mod tests {
         schedule: Vec<Case>,
     }
 
-    /// `tests/oracles/torch_golden.py` made the numbers with PyTorch's
+    /// `tests/oracles/live/training.py` made the numbers with PyTorch's
     /// `CosineAnnealingLR` and `LinearLR`.
     #[test]
     fn rates_are_pytorchs() {

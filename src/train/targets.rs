@@ -86,7 +86,7 @@ mod tests {
         loss: Vec<Case>,
     }
 
-    /// `tests/oracles/torch_golden.py` made the numbers with PyTorch.
+    /// `tests/oracles/live/training.py` made the numbers with PyTorch.
     #[test]
     fn the_loss_is_pytorchs() {
         let text = include_str!("../../fixtures/golden/torch.json");

@@ -1,7 +1,6 @@
 //! Augmentation against PIL, pixel by pixel, with the random draws fixed.
 
 use std::fs;
-use std::process::Command;
 use std::time::Instant;
 
 use hiwl::cutout::RgbImage;
@@ -10,7 +9,7 @@ use hiwl::cutout::augment::{Augmentation, Augmenter, Draws};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::util::{python, root};
+use crate::util::python::oracle;
 
 struct Case {
     crop: usize,
@@ -37,7 +36,7 @@ fn picture(width: usize, height: usize) -> RgbImage {
 }
 
 /// Every case by the oracle.
-fn by_pil(image: &RgbImage, cases: &[Case], python: &str, mode: &[&str]) -> Vec<Vec<u8>> {
+fn by_pil(image: &RgbImage, cases: &[Case]) -> Vec<Vec<u8>> {
     let folder = TempDir::new().unwrap();
     let described: Vec<_> = cases
         .iter()
@@ -54,13 +53,7 @@ fn by_pil(image: &RgbImage, cases: &[Case], python: &str, mode: &[&str]) -> Vec<
     let request = json!({"width": image.width, "height": image.height, "cases": described});
     fs::write(folder.path().join("cases.json"), request.to_string()).unwrap();
     fs::write(folder.path().join("input.rgb"), &image.pixels).unwrap();
-    let status = Command::new(python)
-        .arg(root().join("tests/oracles/augment.py"))
-        .arg(folder.path())
-        .args(mode)
-        .status()
-        .unwrap();
-    assert!(status.success());
+    oracle("augment.py", &[folder.path().to_str().unwrap()]);
     (0..cases.len()).map(|i| fs::read(folder.path().join(format!("{i}.rgb"))).unwrap()).collect()
 }
 
@@ -109,18 +102,19 @@ fn drawn_cases() -> Vec<Case> {
     cases
 }
 
-fn compare(python: &str, mode: &[&str]) {
+#[test]
+fn pixels_are_pillows() {
     let image = picture(264, 271);
     let mut augmenter = Augmenter::new();
     let mut ours =
         |case: &Case| augmenter.apply(&image, case.crop, &case.draws, case.size).unwrap().pixels;
     let exact = exact_cases();
-    for (case, theirs) in exact.iter().zip(by_pil(&image, &exact, python, mode)) {
+    for (case, theirs) in exact.iter().zip(by_pil(&image, &exact) {
         assert_eq!(difference(&ours(case), &theirs), (0, 0), "{:?}", case.draws);
     }
     let drawn = drawn_cases();
     let (mut pixels, mut differing) = (0, 0);
-    for (case, theirs) in drawn.iter().zip(by_pil(&image, &drawn, python, mode)) {
+    for (case, theirs) in drawn.iter().zip(by_pil(&image, &drawn) {
         let (most, count) = difference(&ours(case), &theirs);
         assert!(most <= 1, "{most} in {:?}", case.draws);
         pixels += theirs.len();
@@ -129,36 +123,6 @@ fn compare(python: &str, mode: &[&str]) {
     // Steps of one come from rounding, so they are rare.
     assert!(differing * 50 < pixels, "{differing} of {pixels}");
     eprintln!("{differing} of {pixels} values differ by one");
-}
-
-#[test]
-fn pixels_are_pillows() {
-    let python = python::interpreter();
-    compare(python.to_str().unwrap(), &[]);
-}
-
-/// `HIWL_TORCH_PYTHON` names an interpreter with torchvision.
-fn torch_python() -> Option<String> {
-    Some(std::env::var("HIWL_TORCH_PYTHON").ok()?).filter(|python| !python.is_empty())
-}
-
-#[test]
-fn pixels_are_torchvisions() {
-    if let Some(python) = torch_python() {
-        compare(&python, &["--torch"]);
-    }
-}
-
-#[test]
-fn golden_numbers_of_pytorch_are_still_its_numbers() {
-    let Some(python) = torch_python() else { return };
-    let status = Command::new(python)
-        .arg(root().join("tests/oracles/torch_golden.py"))
-        .arg("--check")
-        .arg(root().join("fixtures/golden/torch.json"))
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 /// Not a benchmark: a floor far below what one core does, so that nothing of

@@ -29,7 +29,7 @@ struct Golden {
     windows: Vec<Case>,
 }
 
-/// `tests/oracles/torch_golden.py` made the windows with torchvision.
+/// `tests/oracles/live/training.py` made the windows with torchvision.
 #[test]
 fn windows_are_torchvisions() {
     let text = include_str!("../../../fixtures/golden/torch.json");

@@ -1,5 +1,6 @@
 //! The network against implementations that this project did not write:
 //! torchvision (golden results) and candle-transformers.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -13,6 +14,8 @@ use hiwl::network::tensors::{EfficientNet, TensorNetwork};
 use serde::Deserialize;
 
 use crate::util;
+
+mod import;
 
 /// `tests/oracles/efficientnet_logits.py`.
 #[derive(Deserialize)]

@@ -1,20 +1,34 @@
-"""PyTorch's and torchvision's numbers, for machines that have neither.
+"""PyTorch's and torchvision's numbers that training is tested against, for
+machines that have neither.
 
-    python3 torch_golden.py > fixtures/golden/torch.json
-    python3 torch_golden.py --check fixtures/golden/torch.json
+    python3 training.py            writes fixtures/golden/torch.json
+    python3 training.py --check    makes the numbers again and compares
 
-makes the file, or makes it again and compares. The numbers of the file come
-from the versions that it names.
+`--check` also shows that torchvision's functions on PIL images, which the
+paper used, are the PIL calls that tests/oracles/augment.py makes. The numbers
+of the file come from the versions that it names.
 """
 
 import json
 import math
 import random
 import sys
+import warnings
+from pathlib import Path
+from unittest import mock
 
 import torch
 import torchvision
+from PIL import Image
 from torchvision import transforms
+from torchvision.transforms import functional
+
+TESTS = Path(__file__).resolve().parents[2]
+GOLDEN = TESTS.parent / "fixtures/golden/torch.json"
+sys.path.insert(0, str(TESTS / "oracles"))
+import augment  # noqa: E402
+
+warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
 
 
 def losses():
@@ -61,10 +75,6 @@ def schedules():
 def windows():
     """RandomResizedCrop.get_params, with the random numbers it is given
     written down, each as a number of [0, 1)."""
-    from unittest import mock
-
-    from PIL import Image
-
     rng = random.Random(2)
     settings = [((0.9, 1.0), (3 / 4, 4 / 3)), ((0.3, 1.0), (0.5, 2.0)), ((1.0, 1.0), (1.0, 1.0)),
                 ((0.99, 1.0), (0.5, 0.6)), ((0.99, 1.0), (1.7, 1.9))]
@@ -96,6 +106,30 @@ def windows():
                        "window": {"left": left, "top": top, "width": width, "height": height}}
 
 
+def check_steps():
+    """torchvision's steps are augment.py's, pixel by pixel."""
+    rng = random.Random(3)
+    picture = Image.frombytes("RGB", (264, 271), rng.randbytes(264 * 271 * 3))
+    nearest = transforms.InterpolationMode.NEAREST
+    bilinear = transforms.InterpolationMode.BILINEAR
+    for side, size in [(256, 240), (255, 240), (240, 128)]:
+        square = augment.centre(picture, side)
+        pairs = [(functional.center_crop(picture, side), square)]
+        for _ in range(20):
+            angle = rng.uniform(-180, 180)
+            pairs.append((functional.rotate(square, angle, nearest, fill=0),
+                          augment.rotate(square, angle)))
+            w, h = rng.randint(1, side), rng.randint(1, side)
+            left, top = rng.randint(0, side - w), rng.randint(0, side - h)
+            window = {"left": left, "top": top, "width": w, "height": h}
+            pairs.append((functional.resized_crop(square, top, left, h, w, [size, size], bilinear),
+                          augment.crop(square, window, size)))
+        pairs.append((functional.hflip(square), augment.mirror(square)))
+        pairs.append((functional.vflip(square), augment.upset(square)))
+        for theirs, ours in pairs:
+            assert theirs.size == ours.size and theirs.tobytes() == ours.tobytes()
+
+
 def same(a, b):
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
@@ -112,17 +146,15 @@ golden = {
     "schedule": list(schedules()),
     "windows": list(windows()),
 }
-if sys.argv[1:2] == ["--check"]:
-    with open(sys.argv[2], encoding="utf-8") as file:
-        kept = json.load(file)
+if sys.argv[1:] == ["--check"]:
+    kept = json.loads(GOLDEN.read_text(encoding="utf-8"))
     differing = [k for k in golden if k != "versions" and not same(golden[k], kept.get(k))]
     if differing:
         sys.exit(f"torch {torch.__version__} gives other numbers for {', '.join(differing)}")
+    check_steps()
     print("the same")
 else:
-    print("{")
     lines = [f'"versions": {json.dumps(golden.pop("versions"))}']
     for name, cases in golden.items():
         lines.append(f'"{name}": [\n' + ",\n".join(json.dumps(case) for case in cases) + "\n]")
-    print(",\n".join(lines))
-    print("}")
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
