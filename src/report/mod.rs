@@ -6,6 +6,7 @@
 //! command was asked for.
 
 pub mod catalog;
+pub mod curves;
 pub mod format;
 pub mod memory;
 pub mod progress;
