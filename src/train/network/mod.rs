@@ -322,6 +322,20 @@ impl TrainNetwork {
         self.clock = Clock::default();
     }
 
+    /// Sets how much of a batch's statistics enters the running ones of batch
+    /// norm (PyTorch's `momentum`; 0.1 when the network is made).
+    pub fn set_norm_momentum(&mut self, momentum: f64) {
+        let head = std::iter::once(&mut self.head.conv.norm);
+        for norm in self.blocks.iter_mut().flat_map(Block::norms_mut).chain(head) {
+            norm.momentum = momentum;
+        }
+    }
+
+    /// The running statistics of batch norm under their canonical names.
+    pub fn running(&self) -> impl Iterator<Item = (String, &[f32])> {
+        self.norms().flat_map(Norm::running)
+    }
+
     fn norms(&self) -> impl Iterator<Item = &Norm> {
         self.blocks.iter().flat_map(Block::norms).chain([&self.head.conv.norm])
     }

@@ -7,7 +7,8 @@ use super::parameter::Parameters;
 use crate::kernels::cpu::train::{Buffer, Moments, Sums, padded};
 use crate::network::weights::{Weights, WeightsError};
 
-/// Share of a batch's statistics in the running ones, as PyTorch's default.
+/// Share of a batch's statistics in the running ones, unless told otherwise:
+/// PyTorch's default.
 const MOMENTUM: f64 = 0.1;
 
 /// A batch norm over channels.
@@ -15,6 +16,8 @@ pub(super) struct Norm {
     prefix: String,
     channels: usize,
     eps: f64,
+    /// Share of a batch's statistics in the running ones.
+    pub(super) momentum: f64,
     gamma: usize,
     beta: usize,
     running_mean: Vec<f32>,
@@ -75,6 +78,7 @@ impl Norm {
             prefix,
             channels,
             eps,
+            momentum: MOMENTUM,
             rows: 0.0,
             mean: vec![0.0; channels],
             inverse: vec![0.0; channels],
@@ -120,8 +124,8 @@ impl Norm {
         self.rows = rows;
         for (i, m2) in deviations.iter().enumerate() {
             let unbiased = m2 / (rows - 1.0).max(1.0);
-            let step =
-                |old: f32, new: f64| (f64::from(old) * (1.0 - MOMENTUM) + new * MOMENTUM) as f32;
+            let share = self.momentum;
+            let step = |old: f32, new: f64| (f64::from(old) * (1.0 - share) + new * share) as f32;
             self.running_mean[i] = step(self.running_mean[i], self.mean[i]);
             self.running_var[i] = step(self.running_var[i], unbiased);
             self.inverse[i] = 1.0 / (m2 / rows + self.eps).sqrt();
