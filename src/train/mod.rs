@@ -9,11 +9,13 @@
 //! | [`schedule`] | the learning rate of every step |
 //! | [`early_stopping`] | when to stop |
 //! | [`history`] | a line an epoch, `metrics.csv` |
+//! | [`run`] | a run from its options to its model |
 
 pub mod early_stopping;
 pub mod history;
 pub mod network;
 pub mod optimizer;
 pub mod recipe;
+pub mod run;
 pub mod schedule;
 pub mod targets;

@@ -31,6 +31,14 @@ pub enum TrainError {
     /// The run folder cannot be used, or holds another run.
     #[error(transparent)]
     Folder(#[from] CatalogError),
+    /// The folder holds something that is no training run.
+    #[error("{} holds {name} and no training run: name another output", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// One of its files.
+        name: String,
+    },
     /// Another process trains into the folder.
     #[error("{}: another process is training into it", path.display())]
     Busy {
@@ -122,6 +130,7 @@ impl TrainError {
             | Self::Labels(_)
             | Self::Data(_)
             | Self::Recipe(_)
+            | Self::NotEmpty { .. }
             | Self::Busy { .. }
             | Self::InitialModel(_)
             | Self::InitialWeights(_)
