@@ -41,6 +41,6 @@ pub use part::PartWriter;
 pub use ranges::{RowRange, Shard};
 pub use row::Row;
 pub use run::{Claim, Claimed, RunFolder};
-pub(crate) use settings::{differences, json};
 pub use settings::{Difference, Listing, Manifest, ModelIdentity, Settings};
+pub(crate) use settings::{differences, json};
 pub use verify::{Damage, DamagedPart, Verification, verify};

@@ -99,9 +99,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector {
-        map2(a, n, |a, n| {
-            a * f32::from_bits(((n as i32 + 127) as u32) << 23)
-        })
+        map2(a, n, |a, n| a * f32::from_bits(((n as i32 + 127) as u32) << 23))
     }
 
     #[inline(always)]

@@ -83,10 +83,7 @@ pub struct Sources {
 ///
 /// # Errors
 /// [`ListError`](crate::source::list::ListError).
-pub fn list(
-    inputs: &[PathBuf],
-    bands: &[String],
-) -> Result<(Vec<Entry>, Vec<String>), TrainError> {
+pub fn list(inputs: &[PathBuf], bands: &[String]) -> Result<(Vec<Entry>, Vec<String>), TrainError> {
     let options = ListOptions { bands: bands.to_vec(), ..ListOptions::default() };
     let mut lister = Lister::open(inputs, options)?;
     let mut entries = Vec::new();

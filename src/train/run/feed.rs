@@ -202,8 +202,8 @@ impl Stage for Decode {
         out: &Outlet<Self::Out>,
     ) -> Result<(), Ended<TrainError>> {
         let Sequenced { sequence, item: Sample { shot, state } } = item;
-        let decoded = decode::decode(&state, &DecodeOptions::default())
-            .map_err(gone(&self.images, shot))?;
+        let decoded =
+            decode::decode(&state, &DecodeOptions::default()).map_err(gone(&self.images, shot))?;
         let state = match decoded {
             Decoded::Rgb(image) => image,
             Decoded::Bands(bands) => rgb::profile(PROFILE)

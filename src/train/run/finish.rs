@@ -120,7 +120,8 @@ fn pair(
     let mut best: Option<(usize, usize, Score)> = None;
     for (i, first) in coarse_logits.iter().enumerate() {
         for (j, second) in fine_logits.iter().enumerate() {
-            let networks = [recorded(first, outputs.stage1.len()), recorded(second, outputs.stage2.len())];
+            let networks =
+                [recorded(first, outputs.stage1.len()), recorded(second, outputs.stage2.len())];
             let score = score(run, shots, networks, outputs)?;
             run.progress.say(&format!(
                 "stage1 epoch {} with stage2 epoch {}: accuracy {:.4}",
@@ -159,7 +160,8 @@ fn alone(run: &Run, shots: &[Shot], state: &State) -> Result<Option<Finished>, T
         return Ok(None);
     };
     // The class of each output: a single network combines none.
-    let class = |output: usize| run.recipe.classes.iter().position(|c| *c == model.outputs[output][0]);
+    let class =
+        |output: usize| run.recipe.classes.iter().position(|c| *c == model.outputs[output][0]);
     let mut matrix = Confusion::new(&run.recipe.classes);
     let mut calibration = Calibration::new();
     for (row, shot) in logits.chunks_exact(classes).zip(shots) {

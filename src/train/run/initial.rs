@@ -212,22 +212,23 @@ mod tests {
             tensor.to_vec1::<f32>().unwrap()
         };
         let [stage1, stage2] = &recipe.models[..] else { panic!("two models") };
-        assert_eq!(
-            head(&initial.weights(&nano, stage1, 1).unwrap()),
-            head(&file.stage1)
-        );
-        assert_eq!(
-            head(&initial.weights(&nano, stage2, 1).unwrap()),
-            head(&file.stage2)
-        );
-        let turned = recipe::Model { outputs: vec![vec!["EO".into()], vec!["CSS".into()]], ..stage2.clone() };
+        assert_eq!(head(&initial.weights(&nano, stage1, 1).unwrap()), head(&file.stage1));
+        assert_eq!(head(&initial.weights(&nano, stage2, 1).unwrap()), head(&file.stage2));
+        let turned = recipe::Model {
+            outputs: vec![vec!["EO".into()], vec!["CSS".into()]],
+            ..stage2.clone()
+        };
         let weights = initial.weights(&nano, &turned, 1).unwrap();
         assert_ne!(head(&weights), head(&file.stage2));
         let at = "features.0.0.weight";
-        let values = |w: &Weights| w.get(at).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let values =
+            |w: &Weights| w.get(at).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values(&weights), values(&file.stage2));
 
         let error = initial.architecture(&recipe).unwrap_err().to_string();
-        assert!(error.contains("efficientnet-nano") && error.contains("efficientnet-b1"), "{error}");
+        assert!(
+            error.contains("efficientnet-nano") && error.contains("efficientnet-b1"),
+            "{error}"
+        );
     }
 }

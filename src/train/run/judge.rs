@@ -85,7 +85,6 @@ pub fn logits(
         window.leave(count);
         Ok(())
     });
-    Ok(super::ended(graph.run())?.then(|| {
-        std::mem::take(&mut *all.lock().unwrap_or_else(|e| e.into_inner()))
-    }))
+    Ok(super::ended(graph.run())?
+        .then(|| std::mem::take(&mut *all.lock().unwrap_or_else(|e| e.into_inner()))))
 }

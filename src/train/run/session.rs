@@ -165,8 +165,7 @@ impl Session {
         let rate = rate(plan, step);
         let seed = plan.dropout_seed(step);
         let targets = &self.targets;
-        let output =
-            run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed));
+        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed));
         if !output.loss.is_finite() {
             return Err(self.diverged("the loss is"));
         }

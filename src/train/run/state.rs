@@ -117,10 +117,7 @@ impl State {
         self.best.sort_by(|a, b| {
             let by_phase = b.phase.cmp(&a.phase);
             let by_accuracy = b.accuracy.total_cmp(&a.accuracy);
-            by_phase
-                .then(by_accuracy)
-                .then(a.loss.total_cmp(&b.loss))
-                .then(a.epoch.cmp(&b.epoch))
+            by_phase.then(by_accuracy).then(a.loss.total_cmp(&b.loss)).then(a.epoch.cmp(&b.epoch))
         });
         self.best.truncate(keep);
         self.best.iter().any(|best| best.epoch == epoch)
