@@ -78,6 +78,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, from: *const f32) {
+        // SAFETY: a prefetch reads nothing that a program could see.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe { _mm256_add_ps(a, b) }
@@ -96,12 +102,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn min(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: the token proves the features.
-        unsafe { _mm256_min_ps(a, b) }
-    }
-
-    #[inline(always)]
     fn max(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe { _mm256_max_ps(a, b) }
@@ -117,7 +117,7 @@ impl Simd for Avx2 {
     fn scale_by_exp2(self, a: __m256, n: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe {
-            let n = _mm256_cvtps_epi32(n);
+            let n = _mm256_cvtps_epi32(_mm256_max_ps(n, _mm256_set1_ps(-127.0)));
             let exponent = _mm256_slli_epi32::<23>(_mm256_add_epi32(n, _mm256_set1_epi32(127)));
             _mm256_mul_ps(a, _mm256_castsi256_ps(exponent))
         }

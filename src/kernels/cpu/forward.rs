@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Images that share a pass over the weights of the late layers.
-pub(super) const GROUP: usize = 4;
+pub(super) const GROUP: usize = 2;
 
 /// Pixels of an input plane from which on images go one by one.
 const ALONE_PIXELS: usize = 128;
@@ -224,6 +224,7 @@ impl Walk<'_> {
             }
             return;
         };
+        let next = expand.panels.get(panel + 1);
         let panel = &expand.panels[panel];
         self.runner.run(Pointwise {
             input: &input[y.start * side..],
@@ -238,6 +239,7 @@ impl Walk<'_> {
             rows: y.len(),
             width: side,
             silu: true,
+            prefetch: next.filter(|_| plane < 300).map_or(&[], |next| expand.weights(next)),
         });
     }
 
@@ -272,6 +274,7 @@ impl Walk<'_> {
                 rows: 1,
                 width: images,
                 silu,
+                prefetch: &[],
             });
         }
     }
@@ -299,8 +302,9 @@ impl Walk<'_> {
                 }
             }
         }
-        for panel in &product.panels {
+        for (p, panel) in product.panels.iter().enumerate() {
             let packed = product.weights(panel);
+            let next = product.panels.get(p + 1).map_or(&[][..], |next| product.weights(next));
             for i in 0..images {
                 let weights = if scale_weights {
                     self.runner.run(ScaleWeights {
@@ -329,6 +333,7 @@ impl Walk<'_> {
                     rows: 1,
                     width: plane,
                     silu: false,
+                    prefetch: if i == 0 { next } else { &[] },
                 });
             }
         }
@@ -339,7 +344,8 @@ impl Walk<'_> {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
         let plane = self.layers.side.pow(2);
         let image = blocks(head.channels) * plane;
-        for panel in &head.panels {
+        for (p, panel) in head.panels.iter().enumerate() {
+            let next = head.panels.get(p + 1).map_or(&[][..], |next| head.weights(next));
             for i in 0..images {
                 let features = &mut scratch.ring[..panel.blocks.len() * plane];
                 self.runner.run(Pointwise {
@@ -355,6 +361,7 @@ impl Walk<'_> {
                     rows: 1,
                     width: plane,
                     silu: true,
+                    prefetch: if i == 0 { next } else { &[] },
                 });
                 for (b, pixels) in panel.blocks.clone().zip(features.chunks_exact(plane)) {
                     let output = &mut scratch.pool[b * images + i];

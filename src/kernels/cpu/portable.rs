@@ -81,11 +81,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        map2(a, b, |a, b| if a < b { a } else { b })
-    }
-
-    #[inline(always)]
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         map2(a, b, |a, b| if a > b { a } else { b })
     }
@@ -100,6 +95,7 @@ impl Simd for Portable {
     #[inline(always)]
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector {
         map2(a, n, |a, n| {
+            let n = if n > -127.0 { n } else { -127.0 };
             a * f32::from_bits(((n as i32 + 127) as u32) << 23)
         })
     }

@@ -57,6 +57,12 @@ pub(super) trait Simd: Copy {
     /// `to` must be writable for [`Self::LANES`] values.
     unsafe fn store_unaligned(self, to: *mut f32, value: Self::Vector);
 
+    /// Asks for the line at `from`, which need not be readable, to be brought
+    /// to the second cache.
+    fn prefetch(self, from: *const f32) {
+        let _ = from;
+    }
+
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
@@ -66,16 +72,13 @@ pub(super) trait Simd: Copy {
     /// `a · b + c`, rounded once where the processor can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// The smaller of both, `b` where `a` is not a number.
-    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-
     /// The larger of both, `b` where `a` is not a number.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
     /// The nearest whole number, for magnitudes below 2²².
     fn round(self, a: Self::Vector) -> Self::Vector;
 
-    /// `a · 2ⁿ` for whole `n` from −126 to 127.
+    /// `a · 2ⁿ` for whole `n` up to 127; may be zero where `n` < −126.
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
 
     /// `1 / a` to about 1e-7, for `a` from 1 to 2¹²⁶.
@@ -104,21 +107,22 @@ macro_rules! unrolled {
 }
 pub(super) use unrolled;
 
-/// `1 / (1 + exp(−x))`, to about 3e-7 of its value.
+/// `1 / (1 + exp(−x))`, to about 3e-7 of its value, for |x| < 1e9.
 ///
 /// `exp` by Cody and Waite's reduction to ±ln 2 / 2 and a polynomial of degree
 /// 5 that is the minimax one of its relative error (1.5e-7 with the constant
 /// term set to 1).
 #[inline(always)]
 pub(super) fn sigmoid<S: Simd>(s: S, x: S::Vector) -> S::Vector {
-    // Beyond exp(87) the sigmoid is 0 for all purposes, and 1 + exp stays finite; below, it is 1.
-    let y = s.max(s.min(s.mul(x, s.splat(-1.0)), s.splat(87.0)), s.splat(-87.0));
-    let n = s.round(s.mul(y, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.mul_add(n, s.splat(-std::f32::consts::LN_2), y);
-    let p = s.mul_add(r, s.splat(8.297_648e-3), s.splat(4.191_543e-2));
-    let p = s.mul_add(r, p, s.splat(0.166_675_75));
+    // exp(−x) = 2ⁿ exp(−r) with r = x + n ln 2. Beyond exp(87) the sigmoid is 0 for all purposes, and
+    // 1 + exp stays finite.
+    let x = s.max(x, s.splat(-87.0));
+    let n = s.round(s.mul(x, s.splat(-std::f32::consts::LOG2_E)));
+    let r = s.mul_add(n, s.splat(std::f32::consts::LN_2), x);
+    let p = s.mul_add(r, s.splat(-8.297_648e-3), s.splat(4.191_543e-2));
+    let p = s.mul_add(r, p, s.splat(-0.166_675_75));
     let p = s.mul_add(r, p, s.splat(0.499_988_94));
-    let p = s.mul_add(r, p, s.splat(0.999_999_7));
+    let p = s.mul_add(r, p, s.splat(-0.999_999_7));
     let p = s.mul_add(r, p, s.splat(1.0));
     let e = s.scale_by_exp2(p, n);
     s.reciprocal(s.add(e, s.splat(1.0)))
