@@ -162,13 +162,19 @@ fn main() {
             report(kind.name(), time, flop, peak);
         }
         if std::env::args().any(|arg| arg == "--blocks") {
-            let one = (0..tries).map(|_| network.profile(&images[..1], &mut logits[..CLASSES])).reduce(|a, b| a.shorter(&b)).unwrap();
+            let one = (0..tries)
+                .map(|_| network.profile(&images[..1], &mut logits[..CLASSES]))
+                .reduce(|a, b| a.shorter(&b))
+                .unwrap();
             let mut block = 0;
             let mut t = [0.0; 6];
             for (kind, time) in one.steps() {
                 t[*kind as usize] += time.as_secs_f64() * 1e6;
                 if *kind == LayerKind::Project || *kind == LayerKind::Head {
-                    println!("  block {block:2} stem {:6.0} expand {:6.0} dw {:6.0} se {:6.0} project {:6.0} head {:6.0}", t[0], t[1], t[2], t[3], t[4], t[5]);
+                    println!(
+                        "  block {block:2} stem {:6.0} expand {:6.0} dw {:6.0} se {:6.0} project {:6.0} head {:6.0}",
+                        t[0], t[1], t[2], t[3], t[4], t[5]
+                    );
                     t = [0.0; 6];
                     block += 1;
                 }

@@ -120,7 +120,8 @@ impl PackedNetwork {
         let Some(runner) = Runner::new(backend) else {
             panic!("this processor has no {}", backend.name());
         };
-        let layers = NetworkLayers::new(architecture, classes, size, weights, runner.whole_lines())?;
+        let layers =
+            NetworkLayers::new(architecture, classes, size, weights, runner.whole_lines())?;
         let Normalisation { mean, std } = normalisation;
         let by_colour = |f: &dyn Fn(f64, f64) -> f64| {
             colours([0, 1, 2].map(|i| f(f64::from(mean[i]), f64::from(std[i])) as f32))

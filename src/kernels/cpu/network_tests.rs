@@ -25,15 +25,9 @@ fn narrow(width: f64, padding: Padding) -> Architecture {
 /// The largest difference from the reference over the largest logit.
 fn error(architecture: &Architecture, classes: usize, size: usize, backend: Backend) -> f64 {
     let weights = random_weights(architecture, classes, 5);
-    let network = PackedNetwork::with_backend(
-        architecture,
-        classes,
-        size,
-        &weights,
-        NORMALISATION,
-        backend,
-    )
-    .unwrap();
+    let network =
+        PackedNetwork::with_backend(architecture, classes, size, &weights, NORMALISATION, backend)
+            .unwrap();
     let image = random_image(size, 6);
     let mut logits = vec![f32::NAN; classes];
     network.forward(&[&image], &mut logits);

@@ -21,14 +21,8 @@ pub enum LayerKind {
 
 impl LayerKind {
     /// In the order of the network.
-    pub const ALL: [Self; 6] = [
-        Self::Stem,
-        Self::Expand,
-        Self::Depthwise,
-        Self::SqueezeExcite,
-        Self::Project,
-        Self::Head,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Stem, Self::Expand, Self::Depthwise, Self::SqueezeExcite, Self::Project, Self::Head];
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {

@@ -62,6 +62,16 @@ pub(super) fn silu(x: f64) -> f64 {
     x * sigmoid(x)
 }
 
+/// What the kernels compute for [`silu`].
+pub(super) fn silu2(t: f64) -> f64 {
+    t * sigmoid2(t)
+}
+
+/// What the kernels compute for [`sigmoid`].
+pub(super) fn sigmoid2(t: f64) -> f64 {
+    1.0 / (1.0 + t.exp2())
+}
+
 /// A convolution with weights `[outputs][channels / groups][kernel][kernel]`,
 /// where `groups` is 1 or (depthwise) the number of channels.
 pub(super) fn convolution(
@@ -169,8 +179,7 @@ pub(super) fn logits(
     size: usize,
 ) -> Vec<f64> {
     let layers = architecture.layers();
-    let network =
-        Network { weights, padding: architecture.padding, eps: architecture.bn_eps };
+    let network = Network { weights, padding: architecture.padding, eps: architecture.bn_eps };
     let mut planes = Planes::new(3, size, size);
     for (i, byte) in image.iter().enumerate() {
         let (pixel, colour) = (i / 3, i % 3);

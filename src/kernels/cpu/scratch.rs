@@ -66,7 +66,8 @@ impl Scratch {
             ],
             ring: vec![
                 Line::ZERO;
-                largest(&|_, block| block.depthwise.ring_lines()).max(head * plane(layers.side))
+                largest(&|_, block| block.depthwise.ring_lines())
+                    .max(head * plane(layers.side))
             ],
             pool: small(largest(&|_, block| block.depthwise.blocks).max(layers.head.blocks)),
             squeezed: small(
@@ -101,4 +102,3 @@ impl ScratchPool {
         result
     }
 }
-
