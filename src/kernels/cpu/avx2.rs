@@ -78,15 +78,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, from: *const f32) {
-        // SAFETY: a prefetch reads nothing that a program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
-    }
-
-    #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_sub_ps(a, b) }
     }
 
     #[inline(always)]
@@ -102,9 +102,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn max(self, a: __m256, b: __m256) -> __m256 {
+    fn min(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: the token proves the features.
-        unsafe { _mm256_max_ps(a, b) }
+        unsafe { _mm256_min_ps(a, b) }
     }
 
     #[inline(always)]

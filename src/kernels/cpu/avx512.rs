@@ -80,15 +80,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, from: *const f32) {
-        // SAFETY: a prefetch reads nothing that a program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
-    }
-
-    #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token proves the features.
         unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_sub_ps(a, b) }
     }
 
     #[inline(always)]
@@ -104,9 +104,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn max(self, a: __m512, b: __m512) -> __m512 {
+    fn min(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token proves the features.
-        unsafe { _mm512_max_ps(a, b) }
+        unsafe { _mm512_min_ps(a, b) }
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, sigmoid},
+    simd::{Kernel, Simd, sigmoid2},
 };
 
 /// The vector of a line that begins at lane `at`, a multiple of LANES.
@@ -76,15 +76,15 @@ impl Kernel for ScaleWeights<'_> {
     }
 }
 
-/// The logistic function, in place.
-pub(super) struct Sigmoid<'a>(pub &'a mut [Line]);
+/// [`sigmoid2`], in place.
+pub(super) struct Sigmoid2<'a>(pub &'a mut [Line]);
 
-impl Kernel for Sigmoid<'_> {
+impl Kernel for Sigmoid2<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for line in self.0 {
             for lanes in (0..BLOCK).step_by(S::LANES) {
-                let y = sigmoid(s, load(s, line, lanes));
+                let y = sigmoid2(s, load(s, line, lanes));
                 store(s, line, lanes, y);
             }
         }

@@ -16,7 +16,7 @@ use std::ops::Range;
 use super::{
     backend::Runner,
     depthwise::Depthwise,
-    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid},
+    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     lines::{BLOCK, Line, blocks},
     packed::{BlockLayers, DepthwiseLayer, NetworkLayers, Product, StemLayer},
     pointwise::Pointwise,
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Images that share a pass over the weights of the late layers.
-pub(super) const GROUP: usize = 2;
+pub(super) const GROUP: usize = 4;
 
 /// Pixels of an input plane from which on images go one by one.
 const ALONE_PIXELS: usize = 128;
@@ -224,7 +224,6 @@ impl Walk<'_> {
             }
             return;
         };
-        let next = expand.panels.get(panel + 1);
         let panel = &expand.panels[panel];
         self.runner.run(Pointwise {
             input: &input[y.start * side..],
@@ -238,8 +237,7 @@ impl Walk<'_> {
             output_row: layer.ring.width,
             rows: y.len(),
             width: side,
-            silu: true,
-            prefetch: next.filter(|_| plane < 300).map_or(&[], |next| expand.weights(next)),
+            silu2: true,
         });
     }
 
@@ -248,7 +246,7 @@ impl Walk<'_> {
         let Scratch { pool, squeezed, factors, .. } = scratch;
         self.dense(&block.squeeze, images, pool, squeezed, true);
         self.dense(&block.excite, images, squeezed, factors, false);
-        self.runner.run(Sigmoid(&mut factors[..block.excite.blocks * images]));
+        self.runner.run(Sigmoid2(&mut factors[..block.excite.blocks * images]));
     }
 
     /// A product on one vector an image, `[blocks][images]`.
@@ -258,7 +256,7 @@ impl Walk<'_> {
         images: usize,
         input: &[Line],
         output: &mut [Line],
-        silu: bool,
+        silu2: bool,
     ) {
         for panel in &product.panels {
             self.runner.run(Pointwise {
@@ -273,8 +271,7 @@ impl Walk<'_> {
                 output_row: images,
                 rows: 1,
                 width: images,
-                silu,
-                prefetch: &[],
+                silu2,
             });
         }
     }
@@ -302,9 +299,8 @@ impl Walk<'_> {
                 }
             }
         }
-        for (p, panel) in product.panels.iter().enumerate() {
+        for panel in &product.panels {
             let packed = product.weights(panel);
-            let next = product.panels.get(p + 1).map_or(&[][..], |next| product.weights(next));
             for i in 0..images {
                 let weights = if scale_weights {
                     self.runner.run(ScaleWeights {
@@ -332,8 +328,7 @@ impl Walk<'_> {
                     output_row: plane,
                     rows: 1,
                     width: plane,
-                    silu: false,
-                    prefetch: if i == 0 { next } else { &[] },
+                    silu2: false,
                 });
             }
         }
@@ -344,8 +339,7 @@ impl Walk<'_> {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
         let plane = self.layers.side.pow(2);
         let image = blocks(head.channels) * plane;
-        for (p, panel) in head.panels.iter().enumerate() {
-            let next = head.panels.get(p + 1).map_or(&[][..], |next| head.weights(next));
+        for panel in &head.panels {
             for i in 0..images {
                 let features = &mut scratch.ring[..panel.blocks.len() * plane];
                 self.runner.run(Pointwise {
@@ -360,8 +354,7 @@ impl Walk<'_> {
                     output_row: plane,
                     rows: 1,
                     width: plane,
-                    silu: true,
-                    prefetch: if i == 0 { next } else { &[] },
+                    silu2: true,
                 });
                 for (b, pixels) in panel.blocks.clone().zip(features.chunks_exact(plane)) {
                     let output = &mut scratch.pool[b * images + i];

@@ -1,4 +1,4 @@
-//! The 1×1 convolution, a matrix product, with bias, SiLU and residual in its
+//! The 1×1 convolution, a matrix product, with bias, SiLU ([`silu2`]) and residual in its
 //! epilogue.
 //!
 //! A tile of some pixels × some vectors of output channels stays in registers
@@ -12,7 +12,7 @@
 
 use super::{
     lines::{BLOCK, Line, blocks},
-    simd::{Kernel, Simd, silu, unrolled},
+    simd::{Kernel, Simd, silu2, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
@@ -39,10 +39,8 @@ pub(super) struct Pointwise<'a> {
     pub rows: usize,
     /// Pixels a row.
     pub width: usize,
-    /// Whether SiLU follows the bias.
-    pub silu: bool,
-    /// What is needed next and may not be in the second cache yet.
-    pub prefetch: &'a [Line],
+    /// Whether [`silu2`] follows the bias.
+    pub silu2: bool,
 }
 
 /// Widths in blocks of the panels that `blocks` are cut into, for processors
@@ -75,12 +73,6 @@ const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
     }
 }
 
-/// Bytes of weights that are gone through for all pixels before the next
-/// ones: half of the first cache, so that they stay there.
-const CHUNK_BYTES: usize = 24 << 10;
-
-const PREFETCH_NEXT: bool = true;
-
 impl Kernel for Pointwise<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -107,18 +99,15 @@ impl Pointwise<'_> {
         assert!(end <= self.output.len());
         assert!(self.residual.is_none_or(|residual| end <= residual.len()));
 
-        // Tiles of equal size, or one pixel less, waste nothing at the end of a row; so do chunks.
+        // Tiles of equal size, or one pixel less, waste nothing at the end of a row.
         let count = self.width.div_ceil(max_pixels(S::MANY_REGISTERS, V));
         let small = self.width / count;
         let larger = self.width % count;
-        let depth = blocks(self.channels);
-        let chunks = (self.channels * panel * size_of::<Line>()).div_ceil(CHUNK_BYTES);
-        let chunk = depth.div_ceil(chunks);
         let mut tiles = Tiles::<1, V> {
             input: self.input.as_ptr().cast(),
             input_block: self.input_block * BLOCK,
             input_row: self.width * BLOCK,
-            channels: 0,
+            channels: self.channels,
             weights: self.weights.as_ptr().cast(),
             bias: self.bias.as_ptr().cast(),
             residual: self.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().cast()),
@@ -127,28 +116,14 @@ impl Pointwise<'_> {
             output_row: self.output_row * BLOCK,
             rows: self.rows,
             first: 0,
-            count: 0,
-            silu: self.silu,
-            is_first: true,
-            is_last: false,
-            prefetch: self.prefetch.as_ptr().cast(),
-            prefetch_lines: self.prefetch.len().div_ceil(self.rows * count * depth),
+            count: larger,
+            silu2: self.silu2,
         };
-        for block in (0..depth).step_by(chunk) {
-            tiles.channels = (self.channels - block * BLOCK).min(chunk * BLOCK);
-            tiles.is_first = block == 0;
-            tiles.is_last = block + chunk >= depth;
-            (tiles.first, tiles.count) = (0, larger);
-            if larger > 0 {
-                tiles.dispatch(s, small + 1);
-                tiles.prefetch = tiles.prefetched();
-            }
-            (tiles.first, tiles.count) = (larger * (small + 1), count - larger);
-            tiles.dispatch(s, small);
-            tiles.prefetch = tiles.prefetched();
-            tiles.input = tiles.input.wrapping_add(chunk * tiles.input_block);
-            tiles.weights = tiles.weights.wrapping_add(tiles.channels * panel * BLOCK);
+        if larger > 0 {
+            tiles.dispatch(s, small + 1);
         }
+        (tiles.first, tiles.count) = (larger * (small + 1), count - larger);
+        tiles.dispatch(s, small);
     }
 }
 
@@ -167,25 +142,7 @@ struct Tiles<const P: usize, const V: usize> {
     rows: usize,
     first: usize,
     count: usize,
-    silu: bool,
-    is_first: bool,
-    is_last: bool,
-    prefetch: *const f32,
-    prefetch_lines: usize,
-}
-
-impl<const P: usize, const V: usize> Tiles<P, V> {
-    /// How far a tile moves what is prefetched.
-    #[inline(always)]
-    fn prefetched_by_tile(&self) -> usize {
-        self.channels / BLOCK * self.prefetch_lines * BLOCK
-    }
-
-    /// Where prefetching stands after all of these tiles.
-    #[inline(always)]
-    fn prefetched(&self) -> *const f32 {
-        self.prefetch.wrapping_add(self.rows * self.count * self.prefetched_by_tile())
-    }
+    silu2: bool,
 }
 
 impl<const V: usize> Tiles<1, V> {
@@ -209,8 +166,7 @@ impl<const V: usize> Tiles<1, V> {
     fn with_pixels<const P: usize>(&self) -> Tiles<P, V> {
         let &Self { input, input_block, input_row, channels, weights, bias, .. } = self;
         let &Self { residual, output, output_block, output_row, .. } = self;
-        let &Self { rows, first, count, silu, is_first, is_last, .. } = self;
-        let &Self { prefetch, prefetch_lines, .. } = self;
+        let &Self { rows, first, count, silu2, .. } = self;
         Tiles {
             input,
             input_block,
@@ -225,11 +181,7 @@ impl<const V: usize> Tiles<1, V> {
             rows,
             first,
             count,
-            silu,
-            is_first,
-            is_last,
-            prefetch,
-            prefetch_lines,
+            silu2,
         }
     }
 }
@@ -237,7 +189,6 @@ impl<const V: usize> Tiles<1, V> {
 impl<const P: usize, const V: usize> Kernel for Tiles<P, V> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut ahead = self.prefetch;
         for row in 0..self.rows {
             for tile in 0..self.count {
                 let x = (self.first + tile * P) * BLOCK;
@@ -245,9 +196,8 @@ impl<const P: usize, const V: usize> Kernel for Tiles<P, V> {
                 // count · P) pixels lie in the input, the output and the residual.
                 unsafe {
                     let input = self.input.add(row * self.input_row + x);
-                    self.tile(s, input, row * self.output_row + x, ahead);
+                    self.tile(s, input, row * self.output_row + x);
                 }
-                ahead = ahead.wrapping_add(self.prefetched_by_tile());
             }
         }
     }
@@ -255,39 +205,25 @@ impl<const P: usize, const V: usize> Kernel for Tiles<P, V> {
 
 impl<const P: usize, const V: usize> Tiles<P, V> {
     #[inline(always)]
+<<<<<<< HEAD
     unsafe fn tile<S: Simd>(&self, s: S, input: *const f32, output: usize, ahead: *const f32) {
+=======
+    unsafe fn tile<S: Simd>(&self, s: S, input: *const f32, output: usize) {
+>>>>>>> kernels
         // SAFETY: the caller's promise for pixels; weights and bias were asserted to hold
         // `channels` × V and V vectors; lines are aligned to 64 bytes.
         unsafe {
             let mut acc = [[s.splat(0.0); V]; P];
-            let per_block = BLOCK / S::LANES;
             unrolled!(I in 0..V => {
-                if self.is_first {
-                    let bias = s.load(self.bias.add(I * S::LANES));
-                    unrolled!(J in 0..P => {
-                        acc[J][I] = bias;
-                    });
-                } else {
-                    let at = output + I / per_block * self.output_block + I % per_block * S::LANES;
-                    unrolled!(J in 0..P => {
-                        acc[J][I] = s.load(self.output.add(at + J * BLOCK));
-                    });
-                }
+                let bias = s.load(self.bias.add(I * S::LANES));
+                unrolled!(J in 0..P => {
+                    acc[J][I] = bias;
+                });
             });
             let mut weights = self.weights;
-            let mut ahead = ahead;
             let full = self.channels / BLOCK;
             for block in 0..full {
                 let input = input.add(block * self.input_block);
-                if PREFETCH_NEXT {
-                    unrolled!(J in 0..P => {
-                        s.prefetch(input.wrapping_add((P + J) * BLOCK));
-                    });
-                }
-                for i in 0..self.prefetch_lines {
-                    s.prefetch(ahead.wrapping_add(i * BLOCK));
-                }
-                ahead = ahead.wrapping_add(self.prefetch_lines * BLOCK);
                 for k in 0..BLOCK {
                     step(s, &mut acc, input.add(k), weights);
                     weights = weights.add(V * S::LANES);
@@ -298,15 +234,16 @@ impl<const P: usize, const V: usize> Tiles<P, V> {
                 weights = weights.add(V * S::LANES);
             }
 
+            let per_block = BLOCK / S::LANES;
             unrolled!(I in 0..V => {
                 let at = output + I / per_block * self.output_block + I % per_block * S::LANES;
                 unrolled!(J in 0..P => {
                     let at = at + J * BLOCK;
                     let mut y = acc[J][I];
-                    if self.silu && self.is_last {
-                        y = silu(s, y);
+                    if self.silu2 {
+                        y = silu2(s, y);
                     }
-                    if self.is_last && !self.residual.is_null() {
+                    if !self.residual.is_null() {
                         y = s.add(y, s.load(self.residual.add(at)));
                     }
                     s.store(self.output.add(at), y);

@@ -68,6 +68,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         map2(a, b, |a, b| a * b)
     }
@@ -81,8 +86,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        map2(a, b, |a, b| if a > b { a } else { b })
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| if a < b { a } else { b })
     }
 
     #[inline(always)]
