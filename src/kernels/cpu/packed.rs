@@ -315,10 +315,6 @@ impl NetworkLayers {
 
 impl Packer<'_> {
     /// Weights (in their own order) and bias of a convolution with the batch
-<<<<<<< HEAD
-    /// norm after it folded in: `w γ/√(σ²+ε)` and `β − µ γ/√(σ²+ε)`.
-    fn folded(&self, prefix: &str, shape: &[usize]) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
-=======
     /// norm after it folded in: `w γ/√(σ²+ε)` and `β − µ γ/√(σ²+ε)`, for what
     /// input and output are held times.
     fn folded(
@@ -327,7 +323,6 @@ impl Packer<'_> {
         shape: &[usize],
         (input, output): (f64, f64),
     ) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
->>>>>>> kernels
         let mut values = self.weights.values(&format!("{prefix}.0.weight"), shape)?;
         let of_norm = |what: &str| -> Result<Vec<f32>, WeightsError> {
             self.weights.values(&format!("{prefix}.1.{what}"), &shape[..1])
@@ -360,12 +355,6 @@ impl Packer<'_> {
         Ok(Product::new(&reordered, &bias, self.whole_lines))
     }
 
-<<<<<<< HEAD
-    /// A 1×1 convolution with bias and without batch norm.
-    fn plain(&self, prefix: &str, input: usize, output: usize) -> Result<Product, WeightsError> {
-        let values = self.weights.values(&format!("{prefix}.weight"), &[output, input, 1, 1])?;
-        let bias = self.weights.values(&format!("{prefix}.bias"), &[output])?;
-=======
     /// A 1×1 convolution with bias and without batch norm, or a dense layer.
     fn biased(
         &self,
@@ -380,7 +369,6 @@ impl Packer<'_> {
         };
         let values = times("weight", shape, output / input)?;
         let bias = times("bias", &shape[..1], output)?;
->>>>>>> kernels
         Ok(Product::new(&values, &bias, self.whole_lines))
     }
 
@@ -423,19 +411,7 @@ impl Packer<'_> {
         let project_output = if layer.residual() { held } else { PLAIN };
         let (values, bias) = self.folded(&prefix, &shape, (HELD, project_output))?;
         let project = Product::new(&values, &bias, self.whole_lines);
-<<<<<<< HEAD
-        Ok(BlockLayers {
-            input_blocks: blocks(input),
-            expand,
-            depthwise,
-            squeeze,
-            excite,
-            project,
-            residual: layer.residual(),
-        })
-=======
         let (input_blocks, residual) = (blocks(input), layer.residual());
         Ok(BlockLayers { input_blocks, expand, depthwise, squeeze, excite, project, residual })
->>>>>>> kernels
     }
 }

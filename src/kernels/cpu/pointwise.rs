@@ -205,11 +205,7 @@ impl<const P: usize, const V: usize> Kernel for Tiles<P, V> {
 
 impl<const P: usize, const V: usize> Tiles<P, V> {
     #[inline(always)]
-<<<<<<< HEAD
-    unsafe fn tile<S: Simd>(&self, s: S, input: *const f32, output: usize, ahead: *const f32) {
-=======
     unsafe fn tile<S: Simd>(&self, s: S, input: *const f32, output: usize) {
->>>>>>> kernels
         // SAFETY: the caller's promise for pixels; weights and bias were asserted to hold
         // `channels` × V and V vectors; lines are aligned to 64 bytes.
         unsafe {
