@@ -95,7 +95,10 @@ fn every_bad_file_has_a_row_that_says_why() {
         "NAXIS2  =                  240",
     ];
     put("plane.fits", &fits(&one_plane, &[7; 240 * 240]));
-    put("naxis.fits", &fits(&["BITPIX  =                    8", "NAXIS   =                   -3"], b""));
+    put(
+        "naxis.fits",
+        &fits(&["BITPIX  =                    8", "NAXIS   =                   -3"], b""),
+    );
     let whole = cube(1.0, &[]);
     put("short.fits", &whole[..whole.len() / 3]);
     put("half_g.fits", &fits(&one_plane, &[7; 240 * 240]));
@@ -133,8 +136,7 @@ fn every_bad_file_has_a_row_that_says_why() {
     expected.sort();
     assert_eq!(found, expected);
 
-    let errors: Vec<_> =
-        column(&output, "id").into_iter().zip(column(&output, "error")).collect();
+    let errors: Vec<_> = column(&output, "id").into_iter().zip(column(&output, "error")).collect();
     let error = |id: &str| errors.iter().find(|(i, _)| i == id).unwrap().1.clone();
     assert!(error("small").contains("100"), "{}", error("small"));
     assert!(error("huge").contains("60000"), "{}", error("huge"));
@@ -253,8 +255,7 @@ fn a_file_without_permission_has_a_row() {
     } else {
         hiwl()
     };
-    let run =
-        run.arg("classify").args([&input, Path::new("--output"), &output]).output().unwrap();
+    let run = run.arg("classify").args([&input, Path::new("--output"), &output]).output().unwrap();
     assert_code(&run, 1);
     let mut statuses = column(&output, "status");
     statuses.sort();

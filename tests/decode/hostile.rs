@@ -42,14 +42,15 @@ fn peak_mib() -> u64 {
 
 #[test]
 fn damaged_files_are_values() {
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    // HIWL_SOAK=3000 makes it a soak test of an hour, with other damage.
+    let rounds = std::env::var("HIWL_SOAK").map_or(30, |rounds| rounds.parse().unwrap());
+    let mut rng = ChaCha8Rng::seed_from_u64(rounds);
     let cases: Vec<_> = generated().iter().filter(|c| !c.name.contains("bomb")).collect();
     let before = peak_mib();
-    let started = Instant::now();
     let (mut runs, mut rejected) = (0, 0);
     for case in &cases {
         let (payload, options) = (case.payload(), case.options());
-        for _ in 0..30 {
+        for _ in 0..rounds {
             let mut payload = payload.clone();
             // Damage early in a file, where headers are, as often as late.
             let bytes = match &mut payload {
@@ -82,7 +83,6 @@ fn damaged_files_are_values() {
     }
     assert!(runs > 8_000, "{runs}");
     assert!(rejected > runs / 3, "{rejected} of {runs} rejected");
-    assert!(started.elapsed() < Duration::from_secs(300));
     let grown = peak_mib() - before;
     assert!(grown < 600, "{grown} MiB more than before; {runs} files");
 }

@@ -1,4 +1,5 @@
 //! `simulate` as its users see it: folders, tables, files that others read.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};

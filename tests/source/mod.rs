@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;

@@ -1,6 +1,6 @@
 //! Bytes to pixels: JPEG, PNG and FITS, told apart by their first bytes.
 //!
-//! One file a format; [`limits`] says what is too large, [`gzip`] unpacks
+//! One file a format; [`limits`] says what is too large, `gzip` unpacks
 //! `.fits.gz` under those limits. Reading files belongs to
 //! [`crate::source`], colours to [`super::rgb`], cropping to
 //! [`super::prepare`].
@@ -11,7 +11,7 @@
 //! names never count: survey archives are full of HTML error pages named
 //! `.jpg` and of FITS files without an extension.
 
-pub mod fits;
+mod fits;
 mod gzip;
 mod jpeg;
 pub mod limits;

@@ -84,6 +84,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul(self, a: __m256, b: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe { _mm256_mul_ps(a, b) }
@@ -102,12 +108,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn max(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: the token proves the features.
-        unsafe { _mm256_max_ps(a, b) }
-    }
-
-    #[inline(always)]
     fn round(self, a: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
@@ -117,7 +117,7 @@ impl Simd for Avx2 {
     fn scale_by_exp2(self, a: __m256, n: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe {
-            let n = _mm256_cvtps_epi32(n);
+            let n = _mm256_cvtps_epi32(_mm256_max_ps(n, _mm256_set1_ps(-127.0)));
             let exponent = _mm256_slli_epi32::<23>(_mm256_add_epi32(n, _mm256_set1_epi32(127)));
             _mm256_mul_ps(a, _mm256_castsi256_ps(exponent))
         }

@@ -1,4 +1,4 @@
-//! The depthwise convolution, 3×3 or 5×5, with bias, SiLU and the sum that
+//! The depthwise convolution, 3×3 or 5×5, with bias, SiLU ([`silu2`]) and the sum that
 //! squeeze and excite needs, in one pass.
 //!
 //! It reads rows of a ring that whatever comes before it fills (see
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, silu, unrolled},
+    simd::{Kernel, Simd, silu2, unrolled},
 };
 
 /// The shape of a depthwise convolution's plane and of the ring of input rows
@@ -198,7 +198,7 @@ impl<const K: usize> Row<K> {
             }
             let mut sum = s.splat(0.0);
             unrolled!(I in 0..P => {
-                let y = silu(s, acc[I]);
+                let y = silu2(s, acc[I]);
                 s.store(output.add((x + I) * BLOCK), y);
                 sum = s.add(sum, y);
             });

@@ -1,4 +1,4 @@
-//! The 1×1 convolution, a matrix product, with bias, SiLU and residual in its
+//! The 1×1 convolution, a matrix product, with bias, SiLU ([`silu2`]) and residual in its
 //! epilogue.
 //!
 //! A tile of some pixels × some vectors of output channels stays in registers
@@ -12,7 +12,7 @@
 
 use super::{
     lines::{BLOCK, Line, blocks},
-    simd::{Kernel, Simd, silu, unrolled},
+    simd::{Kernel, Simd, silu2, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
@@ -39,8 +39,8 @@ pub(super) struct Pointwise<'a> {
     pub rows: usize,
     /// Pixels a row.
     pub width: usize,
-    /// Whether SiLU follows the bias.
-    pub silu: bool,
+    /// Whether [`silu2`] follows the bias.
+    pub silu2: bool,
 }
 
 /// Widths in blocks of the panels that `blocks` are cut into, for processors
@@ -117,13 +117,12 @@ impl Pointwise<'_> {
             rows: self.rows,
             first: 0,
             count: larger,
-            silu: self.silu,
+            silu2: self.silu2,
         };
         if larger > 0 {
             tiles.dispatch(s, small + 1);
         }
-        tiles.first = larger * (small + 1);
-        tiles.count = count - larger;
+        (tiles.first, tiles.count) = (larger * (small + 1), count - larger);
         tiles.dispatch(s, small);
     }
 }
@@ -143,7 +142,7 @@ struct Tiles<const P: usize, const V: usize> {
     rows: usize,
     first: usize,
     count: usize,
-    silu: bool,
+    silu2: bool,
 }
 
 impl<const V: usize> Tiles<1, V> {
@@ -167,7 +166,7 @@ impl<const V: usize> Tiles<1, V> {
     fn with_pixels<const P: usize>(&self) -> Tiles<P, V> {
         let &Self { input, input_block, input_row, channels, weights, bias, .. } = self;
         let &Self { residual, output, output_block, output_row, .. } = self;
-        let &Self { rows, first, count, silu, .. } = self;
+        let &Self { rows, first, count, silu2, .. } = self;
         Tiles {
             input,
             input_block,
@@ -182,7 +181,7 @@ impl<const V: usize> Tiles<1, V> {
             rows,
             first,
             count,
-            silu,
+            silu2,
         }
     }
 }
@@ -237,8 +236,8 @@ impl<const P: usize, const V: usize> Tiles<P, V> {
                 unrolled!(J in 0..P => {
                     let at = at + J * BLOCK;
                     let mut y = acc[J][I];
-                    if self.silu {
-                        y = silu(s, y);
+                    if self.silu2 {
+                        y = silu2(s, y);
                     }
                     if !self.residual.is_null() {
                         y = s.add(y, s.load(self.residual.add(at)));

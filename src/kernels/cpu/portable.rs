@@ -68,6 +68,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         map2(a, b, |a, b| a * b)
     }
@@ -86,11 +91,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        map2(a, b, |a, b| if a > b { a } else { b })
-    }
-
-    #[inline(always)]
     fn round(self, a: Self::Vector) -> Self::Vector {
         // Adding 1.5 · 2²³ leaves no bits for a fraction.
         const MAGIC: f32 = 12_582_912.0;
@@ -99,7 +99,10 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector {
-        map2(a, n, |a, n| a * f32::from_bits(((n as i32 + 127) as u32) << 23))
+        map2(a, n, |a, n| {
+            let n = if n > -127.0 { n } else { -127.0 };
+            a * f32::from_bits(((n as i32 + 127) as u32) << 23)
+        })
     }
 
     #[inline(always)]

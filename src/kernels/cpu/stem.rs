@@ -1,5 +1,5 @@
 //! The stem: bytes to normalised pixels, and the 3×3 convolution of stride 2
-//! over them with bias and SiLU.
+//! over them with bias and SiLU ([`silu2`]).
 //!
 //! Pixels are normalised row by row into a small ring, with zeros left and
 //! right, as PyTorch pads: after normalisation. The convolution then is a
@@ -9,7 +9,7 @@
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, silu, unrolled},
+    simd::{Kernel, Simd, silu2, unrolled},
 };
 
 /// Taps of one row: three pixels of three colours.
@@ -181,7 +181,7 @@ unsafe fn stem_tile<S: Simd, const V: usize, const P: usize>(
         unrolled!(I in 0..V => {
             let at = I / per_block * output_block * BLOCK + I % per_block * S::LANES;
             unrolled!(J in 0..P => {
-                s.store(output.add(at + (x + J) * BLOCK), silu(s, acc[J][I]));
+                s.store(output.add(at + (x + J) * BLOCK), silu2(s, acc[J][I]));
             });
         });
     }

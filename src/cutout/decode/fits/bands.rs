@@ -169,7 +169,6 @@ fn no_bands(images: &[&Hdu<'_>]) -> Rejection {
             let names: Vec<String> = images
                 .iter()
                 .filter_map(|h| ["EXTNAME", "FILTER", "BAND"].iter().find_map(|k| h.header.text(k)))
-                .map(String::from)
                 .collect();
             let detail =
                 format!("the HDUs are {}; none is a band that is needed", names.join(", "));

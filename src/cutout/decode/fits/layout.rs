@@ -233,11 +233,14 @@ mod tests {
 
     #[test]
     fn axes_and_data_are_found() {
-        let bytes = file(&[&CUBE[..], &["NAXIS4  = 1"]].concat(), 240);
-        let layout = layout(&bytes).unwrap();
-        assert_eq!(layout.hdus[0].axes, [5, 4, 3]);
-        assert_eq!(layout.hdus[0].data, 2880..3120);
-        assert!(layout.cut.is_none());
+        let bytes = file(&[&CUBE[..], &["NAXIS4  = 1"]].concat(), BLOCK);
+        let padded = layout(&bytes).unwrap();
+        assert_eq!(padded.hdus[0].axes, [5, 4, 3]);
+        assert_eq!(padded.hdus[0].data, 2880..3120);
+        assert!(padded.cut.is_none());
+        let unpadded = layout(&bytes[..3120]).unwrap();
+        assert_eq!(unpadded.hdus[0].data, 2880..3120, "the pixels are all there");
+        assert!(unpadded.cut.is_some());
     }
 
     #[test]
