@@ -401,15 +401,18 @@ impl Backward<'_> {
             // SAFETY: `depthwise_backward` checked the rows and the weights' gradient.
             unsafe {
                 let input = self.row.as_ptr().add(block * g.ring_width() * BLOCK + lane);
+                // Of a length known to the compiler, or sums would live in memory.
+                let rows: [*const f32; ROWS] =
+                    std::array::from_fn(|i| taps[i].row.add((K - 1) * BLOCK + lane));
                 let mut acc = [[[s.splat(0.0); K]; ROWS]; CHAINS];
                 let whole = g.output / CHAINS * CHAINS;
                 for x in (0..whole).step_by(CHAINS) {
                     for (chain, acc) in acc.iter_mut().enumerate() {
-                        column::<S, K, STRIDE, ROWS>(s, taps, input, x + chain, lane, acc);
+                        column::<S, K, STRIDE, ROWS>(s, &rows, input, x + chain, acc);
                     }
                 }
                 for x in whole..g.output {
-                    column::<S, K, STRIDE, ROWS>(s, taps, input, x, lane, &mut acc[0]);
+                    column::<S, K, STRIDE, ROWS>(s, &rows, input, x, &mut acc[0]);
                 }
                 for (row, ky) in kys.iter().enumerate().take(ROWS) {
                     let to = self.dw.as_mut_ptr().add((block * K + ky) * K * BLOCK + lane);
@@ -428,14 +431,15 @@ impl Backward<'_> {
 /// Adds the products of one output column with the input that it saw.
 ///
 /// # Safety
-/// `input` is a row of the input from its border on, `taps` rows of the ring.
+/// `input` is a row of the input from its border on, `rows` are rows of the
+/// ring from their first pixel on.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "indices that the compiler can unroll")]
 unsafe fn column<S: Simd, const K: usize, const STRIDE: usize, const ROWS: usize>(
     s: S,
-    taps: &[Tap],
+    rows: &[*const f32; ROWS],
     input: *const f32,
     x: usize,
-    lane: usize,
     acc: &mut [[S::Vector; K]; ROWS],
 ) {
     let mut seen = [s.splat(0.0); K];
@@ -444,10 +448,10 @@ unsafe fn column<S: Simd, const K: usize, const STRIDE: usize, const ROWS: usize
         for (kx, seen) in seen.iter_mut().enumerate() {
             *seen = s.load(input.add((x * STRIDE + kx) * BLOCK));
         }
-        for (acc, tap) in acc.iter_mut().zip(taps) {
-            let gradient = s.load(tap.row.add((K - 1 + x) * BLOCK + lane));
-            for (acc, &seen) in acc.iter_mut().zip(&seen) {
-                *acc = s.mul_add(seen, gradient, *acc);
+        for row in 0..ROWS {
+            let gradient = s.load(rows[row].add(x * BLOCK));
+            for kx in 0..K {
+                acc[row][kx] = s.mul_add(seen[kx], gradient, acc[row][kx]);
             }
         }
     }
