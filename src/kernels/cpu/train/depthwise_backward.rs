@@ -13,6 +13,7 @@ use super::{
     Cpu,
     buffer::aligned,
     depthwise::{DepthwiseWeights, Geometry, RUN, Tap, clear_borders, phase_taps, run_of_outputs},
+    prefetch::prefetch,
     sigmoid::silu_and_slope,
     sums::Sums,
 };
@@ -193,6 +194,8 @@ impl Backward<'_> {
                 unsafe {
                     let [scale, shift, gate, constant, c0, c1, c2] =
                         self.gradient.vectors.map(|v| s.load(v.as_ptr().add(i)));
+                    prefetch(self.gradient.out.as_ptr().wrapping_add(from + i));
+                    prefetch(self.gradient.da.as_ptr().wrapping_add(from + i));
                     let out = s.load(self.gradient.out.as_ptr().add(from + i));
                     let da = s.load(self.gradient.da.as_ptr().add(from + i));
                     let (_, slope) = silu_and_slope(s, s.mul_add(out, scale, shift));
@@ -215,6 +218,7 @@ impl Backward<'_> {
                 let (block, lane) = (i / BLOCK, i % BLOCK);
                 // SAFETY: `depthwise_backward` checked the image, the rows and the vectors.
                 unsafe {
+                    prefetch(self.x.as_ptr().wrapping_add(from + i));
                     let value = s.load(self.x.as_ptr().add(from + i));
                     let row = self.row.as_mut_ptr().add((block * width + g.pad + x) * BLOCK + lane);
                     if let DepthwiseInput::Activated { vectors, .. } = &self.input {
