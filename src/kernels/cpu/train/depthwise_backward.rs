@@ -13,7 +13,7 @@ use super::{
     Cpu,
     buffer::aligned,
     depthwise::{DepthwiseWeights, Geometry, RUN, Tap, clear_borders, phase_taps, run_of_outputs},
-    prefetch::prefetch,
+    prefetch::{prefetch, prefetch_to_write},
     sigmoid::silu_and_slope,
     sums::Sums,
 };
@@ -219,6 +219,7 @@ impl Backward<'_> {
                 // SAFETY: `depthwise_backward` checked the image, the rows and the vectors.
                 unsafe {
                     prefetch(self.x.as_ptr().wrapping_add(from + i));
+                    prefetch_to_write(self.dx.as_ptr().add(from + i));
                     let value = s.load(self.x.as_ptr().add(from + i));
                     let row = self.row.as_mut_ptr().add((block * width + g.pad + x) * BLOCK + lane);
                     if let DepthwiseInput::Activated { vectors, .. } = &self.input {

@@ -20,3 +20,17 @@ pub(super) fn prefetch(at: *const f32) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
 }
+
+/// Asks for the cache line at `at` in order to write it, a few hundred cycles
+/// before that happens.
+#[inline(always)]
+pub(super) fn prefetch_to_write(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
