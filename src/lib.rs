@@ -9,19 +9,27 @@
 //! | [`pipeline`] | the engine: stages, links, meters, shutdown; knows nothing of galaxies |
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
+//! | [`labels`] | vote tables to classes, splits, samplers |
 //! | [`network`] | EfficientNet from one description, weights, the two-stage hierarchy |
 //! | [`kernels`] | the operations candle lacks, each with a plain reference |
+//! | [`train`] | recipes, targets, schedules, and what learns from them |
+//! | [`metrics`] | how good predictions are, one file a metric |
 //! | [`catalog`] | the rows, their files, resume and verification |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
 //! | [`report`] | progress and summaries for the person at the terminal |
+//! | [`random`] | random numbers keyed by what they are for |
 //! | [`cli`] | one file a subcommand |
 
 pub mod catalog;
+pub mod classify;
 pub mod cli;
 pub mod cutout;
 pub mod kernels;
+pub mod labels;
+pub mod metrics;
 pub mod network;
 pub mod pipeline;
+pub mod random;
 pub mod report;
 pub mod simulate;
 pub mod source;

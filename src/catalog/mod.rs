@@ -1,1 +1,45 @@
-//! (being written)
+//! What a run leaves behind: its plan, its rows, and the proof that they are
+//! all there.
+//!
+//! ```text
+//! OUT/run.json                         everything that decides the result
+//! OUT/inputs.parquet                   the listing, a row group a range
+//! OUT/catalog/part-<first>-<last>.parquet   the rows of one range
+//! ```
+//!
+//! `<first>` and `<last>` are the range's first and last row, both included,
+//! counted from 0 and padded with zeros so that names sort as rows do.
+//! [`RunFolder`] plans and resumes, [`InputsWriter`] and [`InputsReader`] keep
+//! the listing, [`PartWriter`] writes a range's rows, [`verify()`] proves that
+//! nothing is missing. Finding the cutouts is left to [`crate::source`],
+//! classifying them to [`crate::network`].
+//!
+//! Invariant: a file under its final name is complete, on disk, and belongs to
+//! the run that `run.json` describes. Whatever is interrupted leaves only
+//! names that begin with a dot, which no reader takes for data; so a run that
+//! was killed at any moment goes on with the ranges that have no part.
+
+mod carried;
+mod digest;
+mod entries;
+mod error;
+mod files;
+mod inputs;
+mod lock;
+mod part;
+mod ranges;
+mod row;
+mod run;
+pub mod schema;
+mod seal;
+mod settings;
+mod verify;
+
+pub use error::CatalogError;
+pub use inputs::{InputsReader, InputsWriter};
+pub use part::PartWriter;
+pub use ranges::{RowRange, Shard};
+pub use row::Row;
+pub use run::{Claim, Claimed, RunFolder};
+pub use settings::{Difference, Listing, Manifest, ModelIdentity, Settings};
+pub use verify::{Damage, DamagedPart, Verification, verify};

@@ -1,1 +1,145 @@
-//! (being written)
+//! The command line: one file a subcommand.
+//!
+//! A subcommand turns what was typed into what the library needs, runs it,
+//! and says how it went. This is the only place that prints to standard
+//! output, that knows exit codes, and that wraps errors with `anyhow`.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod classify;
+mod manual;
+mod model;
+mod signals;
+mod simulate;
+mod verify;
+
+/// Classify galaxies by shape: cutouts in, Parquet catalogs out.
+///
+/// hiwl reads cutouts of galaxies (JPEG, PNG, FITS; in folders, tar archives
+/// or listed in tables), runs the two networks of the HIWL method on each, and
+/// writes one catalog row an input: a label of five (CRS completely round, IBS
+/// in between, CSS cigar-shaped, EO edge-on, SPI spiral), its probability, and
+/// those of the others.
+#[derive(Debug, Parser)]
+#[command(name = "hiwl", version, arg_required_else_help = true)]
+#[command(after_long_help = "\
+Exit codes:
+  0   all rows have a label
+  1   finished; some cutouts were rejected (their rows say why)
+  2   failed or incomplete; the same command resumes
+  64  wrong usage
+  130, 143  interrupted, terminated; the same command resumes")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Classify(classify::Arguments),
+    Verify(verify::Arguments),
+    #[command(subcommand)]
+    Model(model::Command),
+    Simulate(simulate::Arguments),
+    Completions(manual::Completions),
+    #[command(name = "man")]
+    Manual(manual::Manual),
+}
+
+/// How a command ended, other than by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All is well.
+    Ok,
+    /// Finished, and not everything was good: rejected rows, inputs that
+    /// could not be listed.
+    Flawed,
+    /// Something is missing or damaged.
+    Incomplete,
+    /// A signal ended it, in order.
+    Signal(i32),
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum CliError {
+    /// What was typed cannot be done: exit code 64.
+    Usage(anyhow::Error),
+    /// It was tried and failed: exit code 2.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for CliError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Marks an error as one of usage.
+fn usage(error: impl Into<anyhow::Error>) -> CliError {
+    CliError::Usage(error.into())
+}
+
+const USAGE: u8 = 64;
+
+/// Parses `arguments`, the program's name first, and runs the command.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors and go to standard output. A
+            // reader that has gone away has read enough.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        Command::Classify(arguments) => arguments.run(),
+        Command::Verify(arguments) => arguments.run(),
+        Command::Model(command) => command.run(),
+        Command::Simulate(arguments) => arguments.run(),
+        Command::Completions(arguments) => arguments.run(Cli::command()),
+        Command::Manual(arguments) => arguments.run(Cli::command()),
+    };
+    match result {
+        Ok(Exit::Ok) => ExitCode::SUCCESS,
+        Ok(Exit::Flawed) => ExitCode::from(1),
+        Ok(Exit::Incomplete) => ExitCode::from(2),
+        // Shells say 128 + n for signal n; no signal is above 64.
+        Ok(Exit::Signal(signal)) => ExitCode::from(128u8.saturating_add(signal as u8)),
+        Err(error) => {
+            let (code, error) = match error {
+                CliError::Usage(error) => (USAGE, error),
+                CliError::Failed(error) => (2, error),
+            };
+            let _ = writeln!(io::stderr(), "hiwl: {error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has gone away (`hiwl … | head`)
+/// has read enough; anything else is an error.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,14 +1,15 @@
 //! What flows through the pipeline: cutouts as bytes, as pixels, as crops.
 //!
 //! [`decode`] turns a file's bytes into pixels, [`rgb`] turns survey bands
-//! into colours, [`prepare`] cuts out what the network sees. Reading the bytes
-//! belongs to [`crate::source`]; scaling and normalising the pixels belongs to
-//! the first layer of [`crate::network`], so that one byte a channel is all
-//! that travels.
+//! into colours, [`prepare`] cuts out what the network sees, [`augment`] varies
+//! what it learns from. Reading the bytes belongs to [`crate::source`]; scaling
+//! and normalising the pixels belongs to the first layer of
+//! [`crate::network`], so that one byte a channel is all that travels.
 //!
 //! Invariant: nothing here panics or allocates without bound on hostile bytes;
 //! whatever is wrong with a cutout comes back as a [`Rejection`].
 
+pub mod augment;
 pub mod decode;
 pub mod prepare;
 mod rejection;
@@ -82,4 +83,22 @@ pub enum Decoded {
     Rgb(RgbImage),
     /// Bands that a profile has yet to turn into colours.
     Bands(BandImage),
+}
+
+impl Decoded {
+    /// Pixels a row, and rows.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Rgb(image) => (image.width, image.height),
+            Self::Bands(bands) => (bands.width, bands.height),
+        }
+    }
+
+    /// The sky position of the centre, if the file gives one.
+    pub fn centre(&self) -> Option<SkyPosition> {
+        match self {
+            Self::Rgb(_) => None,
+            Self::Bands(bands) => bands.centre,
+        }
+    }
 }

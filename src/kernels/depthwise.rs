@@ -5,7 +5,7 @@
 //! and backward. It is the reference, and what training runs on; inference
 //! has its own kernels in [`super::cpu`].
 //!
-//! All three passes are the same walk over runs of pixels ([`Geometry::runs`])
+//! All three passes are the same walk over runs of pixels (`Geometry::runs`)
 //! with another body: `output += kernel · input`, `input gradient += kernel ·
 //! output gradient`, `kernel gradient += input · output gradient`.
 

@@ -161,6 +161,27 @@ impl Architecture {
         })
     }
 
+    /// A narrow member of the family, for fixtures and tests: two of it, in
+    /// half precision, are half a megabyte.
+    pub fn nano() -> Self {
+        Self {
+            name: "efficientnet-nano".into(),
+            width: 0.2,
+            depth: 0.33,
+            dropout: 0.2,
+            bn_eps: 1e-3,
+            padding: Padding::Symmetric,
+        }
+    }
+
+    /// The architectures that can be asked for by name: `efficientnet-b0` …
+    /// `efficientnet-b7`, `efficientnet-nano`.
+    pub fn named(name: &str) -> Option<Self> {
+        let nano = Self::nano();
+        let family = (0..).map_while(Self::efficientnet);
+        family.chain([nano]).find(|a| a.name == name)
+    }
+
     /// The layers in order.
     pub fn layers(&self) -> Layers {
         let channels = |base: usize| round_channels(base as f64 * self.width);
@@ -225,6 +246,10 @@ mod tests {
         assert_eq!(features[3], (40, 26, 1536));
         assert_eq!(features[7], (64, 55, 2560));
         assert!(Architecture::efficientnet(8).is_none());
+        let b7 = Architecture::named("efficientnet-b7").unwrap();
+        assert_eq!(b7.layers().features, 2560);
+        assert_eq!(Architecture::named("efficientnet-nano").unwrap().layers().blocks.len(), 8);
+        assert!(Architecture::named("efficientnet-b8").is_none());
     }
 
     #[test]

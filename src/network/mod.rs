@@ -1,16 +1,20 @@
 //! EfficientNet from one description, its weights, and the HIWL hierarchy.
 //!
-//! [`architecture`] describes the network once; [`tensors`] runs it with
-//! candle tensors (the reference and, later, training) and
-//! [`crate::kernels`] runs it fused and packed for inference. [`model_file`]
-//! reads and writes the one file that holds both stages and everything needed
-//! to use them; [`import`] makes one from other people's weights.
+//! [`architecture`] describes the network once, and [`parameters`] lists its
+//! tensors; [`tensors`] runs it with candle tensors (the reference and, later,
+//! training) and [`crate::kernels`] runs it fused and packed for inference.
+//! [`model_file`] reads and writes the one file that holds both stages and
+//! the [`description`] needed to use them; [`import`] makes one from other
+//! people's weights, [`seeded`] makes weights from a seed. [`hierarchy`] turns
+//! the logits of any execution into labels.
 
 pub mod architecture;
 pub mod description;
+mod file;
 pub mod hierarchy;
 pub mod import;
 pub mod model_file;
+mod packed;
 pub mod parameters;
 pub mod seeded;
 pub mod tensors;

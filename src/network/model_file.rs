@@ -9,8 +9,6 @@
 //! name is whole.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::safetensors::Load;
@@ -18,10 +16,10 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{SafeTensorError, TensorView};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::architecture::Architecture;
 use super::description::{Description, FORMAT, Input, Provenance};
+use super::file;
 use super::hierarchy::Outputs;
 use super::parameters::parameters;
 use super::seeded;
@@ -29,9 +27,6 @@ use super::weights::{Weights, WeightsError};
 
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl";
-
-/// Largest file that is read. B7 twice in f32 is 0.5 GB.
-const LIMIT: u64 = 4 << 30;
 
 /// Why a model file cannot be used or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +38,6 @@ pub enum ModelError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
-    },
-    /// Larger than any model.
-    #[error("model {path}: {bytes} bytes are too many for a model")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
     },
     /// No safetensors file, or one that was cut short or damaged.
     #[error("model {path}: no safetensors file, or cut short: {source}")]
@@ -170,7 +157,8 @@ impl Model {
     /// # Errors
     /// [`ModelError`], each kind by what is wrong.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let bytes = read_bounded(path)?;
+        let bytes = file::read(path)
+            .map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
         let path = || path.to_owned();
         let corrupt = |source| ModelError::Corrupt { path: path(), source };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(corrupt)?;
@@ -181,10 +169,10 @@ impl Model {
             .ok_or_else(|| ModelError::NotAModel { path: path() })?;
         let description = parse(text).map_err(|e| e.at(path()))?;
 
-        let file = SafeTensors::deserialize(&bytes).map_err(corrupt)?;
-        let [stage1, stage2] = stages(&file, &description)
+        let tensors = SafeTensors::deserialize(&bytes).map_err(corrupt)?;
+        let [stage1, stage2] = stages(&tensors, &description)
             .map_err(|(stage, source)| ModelError::Weights { path: path(), stage, source })?;
-        Ok(Self { description, stage1, stage2, digest: Some(hex(&Sha256::digest(&bytes))) })
+        Ok(Self { description, stage1, stage2, digest: Some(file::sha256(&bytes)) })
     }
 
     /// Writes the file under a temporary name, makes it durable, and renames
@@ -196,9 +184,9 @@ impl Model {
     /// that overflow half precision.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<String, ModelError> {
         let bytes = self.to_bytes(path, precision)?;
-        replace(path, &bytes)
+        file::replace(path, &bytes)
             .map_err(|source| ModelError::Unwritable { path: path.to_owned(), source })?;
-        Ok(hex(&Sha256::digest(&bytes)))
+        Ok(file::sha256(&bytes))
     }
 
     /// The bytes of the file; `path` is for errors.
@@ -274,9 +262,9 @@ fn stages(
         if name.ends_with("num_batches_tracked") {
             continue;
         }
-        let tensor = float_tensor(&view).map_err(|source| {
-            (index as u8 + 1, WeightsError::Tensor { name: name.to_owned(), source })
-        })?;
+        let tensor = float_tensor(&view)
+            .map_err(WeightsError::tensor(name))
+            .map_err(|source| (index as u8 + 1, source))?;
         stages[index].insert(name, tensor);
     }
     let Outputs { stage1, stage2 } = &description.outputs;
@@ -306,60 +294,10 @@ fn stored(weights: &Weights, precision: Precision) -> Result<Weights, WeightsErr
             Precision::F16 if tensor.rank() > 1 => DType::F16,
             Precision::F16 | Precision::F32 => DType::F32,
         };
-        let tensor = tensor
-            .to_dtype(dtype)
-            .map_err(|source| WeightsError::Tensor { name: name.to_owned(), source })?;
+        let tensor = tensor.to_dtype(dtype).map_err(WeightsError::tensor(name))?;
         stored.insert(name, tensor);
     }
     Ok(stored)
-}
-
-/// The bytes of a regular file of at most [`LIMIT`].
-fn read_bounded(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let unreadable = |source| ModelError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(unreadable(std::io::Error::other("not a regular file")));
-    }
-    let bytes = metadata.len();
-    if bytes > LIMIT {
-        return Err(ModelError::TooLarge { path: path.to_owned(), bytes });
-    }
-    let mut buffer = Vec::with_capacity(bytes as usize);
-    file.take(LIMIT).read_to_end(&mut buffer).map_err(unreadable)?;
-    Ok(buffer)
-}
-
-/// Puts `bytes` under `path` such that the name never stands for half a file,
-/// not even after a power cut.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().ok_or_else(|| std::io::Error::other("not a file name"))?;
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(temporary);
-
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    });
-    if let Err(error) = written {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

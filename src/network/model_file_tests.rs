@@ -1,5 +1,7 @@
 //! Tests of the model file: round trips, and each way in which one is wrong.
 
+use std::fs;
+
 use super::*;
 use crate::network::architecture::Padding;
 use crate::network::hierarchy::{Class, Stage1Class};

@@ -77,7 +77,7 @@ pub fn tensor(parameter: &Parameter, seed: u64, prefix: &str) -> Result<Tensor, 
     let count = parameter.shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| stream.uniform(low, high) as f32).collect();
     Tensor::from_vec(values, parameter.shape.as_slice(), &Device::Cpu)
-        .map_err(|source| WeightsError::Tensor { name: name.clone(), source })
+        .map_err(WeightsError::tensor(name))
 }
 
 /// The interval from which a tensor's values are drawn.
@@ -95,14 +95,14 @@ fn range(name: &str, shape: &[usize]) -> (f64, f64) {
         } else if name.ends_with("weight") {
             (0.9, 1.1)
         } else {
-            (-0.1, 0.1)
+            (-0.05, 0.05)
         };
     }
     let projects = shape.len() == 4 && shape[2] == 1 && shape[0] <= shape[1];
     let gain = if name.contains(".fc") {
         0.25
     } else if name.starts_with("classifier") {
-        0.1
+        1.0
     } else if projects && name.contains(".0.block.") {
         4.0
     } else if projects {

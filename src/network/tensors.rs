@@ -169,7 +169,7 @@ impl Take<'_> {
             part("bias")?,
             self.eps,
         )
-        .map_err(|source| WeightsError::Tensor { name: format!("{prefix}.1"), source })?;
+        .map_err(WeightsError::tensor(&format!("{prefix}.1")))?;
         Ok(ConvNorm { weight: self.weights.tensor(&format!("{prefix}.0.weight"), &shape)?, norm })
     }
 
@@ -186,7 +186,7 @@ impl Take<'_> {
             .weights
             .tensor(&name, &[&[out, input], ones].concat())?
             .reshape((out, input))
-            .map_err(|source| WeightsError::Tensor { name, source })?;
+            .map_err(WeightsError::tensor(&name))?;
         Ok(Linear { weight, bias: self.weights.tensor(&format!("{prefix}.bias"), &[out])? })
     }
 

@@ -48,8 +48,15 @@ pub enum WeightsError {
         /// Its canonical name.
         name: String,
         /// What candle said.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
+}
+
+impl WeightsError {
+    /// For `map_err`: candle failed on the tensor `name`.
+    pub fn tensor(name: &str) -> impl FnOnce(candle_core::Error) -> Self {
+        move |source| Self::Tensor { name: name.to_owned(), source: Box::new(source) }
+    }
 }
 
 /// The tensors of one network by canonical name.
@@ -93,9 +100,7 @@ impl Weights {
                 found: tensor.dims().to_vec(),
             });
         }
-        tensor
-            .to_dtype(DType::F32)
-            .map_err(|source| WeightsError::Tensor { name: name.to_owned(), source })
+        tensor.to_dtype(DType::F32).map_err(WeightsError::tensor(name))
     }
 
     /// The values of tensor `name` in row-major order: of this shape, finite.
@@ -107,7 +112,7 @@ impl Weights {
             .tensor(name, shape)?
             .flatten_all()
             .and_then(|t| t.to_vec1::<f32>())
-            .map_err(|source| WeightsError::Tensor { name: name.to_owned(), source })?;
+            .map_err(WeightsError::tensor(name))?;
         let count = values.iter().filter(|v| !v.is_finite()).count();
         if count > 0 {
             return Err(WeightsError::NotFinite { name: name.to_owned(), count });

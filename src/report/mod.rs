@@ -1,1 +1,13 @@
-//! (being written)
+//! What the person at the terminal sees: progress while a run goes on, a
+//! summary when it ends.
+//!
+//! Nothing here decides anything; numbers come in and text goes out. Progress
+//! goes to standard error, so that standard output stays clean for what a
+//! command was asked for.
+
+pub mod catalog;
+pub mod curves;
+pub mod format;
+pub mod memory;
+pub mod progress;
+pub mod summary;

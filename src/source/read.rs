@@ -1,1 +1,192 @@
-//! (being written)
+//! Reading the bytes of one cutout.
+//!
+//! Every worker has a [`Reader`] of its own, which keeps a few archives open.
+//! What the bytes mean is left to [`crate::cutout::decode`]. Invariants: every
+//! failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
+//! memory; nothing waits for the far end of a pipe.
+
+use std::fs::{self, File, FileType};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::{Path, PathBuf};
+
+use super::Locator;
+use crate::cutout::{Payload, Reason, Rejection};
+
+/// Most bytes that one cutout may have, all its bands together: 256 MiB. The
+/// largest cutouts that survey services hand out (3000 × 3000 pixels, three
+/// bands, 64-bit floats) have 216 MB.
+pub const MAX_BYTES: u64 = 256 << 20;
+
+/// Archives that a reader keeps open. Workers go through the entries in
+/// order, so few are ever in use at once.
+const OPEN_ARCHIVES: usize = 4;
+
+/// Reads cutouts; one a worker.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// Open archives, the last one used in front.
+    archives: Vec<OpenArchive>,
+}
+
+#[derive(Debug)]
+struct OpenArchive {
+    path: PathBuf,
+    file: File,
+    /// Bytes when it was opened.
+    size: u64,
+}
+
+impl Reader {
+    /// A reader with nothing open.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes of a cutout.
+    ///
+    /// # Errors
+    /// The rejection that becomes the cutout's row: `Missing`, `Unreadable`
+    /// (with the system's words), `Empty`, `Truncated` (an archive that lost
+    /// its end), `TooLarge` (more than [`MAX_BYTES`]), `MissingBand`, or the
+    /// one that the listing found.
+    pub fn read(&mut self, locator: &Locator) -> Result<Payload, Rejection> {
+        match locator {
+            Locator::File(path) => read_file(path, MAX_BYTES).map(Payload::Single),
+            Locator::Member { archive, offset, length } => {
+                self.read_member(archive, *offset, *length).map(Payload::Single)
+            }
+            Locator::Bands(files) => {
+                let mut bands = Vec::with_capacity(files.len());
+                let mut left = MAX_BYTES;
+                for (band, path) in files {
+                    let bytes =
+                        read_file(path, left).map_err(|rejection| of_band(band, rejection))?;
+                    left -= bytes.len() as u64;
+                    bands.push((band.clone(), bytes));
+                }
+                Ok(Payload::PerBand(bands))
+            }
+            Locator::Rejected(rejection) => Err(rejection.clone()),
+        }
+    }
+
+    fn read_member(
+        &mut self,
+        archive: &Path,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<u8>, Rejection> {
+        if length == 0 {
+            let detail = format!("a member of {} without bytes", archive.display());
+            return Err(Rejection::new(Reason::Empty, detail));
+        }
+        check_size(archive, length, MAX_BYTES)?;
+        let open = self.archive(archive)?;
+        let end = offset.saturating_add(length);
+        let truncated = || {
+            let detail = format!("{} ends before byte {end}", archive.display());
+            Rejection::new(Reason::Truncated, detail)
+        };
+        if end > open.size {
+            return Err(truncated());
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| too_large(archive, length))?];
+        // Positional: no file position that a second read could disturb.
+        match open.file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(truncated()),
+            Err(error) => Err(failed(archive, &error)),
+        }
+    }
+
+    fn archive(&mut self, path: &Path) -> Result<&OpenArchive, Rejection> {
+        let place = match self.archives.iter().position(|open| open.path == path) {
+            Some(place) => place,
+            None => {
+                let (file, size) = open(path)?;
+                self.archives.truncate(OPEN_ARCHIVES - 1);
+                self.archives.push(OpenArchive { path: path.to_owned(), file, size });
+                self.archives.len() - 1
+            }
+        };
+        self.archives[..=place].rotate_right(1);
+        Ok(&self.archives[0])
+    }
+}
+
+/// The whole of a plain file of at most `limit` bytes, at least one.
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
+    let (file, size) = open(path)?;
+    check_size(path, size, limit)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // A file that grows meanwhile stays within the limit.
+    (&file).take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
+    check_size(path, bytes.len() as u64, limit)?;
+    Ok(bytes)
+}
+
+/// Opens a plain file; its size in bytes.
+fn open(path: &Path) -> Result<(File, u64), Rejection> {
+    // Before opening: to open a named pipe is to wait for a writer.
+    let metadata = fs::metadata(path).map_err(|error| failed(path, &error))?;
+    if let Some(kind) = irregular(metadata.file_type()) {
+        return Err(Rejection::new(
+            Reason::Unreadable,
+            format!("{} is {kind}, not a file", path.display()),
+        ));
+    }
+    let file = File::open(path).map_err(|error| failed(path, &error))?;
+    Ok((file, metadata.len()))
+}
+
+/// What something is that is no plain file.
+pub(super) fn irregular(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_fifo() {
+        Some("a named pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
+    }
+}
+
+/// Refuses no bytes and too many.
+fn check_size(path: &Path, size: u64, limit: u64) -> Result<(), Rejection> {
+    match size {
+        0 => Err(Rejection::new(Reason::Empty, format!("{} has no bytes", path.display()))),
+        size if size > limit => Err(too_large(path, size)),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(path: &Path, size: u64) -> Rejection {
+    let limit = MAX_BYTES >> 20;
+    Rejection::new(
+        Reason::TooLarge,
+        format!("{}: {size} bytes, and a cutout may have {limit} MiB", path.display()),
+    )
+}
+
+/// The rejection for what the system says.
+fn failed(path: &Path, error: &io::Error) -> Rejection {
+    let reason = match error.kind() {
+        // A folder of the path that is a file by now.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
+        _ => Reason::Unreadable,
+    };
+    Rejection::new(reason, format!("{}: {error}", path.display()))
+}
+
+/// The rejection of a cutout for one of its bands.
+fn of_band(band: &str, rejection: Rejection) -> Rejection {
+    let reason = match rejection.reason {
+        Reason::Missing => Reason::MissingBand,
+        other => other,
+    };
+    Rejection::new(reason, format!("band {band}: {}", rejection.detail))
+}

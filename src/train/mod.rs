@@ -1,8 +1,19 @@
-//! Learning on the CPU.
+//! Training: what is learned, how fast, for how long.
 //!
-//! [`network`] runs EfficientNet forward and backward without an autograd
-//! graph; [`optimizer`] turns gradients into steps. Recipes, checkpoints and
-//! the loop are left to their users.
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`network`] | EfficientNet forward and backward on the CPU, without an autograd graph |
+//! | [`optimizer`] | how gradients become steps |
+//! | [`recipe`] | everything that decides a run, as a file |
+//! | [`targets`] | smoothed labels and the loss's reference |
+//! | [`schedule`] | the learning rate of every step |
+//! | [`early_stopping`] | when to stop |
+//! | [`history`] | a line an epoch, `metrics.csv` |
 
+pub mod early_stopping;
+pub mod history;
 pub mod network;
 pub mod optimizer;
+pub mod recipe;
+pub mod schedule;
+pub mod targets;

@@ -31,12 +31,12 @@ def value_range(name, shape):
             return 0.5, 1.5
         if name.endswith("weight"):
             return 0.9, 1.1
-        return -0.1, 0.1
+        return -0.05, 0.05
     projects = len(shape) == 4 and shape[2] == 1 and shape[0] <= shape[1]
     if ".fc" in name:
         gain = 0.25
     elif name.startswith("classifier"):
-        gain = 0.1
+        gain = 1.0
     elif projects and ".0.block." in name:
         gain = 4.0
     elif projects:

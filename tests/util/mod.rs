@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod catalog;
+pub mod command;
 pub mod python;
 
 /// The repository's root.

@@ -1,1 +1,190 @@
-//! (being written)
+//! Bytes to pixels: JPEG, PNG and FITS, told apart by their first bytes.
+//!
+//! One file a format; [`limits`] says what is too large, `gzip` unpacks
+//! `.fits.gz` under those limits. Reading files belongs to
+//! [`crate::source`], colours to [`super::rgb`], cropping to
+//! [`super::prepare`].
+//!
+//! Invariants: whatever the bytes are, the answer is pixels or a
+//! [`Rejection`], the same on every thread (its text becomes a column of the
+//! catalog), and nothing is allocated that [`Limits`] does not allow. File
+//! names never count: survey archives are full of HTML error pages named
+//! `.jpg` and of FITS files without an extension.
+
+mod fits;
+mod gzip;
+mod jpeg;
+pub mod limits;
+mod png;
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Decoded, Payload, Reason, Rejection, RgbImage};
+pub use limits::Limits;
+
+/// What a run knows of its cutouts before it sees one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Names of the bands that become R, G and B.
+    pub bands: [String; 3],
+    /// Names of the planes of a cube, or of the HDUs of a file with one HDU a
+    /// band, in file order; used only where the file itself does not name
+    /// them. A file with another number of planes is rejected: guessing would
+    /// give wrong colours silently.
+    pub cube_bands: Vec<String>,
+    /// What is too large.
+    pub limits: Limits,
+}
+
+impl DecodeOptions {
+    /// Options for the bands that become R, G and B. Unnamed cubes are taken
+    /// to run from the shortest wavelength to the longest, as cutout services
+    /// write them: the reverse of R, G, B.
+    pub fn for_bands(bands: [String; 3]) -> Self {
+        let cube_bands = bands.iter().rev().cloned().collect();
+        Self { bands, cube_bands, limits: Limits::default() }
+    }
+}
+
+impl Default for DecodeOptions {
+    /// SDSS colours: i, r, g as R, G, B.
+    fn default() -> Self {
+        Self::for_bands(["i", "r", "g"].map(String::from))
+    }
+}
+
+/// What the first bytes say a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Jpeg,
+    Png,
+    Fits,
+    Gzip,
+    Unknown,
+}
+
+/// The first bytes of each format.
+const SIGNATURES: [&[u8]; 4] = [b"\xFF\xD8\xFF", b"\x89PNG\r\n\x1A\n", b"SIMPLE  =", b"\x1F\x8B"];
+
+impl Format {
+    fn of(bytes: &[u8]) -> Self {
+        match SIGNATURES.iter().position(|signature| bytes.starts_with(signature)) {
+            Some(0) => Self::Jpeg,
+            Some(1) => Self::Png,
+            Some(2) => Self::Fits,
+            Some(3) => Self::Gzip,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Decodes one cutout.
+///
+/// # Errors
+/// A [`Rejection`] for whatever keeps the bytes from being an image; see
+/// [`Reason`] for the kinds.
+pub fn decode(payload: &Payload, options: &DecodeOptions) -> Result<Decoded, Rejection> {
+    match payload {
+        Payload::Single(bytes) => decode_single(bytes, options),
+        Payload::PerBand(files) => {
+            let files = files
+                .iter()
+                .map(|(band, bytes)| {
+                    let fits = band_bytes(bytes, &options.limits)
+                        .map_err(|e| e.at(format_args!("band {band}")))?;
+                    Ok((band.as_str(), fits))
+                })
+                .collect::<Result<Vec<_>, Rejection>>()?;
+            fits::decode_files(&files, options).map(Decoded::Bands)
+        }
+    }
+}
+
+fn decode_single(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Rejection> {
+    match Format::of(bytes) {
+        Format::Jpeg => shield(|| jpeg::decode(bytes, &options.limits)).map(Decoded::Rgb),
+        Format::Png => shield(|| png::decode(bytes, &options.limits)).map(Decoded::Rgb),
+        Format::Fits | Format::Gzip => {
+            let bytes = band_bytes(bytes, &options.limits)?;
+            fits::decode_file(&bytes, options).map(Decoded::Bands)
+        }
+        Format::Unknown => Err(unknown(bytes)),
+    }
+}
+
+/// The FITS bytes in what should be a FITS file, unpacked if need be.
+fn band_bytes<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Rejection> {
+    match Format::of(bytes) {
+        Format::Fits => Ok(Cow::Borrowed(bytes)),
+        Format::Gzip => {
+            let unpacked = gzip::unpack(bytes, limits.max_decompressed_bytes)?;
+            match Format::of(&unpacked) {
+                Format::Fits => Ok(Cow::Owned(unpacked)),
+                _ => Err(Rejection::new(Reason::Unsupported, "gzip that does not hold FITS")),
+            }
+        }
+        Format::Jpeg | Format::Png => {
+            Err(Rejection::new(Reason::Unsupported, "a picture where a FITS file is expected"))
+        }
+        Format::Unknown => Err(unknown(bytes)),
+    }
+}
+
+fn unknown(bytes: &[u8]) -> Rejection {
+    if bytes.is_empty() {
+        return Rejection::new(Reason::Empty, "zero bytes");
+    }
+    if SIGNATURES.iter().any(|signature| signature.starts_with(bytes)) {
+        let detail = format!("only {} bytes, within the signature", bytes.len());
+        return Rejection::new(Reason::Truncated, detail);
+    }
+    let start = bytes[..bytes.len().min(16)].escape_ascii();
+    Rejection::new(
+        Reason::NotAnImage,
+        format!("neither JPEG, PNG nor FITS: starts with \"{start}\""),
+    )
+}
+
+/// Runs a decoder that this project did not write, and turns a panic inside
+/// it into a rejection: one hostile file must not end a run. The limits are
+/// checked before the decoder starts, so this is for what they cannot see.
+fn shield(decoder: impl FnOnce() -> Result<RgbImage, Rejection>) -> Result<RgbImage, Rejection> {
+    // Unwind safety: a decoder that panicked is dropped with all it made.
+    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
+        Err(Rejection::new(Reason::Corrupt, "the decoder gave up on this file"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(bytes: &[u8]) -> Reason {
+        decode(&Payload::Single(bytes.to_vec()), &DecodeOptions::default()).unwrap_err().reason
+    }
+
+    #[test]
+    fn formats_are_told_by_their_first_bytes() {
+        assert_eq!(reason(b""), Reason::Empty);
+        assert_eq!(reason(b"<html>404</html>"), Reason::NotAnImage);
+        assert_eq!(reason(b"SIMPLE of heart"), Reason::NotAnImage);
+        assert_eq!(reason(b"SIMPLE"), Reason::Truncated);
+        assert_eq!(reason(&[0xFF, 0xD8]), Reason::Truncated);
+        assert_eq!(reason(&[0xFF, 0xD8, 0xFF]), Reason::Truncated);
+        assert_eq!(reason(b"\x89PNG\r\n\x1a\n"), Reason::Truncated);
+        assert_eq!(reason(&[0x1F, 0x8B, 8]), Reason::Truncated);
+    }
+
+    #[test]
+    fn a_bad_band_file_is_named() {
+        let files = vec![("r".to_owned(), Vec::new())];
+        let e = decode(&Payload::PerBand(files), &DecodeOptions::default()).unwrap_err();
+        assert_eq!((e.reason, e.detail.as_str()), (Reason::Empty, "band r: zero bytes"));
+    }
+
+    #[test]
+    fn unnamed_cubes_run_from_blue_to_red() {
+        assert_eq!(DecodeOptions::default().cube_bands, ["g", "r", "i"]);
+    }
+}

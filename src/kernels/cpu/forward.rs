@@ -16,7 +16,7 @@ use std::ops::Range;
 use super::{
     backend::Runner,
     depthwise::Depthwise,
-    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid},
+    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     lines::{BLOCK, Line, blocks},
     packed::{BlockLayers, DepthwiseLayer, NetworkLayers, Product, StemLayer},
     pointwise::Pointwise,
@@ -237,7 +237,7 @@ impl Walk<'_> {
             output_row: layer.ring.width,
             rows: y.len(),
             width: side,
-            silu: true,
+            silu2: true,
         });
     }
 
@@ -246,7 +246,7 @@ impl Walk<'_> {
         let Scratch { pool, squeezed, factors, .. } = scratch;
         self.dense(&block.squeeze, images, pool, squeezed, true);
         self.dense(&block.excite, images, squeezed, factors, false);
-        self.runner.run(Sigmoid(&mut factors[..block.excite.blocks * images]));
+        self.runner.run(Sigmoid2(&mut factors[..block.excite.blocks * images]));
     }
 
     /// A product on one vector an image, `[blocks][images]`.
@@ -256,7 +256,7 @@ impl Walk<'_> {
         images: usize,
         input: &[Line],
         output: &mut [Line],
-        silu: bool,
+        silu2: bool,
     ) {
         for panel in &product.panels {
             self.runner.run(Pointwise {
@@ -271,7 +271,7 @@ impl Walk<'_> {
                 output_row: images,
                 rows: 1,
                 width: images,
-                silu,
+                silu2,
             });
         }
     }
@@ -328,7 +328,7 @@ impl Walk<'_> {
                     output_row: plane,
                     rows: 1,
                     width: plane,
-                    silu: false,
+                    silu2: false,
                 });
             }
         }
@@ -354,7 +354,7 @@ impl Walk<'_> {
                     output_row: plane,
                     rows: 1,
                     width: plane,
-                    silu: true,
+                    silu2: true,
                 });
                 for (b, pixels) in panel.blocks.clone().zip(features.chunks_exact(plane)) {
                     let output = &mut scratch.pool[b * images + i];

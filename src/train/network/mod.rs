@@ -340,7 +340,7 @@ impl TrainNetwork {
                 weights.insert(name, tensor);
                 Ok(())
             }
-            Err(source) => Err(WeightsError::Tensor { name, source }),
+            Err(source) => Err(WeightsError::tensor(&name)(source)),
         };
         for parameter in &self.parameters.0 {
             insert(parameter.name.clone(), &parameter.values, &parameter.shape)?;

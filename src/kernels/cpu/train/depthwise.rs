@@ -8,7 +8,8 @@
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
 use super::super::lines::BLOCK;
-use super::super::simd::{Kernel, Simd, silu};
+use super::super::simd::{Kernel, Simd};
+use super::sigmoid::silu;
 use super::{
     Cpu,
     buffer::{Buffer, aligned},

@@ -1,5 +1,6 @@
 //! The network against implementations that this project did not write:
 //! torchvision (golden results) and candle-transformers.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -7,11 +8,14 @@ use candle_transformers::models::efficientnet as theirs;
 use hiwl::network::architecture::{Architecture, Padding};
 use hiwl::network::description::Input;
 use hiwl::network::hierarchy::Logits;
+use hiwl::network::model_file::{Model, Precision};
 use hiwl::network::seeded::{self, SplitMix64};
 use hiwl::network::tensors::{EfficientNet, TensorNetwork};
 use serde::Deserialize;
 
 use crate::util;
+
+mod import;
 
 /// `tests/oracles/efficientnet_logits.py`.
 #[derive(Deserialize)]
@@ -25,7 +29,7 @@ pub struct Golden {
 
 #[derive(Deserialize)]
 pub struct Case {
-    pub member: usize,
+    pub name: String,
     pub bn_eps: f64,
     pub size: usize,
     pub images: usize,
@@ -46,7 +50,7 @@ impl Golden {
 
 impl Case {
     pub fn architecture(&self) -> Architecture {
-        let architecture = Architecture::efficientnet(self.member).unwrap();
+        let architecture = Architecture::named(&self.name).unwrap();
         Architecture { bn_eps: self.bn_eps, ..architecture }
     }
 
@@ -94,7 +98,7 @@ fn logits_are_torchvision_s() {
         let mut logits = vec![0f32; case.images * golden.classes];
         network.logits(&crops, &mut logits).unwrap();
         let error = case.error(&logits);
-        assert!(error < 1e-4, "b{} eps {}: {error}", case.member, case.bn_eps);
+        assert!(error < 1e-4, "{} eps {}: {error}", case.name, case.bn_eps);
     }
 }
 
@@ -135,4 +139,35 @@ fn logits_with_tensorflow_padding_are_candle_transformers_s() {
         let other = flat(other.forward(&images).unwrap());
         assert!(expected.iter().zip(&other).any(|(e, o)| (e - o).abs() > 1e-3 * scale));
     }
+}
+
+/// The model that fixtures, tests and the README run on. Its seed was chosen
+/// such that galaxies get all five labels.
+fn fixture_model() -> Model {
+    Model::seeded(Architecture::nano(), 240, 29).unwrap()
+}
+
+#[test]
+fn the_fixture_model_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made.safetensors");
+    fixture_model().write(&made, Precision::F16).unwrap();
+    let kept = util::fixture("models/untrained-nano.safetensors");
+    assert!(
+        std::fs::read(&made).unwrap() == std::fs::read(&kept).unwrap(),
+        "{} differs from what the program makes",
+        kept.display()
+    );
+    let model = Model::read(&kept).unwrap();
+    assert!(model.description.untrained);
+    assert_eq!(model.description.architecture.name, "efficientnet-nano");
+    assert_eq!(model.description.input.size, 240);
+}
+
+/// `cargo test --release --test tests -- --ignored makes_the_fixture_model`
+#[test]
+#[ignore = "writes fixtures/models; run it after a change to the format"]
+fn makes_the_fixture_model() {
+    let path = util::fixture("models/untrained-nano.safetensors");
+    fixture_model().write(&path, Precision::F16).unwrap();
 }

@@ -1,0 +1,203 @@
+//! Files that appear under their name whole or not at all.
+//!
+//! A file is written under a name that begins with a dot, flushed to disk,
+//! renamed, and the folder is flushed too. The writer holds an advisory lock
+//! on it all the while, and the system drops that lock when the process dies
+//! in whatever way: a temporary file that can be locked is nobody's any more.
+//!
+//! Invariant: nothing but [`TempFile::commit`] makes a final name appear, and
+//! only after the content is on disk.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::CatalogError;
+use super::lock::{PathLock, lockless, same_file};
+
+/// The run's description.
+pub(super) const MANIFEST: &str = "run.json";
+/// The listing.
+pub(super) const INPUTS: &str = "inputs.parquet";
+/// The folder of the parts.
+pub(super) const CATALOG: &str = "catalog";
+
+/// A file being written. Dropped before [`commit`](Self::commit), it is
+/// removed.
+#[derive(Debug)]
+pub(super) struct TempFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl TempFile {
+    /// A new file `.<stem>.<pid>-<random>.tmp` in `folder`, locked.
+    ///
+    /// The random part keeps apart processes of different machines that share
+    /// the folder and happen to have one pid.
+    pub(super) fn create(folder: &Path, stem: &str) -> Result<Self, CatalogError> {
+        loop {
+            let name = format!(".{stem}.{}-{:08x}.tmp", std::process::id(), rand::random::<u32>());
+            let path = folder.join(name);
+            let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+            let file = match opened {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                opened => opened.map_err(CatalogError::io("create", &path))?,
+            };
+            let this = Self { path, file };
+            // Between creation and lock another process may take it for a
+            // dead one's and remove it; then it has the lock, or the name is
+            // gone.
+            match this.file.try_lock() {
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) if !lockless(&error) => {
+                    return Err(CatalogError::io("lock", &this.path)(error));
+                }
+                _ if same_file(&this.file, &this.path) => return Ok(this),
+                _ => continue,
+            }
+        }
+    }
+
+    /// Where it is for now.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file, open for reading and writing.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Flushes the content to disk, gives it its final name beside it, and
+    /// flushes the folder. A file that already has the name is replaced.
+    pub(super) fn commit(self, name: &str) -> Result<PathBuf, CatalogError> {
+        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let target = folder.join(name);
+        self.file.sync_all().map_err(CatalogError::io("flush to disk", &self.path))?;
+        fs::rename(&self.path, &target).map_err(CatalogError::io("put in place", &target))?;
+        sync_folder(&folder)?;
+        Ok(target)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // After a commit the name is gone and this finds nothing. A failure
+        // leaves a file that the next run's sweep removes.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Makes the names in a folder survive a loss of power.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
+    let synced = File::open(folder).and_then(|handle| handle.sync_all());
+    match synced {
+        // Some network file systems cannot flush a folder and say so; their
+        // servers make renames durable themselves.
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced.map_err(CatalogError::io("flush to disk", folder)),
+    }
+}
+
+/// Whether this is the name of a file that [`TempFile`] writes.
+pub(super) fn is_temporary(name: &str) -> bool {
+    let ours = [".part-", ".inputs.parquet.", ".run.json."];
+    name.ends_with(".tmp") && ours.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The lock of a range, in the run folder.
+pub(super) fn range_lock(index: u64) -> String {
+    format!(".range-{index}.lock")
+}
+
+fn is_range_lock(name: &str) -> bool {
+    let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"));
+    index.is_some_and(|index| index.parse::<u64>().is_ok())
+}
+
+/// Removes what dead processes left in `folder`: temporary files, and locks of
+/// ranges, that can be locked. Where locks do not work nothing is removed, for a live
+/// process cannot be told from a dead one; a leftover does no harm.
+pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
+    for path in entries(folder)? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if is_range_lock(name) {
+            drop(PathLock::try_acquire(&path)?);
+        }
+        if !is_temporary(name) {
+            continue;
+        }
+        let abandoned = match File::open(&path) {
+            Ok(file) => file.try_lock().is_ok().then_some(file),
+            Err(_) => None,
+        };
+        if let Some(_lock_until_removed) = abandoned {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(CatalogError::io("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The paths in a folder, in no order; none if there is no such folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+    let listed = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>());
+    match listed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(CatalogError::io("list", folder)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_under_its_name_or_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let temp = TempFile::create(folder.path(), "part-1").unwrap();
+        temp.file().write_all(b"content").unwrap();
+        assert!(is_temporary(temp.path().file_name().unwrap().to_str().unwrap()));
+        let target = temp.commit("part-1").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"content");
+
+        drop(TempFile::create(folder.path(), "part-2").unwrap());
+        assert_eq!(entries(folder.path()).unwrap(), [target]);
+    }
+
+    #[test]
+    fn the_sweep_spares_the_living_and_what_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let alive = TempFile::create(folder.path(), "part-1").unwrap();
+        let dead = folder.path().join(".part-1.4711-00000001.tmp");
+        let foreign = folder.path().join(".notes.tmp");
+        fs::write(&dead, b"half a part").unwrap();
+        fs::write(&foreign, b"a user's").unwrap();
+        sweep(folder.path()).unwrap();
+        assert!(alive.path().exists() && foreign.exists() && !dead.exists());
+        sweep(&folder.path().join("no such folder")).unwrap();
+    }
+
+    #[test]
+    fn creating_and_sweeping_at_once_loses_no_live_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let sweeper = scope.spawn(|| (0..300).for_each(|_| sweep(folder.path()).unwrap()));
+            let mut made = 0;
+            while !sweeper.is_finished() {
+                let temp = TempFile::create(folder.path(), "part-1").unwrap();
+                temp.commit("part-1").unwrap();
+                made += 1;
+            }
+            assert!(made > 0);
+        });
+    }
+}

@@ -1,0 +1,336 @@
+//! The folder of a run: planned once, resumed at will, shared by processes.
+//!
+//! Planning lists the inputs and pins the run in `run.json`, whose appearance
+//! is the moment from which the run exists. Afterwards the folder is only added
+//! to: a part a range. Nothing is remembered elsewhere, so the ranges without
+//! a part are what is left to do.
+//!
+//! Invariant: for one `run.json` there is one listing and one answer to which
+//! rows a range has, whichever process asks.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::files::{self, CATALOG, INPUTS, MANIFEST, TempFile};
+use super::lock::PathLock;
+use super::ranges::Ranges;
+use super::{
+    CatalogError, InputsReader, InputsWriter, Manifest, PartWriter, RowRange, Settings, Shard,
+    schema,
+};
+
+/// Locked while a process plans.
+const PLAN_LOCK: &str = ".lock";
+
+/// A planned run.
+#[derive(Clone)]
+pub struct RunFolder {
+    dir: PathBuf,
+    manifest: Manifest,
+    digest: String,
+    inputs: InputsReader,
+    schema: SchemaRef,
+}
+
+/// A range that this process is writing. Another process that asks for it is
+/// told so, until the claim is dropped or the process dies.
+#[derive(Debug)]
+pub struct Claim {
+    range: RowRange,
+    _lock: PathLock,
+}
+
+impl Claim {
+    /// The range.
+    pub fn range(&self) -> RowRange {
+        self.range
+    }
+}
+
+/// The answer to [`RunFolder::claim`].
+#[derive(Debug)]
+pub enum Claimed {
+    /// This process is to write it.
+    Ours(Claim),
+    /// Another live process is writing it.
+    Elsewhere,
+    /// Its part is there.
+    Complete,
+}
+
+impl fmt::Debug for RunFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RunFolder");
+        debug.field("dir", &self.dir).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl RunFolder {
+    /// The run in `dir`: the one that is there, if it has these settings, or a
+    /// new one, for which `list` puts every cutout into the writer. Processes
+    /// that come at once wait for the one that plans.
+    ///
+    /// # Errors
+    /// [`CatalogError::OtherRun`] if the folder holds a run with other
+    /// settings, [`CatalogError::NoInputs`] if the listing is empty, whatever
+    /// `list` returns, and what the system says. When nothing was planned,
+    /// nothing is left behind.
+    pub fn open_or_create<E: From<CatalogError>>(
+        dir: &Path,
+        settings: &Settings,
+        list: impl FnOnce(&mut InputsWriter) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        settings.check()?;
+        let made = MadeFolders::make(dir)?;
+        let run = {
+            let _planning = PathLock::acquire(&dir.join(PLAN_LOCK))?;
+            files::sweep(dir)?;
+            if exists(&dir.join(MANIFEST))? {
+                Self::resume(dir, settings)?
+            } else {
+                plan(dir, settings, list)?;
+                Self::open(dir)?
+            }
+        };
+        made.keep();
+        Ok(run)
+    }
+
+    /// The run in `dir`, whatever its settings. Writes nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoRun`] if there is none, [`CatalogError::OtherListing`]
+    /// if its listing is another run's, and what the system says.
+    pub fn open(dir: &Path) -> Result<Self, CatalogError> {
+        let (manifest, digest) = read_manifest(dir)?;
+        let inputs = open_inputs(dir, &manifest)?;
+        let schema = schema::catalog_schema(inputs.carried().map(AsRef::as_ref))?;
+        Ok(Self { dir: dir.to_owned(), manifest, digest, inputs, schema })
+    }
+
+    fn resume(dir: &Path, settings: &Settings) -> Result<Self, CatalogError> {
+        let run = Self::open(dir)?;
+        let differences = run.manifest.settings.differences(settings);
+        if !differences.is_empty() {
+            return Err(CatalogError::OtherRun { path: dir.to_owned(), differences });
+        }
+        files::sweep(&dir.join(CATALOG))?;
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder of the parts.
+    pub fn catalog(&self) -> PathBuf {
+        self.dir.join(CATALOG)
+    }
+
+    /// What decides the run's result.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The SHA-256 of `run.json`: the name of the run in its parts.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The listing.
+    pub fn inputs(&self) -> &InputsReader {
+        &self.inputs
+    }
+
+    /// The parts' columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Every range of the run.
+    pub fn ranges(&self) -> impl Iterator<Item = RowRange> + use<> {
+        ranges(&self.manifest).iter()
+    }
+
+    /// The ranges without a part, in order; only those of `shard`, if one is
+    /// given.
+    ///
+    /// # Errors
+    /// If the parts cannot be listed.
+    pub fn missing_ranges(&self, shard: Option<Shard>) -> Result<Vec<RowRange>, CatalogError> {
+        let ranges = ranges(&self.manifest);
+        let parts: HashSet<u64> = files::entries(&self.catalog())?
+            .iter()
+            .filter_map(|path| ranges.of_part(path.file_name()?.to_str()?))
+            .map(|range| range.index)
+            .collect();
+        let wanted = |range: &RowRange| shard.is_none_or(|shard| shard.takes(range));
+        Ok(ranges.iter().filter(wanted).filter(|range| !parts.contains(&range.index)).collect())
+    }
+
+    /// Asks for a range, so that no two live processes do the same work.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchRange`], and what the system says. Where the file
+    /// system has no locks every range that has no part is had: then two
+    /// processes may do the same work, and the second part replaces the first.
+    pub fn claim(&self, index: u64) -> Result<Claimed, CatalogError> {
+        let ranges = ranges(&self.manifest);
+        let range = ranges
+            .get(index)
+            .ok_or_else(|| CatalogError::NoSuchRange { index, ranges: ranges.len() })?;
+        let part = range.part_path(&self.dir);
+        if exists(&part)? {
+            return Ok(Claimed::Complete);
+        }
+        let lock = self.dir.join(files::range_lock(index));
+        let Some(lock) = PathLock::try_acquire(&lock)? else {
+            return Ok(Claimed::Elsewhere);
+        };
+        // Its last holder may have finished between the question and the lock.
+        if exists(&part)? {
+            return Ok(Claimed::Complete);
+        }
+        Ok(Claimed::Ours(Claim { range, _lock: lock }))
+    }
+
+    /// Begins the part of a range. `carried` is what [`InputsReader::range`]
+    /// gave for it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Rows`] if the carried rows are not the range's, and
+    /// what the system says.
+    pub fn part(
+        &self,
+        claim: Claim,
+        carried: Option<RecordBatch>,
+    ) -> Result<PartWriter, CatalogError> {
+        PartWriter::create(self, claim, carried)
+    }
+}
+
+/// The ranges of a run.
+pub(super) fn ranges(manifest: &Manifest) -> Ranges {
+    Ranges::new(manifest.listing.rows, manifest.settings.range_size)
+}
+
+/// `run.json` and its digest.
+pub(super) fn read_manifest(dir: &Path) -> Result<(Manifest, String), CatalogError> {
+    let path = dir.join(MANIFEST);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(CatalogError::NoRun { path: dir.to_owned() });
+        }
+        read => read.map_err(CatalogError::io("read", &path))?,
+    };
+    let (manifest, digest) = Manifest::from_bytes(&bytes)
+        .map_err(|source| CatalogError::BadManifest { path: path.clone(), source })?;
+    manifest.settings.check()?;
+    Ok((manifest, digest))
+}
+
+/// The listing that `run.json` pins, and no other.
+pub(super) fn open_inputs(dir: &Path, manifest: &Manifest) -> Result<InputsReader, CatalogError> {
+    let path = dir.join(INPUTS);
+    let inputs = InputsReader::open(&path)?;
+    let expected = &manifest.listing.digest;
+    if inputs.digest() != Some(expected) || inputs.ranges() != ranges(manifest).len() {
+        let found = inputs.digest().unwrap_or("none").to_owned();
+        return Err(CatalogError::OtherListing { path, expected: expected.clone(), found });
+    }
+    Ok(inputs)
+}
+
+/// Lists the inputs and pins the run. `run.json` comes last: without it there
+/// is no run, and a listing alone is written anew.
+fn plan<E: From<CatalogError>>(
+    dir: &Path,
+    settings: &Settings,
+    list: impl FnOnce(&mut InputsWriter) -> Result<(), E>,
+) -> Result<(), E> {
+    refuse_what_is_not_ours(dir)?;
+    let mut writer = InputsWriter::create(dir, settings.range_size)?;
+    list(&mut writer)?;
+    let (inputs, listing) = writer.finish()?;
+    let manifest = Manifest { settings: settings.clone(), listing };
+
+    let description = TempFile::create(dir, MANIFEST)?;
+    let mut file = description.file();
+    file.write_all(&manifest.to_bytes()).map_err(CatalogError::io("write", description.path()))?;
+    let catalog = dir.join(CATALOG);
+    match fs::create_dir(&catalog) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        created => created.map_err(CatalogError::io("create", &catalog))?,
+    }
+    inputs.commit(INPUTS)?;
+    description.commit(MANIFEST)?;
+    Ok(())
+}
+
+/// A folder without `run.json` may hold a listing of ours, whose planning was
+/// cut short; parts, or a listing of somebody else's, would be lost.
+fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
+    let catalog = dir.join(CATALOG);
+    if exists(&catalog)? && !catalog.is_dir() {
+        return Err(CatalogError::NotAFolder { path: catalog });
+    }
+    let parts = files::entries(&catalog)?;
+    let parts = parts.iter().filter(|path| {
+        path.file_name().and_then(|name| name.to_str()).is_none_or(|n| !n.starts_with('.'))
+    });
+    match parts.count() {
+        0 => {}
+        parts => return Err(CatalogError::PartsWithoutRun { path: dir.to_owned(), parts }),
+    }
+    let inputs = dir.join(INPUTS);
+    if exists(&inputs)? && InputsReader::open(&inputs).is_ok_and(|it| it.digest().is_some()) {
+        return Ok(());
+    }
+    if exists(&inputs)? { Err(CatalogError::NotOurs { path: inputs }) } else { Ok(()) }
+}
+
+/// Whether something has this name; a folder that may not be searched is an
+/// error and not an absence.
+fn exists(path: &Path) -> Result<bool, CatalogError> {
+    path.try_exists().map_err(CatalogError::io("look for", path))
+}
+
+/// The folders that had to be made for a run; dropped before
+/// [`keep`](Self::keep), they go again, unless something is in them.
+struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    fn make(dir: &Path) -> Result<Self, CatalogError> {
+        let missing = dir
+            .ancestors()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .take_while(|folder| matches!(folder.try_exists(), Ok(false)));
+        let made = Self(missing.map(Path::to_owned).collect());
+        match fs::create_dir_all(dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(CatalogError::NotAFolder { path: dir.to_owned() })
+            }
+            created => created.map_err(CatalogError::io("create", dir)).map(|()| made),
+        }
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // Refused, as it should be, if another process put something in.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}

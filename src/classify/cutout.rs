@@ -1,0 +1,76 @@
+//! What travels down the line: a cutout with its identity, as far as it got.
+
+use crate::{
+    cutout::{Decoded, Payload, Rejection, RgbImage, SkyPosition},
+    pipeline::Weigh,
+    source::Locator,
+};
+
+/// A cutout under way: who it is, and its bytes, its pixels or its crop, or
+/// the reason why it has none.
+#[derive(Debug, Clone)]
+pub struct Cutout<T> {
+    /// Row of the listing.
+    pub index: u64,
+    /// Whether it is the last of its range: a batch ends with it.
+    pub ends_range: bool,
+    /// The catalog's `id`.
+    pub id: String,
+    /// The catalog's `source`.
+    pub source: String,
+    /// From the table it was listed in, or from its own FITS header.
+    pub position: Option<SkyPosition>,
+    /// What the last stage made of it.
+    pub state: Result<T, Rejection>,
+}
+
+impl<T> Cutout<T> {
+    /// The same cutout one stage further; a rejected one stays as it is.
+    pub fn advance<U>(self, step: impl FnOnce(T) -> Result<U, Rejection>) -> Cutout<U> {
+        let Self { index, ends_range, id, source, position, state } = self;
+        Cutout { index, ends_range, id, source, position, state: state.and_then(step) }
+    }
+}
+
+/// Payload of a state, for the meters and the memory arithmetic.
+pub trait Bytes {
+    /// Bytes on the heap.
+    fn bytes(&self) -> usize;
+}
+
+impl Bytes for Locator {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl Bytes for Payload {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Bytes for RgbImage {
+    fn bytes(&self) -> usize {
+        self.pixels.len()
+    }
+}
+
+impl Bytes for Decoded {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Rgb(image) => image.bytes(),
+            Self::Bands(image) => size_of_val(image.planes.as_slice()),
+        }
+    }
+}
+
+impl<T: Bytes> Weigh for Cutout<T> {
+    fn weight(&self) -> usize {
+        let state = match &self.state {
+            Ok(state) => state.bytes(),
+            Err(rejection) => rejection.detail.len(),
+        };
+        self.id.len() + self.source.len() + state
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a classification could not begin or go on.
+
+use crate::{
+    catalog::CatalogError,
+    network::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
+    source::list::ListError,
+};
+
+/// Why a classification could not begin or go on. What is wrong with a single
+/// cutout is never here: it is that cutout's row.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClassifyError {
+    /// The inputs cannot be listed.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The model file cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The network cannot be built from the model's weights.
+    #[error("the model's weights: {0}")]
+    Weights(#[from] WeightsError),
+    /// The pipeline and the model contradict one another.
+    #[error("the pipeline asks for {what} `{asked}`, the model was trained with `{model}`")]
+    Mismatch {
+        /// What of.
+        what: &'static str,
+        /// The pipeline's.
+        asked: String,
+        /// The model's.
+        model: String,
+    },
+    /// The model names an RGB profile that this program does not have.
+    #[error(
+        "the model needs the RGB profile `{name}`, which this program does not know: update it"
+    )]
+    UnknownProfile {
+        /// Its name.
+        name: String,
+    },
+    /// The run folder cannot be used, or written on.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The networks could not be run.
+    #[error(transparent)]
+    Network(#[from] InferenceError),
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// What the system said.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A worker panicked.
+    #[error("{0}: this is a defect of hiwl; please report it")]
+    Panic(String),
+}
+
+impl ClassifyError {
+    /// Whether something else must be asked for: trying again will not help.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::List(_)
+            | Self::Model(_)
+            | Self::Weights(_)
+            | Self::Mismatch { .. }
+            | Self::UnknownProfile { .. } => true,
+            Self::Catalog(error) => error.is_usage(),
+            Self::Network(_) | Self::Threads { .. } | Self::Panic(_) => false,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The line from listed cutouts to classified rows, shared by every mode that
+//! ends in predictions.
+//!
+//! Memory. A [`Window`] of `WINDOW_BATCHES × batch` cutouts bounds what is in
+//! flight, from the source to the sink, and most of it waits as crops: with
+//! the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB. Before the
+//! crop a cutout is larger (a 424 px JPEG 0.5 MB as pixels, three 424 px FITS
+//! bands 2.2 MB), and there the channels are the bound: at most
+//! [`QUEUE`] + workers of them as bytes, and as many as pixels. The sum does
+//! not depend on the number of cutouts.
+//!
+//! No deadlock: the line needs one batch of cutouts in flight to go on and
+//! the window holds [`WINDOW_BATCHES`]; see [`crate::pipeline::order`].
+
+use std::sync::Arc;
+
+use super::{
+    ClassifyError,
+    batch::{Classified, Gather},
+    cutout::Cutout,
+    stages::{Decode, Infer, Prepare, Read},
+};
+use crate::{
+    cutout::{decode::DecodeOptions, prepare::Preparation},
+    network::hierarchy::{Hierarchy, Stage2},
+    pipeline::{Graph, Inlet, Sequenced, Window},
+    source::Locator,
+};
+
+/// Cutouts that wait between two stages before the crop. A few hide the
+/// jitter of disks and decoders; more would only hold memory.
+pub const QUEUE: usize = 8;
+
+/// Batches in flight: one with the networks, one waiting, one being gathered,
+/// one leaving, and as many again for what runs ahead.
+const WINDOW_BATCHES: usize = 8;
+
+/// Threads that read. Reading waits for disks more than it computes, so their
+/// number does not follow the cores.
+const READERS: usize = 4;
+
+/// What the line needs to know.
+#[derive(Clone)]
+pub struct Line {
+    /// Bands and limits.
+    pub decode: Arc<DecodeOptions>,
+    /// Crop, colours, resampling.
+    pub preparation: Arc<Preparation>,
+    /// Both networks.
+    pub hierarchy: Arc<Hierarchy>,
+    /// Which rows the second one sees.
+    pub stage2: Stage2,
+    /// Cutouts a batch.
+    pub batch: usize,
+    /// Threads that decode, that prepare, and that infer.
+    pub workers: usize,
+    /// The pool that infers.
+    pub threads: Arc<rayon::ThreadPool>,
+}
+
+impl Line {
+    /// The window to take a place in for each cutout at the source, and to
+    /// leave at the sink.
+    pub fn window(&self) -> Window {
+        Window::new(WINDOW_BATCHES * self.batch.max(1))
+    }
+
+    /// Adds the stages to `graph`, after the source behind `listed`. Batches
+    /// come out numbered; one worker infers, so they come in order.
+    pub fn extend(
+        &self,
+        graph: &mut Graph<ClassifyError>,
+        listed: Inlet<Sequenced<Cutout<Locator>>>,
+    ) -> Inlet<Sequenced<Classified>> {
+        let read = graph.stage("read", READERS, QUEUE, listed, Read::default);
+        let decoded = graph.stage("decode", self.workers, QUEUE, read, || Decode {
+            options: Arc::clone(&self.decode),
+        });
+        let prepared = graph.stage("prepare", self.workers, QUEUE, decoded, || Prepare {
+            preparation: Arc::clone(&self.preparation),
+        });
+        let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
+        graph.stage("infer", 1, 1, batches, || Infer {
+            hierarchy: Arc::clone(&self.hierarchy),
+            stage2: self.stage2,
+            threads: Arc::clone(&self.threads),
+        })
+    }
+}

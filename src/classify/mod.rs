@@ -1,0 +1,23 @@
+//! `hiwl classify` as a library: inputs in, catalog out.
+//!
+//! It joins the parts: lists the inputs once ([`crate::source`]), keeps the
+//! plan ([`crate::catalog`]), and runs the [`line`](mod@line) over the ranges
+//! that have no part yet. What each stage does is told in [`stages`].
+//!
+//! Invariant: one row an input, in the order of the listing; a range's part
+//! appears whole or not at all, so that a run ends at any moment and the same
+//! [`run`] goes on.
+
+pub mod batch;
+pub mod cutout;
+mod error;
+pub mod line;
+pub mod recipe;
+mod run;
+mod setup;
+mod sink;
+mod stages;
+pub mod tally;
+
+pub use error::ClassifyError;
+pub use run::{Options, Report, run};

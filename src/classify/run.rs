@@ -1,0 +1,302 @@
+//! A run from its options to its report.
+
+use std::{
+    path::{Path, PathBuf, absolute},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use crossbeam_channel::Sender;
+use serde_json::json;
+
+use super::{
+    ClassifyError,
+    cutout::Cutout,
+    line,
+    recipe::ResampleChoice,
+    setup,
+    sink::{Begun, Sink},
+    tally::Tally,
+};
+use crate::{
+    catalog::{
+        self, CatalogError, Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder,
+        Settings, Shard, Verification,
+    },
+    cutout::prepare::Preparation,
+    network::{hierarchy::Stage2, model_file::Model},
+    pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window},
+    report::{format, memory, progress::Progress},
+    source::{
+        Locator,
+        list::{BandPattern, ListOptions, Lister},
+    },
+};
+
+/// What a run needs to know, every choice made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folders, images, archives, tables, lists.
+    pub inputs: Vec<PathBuf>,
+    /// The run's folder.
+    pub output: PathBuf,
+    /// The model file.
+    pub model: PathBuf,
+    /// Names under which the files hold the bands that become R, G, B; the
+    /// model's names if not given.
+    pub bands: Option<[String; 3]>,
+    /// How files of one band each are named.
+    pub band_pattern: String,
+    /// Planes or HDUs of FITS files that do not name them.
+    pub cube_bands: Option<Vec<String>>,
+    /// Columns of tables to carry into the catalog.
+    pub carry: Vec<String>,
+    /// The RGB profile that the pipeline expects of the model.
+    pub rgb_profile: Option<String>,
+    /// What happens to cutouts smaller than the crop.
+    pub resample: ResampleChoice,
+    /// Which rows the 2-class network sees.
+    pub stage2: Stage2,
+    /// Cutouts a batch.
+    pub batch: usize,
+    /// Threads that decode, that prepare, and that infer.
+    pub workers: usize,
+    /// Rows a range.
+    pub range_size: u64,
+    /// The share of the ranges that is this process's.
+    pub shard: Option<Shard>,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Report {
+    /// The run's folder.
+    pub output: PathBuf,
+    /// The model.
+    pub model: ModelIdentity,
+    /// What the listing found.
+    pub listing: Listing,
+    /// Rows that were this process's to make.
+    pub planned: u64,
+    /// Rows of the parts that it wrote, by label and by reason.
+    pub written: Tally,
+    /// Ranges without a part when the run ended: of a run that was stopped,
+    /// or another live process's.
+    pub left: u64,
+    /// Whether a stop was asked for.
+    pub stopped: bool,
+    /// Stages of the line, if it ran.
+    pub stages: Vec<StageReport>,
+    /// How long the line ran.
+    pub elapsed: Duration,
+    /// The catalog as a whole, held against its plan: of a run that wrote its
+    /// last part, and not of shards, each of which would read what all wrote.
+    pub catalog: Option<Verification>,
+    /// Largest resident memory in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+}
+
+impl Report {
+    /// Whether every range of this process has its part.
+    pub fn is_finished(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Whether every row has a label and every input could be listed.
+    pub fn is_flawless(&self) -> bool {
+        self.tally().rejected.is_empty() && self.listing.problems.is_empty()
+    }
+
+    /// Rows by label and by reason: of the whole catalog where it was read,
+    /// of what this process wrote otherwise.
+    pub fn tally(&self) -> Tally {
+        match &self.catalog {
+            Some(whole) => Tally {
+                rows: whole.rows_found,
+                labels: whole.labels.clone(),
+                rejected: whole.rejected.clone(),
+            },
+            None => self.written.clone(),
+        }
+    }
+}
+
+/// Classifies the inputs, or what of them is left to do, into the run's
+/// folder. `stop` ends it early and in order.
+///
+/// # Errors
+/// [`ClassifyError`]; what is committed stays, and the same call goes on.
+pub fn run(
+    options: &Options,
+    progress: &Arc<Progress>,
+    stop: &Stop,
+) -> Result<Report, ClassifyError> {
+    let model = Model::read(&options.model)?;
+    let preparation = setup::preparation(options, &model)?;
+    let settings = settings(options, &model, &preparation)?;
+    let line = setup::line(options, &model, preparation)?;
+    let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
+        list(options, &settings.bands, inputs, progress)
+    })?;
+    drop(model);
+
+    let run = Arc::new(run);
+    let missing = run.missing_ranges(options.shard)?;
+    let planned = missing.iter().map(|range| range.count).sum();
+    progress.start(planned);
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let (mut stages, mut elapsed) = (Vec::new(), Duration::ZERO);
+    if !missing.is_empty() {
+        let window = line.window();
+        let (claims, begun) = crossbeam_channel::unbounded();
+        let mut graph = Graph::new(stop.clone());
+        let source = Source { run: Arc::clone(&run), missing, window: window.clone(), claims };
+        let listed = graph.source("list", line::QUEUE, move |out| source.send_all(out));
+        let classified = line.extend(&mut graph, listed);
+        let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(progress));
+        let total = Arc::clone(&tally);
+        graph.sink("catalog", classified, move |batch| match batch {
+            Some(batch) => sink.take(batch, &total),
+            None => Ok(()),
+        });
+        let outcome = graph.run();
+        stages = outcome.stages;
+        elapsed = outcome.elapsed;
+        match outcome.result {
+            Ok(()) | Err(Failure::Interrupted) => {}
+            Err(Failure::Stage { error, .. }) => return Err(error),
+            Err(failure @ Failure::Panic { .. }) => {
+                return Err(ClassifyError::Panic(failure.to_string()));
+            }
+        }
+    }
+    let left = run.missing_ranges(options.shard)?.len() as u64;
+    let whole = left == 0 && options.shard.is_none();
+    let written = tally.lock().unwrap_or_else(|e| e.into_inner()).clone();
+    Ok(Report {
+        output: options.output.clone(),
+        model: settings.model,
+        listing: run.manifest().listing.clone(),
+        planned,
+        written,
+        left,
+        stopped: stop.requested(),
+        stages,
+        elapsed,
+        catalog: if whole { Some(catalog::verify(run.dir())?) } else { None },
+        peak_memory: memory::peak_resident(),
+    })
+}
+
+/// Everything that decides the result, as the run folder pins it.
+fn settings(
+    options: &Options,
+    model: &Model,
+    preparation: &Preparation,
+) -> Result<Settings, ClassifyError> {
+    let inputs = options
+        .inputs
+        .iter()
+        .map(|path| if path.as_os_str() == "-" { "-".to_owned() } else { absolute_text(path) });
+    Ok(Settings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        inputs: inputs.collect(),
+        band_pattern: Some(options.band_pattern.clone()),
+        bands: setup::bands(options, model).to_vec(),
+        carry: options.carry.clone(),
+        model: ModelIdentity {
+            digest: model.digest.clone().unwrap_or_default(),
+            name: file_name(&options.model),
+            untrained: model.description.untrained,
+        },
+        preparation: json!({
+            "crop": preparation,
+            "cube_bands": setup::decode_options(options, model).cube_bands,
+        }),
+        stage2: options.stage2,
+        range_size: options.range_size,
+    })
+}
+
+fn absolute_text(path: &Path) -> String {
+    absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Puts every input into the plan.
+fn list(
+    options: &Options,
+    bands: &[String],
+    inputs: &mut InputsWriter,
+    progress: &Progress,
+) -> Result<(), ClassifyError> {
+    let list = ListOptions {
+        band_pattern: options.band_pattern.parse::<BandPattern>()?,
+        bands: bands.to_vec(),
+        carry: options.carry.clone(),
+    };
+    let mut lister = Lister::open(&options.inputs, list)?;
+    inputs.carry(lister.carried())?;
+    while let Some(chunk) = lister.next() {
+        let chunk = chunk?;
+        match &chunk.carried {
+            Some(values) => inputs.push_with(&chunk.entries, values)?,
+            None => chunk.entries.iter().try_for_each(|entry| inputs.push(entry))?,
+        }
+    }
+    inputs.skip(lister.skipped());
+    for problem in lister.problems() {
+        let text = format!("{}: {}", problem.path.display(), problem.message);
+        progress.say(&text);
+        inputs.problem(text);
+    }
+    let more = lister.problem_count() - lister.problems().len() as u64;
+    if more > 0 {
+        inputs.problem(format!("and {} more", format::count(more)));
+    }
+    Ok(())
+}
+
+/// Where the line begins: the ranges without a part, row by row.
+struct Source {
+    run: Arc<RunFolder>,
+    missing: Vec<RowRange>,
+    window: Window,
+    claims: Sender<Begun>,
+}
+
+impl Source {
+    fn send_all(
+        self,
+        out: &Outlet<Sequenced<Cutout<Locator>>>,
+    ) -> Result<(), Ended<ClassifyError>> {
+        let failed = |error: CatalogError| Ended::Failed(error.into());
+        let mut sequence = 0;
+        for range in self.missing {
+            let claim = match self.run.claim(range.index).map_err(failed)? {
+                Claimed::Ours(claim) => claim,
+                Claimed::Elsewhere | Claimed::Complete => continue,
+            };
+            let (entries, carried) = self.run.inputs().range(range.index).map_err(failed)?;
+            // The sink has gone only if the run is being stopped.
+            self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
+            for (index, entry) in (range.first..).zip(entries) {
+                self.window.enter(out)?;
+                let item = Cutout {
+                    index,
+                    ends_range: index == range.last(),
+                    id: entry.id,
+                    source: entry.source,
+                    position: entry.position,
+                    state: Ok(entry.locator),
+                };
+                out.send(Sequenced { sequence, item })?;
+                sequence += 1;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! The end of the line: rows into the parts of the catalog.
+
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+use crossbeam_channel::Receiver;
+
+use super::{ClassifyError, batch::Classified, tally::Tally};
+use crate::{
+    catalog::{Claim, PartWriter, RunFolder},
+    pipeline::{Resequencer, Sequenced, Window},
+    report::progress::Progress,
+};
+
+/// A range that the source has begun: the claim on it, and the columns that
+/// its rows carry. It travels beside the line, one a range, in order.
+pub struct Begun {
+    /// The claim.
+    pub claim: Claim,
+    /// Carried columns, if the run has any.
+    pub carried: Option<RecordBatch>,
+}
+
+/// Writes rows; one of it ends a line.
+pub struct Sink {
+    /// Where parts go.
+    pub run: Arc<RunFolder>,
+    /// Ranges in the order in which their rows come.
+    pub begun: Receiver<Begun>,
+    /// Places to free.
+    pub window: Window,
+    /// Whom to tell.
+    pub progress: Arc<Progress>,
+    order: Resequencer<Classified>,
+    part: Option<PartWriter>,
+    tally: Tally,
+}
+
+impl Sink {
+    /// A sink that has seen nothing.
+    pub fn new(
+        run: Arc<RunFolder>,
+        begun: Receiver<Begun>,
+        window: Window,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            run,
+            begun,
+            window,
+            progress,
+            order: Resequencer::new(),
+            part: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes a batch's rows; writes those whose turn it is, and adds those of
+    /// finished parts to `total`.
+    ///
+    /// # Errors
+    /// The catalog's: the part in hand is then dropped, and those before it
+    /// stand.
+    pub fn take(
+        &mut self,
+        batch: Sequenced<Classified>,
+        total: &Mutex<Tally>,
+    ) -> Result<(), ClassifyError> {
+        self.order.push(batch);
+        while let Some(Classified { rows }) = self.order.pop() {
+            for row in &rows {
+                let mut part = match self.part.take() {
+                    Some(part) => part,
+                    None => self.begin()?,
+                };
+                part.push(row)?;
+                self.tally.add(row);
+                if row.index == part.range().last() {
+                    self.finish(part)?;
+                    // Only what is committed counts.
+                    let written = std::mem::take(&mut self.tally);
+                    total.lock().unwrap_or_else(|e| e.into_inner()).merge(written);
+                } else {
+                    self.part = Some(part);
+                }
+            }
+            self.window.leave(rows.len());
+            let rejected = rows.iter().filter(|row| row.outcome.is_err()).count();
+            self.progress.advance(rows.len() as u64, rejected as u64);
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<PartWriter, ClassifyError> {
+        let Begun { claim, carried } =
+            self.begun.try_recv().expect("the source begins a range before it sends its rows");
+        Ok(self.run.part(claim, carried)?)
+    }
+
+    fn finish(&self, part: PartWriter) -> Result<(), ClassifyError> {
+        let rows = part.range().count;
+        let path = part.commit()?;
+        self.progress.event(serde_json::json!({"event": "part", "path": path, "rows": rows}));
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! Rows counted by what became of them.
+
+use std::collections::BTreeMap;
+
+use crate::{catalog::Row, cutout::Reason, network::hierarchy::Class};
+
+/// Rows by label, and rejected rows by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them.
+    pub rows: u64,
+    /// With a label.
+    pub labels: BTreeMap<Class, u64>,
+    /// Without one.
+    pub rejected: BTreeMap<Reason, u64>,
+}
+
+impl Tally {
+    /// Counts a row.
+    pub fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        match &row.outcome {
+            Ok(prediction) => *self.labels.entry(prediction.label).or_default() += 1,
+            Err(rejection) => *self.rejected.entry(rejection.reason).or_default() += 1,
+        }
+    }
+
+    /// Adds what somebody else counted.
+    pub fn merge(&mut self, other: Self) {
+        self.rows += other.rows;
+        for (label, count) in other.labels {
+            *self.labels.entry(label).or_default() += count;
+        }
+        for (reason, count) in other.rejected {
+            *self.rejected.entry(reason).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `hiwl completions` and `hiwl man`: made from the same description of the
+//! command line as `--help`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use clap_complete::Shell;
+
+use super::{CliError, Exit, print};
+
+/// Print a completion script for a shell.
+///
+/// For bash: `hiwl completions bash > ~/.local/share/bash-completion/completions/hiwl`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(self, mut command: clap::Command) -> Result<Exit, CliError> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "hiwl", &mut script);
+        print(&String::from_utf8(script).context("completion script")?)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Write the manual pages, one a subcommand, into a folder.
+///
+/// Read them with `man DIR/hiwl-classify.1`, or install them in
+/// `~/.local/share/man/man1`.
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// The folder; it is made if need be.
+    folder: PathBuf,
+}
+
+impl Manual {
+    pub(super) fn run(self, command: clap::Command) -> Result<Exit, CliError> {
+        let folder = self.folder.display();
+        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {folder}"))?;
+        clap_mangen::generate_to(command, &self.folder)
+            .with_context(|| format!("cannot write manual pages into {folder}"))?;
+        Ok(Exit::Ok)
+    }
+}

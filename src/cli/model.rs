@@ -1,0 +1,152 @@
+//! `hiwl model`: what a model file is, and how to make one.
+
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::{CliError, Exit, print, usage};
+use crate::{
+    network::{
+        architecture::Architecture,
+        model_file::{Model, Precision},
+    },
+    report::format,
+};
+
+/// Look at model files, and make them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Info(Info),
+    New(New),
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        match self {
+            Self::Info(arguments) => arguments.run(),
+            Self::New(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// Print what a model file says of itself.
+///
+/// The file is checked as `hiwl classify` would: complete, finite, of the
+/// architecture that it names.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// The model file.
+    file: PathBuf,
+
+    /// Print the description as JSON, as it stands in the file.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Info {
+    fn run(self) -> Result<Exit, CliError> {
+        let model = Model::read(&self.file).map_err(usage)?;
+        let description = &model.description;
+        if self.json {
+            print(&format!("{}\n", serde_json::to_string_pretty(description)?))?;
+            return Ok(Exit::Ok);
+        }
+        let layers = description.architecture.layers();
+        let parameters = |weights: &crate::network::weights::Weights| -> u64 {
+            weights.iter().map(|(_, tensor)| tensor.elem_count() as u64).sum()
+        };
+        let input = &description.input;
+        let mut out = String::new();
+        writeln!(out, "{}", self.file.display())?;
+        if description.untrained {
+            writeln!(out, "  UNTRAINED: its labels mean nothing")?;
+        }
+        let rows = [
+            ("architecture", description.architecture.name.clone()),
+            ("blocks", layers.blocks.len().to_string()),
+            ("features", layers.features.to_string()),
+            ("values, stage 1", format::count(parameters(&model.stage1))),
+            ("values, stage 2", format::count(parameters(&model.stage2))),
+            ("input", format!("{0} × {0} pixels, centre crop", input.size)),
+            ("mean of R, G, B", format!("{:?}", input.mean)),
+            ("standard deviation", format!("{:?}", input.std)),
+            ("bands as R, G, B", input.bands.join(", ")),
+            ("RGB profile", input.rgb_profile.clone()),
+            ("stage 1", json_list(&description.outputs.stage1)?),
+            ("stage 2", json_list(&description.outputs.stage2)?),
+            ("SHA-256", model.digest.clone().unwrap_or_default()),
+        ];
+        for (name, value) in rows {
+            writeln!(out, "  {name:<20}{value}")?;
+        }
+        let provenance = serde_json::to_string_pretty(&description.provenance)?;
+        writeln!(out, "  provenance          {}", provenance.replace('\n', "\n  "))?;
+        print(&out)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Names of classes, as the file has them.
+fn json_list<T: serde::Serialize>(classes: &[T]) -> Result<String, CliError> {
+    let names: Vec<String> = serde_json::from_value(serde_json::to_value(classes)?)?;
+    Ok(names.join(", "))
+}
+
+/// Make an untrained model with seeded weights.
+///
+/// For training from scratch and for trying the program out: the labels of
+/// such a model mean nothing, and the file says so.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The file to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// efficientnet-b0 to efficientnet-b7, or a name of your own with --width
+    /// and --depth.
+    #[arg(long, value_name = "NAME", default_value = "efficientnet-b1")]
+    architecture: String,
+
+    /// Multiplier of B0's channels.
+    #[arg(long, requires = "depth")]
+    width: Option<f64>,
+
+    /// Multiplier of B0's blocks a stage.
+    #[arg(long, requires = "width")]
+    depth: Option<f64>,
+
+    /// Side of the crop in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 240)]
+    size: usize,
+
+    /// The same seed gives the same file.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// How matrices are stored.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+}
+
+impl New {
+    fn run(self) -> Result<Exit, CliError> {
+        let architecture = match (self.width, self.depth) {
+            (Some(width), Some(depth)) => {
+                let b0 = Architecture::efficientnet(0).ok_or_else(|| anyhow!("B0 exists"))?;
+                Architecture { name: self.architecture, width, depth, ..b0 }
+            }
+            _ => Architecture::named(&self.architecture).ok_or_else(|| {
+                usage(anyhow!(
+                    "no architecture `{}`: efficientnet-b0 to efficientnet-b7, or your own with \
+                     --width and --depth",
+                    self.architecture
+                ))
+            })?,
+        };
+        let model = Model::seeded(architecture, self.size, self.seed)?;
+        let digest = model.write(&self.output, self.precision)?;
+        print(&format!("{}  {}\n", digest, self.output.display()))?;
+        Ok(Exit::Ok)
+    }
+}

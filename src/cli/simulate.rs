@@ -1,0 +1,109 @@
+//! `hiwl simulate DIR`: galaxies rendered from a seed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{CliError, Exit, print, usage};
+use crate::{
+    network::hierarchy::Class,
+    report::format,
+    report::progress::{Audience, Progress},
+    simulate::{self, Classes, Format, Options, SimulateError},
+};
+
+/// Render galaxies of the five classes as SDSS-like cutouts.
+///
+/// Each is a light profile (Sérsic bulges, disks seen from any side, spiral
+/// arms) under seeing, sky and photon noise, with neighbours. The same seed
+/// gives the same galaxies, in any number of pieces. DIR/labels.csv holds
+/// their ids, classes, positions and paths: a table that `hiwl classify`
+/// reads.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A new or empty folder.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Number of galaxies.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+    count: u64,
+
+    /// Galaxies of another seed have nothing in common.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+
+    /// Index of the first, to make a simulation in pieces.
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    first: u64,
+
+    /// What is written of each.
+    #[arg(long, value_enum, default_value_t = Format::Jpeg)]
+    format: Format,
+
+    /// Pixels a side.
+    #[arg(long, value_name = "PIXELS", default_value_t = 424)]
+    size: usize,
+
+    /// How classes are chosen.
+    #[arg(long, value_enum, default_value_t = Mixture::Balanced)]
+    classes: Mixture,
+
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// How classes are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mixture {
+    /// Each in turn.
+    Balanced,
+    /// As rare as in Galaxy Zoo 2's clean sample.
+    GalaxyZoo,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let options = Options {
+            count: self.count,
+            seed: self.seed,
+            first: self.first,
+            format: self.format,
+            size: self.size,
+            classes: match self.classes {
+                Mixture::Balanced => Classes::Balanced,
+                Mixture::GalaxyZoo => Classes::GALAXY_ZOO,
+            },
+        };
+        let audience = if self.quiet { Audience::Nobody } else { Audience::Person };
+        let progress = Progress::new(audience);
+        progress.start(options.count);
+        let mut told = 0;
+        let report = simulate::write(&self.folder, &options, |written| {
+            progress.advance(written - told, 0);
+            told = written;
+        });
+        progress.finish();
+        let report = report.map_err(|error| match error {
+            SimulateError::Io { .. } | SimulateError::Encode { .. } => error.into(),
+            _ => usage(error),
+        })?;
+        if !self.quiet {
+            let classes: Vec<String> = Class::ALL
+                .iter()
+                .zip(report.classes)
+                .map(|(class, count)| format!("{} {}", format::count(count), class.label()))
+                .collect();
+            print(&format!(
+                "{} galaxies ({}) in {} files, {}\nlabels: {}\n",
+                format::count(options.count),
+                classes.join(", "),
+                format::count(report.files),
+                format::bytes(report.bytes),
+                report.labels.display(),
+            ))?;
+        }
+        Ok(Exit::Ok)
+    }
+}

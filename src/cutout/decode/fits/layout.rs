@@ -1,0 +1,269 @@
+//! Where the HDUs of a FITS file lie, from its headers alone.
+//!
+//! cfitsio trusts headers: it allocates what they claim and notices missing
+//! bytes only while it reads. So the layout is worked out first, in safe
+//! code, and only a file whose images fit the limits and lie inside its
+//! bytes is opened at all.
+
+use std::ops::Range;
+
+use super::header::{BLOCK, Header};
+use crate::cutout::decode::Limits;
+use crate::cutout::{Reason, Rejection};
+
+/// How the header of every HDU after the first begins.
+const EXTENSION: &[u8] = b"XTENSION";
+
+/// Most HDUs that are looked at. A cutout has one a band, with a mask and a
+/// weight for each at worst.
+const MAX_HDUS: usize = 100;
+
+/// Most axes of an image: two on the sky, one for bands, and degenerate ones.
+const MAX_AXES: i64 = 9;
+
+/// What an HDU holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An image as plain numbers.
+    Image,
+    /// An image as compressed tiles in a binary table.
+    Compressed,
+    /// Neither, or no pixels at all.
+    Other,
+}
+
+/// One header and data unit.
+#[derive(Debug, Clone)]
+pub struct Hdu<'a> {
+    /// Its number as cfitsio counts, from 1.
+    pub number: usize,
+    /// Its keywords.
+    pub header: Header<'a>,
+    /// What it holds.
+    pub kind: Kind,
+    /// Axes of the image, fastest first, without trailing axes of length 1
+    /// past the second; empty for [`Kind::Other`].
+    pub axes: Vec<u64>,
+    /// Where its data lie in the file, padding excluded.
+    pub data: Range<usize>,
+}
+
+impl Hdu<'_> {
+    /// Pixels of a plane.
+    pub fn plane_pixels(&self) -> u64 {
+        self.axes.iter().take(2).product()
+    }
+}
+
+/// The HDUs of a file, as far as they are whole.
+#[derive(Debug)]
+pub struct Layout<'a> {
+    /// HDUs whose header and data are inside the file.
+    pub hdus: Vec<Hdu<'a>>,
+    /// Where the file was cut, if it was.
+    pub cut: Option<String>,
+}
+
+impl<'a> Layout<'a> {
+    /// Walks the headers of a FITS file.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`] if an image exceeds the limits,
+    /// [`Reason::Corrupt`] if a header lacks what the standard demands.
+    /// A file that ends early is no error here, as the images wanted may be
+    /// whole: see [`cut`](Self::cut).
+    pub fn of(file: &'a [u8], limits: &Limits) -> Result<Self, Rejection> {
+        let mut layout = Self { hdus: Vec::new(), cut: None };
+        let mut at = 0;
+        while at < file.len() && layout.hdus.len() < MAX_HDUS {
+            let number = layout.hdus.len() + 1;
+            let rest = &file[at..];
+            // The standard allows other records after the last HDU.
+            if number > 1 && !rest.starts_with(EXTENSION) && !EXTENSION.starts_with(rest) {
+                break;
+            }
+            let whole = Header::parse(rest).filter(|(_, length)| *length <= rest.len());
+            let Some((header, length)) = whole else {
+                layout.cut = Some(format!("the header of HDU {number} is not whole"));
+                break;
+            };
+            let (kind, axes, bytes) =
+                describe(&header, limits).map_err(|e| e.at(format_args!("HDU {number}")))?;
+            let start = at + length;
+            let held = (file.len() - start) as u64;
+            if bytes > held {
+                layout.cut = Some(format!(
+                    "the data of HDU {number} are {bytes} bytes, the file holds {held}"
+                ));
+                break;
+            }
+            // Lossless: at most the length of the file.
+            let data = start..start + bytes as usize;
+            at = data.end.next_multiple_of(BLOCK);
+            layout.hdus.push(Hdu { number, header, kind, axes, data });
+            if at > file.len() {
+                layout.cut = Some(format!("the padding of HDU {number} is not whole"));
+            }
+        }
+        Ok(layout)
+    }
+
+    /// The rejection for a band that is not in this file: truncation, where
+    /// that explains it, else `otherwise`.
+    pub fn missing(&self, otherwise: Rejection) -> Rejection {
+        match &self.cut {
+            Some(cut) => Rejection::new(Reason::Truncated, cut.clone()),
+            None => otherwise,
+        }
+    }
+}
+
+/// Kind, image axes and bytes of data of the HDU with this header.
+fn describe(header: &Header<'_>, limits: &Limits) -> Result<(Kind, Vec<u64>, u64), Rejection> {
+    let bitpix = match header.int("BITPIX") {
+        Some(bits @ (8 | 16 | 32 | 64 | -32 | -64)) => bits.unsigned_abs(),
+        other => return Err(corrupt(format!("BITPIX is {}", shown(other)))),
+    };
+    let axes = axes(header, "NAXIS")?;
+    let random_groups = header.is_true("GROUPS") && axes.first() == Some(&0);
+    let is_image = match header.text("XTENSION").as_deref() {
+        None => !random_groups,
+        Some("IMAGE" | "IUEIMAGE") => true,
+        Some(_) => false,
+    };
+    let (kind, image_axes) = if is_image {
+        (Kind::Image, axes.clone())
+    } else if header.is_true("ZIMAGE") {
+        (Kind::Compressed, self::axes(header, "ZNAXIS")?)
+    } else {
+        (Kind::Other, Vec::new())
+    };
+    let image_axes = squeeze(image_axes);
+    // No axes, or one of length zero: a header only.
+    let kind = if image_axes.is_empty() || image_axes.contains(&0) { Kind::Other } else { kind };
+    if let (Kind::Image | Kind::Compressed, [width, height, ..]) = (kind, image_axes.as_slice()) {
+        limits.check(*width, *height)?;
+    }
+
+    let counted = if random_groups { &axes[1..] } else { &axes[..] };
+    let values = match counted {
+        [] => Some(0),
+        counted => counted.iter().try_fold(1_u64, |n, axis| n.checked_mul(*axis)),
+    };
+    let pcount = count(header, "PCOUNT", 0)?;
+    let gcount = count(header, "GCOUNT", 1)?;
+    let bytes = values
+        .and_then(|n| n.checked_add(pcount))
+        .and_then(|n| n.checked_mul(gcount))
+        .and_then(|n| n.checked_mul(bitpix / 8))
+        .ok_or_else(|| {
+            Rejection::new(Reason::TooLarge, format!("a data unit of {axes:?} values"))
+        })?;
+    Ok((kind, if kind == Kind::Other { Vec::new() } else { image_axes }, bytes))
+}
+
+/// `NAXIS` and `NAXISn`, or `ZNAXIS` and `ZNAXISn`.
+fn axes(header: &Header<'_>, keyword: &str) -> Result<Vec<u64>, Rejection> {
+    let count = header.int(keyword);
+    let Some(count @ 0..=MAX_AXES) = count else {
+        return Err(match count {
+            Some(count @ 10..=999) => {
+                Rejection::new(Reason::Unsupported, format!("{keyword} is {count}"))
+            }
+            other => corrupt(format!("{keyword} is {}", shown(other))),
+        });
+    };
+    (1..=count)
+        .map(|n| {
+            let keyword = format!("{keyword}{n}");
+            let length = header.int(&keyword);
+            length
+                .and_then(|v| u64::try_from(v).ok())
+                .ok_or_else(|| corrupt(format!("{keyword} is {}", shown(length))))
+        })
+        .collect()
+}
+
+fn count(header: &Header<'_>, keyword: &str, default: u64) -> Result<u64, Rejection> {
+    match header.int(keyword) {
+        None => Ok(default),
+        Some(v) => u64::try_from(v).map_err(|_| corrupt(format!("{keyword} is {v}"))),
+    }
+}
+
+/// Drops trailing axes of length 1 past the second.
+fn squeeze(mut axes: Vec<u64>) -> Vec<u64> {
+    while axes.len() > 2 && axes.last() == Some(&1) {
+        axes.pop();
+    }
+    axes
+}
+
+fn shown(value: Option<i64>) -> String {
+    value.map_or_else(|| "missing or no integer".to_owned(), |v| v.to_string())
+}
+
+fn corrupt(detail: String) -> Rejection {
+    Rejection::new(Reason::Corrupt, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(cards: &[&str], data: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> =
+            cards.iter().chain(&["END"]).flat_map(|c| format!("{c:80}").into_bytes()).collect();
+        bytes.resize(bytes.len().next_multiple_of(BLOCK) + data, b' ');
+        bytes
+    }
+
+    fn layout(bytes: &[u8]) -> Result<Layout<'_>, Rejection> {
+        Layout::of(bytes, &Limits::default())
+    }
+
+    const CUBE: [&str; 6] = [
+        "SIMPLE  = T",
+        "BITPIX  = -32",
+        "NAXIS   = 4",
+        "NAXIS1  = 5",
+        "NAXIS2  = 4",
+        "NAXIS3  = 3",
+    ];
+
+    #[test]
+    fn axes_and_data_are_found() {
+        let bytes = file(&[&CUBE[..], &["NAXIS4  = 1"]].concat(), BLOCK);
+        let padded = layout(&bytes).unwrap();
+        assert_eq!(padded.hdus[0].axes, [5, 4, 3]);
+        assert_eq!(padded.hdus[0].data, 2880..3120);
+        assert!(padded.cut.is_none());
+        let unpadded = layout(&bytes[..3120]).unwrap();
+        assert_eq!(unpadded.hdus[0].data, 2880..3120, "the pixels are all there");
+        assert!(unpadded.cut.is_some());
+    }
+
+    #[test]
+    fn a_short_data_unit_is_cut() {
+        let bytes = file(&[&CUBE[..], &["NAXIS4  = 1"]].concat(), 239);
+        let layout = layout(&bytes).unwrap();
+        assert!(layout.hdus.is_empty());
+        assert_eq!(layout.cut.unwrap(), "the data of HDU 1 are 240 bytes, the file holds 239");
+    }
+
+    #[test]
+    fn absurd_headers_are_refused() {
+        let with = |axis: &'static str| {
+            let bytes =
+                file(&["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", axis, "NAXIS2  = 60000"], 0);
+            layout(&bytes).unwrap_err().reason
+        };
+        assert_eq!(with("NAXIS1  = 60000"), Reason::TooLarge);
+        assert_eq!(with("NAXIS1  = 9223372036854775807"), Reason::TooLarge);
+        assert_eq!(with("NAXIS1  = 99999999999999999999"), Reason::Corrupt);
+        assert_eq!(with("NAXIS1  = -1"), Reason::Corrupt);
+        assert_eq!(with("NAXIS1  = 2.5"), Reason::Corrupt);
+        let bytes = file(&["SIMPLE  = T", "BITPIX  = 12", "NAXIS   = 0"], 0);
+        assert_eq!(layout(&bytes).unwrap_err().reason, Reason::Corrupt);
+    }
+}

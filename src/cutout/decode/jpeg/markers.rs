@@ -1,0 +1,335 @@
+//! The marker structure of a JPEG, walked before any pixel is decoded
+//! (ITU-T T.81, annex B).
+//!
+//! The decoder behind [`super`] takes a stream that ends early for a picture
+//! whose lower part is grey, at least when the cut lies in the last rows.
+//! This walk settles it: a JPEG whose scans are not followed by EOI is
+//! truncated. It also finds the size before anything is allocated, what kind
+//! of JPEG it is, and how its colours are to be read. Entropy-coded data are
+//! skipped, not checked.
+
+use crate::cutout::{Reason, Rejection};
+
+const TEM: u8 = 0x01;
+const RST0: u8 = 0xD0;
+const RST7: u8 = 0xD7;
+const SOI: u8 = 0xD8;
+const EOI: u8 = 0xD9;
+const SOS: u8 = 0xDA;
+const APP0: u8 = 0xE0;
+const APP14: u8 = 0xEE;
+
+/// Most scans in a file. Libraries write up to 10 in a progressive JPEG (four
+/// components: 16); each scan passes over the whole image, so thousands of
+/// empty ones would keep a worker busy for minutes.
+const MAX_SCANS: usize = 100;
+
+/// How the components are to be read, decided as libjpeg does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// One component.
+    Grey,
+    /// Three components, luma and chroma: nearly every JPEG.
+    YCbCr,
+    /// Three components that are R, G and B already.
+    Rgb,
+    /// Four components, CMYK or YCCK.
+    Ink,
+}
+
+/// What the markers say of a whole JPEG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Pixels a row.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// How the components are to be read.
+    pub colour: Colour,
+    /// Whether the components are named R, G and B.
+    pub named_rgb: bool,
+    /// Where the Adobe marker keeps its colour transform, if there is one.
+    pub adobe_transform_at: Option<usize>,
+    /// Whether the frame is progressive.
+    pub progressive: bool,
+    /// Scans before the end marker.
+    pub scans: usize,
+    /// Where the picture ends: the byte after EOI. What follows is not part
+    /// of it (thumbnails and junk are common there).
+    pub end: usize,
+}
+
+/// The frame header.
+struct Frame {
+    progressive: bool,
+    width: u16,
+    height: u16,
+    ids: Vec<u8>,
+}
+
+/// Walks from SOI to EOI.
+///
+/// # Errors
+/// [`Reason::Truncated`] if the bytes end before EOI, [`Reason::Unsupported`]
+/// for JPEGs that are not 8-bit Huffman-coded baseline or progressive,
+/// [`Reason::Corrupt`] if the structure is broken.
+pub fn walk(bytes: &[u8]) -> Result<Outline, Rejection> {
+    let mut frame: Option<Frame> = None;
+    let mut jfif = false;
+    let mut adobe_transform_at = None;
+    let mut scans = 0;
+    let mut entropy_bytes = 0;
+    let mut at = 2; // after SOI
+    loop {
+        let marker = marker_at(bytes, &mut at)?;
+        match marker {
+            EOI => break,
+            SOI | RST0..=RST7 | TEM => {
+                return Err(corrupt(format!("marker FF{marker:02X} at byte {at}")));
+            }
+            _ => {}
+        }
+        let body = segment(bytes, &mut at)?;
+        match marker {
+            // C4, C8 and CC are DHT, JPG and DAC: not frames.
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                if frame.is_some() {
+                    return Err(corrupt("two frame headers"));
+                }
+                frame = Some(frame_header(marker, body)?);
+            }
+            APP0 if body.starts_with(b"JFIF\0") => jfif = true,
+            APP14 if body.starts_with(b"Adobe") && body.len() >= 12 => {
+                adobe_transform_at = Some(at - body.len() + 11);
+            }
+            SOS => {
+                if frame.is_none() {
+                    return Err(corrupt("a scan before the frame header"));
+                }
+                scans += 1;
+                if scans > MAX_SCANS {
+                    return Err(corrupt(format!("more than {MAX_SCANS} scans")));
+                }
+                let start = at;
+                skip_entropy_coded(bytes, &mut at)?;
+                entropy_bytes += at - start;
+            }
+            _ => {}
+        }
+    }
+    let frame =
+        frame.filter(|_| scans > 0).ok_or_else(|| corrupt("no picture before the end marker"))?;
+    // A block of 8×8 samples costs at least a bit. A header that claims more
+    // blocks than the scans have bits would otherwise allocate for nothing.
+    let blocks = usize::from(frame.width).div_ceil(8) * usize::from(frame.height).div_ceil(8);
+    if blocks > entropy_bytes * 8 {
+        let detail = format!(
+            "{entropy_bytes} bytes of scans cannot hold {}×{} pixels",
+            frame.width, frame.height
+        );
+        return Err(corrupt(detail));
+    }
+    let transform = adobe_transform_at.map(|i| bytes[i]);
+    let colour = colour(&frame, jfif, transform)?;
+    Ok(Outline {
+        width: frame.width,
+        height: frame.height,
+        colour,
+        named_rgb: frame.ids == b"RGB",
+        adobe_transform_at,
+        progressive: frame.progressive,
+        scans,
+        end: at,
+    })
+}
+
+/// Reads a marker code and moves past it. Any number of FF may precede it.
+fn marker_at(bytes: &[u8], at: &mut usize) -> Result<u8, Rejection> {
+    let start = *at;
+    while bytes.get(*at) == Some(&0xFF) {
+        *at += 1;
+    }
+    match bytes.get(*at) {
+        None => Err(cut(bytes)),
+        Some(code) if *at > start && *code != 0 => {
+            *at += 1;
+            Ok(*code)
+        }
+        Some(_) => Err(corrupt(format!("no marker at byte {start}"))),
+    }
+}
+
+/// Reads a segment's length, moves past the segment and returns its body.
+fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], Rejection> {
+    let length = match bytes.get(*at..).and_then(<[u8]>::first_chunk) {
+        Some(length) => usize::from(u16::from_be_bytes(*length)),
+        None => return Err(cut(bytes)),
+    };
+    if length < 2 {
+        return Err(corrupt(format!("a segment of length {length} at byte {at}")));
+    }
+    let body = bytes.get(*at + 2..*at + length).ok_or_else(|| cut(bytes))?;
+    *at += length;
+    Ok(body)
+}
+
+/// Moves to the next marker that is not part of entropy-coded data: FF00 is
+/// a stuffed byte, RSTn a restart.
+fn skip_entropy_coded(bytes: &[u8], at: &mut usize) -> Result<(), Rejection> {
+    while let Some(step) = bytes[*at..].iter().position(|b| *b == 0xFF) {
+        let code = *at + step + 1;
+        match bytes.get(code) {
+            None => return Err(cut(bytes)),
+            Some(0 | RST0..=RST7) => *at = code + 1,
+            Some(0xFF) => *at = code,
+            Some(_) => {
+                *at = code - 1;
+                return Ok(());
+            }
+        }
+    }
+    Err(cut(bytes))
+}
+
+fn frame_header(marker: u8, body: &[u8]) -> Result<Frame, Rejection> {
+    let kind = match marker {
+        0xC0..=0xC2 => None,
+        0xC3 => Some("lossless"),
+        0xC9..=0xCB | 0xCD..=0xCF => Some("arithmetic-coded"),
+        _ => Some("hierarchical"),
+    };
+    if let Some(kind) = kind {
+        return Err(Rejection::new(Reason::Unsupported, format!("{kind} JPEG")));
+    }
+    let &[precision, h1, h0, w1, w0, components, ref rest @ ..] = body else {
+        return Err(corrupt("a frame header that is too short"));
+    };
+    if precision != 8 {
+        return Err(Rejection::new(Reason::Unsupported, format!("{precision}-bit JPEG")));
+    }
+    let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
+    if height == 0 {
+        return Err(Rejection::new(
+            Reason::Unsupported,
+            "JPEG whose height follows the scan (DNL)",
+        ));
+    }
+    if width == 0 {
+        return Err(corrupt("a width of zero"));
+    }
+    if rest.len() != usize::from(components) * 3 {
+        return Err(corrupt("a frame header whose length does not fit its components"));
+    }
+    Ok(Frame {
+        progressive: marker == 0xC2,
+        width,
+        height,
+        ids: rest.chunks_exact(3).map(|c| c[0]).collect(),
+    })
+}
+
+/// The rules of libjpeg's `default_decompress_parms` (jdapimin.c), which
+/// every viewer follows.
+fn colour(frame: &Frame, jfif: bool, adobe_transform: Option<u8>) -> Result<Colour, Rejection> {
+    match frame.ids.as_slice() {
+        [_] => Ok(Colour::Grey),
+        ids @ [_, _, _] => Ok(match (jfif, adobe_transform) {
+            (true, _) => Colour::YCbCr,
+            (false, Some(0)) => Colour::Rgb,
+            (false, None) if ids == b"RGB" => Colour::Rgb,
+            _ => Colour::YCbCr,
+        }),
+        [_, _, _, _] => Ok(Colour::Ink),
+        ids => {
+            Err(Rejection::new(Reason::Unsupported, format!("JPEG of {} components", ids.len())))
+        }
+    }
+}
+
+fn cut(bytes: &[u8]) -> Rejection {
+    Rejection::new(
+        Reason::Truncated,
+        format!("the JPEG ends after {} bytes, before its end marker", bytes.len()),
+    )
+}
+
+fn corrupt(detail: impl Into<String>) -> Rejection {
+    Rejection::new(Reason::Corrupt, format!("JPEG: {}", detail.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SOI, a frame of `kind`, a scan of `scan` bytes, EOI.
+    fn jpeg(kind: u8, width: u16, height: u16, ids: &[u8], scan: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xFF, SOI, 0xFF, kind, 0, 8 + 3 * ids.len() as u8, 8];
+        bytes.extend(height.to_be_bytes());
+        bytes.extend(width.to_be_bytes());
+        bytes.push(ids.len() as u8);
+        for id in ids {
+            bytes.extend([*id, 0x11, 0]);
+        }
+        bytes.extend([0xFF, SOS, 0, 2]);
+        bytes.extend(scan);
+        bytes.extend([0xFF, EOI]);
+        bytes
+    }
+
+    fn reason(bytes: &[u8]) -> Reason {
+        walk(bytes).unwrap_err().reason
+    }
+
+    #[test]
+    fn stuffing_restarts_and_garbage_after_the_end_are_passed() {
+        let mut bytes = jpeg(0xC0, 8, 8, &[1], &[1, 0xFF, 0, 2, 0xFF, RST0, 3, 0xFF]);
+        let end = bytes.len();
+        bytes.extend(b"garbage \xFF\xD8\xFF");
+        let outline = walk(&bytes).unwrap();
+        assert_eq!((outline.end, outline.colour), (end, Colour::Grey));
+    }
+
+    #[test]
+    fn every_cut_is_truncated() {
+        let bytes = jpeg(0xC2, 8, 8, &[1, 2, 3], &[1, 2, 3, 4]);
+        assert!(walk(&bytes).is_ok());
+        for end in 2..bytes.len() {
+            assert_eq!(reason(&bytes[..end]), Reason::Truncated, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_thumbnail_in_a_segment_does_not_end_the_picture() {
+        let whole = jpeg(0xC0, 8, 8, &[1], &[1, 2, 3, 4]);
+        let mut bytes = vec![0xFF, SOI, 0xFF, 0xE1, 0, 2 + whole.len() as u8];
+        bytes.extend(&whole);
+        bytes.extend(&whole[2..whole.len() - 2]);
+        assert_eq!(reason(&bytes), Reason::Truncated);
+    }
+
+    #[test]
+    fn other_kinds_are_unsupported() {
+        for kind in [0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF] {
+            assert_eq!(reason(&jpeg(kind, 8, 8, &[1], &[0; 4])), Reason::Unsupported, "{kind:X}");
+        }
+        assert_eq!(reason(&jpeg(0xC0, 8, 0, &[1], &[0; 4])), Reason::Unsupported);
+        assert_eq!(reason(&jpeg(0xC0, 8, 8, &[1, 2], &[0; 4])), Reason::Unsupported);
+        let mut twelve_bits = jpeg(0xC1, 8, 8, &[1], &[0; 4]);
+        twelve_bits[6] = 12;
+        assert_eq!(reason(&twelve_bits), Reason::Unsupported);
+    }
+
+    #[test]
+    fn a_size_that_the_scans_cannot_hold_is_corrupt() {
+        assert!(walk(&jpeg(0xC0, 32, 8, &[1], &[0])).is_ok());
+        assert_eq!(reason(&jpeg(0xC0, 16_000, 1_000, &[1], &[0; 4])), Reason::Corrupt);
+    }
+
+    #[test]
+    fn colours_are_read_as_libjpeg_does() {
+        let colour = |ids: &[u8]| walk(&jpeg(0xC0, 8, 8, ids, &[0; 4])).unwrap().colour;
+        assert_eq!(colour(&[1, 2, 3]), Colour::YCbCr);
+        assert_eq!(colour(b"RGB"), Colour::Rgb);
+        assert_eq!(colour(&[1, 2, 3, 4]), Colour::Ink);
+    }
+}

@@ -1,0 +1,158 @@
+//! What may be wrong with labels. A wrong label teaches the wrong thing
+//! without a sound, so everything doubtful is an error that names its row.
+
+use std::path::PathBuf;
+
+use super::schema::Semantics;
+
+/// Why labels cannot be used. Rows are counted from 1, without the header.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelError {
+    /// A file is not there, or cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be written; nothing is left under its name.
+    #[error("{path}: cannot be written: {source}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not a CSV or Parquet file, or a damaged one.
+    #[error("{path}: not a readable table: {source}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said, with the line.
+        source: arrow::error::ArrowError,
+    },
+    /// A column that is needed is not there.
+    #[error("{path}: no column {wanted}; there are {found}")]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// Its name, or names of which one is needed.
+        wanted: String,
+        /// The columns found (the first few).
+        found: String,
+    },
+    /// Two columns of one name.
+    #[error("{path}: two columns are named {column:?}")]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        column: String,
+    },
+    /// There is not one row.
+    #[error("{path}: no rows")]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row without an id.
+    #[error("{path}: row {row}: no id")]
+    NoId {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+    },
+    /// An id that was there before.
+    #[error("{path}: row {row}: id {id} was there in row {first}")]
+    DuplicateId {
+        /// The file.
+        path: PathBuf,
+        /// The second row.
+        row: u64,
+        /// The first row.
+        first: u64,
+        /// The id.
+        id: String,
+    },
+    /// A label that is no class.
+    #[error("{path}: row {row} (id {id}): unknown label {label:?}; the classes are {known}")]
+    UnknownLabel {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The row's id.
+        id: String,
+        /// What stands there.
+        label: String,
+        /// The classes.
+        known: String,
+    },
+    /// A split that is none.
+    #[error("{path}: row {row} (id {id}): unknown split {split:?}; they are train, val and test")]
+    UnknownSplit {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The row's id.
+        id: String,
+        /// What stands there.
+        split: String,
+    },
+    /// A vote that is no fraction.
+    #[error("{path}: row {row} (id {id}): {column} is {value:?}, not a fraction from 0 to 1")]
+    NotAFraction {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The row's id.
+        id: String,
+        /// The column.
+        column: String,
+        /// What stands there.
+        value: String,
+    },
+    /// The fractions are not what the schema says they are.
+    #[error(
+        "{path}: the fractions are not {claimed}: in {rows} of {of} rows the answers to {question} \
+         add up to something else (first in row {first}). The other semantics would select other \
+         galaxies; name the schema that fits the table"
+    )]
+    Semantics {
+        /// The file.
+        path: PathBuf,
+        /// What the schema says.
+        claimed: Semantics,
+        /// The question that gives it away.
+        question: String,
+        /// Rows that contradict.
+        rows: u64,
+        /// Rows that could have.
+        of: u64,
+        /// The first that contradicts.
+        first: u64,
+    },
+    /// A schema, rule or recipe file that is not what it should be.
+    #[error("{path}: {what}")]
+    Definition {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        what: String,
+    },
+    /// A table that is neither labels nor votes that are known.
+    #[error(
+        "{path}: neither a column `label` nor the columns of a known vote table ({schemas}): \
+         name the schema of its votes"
+    )]
+    UnknownTable {
+        /// The file.
+        path: PathBuf,
+        /// Names of the schemas.
+        schemas: String,
+    },
+}

@@ -1,0 +1,27 @@
+//! From what volunteers said to what the network learns: label tables, vote
+//! tables, the clean sample, splits, and the order of an epoch.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`table`] | labels by id: reading, checking, counting, writing |
+//! | [`votes`] | vote fractions by id, made cumulative whatever the table holds |
+//! | [`schema`] | which column of a vote table answers which question |
+//! | [`clean`] | thresholds that turn votes into classes |
+//! | [`split`] | train, validation and test |
+//! | [`join`] | labels meet images |
+//! | [`sampler`] | which images an epoch shows, in which order |
+//!
+//! Images are none of its business: an id is a string.
+
+mod cells;
+pub mod clean;
+mod error;
+pub mod join;
+pub mod sampler;
+pub mod schema;
+pub mod split;
+pub mod table;
+pub mod votes;
+
+pub use error::LabelError;
+pub use table::{LabelTable, Labelled, Split};

@@ -1,0 +1,107 @@
+//! Train, validation and test, in proportion within every class.
+//!
+//! Galaxies of a class are ordered by a hash of seed and id, and the order is
+//! cut. So the split depends on the seed and on which galaxies there are,
+//! never on the order of a file.
+
+use super::table::{LabelTable, Split};
+use crate::random;
+
+/// Parts of train, validation and test.
+pub const PAPER_RATIO: [u32; 3] = [8, 1, 1];
+
+/// Decides what every galaxy is used for. Of `n` galaxies of a class,
+/// round(`n`·train/sum) are for training; of the others, validation has its
+/// share rounded down, and the test the rest: so 8:1:1 gives the numbers of
+/// the paper's table 2. A ratio of zeros puts everything into train.
+pub fn stratified(table: &mut LabelTable, ratio: [u32; 3], seed: u64) {
+    let [train, val, test] = ratio.map(u64::from);
+    for class in 0..table.classes.len() {
+        let mut members: Vec<([u8; 32], usize)> = (0..table.rows.len())
+            .filter(|&row| table.rows[row].class == class)
+            .map(|row| (key(&table.rows[row].id, seed), row))
+            .collect();
+        members.sort_unstable();
+        let n = members.len() as u64;
+        let sum = train + val + test;
+        let first = if sum == 0 { n } else { (2 * n * train + sum) / (2 * sum) };
+        let second = if val + test == 0 { 0 } else { (n - first) * val / (val + test) };
+        for (place, (_, row)) in members.into_iter().enumerate() {
+            let place = place as u64;
+            table.rows[row].split = Some(if place < first {
+                Split::Train
+            } else if place < first + second {
+                Split::Val
+            } else {
+                Split::Test
+            });
+        }
+    }
+}
+
+fn key(id: &str, seed: u64) -> [u8; 32] {
+    random::digest("split", seed, &[id.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::table::Labelled;
+
+    fn table(sizes: &[usize]) -> LabelTable {
+        let row = |class, i| Labelled { id: format!("{class}-{i}"), class, split: None };
+        let rows = sizes.iter().enumerate().flat_map(|(c, &n)| (0..n).map(move |i| row(c, i)));
+        LabelTable {
+            classes: (0..sizes.len()).map(|c| c.to_string()).collect(),
+            rows: rows.collect(),
+        }
+    }
+
+    fn sorted(table: &LabelTable) -> Vec<Labelled> {
+        let mut rows = table.rows.clone();
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        rows
+    }
+
+    #[test]
+    fn eight_one_one_gives_the_papers_table_2() {
+        let mut table = table(&[8434, 8069, 578, 3903, 7806]);
+        stratified(&mut table, PAPER_RATIO, 1);
+        let counts = table.counts();
+        let of = |split| [0, 1, 2, 3, 4].map(|class| counts.get(class, Some(split)));
+        assert_eq!(of(Split::Train), [6747, 6455, 462, 3122, 6245]);
+        assert_eq!(of(Split::Val), [843, 807, 58, 390, 780]);
+        assert_eq!(of(Split::Test), [844, 807, 58, 391, 781]);
+    }
+
+    #[test]
+    fn the_split_does_not_depend_on_the_order_of_the_file() {
+        let mut forward = table(&[100, 31, 7]);
+        let mut backward = forward.clone();
+        backward.rows.reverse();
+        stratified(&mut forward, PAPER_RATIO, 5);
+        stratified(&mut backward, PAPER_RATIO, 5);
+        assert_eq!(sorted(&forward), sorted(&backward));
+
+        let mut other = forward.clone();
+        stratified(&mut other, PAPER_RATIO, 6);
+        assert_ne!(sorted(&forward), sorted(&other));
+    }
+
+    #[test]
+    fn small_classes_and_odd_ratios() {
+        for n in 0..30 {
+            for ratio in [[8, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [9, 1, 0]] {
+                let mut table = table(&[n]);
+                stratified(&mut table, ratio, 0);
+                let counts = table.counts();
+                assert_eq!(Split::ALL.map(|s| counts.get(0, Some(s))).iter().sum::<usize>(), n);
+                for (split, part) in Split::ALL.into_iter().zip(ratio) {
+                    if part == 0 && ratio != [0, 0, 0] {
+                        assert_eq!(counts.get(0, Some(split)), 0, "{n} in {ratio:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Labels by id: `id,label[,split]` from CSV (also gzipped) or Parquet.
+//!
+//! Where labels come from votes, [`super::clean`] makes the table. Which
+//! images exist is left to [`super::join`].
+//!
+//! Invariants of a [`LabelTable`]: ids are unique; every class index is that
+//! of a class; either every row has a split or none has.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LabelError, cells};
+use crate::random;
+
+/// Names that the column of ids may have.
+pub const ID_COLUMNS: [&str; 6] = ["id", "GalaxyID", "id_str", "objid", "dr7objid", "iauname"];
+
+/// Names that the column of labels may have.
+pub const LABEL_COLUMNS: [&str; 2] = ["label", "class"];
+
+/// What a galaxy is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// The network learns from it.
+    Train,
+    /// Epochs and models are chosen by it.
+    Val,
+    /// Nothing is chosen by it.
+    Test,
+}
+
+impl Split {
+    /// Every split.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+
+    /// The split of this name; `valid` and `validation` are `val`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "val" | "valid" | "validation" => Some(Self::Val),
+            "test" => Some(Self::Test),
+            _ => None,
+        }
+    }
+}
+
+/// One galaxy and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labelled {
+    /// Its id, as the table writes it.
+    pub id: String,
+    /// The place of its class in [`LabelTable::classes`].
+    pub class: usize,
+    /// What it is used for, once that is decided.
+    pub split: Option<Split>,
+}
+
+/// Galaxies and what they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelTable {
+    /// Names of the classes, in the order of a network's outputs.
+    pub classes: Vec<String>,
+    /// Galaxies, in the order of the file.
+    pub rows: Vec<Labelled>,
+}
+
+impl LabelTable {
+    /// Reads a table with the columns `id`, `label` and, if it is there,
+    /// `split` (or the column that `split` names, which then must be there).
+    /// Labels must be among `classes`; without them, the classes are the
+    /// labels found, sorted.
+    ///
+    /// # Errors
+    /// [`LabelError`], with the row.
+    pub fn read(
+        path: &Path,
+        classes: Option<&[&str]>,
+        split: Option<&str>,
+    ) -> Result<Self, LabelError> {
+        let mut names: Vec<String> =
+            classes.unwrap_or_default().iter().map(|c| (*c).into()).collect();
+        let mut rows = Vec::new();
+        let mut ids = Ids::new(path);
+        each_label(path, split, |row, id, label, split| {
+            ids.insert(row, id)?;
+            let unknown = || LabelError::UnknownLabel {
+                path: path.to_owned(),
+                row,
+                id: id.to_owned(),
+                label: label.to_owned(),
+                known: classes.map_or_else(|| "any text".into(), |c| c.join(", ")),
+            };
+            let class = match names.iter().position(|n| n == label) {
+                Some(class) => class,
+                None if classes.is_none() && !label.is_empty() => {
+                    names.push(label.to_owned());
+                    names.len() - 1
+                }
+                None => return Err(unknown()),
+            };
+            let split = split
+                .map(|name| {
+                    Split::from_name(name).ok_or_else(|| LabelError::UnknownSplit {
+                        path: path.to_owned(),
+                        row,
+                        id: id.to_owned(),
+                        split: name.to_owned(),
+                    })
+                })
+                .transpose()?;
+            rows.push(Labelled { id: id.to_owned(), class, split });
+            Ok(())
+        })?;
+        let mut table = Self { classes: names, rows };
+        if classes.is_none() {
+            table.sort_classes();
+        }
+        Ok(table)
+    }
+
+    /// Whether it is decided what each galaxy is used for.
+    pub fn is_split(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|r| r.split.is_some())
+    }
+
+    /// The rows of a split.
+    pub fn of(&self, split: Split) -> impl Iterator<Item = &Labelled> {
+        self.rows.iter().filter(move |r| r.split == Some(split))
+    }
+
+    /// How many galaxies there are of each class and split.
+    pub fn counts(&self) -> Counts {
+        let mut counts = vec![[0; 4]; self.classes.len()];
+        for row in &self.rows {
+            let column = row.split.map_or(3, |s| s as usize);
+            counts[row.class][column] += 1;
+        }
+        Counts { classes: self.classes.clone(), counts }
+    }
+
+    /// SHA-256 of ids, labels and splits, whatever the order of the rows,
+    /// hexadecimal: what a checkpoint says it was trained on.
+    pub fn digest(&self) -> String {
+        let mut lines: Vec<String> = self.rows.iter().map(|row| self.line(row)).collect();
+        lines.sort_unstable();
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        random::digest("labels", 0, &lines).iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// Writes `id,label` and, once it is decided, `split` under a temporary name and renames it, so that
+    /// the name never stands for half a table.
+    ///
+    /// # Errors
+    /// [`LabelError::Unwritable`].
+    pub fn write_csv(&self, path: &Path) -> Result<(), LabelError> {
+        // A column of splits promises one for every row.
+        let split = self.is_split();
+        let mut text = String::from(if split { "id,label,split\n" } else { "id,label\n" });
+        for row in &self.rows {
+            let line = self.line(row);
+            let kept = if split { &line } else { line.trim_end_matches(',') };
+            text.push_str(kept);
+            text.push('\n');
+        }
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)
+        });
+        written.map_err(|source| {
+            // The first error is the one to report.
+            let _ = fs::remove_file(&temporary);
+            LabelError::Unwritable { path: path.to_owned(), source }
+        })
+    }
+
+    fn line(&self, row: &Labelled) -> String {
+        let split = row.split.map_or("", Split::name);
+        format!("{},{},{split}", quoted(&row.id), quoted(&self.classes[row.class]))
+    }
+
+    fn sort_classes(&mut self) {
+        let mut order: Vec<usize> = (0..self.classes.len()).collect();
+        order.sort_by(|&a, &b| self.classes[a].cmp(&self.classes[b]));
+        for row in &mut self.rows {
+            row.class = order.iter().position(|&o| o == row.class).unwrap_or(row.class);
+        }
+        self.classes.sort_unstable();
+    }
+}
+
+/// A CSV field, quoted where it must be (RFC 4180).
+pub(crate) fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+/// Calls `row` with number, id, label and split of each row.
+fn each_label(
+    path: &Path,
+    split: Option<&str>,
+    mut row: impl FnMut(u64, &str, &str, Option<&str>) -> Result<(), LabelError>,
+) -> Result<(), LabelError> {
+    let select = |header: &[String]| {
+        let needed = |names: &[&str]| {
+            cells::place(header, names)
+                .ok_or_else(|| cells::missing(path, header, &names.join(" or ")))
+        };
+        let mut wanted = vec![needed(&ID_COLUMNS)?, needed(&LABEL_COLUMNS)?];
+        match split {
+            Some(name) => wanted.push(needed(&[name])?),
+            None => wanted.extend(cells::place(header, &["split"])),
+        }
+        Ok(wanted)
+    };
+    cells::each_row(path, select, |number, cells| {
+        row(number, cells[0], cells[1], cells.get(2).copied())
+    })
+}
+
+/// Finds ids that are missing or there twice.
+pub(super) struct Ids<'a> {
+    path: &'a Path,
+    rows: HashMap<String, u64>,
+}
+
+impl<'a> Ids<'a> {
+    pub(super) fn new(path: &'a Path) -> Self {
+        Self { path, rows: HashMap::new() }
+    }
+
+    pub(super) fn insert(&mut self, row: u64, id: &str) -> Result<(), LabelError> {
+        let path = || self.path.to_owned();
+        if id.is_empty() {
+            return Err(LabelError::NoId { path: path(), row });
+        }
+        match self.rows.insert(id.to_owned(), row) {
+            Some(first) => {
+                Err(LabelError::DuplicateId { path: path(), row, first, id: id.to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Galaxies a class and split. Its [`Display`](fmt::Display) is a table for a
+/// person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    classes: Vec<String>,
+    /// A class: train, val, test, undecided.
+    counts: Vec<[usize; 4]>,
+}
+
+impl Counts {
+    /// Galaxies of a class in a split; `None` for those not yet in one.
+    pub fn get(&self, class: usize, split: Option<Split>) -> usize {
+        self.counts[class][split.map_or(3, |s| s as usize)]
+    }
+
+    /// Galaxies of a class.
+    pub fn of_class(&self, class: usize) -> usize {
+        self.counts[class].iter().sum()
+    }
+
+    /// Galaxies of all classes in a split; `None` for those not yet in one.
+    pub fn of_split(&self, split: Option<Split>) -> usize {
+        (0..self.counts.len()).map(|class| self.get(class, split)).sum()
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut splits: Vec<Option<Split>> = Split::ALL.map(Some).to_vec();
+        splits.push(None);
+        splits.retain(|&split| self.of_split(split) > 0);
+        let width = self.classes.iter().map(|c| c.chars().count()).max().unwrap_or(0).max(5);
+        write!(f, "{:width$}", "class")?;
+        for split in &splits {
+            write!(f, " {:>9}", split.map_or("undecided", Split::name))?;
+        }
+        writeln!(f, " {:>9}", "total")?;
+        for (class, name) in self.classes.iter().enumerate() {
+            write!(f, "{name:width$}")?;
+            for &split in &splits {
+                write!(f, " {:>9}", self.get(class, split))?;
+            }
+            writeln!(f, " {:>9}", self.of_class(class))?;
+        }
+        write!(f, "{:width$}", "total")?;
+        for &split in &splits {
+            write!(f, " {:>9}", self.of_split(split))?;
+        }
+        let total: usize = (0..self.counts.len()).map(|class| self.of_class(class)).sum();
+        writeln!(f, " {total:>9}")
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A table of `schema` with one row a galaxy: the fractions of some answers,
+/// 0 for the others.
+fn table(schema: &VoteSchema, galaxies: &[&[(&str, f64)]]) -> (TempDir, PathBuf) {
+    let columns = schema.questions.iter().flat_map(|q| {
+        q.answers.iter().map(|a| (format!("{}/{}", q.name, a.answer), schema.column(a)))
+    });
+    let columns: Vec<(String, String)> = columns.collect();
+    let names: Vec<&str> = columns.iter().map(|(_, c)| c.as_str()).collect();
+    let mut text = format!("{},{}\n", schema.id[0], names.join(","));
+    for (id, votes) in galaxies.iter().enumerate() {
+        text.push_str(&id.to_string());
+        for (answer, _) in &columns {
+            let value = votes.iter().find(|(a, _)| a == answer).map_or(0.0, |(_, v)| *v);
+            text.push_str(&format!(",{value}"));
+        }
+        text.push('\n');
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("votes.csv");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn schema(name: &str) -> VoteSchema {
+    VoteSchema::read(Path::new(name)).unwrap()
+}
+
+const CUMULATIVE: &[(&str, f64)] = &[
+    ("smooth-or-featured/smooth", 0.6),
+    ("smooth-or-featured/featured-or-disk", 0.4),
+    ("how-rounded/round", 0.15),
+    ("how-rounded/cigar-shaped", 0.45),
+    ("disk-edge-on/no", 0.4),
+    ("bar/no", 0.4),
+    ("has-spiral-arms/yes", 0.1),
+    ("has-spiral-arms/no", 0.3),
+];
+
+const CONDITIONAL: &[(&str, f64)] = &[
+    ("smooth-or-featured/smooth", 0.6),
+    ("smooth-or-featured/featured-or-disk", 0.4),
+    ("how-rounded/round", 0.25),
+    ("how-rounded/cigar-shaped", 0.75),
+    ("disk-edge-on/no", 1.0),
+    ("bar/no", 1.0),
+    ("has-spiral-arms/yes", 0.25),
+    ("has-spiral-arms/no", 0.75),
+];
+
+#[test]
+fn both_semantics_become_the_same_fractions() {
+    let (_a, cumulative) = table(&schema("votes-kaggle"), &[CUMULATIVE]);
+    let (_b, conditional) = table(&schema("votes-gz2"), &[CONDITIONAL]);
+    assert_eq!(VoteTable::known_schema(&cumulative).unwrap().name, "votes-kaggle");
+    assert_eq!(VoteTable::known_schema(&conditional).unwrap().name, "votes-gz2");
+    let a = VoteTable::read(&cumulative, schema("votes-kaggle")).unwrap();
+    let b = VoteTable::read(&conditional, schema("votes-gz2")).unwrap();
+    for ((a, b), answer) in a.fractions.iter().zip(&b.fractions).zip(a.schema.answers()) {
+        assert!((a - b).abs() < 1e-12, "{answer}: {a} and {b}");
+    }
+}
+
+#[test]
+fn a_table_that_contradicts_its_schema_is_refused() {
+    let (_a, path) = table(&schema("votes-kaggle"), &[CONDITIONAL, CONDITIONAL]);
+    let error = VoteTable::read(&path, schema("votes-kaggle")).unwrap_err();
+    assert!(
+        matches!(error, LabelError::Semantics { claimed: Semantics::Cumulative, .. }),
+        "{error}"
+    );
+    let (_b, path) = table(&schema("votes-gz2"), &[CUMULATIVE, CUMULATIVE]);
+    let error = VoteTable::read(&path, schema("votes-gz2")).unwrap_err();
+    assert!(
+        matches!(error, LabelError::Semantics { claimed: Semantics::Conditional, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn votes_that_are_no_fractions_are_named() {
+    let schema = schema("votes-kaggle");
+    let (_folder, path) = table(&schema, &[CUMULATIVE, CUMULATIVE]);
+    let good = fs::read_to_string(&path).unwrap();
+    for bad in ["NaN", "", "inf", "-0.6", "60", "many"] {
+        let (head, last) = good.rsplit_once("\n1,0.6,").unwrap();
+        fs::write(&path, format!("{head}\n1,{bad},{last}")).unwrap();
+        let error = VoteTable::read(&path, schema.clone()).unwrap_err().to_string();
+        let expected = format!("row 2 (id 1): Class1.1 is {bad:?}");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn a_table_without_a_column_is_refused() {
+    let schema = schema("votes-kaggle");
+    let (_folder, path) = table(&schema, &[CUMULATIVE]);
+    let text = fs::read_to_string(&path).unwrap().replace("Class7.3", "Class7.4");
+    fs::write(&path, text).unwrap();
+    let error = VoteTable::read(&path, schema).unwrap_err().to_string();
+    assert!(error.contains("no column Class7.3"), "{error}");
+    let error = VoteTable::known_schema(&path).unwrap_err().to_string();
+    assert!(error.contains("votes-kaggle, votes-gz2"), "{error}");
+}

@@ -1,0 +1,31 @@
+//! How good predictions are, one file a metric (paper, section 5.1).
+//!
+//! Everything but calibration follows from the [`Confusion`] matrix. Where
+//! predictions come from is none of its business.
+//!
+//! A ratio 0/0 (the recall of a class without examples, the precision of one
+//! that is never predicted) is 0, as scikit-learn's `zero_division=0` has it;
+//! [`Report`] says which they are.
+
+pub mod accuracy;
+pub mod average;
+pub mod calibration;
+pub mod confusion;
+pub mod f1;
+pub mod precision;
+pub mod recall;
+pub mod report;
+
+pub use accuracy::accuracy;
+pub use average::macro_average;
+pub use calibration::Calibration;
+pub use confusion::Confusion;
+pub use f1::f1;
+pub use precision::precision;
+pub use recall::recall;
+pub use report::Report;
+
+/// `part / whole`, 0 for 0/0.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}

@@ -1,0 +1,79 @@
+//! What `hiwl verify` found.
+
+use std::{fmt::Write, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{count, tally};
+use crate::catalog::Verification;
+
+/// For a person: whole or not, what is wrong, and what to do.
+pub fn text(folder: &Path, found: &Verification) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = problems(&mut out, found);
+    let _ = writeln!(
+        out,
+        "{}: {} of {} rows in {} parts{}",
+        folder.display(),
+        count(found.rows_found),
+        count(found.rows_expected),
+        count(found.ranges - (found.missing.len() + found.damaged.len()) as u64),
+        if found.is_complete() { ", complete and undamaged" } else { "" },
+    );
+    out.push_str(&tally(&found.labels, &found.rejected));
+    if found.duplicate_ids > 0 {
+        let _ = writeln!(out, "{} rows repeat an id", count(found.duplicate_ids));
+    }
+    out
+}
+
+fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
+    if let Some(damage) = &found.listing {
+        writeln!(out, "damaged listing: {damage}")?;
+    }
+    for part in &found.damaged {
+        writeln!(out, "damaged: {}: {}", part.path.display(), part.damage)?;
+    }
+    for range in &found.missing {
+        writeln!(out, "missing: range {range}")?;
+    }
+    for path in &found.stray {
+        writeln!(out, "not part of the run: {}", path.display())?;
+    }
+    for path in &found.unfinished {
+        writeln!(out, "unfinished: {}", path.display())?;
+    }
+    if !found.damaged.is_empty() {
+        writeln!(out, "Remove the damaged parts, and the command that began the run redoes them.")?;
+    } else if !found.missing.is_empty() {
+        writeln!(out, "The command that began the run goes on with what is missing.")?;
+    }
+    Ok(())
+}
+
+/// For a program.
+pub fn json(found: &Verification) -> Value {
+    let ranges = |ranges: &mut dyn Iterator<Item = (u64, u64, u64)>| -> Vec<Value> {
+        ranges
+            .map(|(index, first, last)| json!({"range": index, "first": first, "last": last}))
+            .collect()
+    };
+    json!({
+        "complete": found.is_complete(),
+        "rows_expected": found.rows_expected,
+        "rows_found": found.rows_found,
+        "ranges": found.ranges,
+        "missing": ranges(&mut found.missing.iter().map(|r| (r.index, r.first, r.last()))),
+        "damaged": found.damaged.iter().map(|part| json!({
+            "range": part.range.index,
+            "path": part.path.display().to_string(),
+            "damage": part.damage.to_string(),
+        })).collect::<Vec<_>>(),
+        "listing": found.listing.as_ref().map(ToString::to_string),
+        "stray": found.stray.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
+        "labels": found.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
+        "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
+        "duplicate_ids": found.duplicate_ids,
+    })
+}

@@ -1,0 +1,85 @@
+//! Numbers as people read them, and aligned tables.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+/// `12,345,678`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1.5 GiB`, `312 MiB`, `17 kiB`, `3 B`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0 && value < 10.0);
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
+/// `850 ms`, `12.3 s`, `4 min 05 s`, `7 h 12 min`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds * 1e3);
+    }
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = time.as_secs();
+    if whole < 3600 {
+        return format!("{} min {:02} s", whole / 60, whole % 60);
+    }
+    format!("{} h {:02} min", whole / 3600, whole % 3600 / 60)
+}
+
+/// Lines of cells, the first column left-aligned, the others right-aligned.
+pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // Writing to a string cannot fail.
+            let _ = match i {
+                0 => write!(line, "  {cell:<width$}"),
+                _ => write!(line, "  {cell:>width$}"),
+            };
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([3, 2048, 5 << 30].map(bytes), ["3 B", "2.0 kiB", "5.0 GiB"]);
+        let times = [0.25, 12.34, 245.0, 25_920.0].map(Duration::from_secs_f64);
+        assert_eq!(times.map(duration), ["250 ms", "12.3 s", "4 min 05 s", "7 h 12 min"]);
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["stage", "n"], ["read", "10,000"]].map(|r| r.map(str::to_owned));
+        assert_eq!(table(&rows), "  stage       n\n  read   10,000\n");
+    }
+}

@@ -1,0 +1,134 @@
+//! Progress of a run: a bar on a terminal, a line now and then elsewhere,
+//! events as JSON lines for programs, or nothing.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::format;
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often an event of progress is written.
+const EVENT_EVERY: Duration = Duration::from_secs(1);
+
+/// Who is told, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// A person: a bar if standard error is a terminal, lines if not.
+    Person,
+    /// A program: JSON lines on standard output.
+    Program,
+    /// Nobody.
+    Nobody,
+}
+
+/// Told of rows as they are written; tells the audience.
+pub struct Progress {
+    audience: Audience,
+    bar: ProgressBar,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    total: u64,
+    done: u64,
+    rejected: u64,
+    told: Option<Instant>,
+}
+
+impl Progress {
+    /// Progress that has not begun.
+    pub fn new(audience: Audience) -> Self {
+        let bar = if audience == Audience::Person && io::stderr().is_terminal() {
+            ProgressBar::no_length()
+        } else {
+            ProgressBar::hidden()
+        };
+        Self { audience, bar, began: Instant::now(), state: Mutex::default() }
+    }
+
+    /// The run has `total` rows to classify.
+    pub fn start(&self, total: u64) {
+        self.lock().total = total;
+        let style = ProgressStyle::with_template(
+            "{bar:32} {human_pos}/{human_len} · {msg} · {eta_precise} left",
+        );
+        // The template is a constant; were it wrong, the bar would be plain.
+        if let Ok(style) = style {
+            self.bar.set_style(style.progress_chars("━╸─"));
+        }
+        self.bar.set_length(total);
+        self.event(json!({"event": "start", "rows": total}));
+    }
+
+    /// `rows` more were written, `rejected` of them without a label.
+    pub fn advance(&self, rows: u64, rejected: u64) {
+        let mut state = self.lock();
+        state.done += rows;
+        state.rejected += rejected;
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let rate = if elapsed > 0.0 { state.done as f64 / elapsed } else { 0.0 };
+        self.bar.set_message(format!("{rate:.0} images/s · {} rejected", state.rejected));
+        self.bar.set_position(state.done);
+
+        let every = if self.audience == Audience::Program { EVENT_EVERY } else { LINE_EVERY };
+        let due = state.told.unwrap_or(self.began).elapsed() >= every;
+        if !due || !self.bar.is_hidden() {
+            return;
+        }
+        state.told = Some(Instant::now());
+        match self.audience {
+            Audience::Nobody => {}
+            Audience::Program => self.event(json!({
+                "event": "progress", "rows": state.done, "total": state.total,
+                "rejected": state.rejected, "images_per_second": rate,
+            })),
+            Audience::Person => {
+                let left = state.total.saturating_sub(state.done) as f64 / rate.max(1e-9);
+                self.say(&format!(
+                    "{} of {} · {rate:.0} images/s · {} rejected · {} left",
+                    format::count(state.done),
+                    format::count(state.total),
+                    format::count(state.rejected),
+                    format::duration(Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)),
+                ));
+            }
+        }
+    }
+
+    /// Something the person should know while the run goes on.
+    pub fn say(&self, message: &str) {
+        if self.audience == Audience::Person {
+            self.bar.suspend(|| {
+                // Standard error that cannot be written to leaves nobody to tell.
+                let _ = writeln!(io::stderr(), "hiwl: {message}");
+            });
+        }
+    }
+
+    /// Something a program should know.
+    pub fn event(&self, event: Value) {
+        if self.audience == Audience::Program {
+            // A reader that has closed its end has stopped listening.
+            let _ = writeln!(io::stdout(), "{event}");
+        }
+    }
+
+    /// The run is over: clears the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

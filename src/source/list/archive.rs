@@ -1,0 +1,167 @@
+//! The cutouts in a tar archive.
+//!
+//! [`tar`](super::tar) finds the members, this file says what each is good
+//! for. The archive is never unpacked: an entry is a stretch of it. Invariant:
+//! every member with an image's name is an entry, readable or rejected, as far
+//! as the archive can be followed; where it cannot be followed to its end
+//! there is a problem that names it.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::{Entry, Locator};
+use super::bands::BandGroups;
+use super::names::{FileKind, cutout_id, is_hidden, not_utf8};
+use super::notes::Notes;
+use super::tar::{Member, MemberKind, Step, Walker};
+use super::{CHUNK, Chunk, ListError, ListOptions, Source};
+use crate::cutout::{Reason, Rejection};
+use crate::source::read::irregular;
+
+/// An archive that is being listed.
+pub(super) struct Archive {
+    given: PathBuf,
+    absolute: PathBuf,
+    /// Why none of its members can be named in a catalog.
+    unnameable: Option<Rejection>,
+    walker: Walker,
+    cutouts: u64,
+    done: bool,
+    /// Knows the names of band files; taken once one was met.
+    bands: Option<BandGroups>,
+}
+
+impl Archive {
+    /// Opens an archive; if that fails it is a problem and not an end.
+    pub fn open(
+        given: PathBuf,
+        absolute: PathBuf,
+        options: &Arc<ListOptions>,
+        notes: &mut Notes,
+    ) -> Option<Self> {
+        // Opening a named pipe would wait for a writer.
+        let metadata = match fs::metadata(&absolute) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                notes.problem(given, format!("archive cannot be read: {error}"));
+                return None;
+            }
+        };
+        if let Some(kind) = irregular(metadata.file_type()) {
+            notes.problem(given, format!("is {kind}, and an archive must be a plain file"));
+            return None;
+        }
+        match File::open(&absolute) {
+            Ok(file) => Some(Self {
+                given,
+                unnameable: not_utf8(&absolute),
+                absolute,
+                walker: Walker::new(file, metadata.len()),
+                cutouts: 0,
+                done: false,
+                bands: Some(BandGroups::new(&options.band_pattern, &options.bands)),
+            }),
+            Err(error) => {
+                notes.problem(given, format!("archive cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Adds entries until there is a chunk of them; `false` at the end.
+    pub fn fill(&mut self, entries: &mut Vec<Entry>, notes: &mut Notes) -> bool {
+        while !self.done && entries.len() < CHUNK {
+            match self.walker.step() {
+                Step::Member(member) => {
+                    if let Some(entry) = self.entry(&member, notes) {
+                        self.cutouts += 1;
+                        entries.push(entry);
+                    }
+                }
+                Step::End => self.done = true,
+                Step::Damage(words) => {
+                    let listed = self.cutouts;
+                    notes.problem(&self.given, format!("{words} (cutouts listed: {listed})"));
+                    self.done = true;
+                }
+            }
+        }
+        !self.done
+    }
+
+    fn entry(&mut self, member: &Member, notes: &mut Notes) -> Option<Entry> {
+        let path = String::from_utf8_lossy(&member.name);
+        let path = path.strip_prefix("./").unwrap_or(&path);
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if member.kind == MemberKind::Other {
+            return None;
+        }
+        let (kind, _) = FileKind::of(name);
+        if is_hidden(name.as_bytes()) || !kind.is_image() {
+            if matches!(kind, FileKind::Archive | FileKind::CompressedArchive) {
+                notes.problem(self.given.join(path), "an archive inside an archive is not read");
+            }
+            notes.skip();
+            return None;
+        }
+        if kind == FileKind::Fits && self.bands.as_ref().is_some_and(|b| b.is_band(name)) {
+            self.bands = None;
+            notes.problem(
+                self.given.join(path),
+                "a FITS file of one band: bands are put together from files in folders, \
+                 lists and tables, not from inside an archive; unpack it",
+            );
+        }
+        Some(Entry {
+            id: cutout_id(name).to_owned(),
+            source: self.given.join(path).to_string_lossy().into_owned(),
+            locator: match self.rejection(member) {
+                Some(rejection) => Locator::Rejected(rejection),
+                None => Locator::Member {
+                    archive: self.absolute.clone(),
+                    offset: member.offset,
+                    length: member.length,
+                },
+            },
+            position: None,
+        })
+    }
+
+    /// Why a member with an image's name cannot be read.
+    fn rejection(&self, member: &Member) -> Option<Rejection> {
+        let unsupported = |words: &str| Some(Rejection::new(Reason::Unsupported, words));
+        if self.unnameable.is_some() {
+            return self.unnameable.clone();
+        }
+        match member.kind {
+            MemberKind::Sparse => unsupported(
+                "stored with holes (sparse); make the archive without tar's --sparse option",
+            ),
+            MemberKind::HardLink => unsupported(
+                "a hard link to another member; make the archive with --hard-dereference",
+            ),
+            MemberKind::SymbolicLink => {
+                unsupported("a symbolic link; make the archive with tar's --dereference option")
+            }
+            _ if !member.whole => Some(Rejection::new(
+                Reason::Truncated,
+                format!(
+                    "the archive {} ends inside it: its data begins at byte {} and needs {} bytes",
+                    self.given.display(),
+                    member.offset,
+                    member.length
+                ),
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Source for Archive {
+    fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
+        let mut entries = Vec::new();
+        self.fill(&mut entries, notes);
+        Ok(Chunk::of(entries))
+    }
+}

@@ -1,0 +1,331 @@
+//! Listing the inputs of a run: one pass, always in the same order.
+//!
+//! [`Lister`] takes the inputs as the user gave them, decides what each is,
+//! and yields [`Chunk`]s of entries. A file a kind of input: `folder`,
+//! `archive` (on `tar`), `table`, `paths`; `bands` puts FITS files of one band
+//! each together. Reading the cutouts is left to
+//! [`read`](super::read), keeping the listing to [`crate::catalog`].
+//!
+//! Invariant: the same inputs on the same files give the same chunks; memory
+//! is bounded by the names in one folder and the rows of one chunk, whatever
+//! the size of the whole (band files named one by one, on the command line or
+//! in a list, are kept by name until the end).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::vec;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::Entry;
+use super::read::irregular;
+
+mod archive;
+mod bands;
+mod error;
+mod folder;
+mod names;
+mod notes;
+mod paths;
+mod table;
+mod tar;
+
+pub use bands::BandPattern;
+pub use error::ListError;
+pub use notes::Problem;
+
+use bands::BandGroups;
+use names::{FileKind, broken_link, without_extension};
+use notes::Notes;
+use table::Table;
+
+/// Entries a chunk: enough to make the work a chunk small beside the work an
+/// entry, and at some 300 bytes an entry about 1 MiB.
+const CHUNK: usize = 4096;
+
+/// What decides how inputs are listed.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// How FITS files of one band each are named.
+    pub band_pattern: BandPattern,
+    /// The bands that the run needs, in the order that maps to R, G, B.
+    /// Without any, FITS files are never put together.
+    pub bands: Vec<String>,
+    /// Further table columns that are wanted in the catalog.
+    pub carry: Vec<String>,
+}
+
+/// Entries that follow one another.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The entries, at least one.
+    pub entries: Vec<Entry>,
+    /// The carried columns of the same rows, with the schema of
+    /// [`Lister::carried`]; `None` if these entries are from no table.
+    pub carried: Option<RecordBatch>,
+}
+
+impl Chunk {
+    /// Entries from no table.
+    fn of(entries: Vec<Entry>) -> Self {
+        Self { entries, carried: None }
+    }
+}
+
+/// An input that is being listed.
+trait Source: Send {
+    /// The next entries; none at the end, and ever after.
+    fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError>;
+}
+
+/// An input that waits for its turn. Nothing is held open.
+enum Planned {
+    /// Files named one by one.
+    Entries(Vec<Entry>),
+    Folder(PathBuf),
+    Archive(PathBuf),
+    Table(Table),
+    /// A list of paths; `-` is standard input.
+    Paths(PathBuf),
+}
+
+/// Lists inputs in the order given; an iterator of chunks.
+pub struct Lister {
+    options: Arc<ListOptions>,
+    carried: SchemaRef,
+    planned: vec::IntoIter<Planned>,
+    current: Option<Box<dyn Source>>,
+    notes: Notes,
+}
+
+impl Lister {
+    /// Looks at every input and at the columns of every table.
+    ///
+    /// By what it is, an input is a folder, an archive (`.tar`), a table
+    /// (`.csv`, `.parquet`), a list of paths (`.txt`, or `-` for standard
+    /// input); any other file is a cutout, whatever its name.
+    ///
+    /// # Errors
+    /// An input that is not there, is compressed, or is a table without the
+    /// columns that it needs.
+    pub fn open(inputs: &[PathBuf], options: ListOptions) -> Result<Self, ListError> {
+        let options = Arc::new(options);
+        let mut notes = Notes::default();
+        let kinds: Vec<InputKind> =
+            inputs.iter().map(|path| InputKind::of(path)).collect::<Result<_, _>>()?;
+
+        // Band files are put together over the whole command line.
+        let mut groups = BandGroups::new(&options.band_pattern, &options.bands);
+        for (path, kind) in inputs.iter().zip(&kinds) {
+            if let InputKind::File | InputKind::BrokenLink = kind {
+                paths::note(&mut groups, path)?;
+            }
+        }
+        let mut planned: Vec<Planned> = Vec::new();
+        for (path, kind) in inputs.iter().zip(&kinds) {
+            let next = match kind {
+                InputKind::Folder => Planned::Folder(path.clone()),
+                InputKind::Archive => Planned::Archive(path.clone()),
+                InputKind::Paths => Planned::Paths(path.clone()),
+                InputKind::Table => Planned::Table(Table::open(path, &options)?),
+                InputKind::File => {
+                    let entry = paths::entry(&mut groups, path, &mut notes)?;
+                    Planned::Entries(entry.into_iter().collect())
+                }
+                InputKind::BrokenLink => {
+                    let entry = paths::entry(&mut groups, path, &mut notes)?;
+                    Planned::Entries(entry.map(broken_link).into_iter().collect())
+                }
+            };
+            match (planned.last_mut(), next) {
+                (Some(Planned::Entries(named)), Planned::Entries(more)) => named.extend(more),
+                (_, next) => planned.push(next),
+            }
+        }
+        let tables = planned.iter().filter_map(|p| match p {
+            Planned::Table(table) => Some(table),
+            _ => None,
+        });
+        let carried = Arc::new(table::unified_schema(&options.carry, tables)?);
+        Ok(Self { options, carried, planned: planned.into_iter(), current: None, notes })
+    }
+
+    /// The carried columns in the order asked for, each with a type that holds
+    /// the values of every table.
+    pub fn carried(&self) -> &Schema {
+        &self.carried
+    }
+
+    /// What could not be listed so far: the first thousand problems.
+    pub fn problems(&self) -> &[Problem] {
+        self.notes.problems()
+    }
+
+    /// How many problems there are so far, beyond those kept too.
+    pub fn problem_count(&self) -> u64 {
+        self.notes.problem_count()
+    }
+
+    /// Files so far that were found in folders and archives and are no
+    /// cutouts, or were set aside as further bands.
+    pub fn skipped(&self) -> u64 {
+        self.notes.skipped()
+    }
+
+    /// Begins with an input; `None` if a problem says why it cannot.
+    fn start(&mut self, planned: Planned) -> Result<Option<Box<dyn Source>>, ListError> {
+        let notes = &mut self.notes;
+        Ok(match planned {
+            Planned::Entries(entries) => Some(Box::new(Named(entries.into_iter()))),
+            Planned::Folder(given) => {
+                let absolute = absolute(&given)?;
+                Some(Box::new(folder::Walk::new(&given, absolute, &self.options, notes)))
+            }
+            Planned::Archive(given) => {
+                let absolute = absolute(&given)?;
+                archive::Archive::open(given, absolute, &self.options, notes)
+                    .map(|archive| Box::new(archive) as Box<dyn Source>)
+            }
+            Planned::Paths(given) => Some(Box::new(paths::PathList::open(given, &self.options)?)),
+            Planned::Table(table) => Some(table.start(&self.carried, &self.options)?),
+        })
+    }
+
+    fn try_next(&mut self) -> Result<Option<Chunk>, ListError> {
+        loop {
+            if let Some(source) = &mut self.current {
+                let chunk = source.next_chunk(&mut self.notes)?;
+                if !chunk.entries.is_empty() {
+                    return Ok(Some(chunk));
+                }
+                self.current = None;
+            }
+            let Some(planned) = self.planned.next() else { return Ok(None) };
+            self.current = self.start(planned)?;
+        }
+    }
+}
+
+impl Iterator for Lister {
+    type Item = Result<Chunk, ListError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.try_next().transpose();
+        if let Some(Err(_)) = next {
+            // A listing with a gap is no listing: end here.
+            self.current = None;
+            self.planned = Vec::new().into_iter();
+        }
+        next
+    }
+}
+
+/// Files named one by one, a chunk at a time.
+struct Named(vec::IntoIter<Entry>);
+
+impl Source for Named {
+    fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
+        Ok(Chunk::of(self.0.by_ref().take(CHUNK).collect()))
+    }
+}
+
+/// What an input is.
+#[derive(Debug, Clone, Copy)]
+enum InputKind {
+    Folder,
+    Archive,
+    Table,
+    Paths,
+    File,
+    BrokenLink,
+}
+
+impl InputKind {
+    fn of(path: &Path) -> Result<Self, ListError> {
+        if path == Path::new("-") {
+            return Ok(Self::Paths);
+        }
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => ListError::NotFound { path: path.to_owned() },
+            _ => ListError::Io { path: path.to_owned(), source },
+        };
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            // A link that leads nowhere is there, and gets its row: patterns
+            // of the shell match it like any other name.
+            Err(_) if fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) => {
+                return Ok(Self::BrokenLink);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if metadata.is_dir() {
+            return Ok(Self::Folder);
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(how) = decompressor(&name) {
+            return Err(ListError::Compressed { path: path.to_owned(), how });
+        }
+        let ends = |extension| without_extension(&name, extension).is_some();
+        let kind = if ends("csv") || ends("parquet") {
+            Self::Table
+        } else if ends("txt") {
+            Self::Paths
+        } else if ends("tar") {
+            // What is wrong with an archive is a problem, here as in folders.
+            return Ok(Self::Archive);
+        } else {
+            return Ok(Self::File);
+        };
+        match irregular(metadata.file_type()) {
+            Some(kind) => Err(ListError::NotAFile { path: path.to_owned(), kind }),
+            None => Ok(kind),
+        }
+    }
+}
+
+/// The command that unpacks a compressed archive, table or list; `None` for
+/// any other name.
+fn decompressor(name: &str) -> Option<&'static str> {
+    const TOOLS: [(&[&str], &str); 5] = [
+        (&["gz", "tgz"], "gunzip"),
+        (&["bz2", "tbz2"], "bunzip2"),
+        (&["xz", "txz"], "unxz"),
+        (&["zst", "tzst"], "unzstd"),
+        (&["z"], "uncompress"),
+    ];
+    let is_archive = FileKind::of(name).0 == FileKind::CompressedArchive;
+    TOOLS.iter().find_map(|(extensions, tool)| {
+        let inner = extensions.iter().find_map(|e| without_extension(name, e))?;
+        let is_table =
+            ["csv", "parquet", "txt"].iter().any(|e| without_extension(inner, e).is_some());
+        (is_archive || is_table).then_some(*tool)
+    })
+}
+
+/// The absolute form of a path, links and `..` kept as they are.
+fn absolute(path: &Path) -> Result<PathBuf, ListError> {
+    std::path::absolute(path).map_err(|source| ListError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lister_can_move_to_a_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Lister>();
+    }
+
+    #[test]
+    fn compressed_inputs_name_their_tool() {
+        assert_eq!(decompressor("a.tar.gz"), Some("gunzip"));
+        assert_eq!(decompressor("a.TGZ"), Some("gunzip"));
+        assert_eq!(decompressor("a.csv.zst"), Some("unzstd"));
+        assert_eq!(decompressor("a.fits.gz"), None);
+        assert_eq!(decompressor("a.tar"), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Lists of paths: too many files for a command line.
+//!
+//! One path a line, relative to the list's folder (standard input: to the
+//! working folder); empty lines and lines that begin with `#` say nothing. The
+//! text is read twice, so that band files find one another wherever they
+//! stand. Invariant: a line that says something is an entry, or part of one.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::super::{Entry, Locator};
+use super::bands::{BandGroups, Role};
+use super::names::{FileKind, file_entry};
+use super::notes::Notes;
+use super::{CHUNK, Chunk, ListError, ListOptions, Source, absolute};
+use crate::cutout::{Reason, Rejection};
+
+/// Longest line. Systems allow paths of 4 KiB.
+const MAX_LINE: u64 = 64 << 10;
+
+/// A list that is being read.
+pub(super) struct PathList {
+    given: PathBuf,
+    /// What its lines are relative to, as the user knows it.
+    folder: PathBuf,
+    text: Box<dyn Text>,
+    line: u64,
+    groups: BandGroups,
+}
+
+/// Lines that can be read twice.
+trait Text: BufRead + Seek + Send {}
+impl<T: BufRead + Seek + Send> Text for T {}
+
+impl PathList {
+    /// Opens a list and notes its band files. Standard input (`-`) is kept in
+    /// memory, as it cannot be read twice.
+    pub fn open(given: PathBuf, options: &ListOptions) -> Result<Self, ListError> {
+        let failed = |source| ListError::Io { path: given.clone(), source };
+        let (folder, text): (_, Box<dyn Text>) = if given == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+            (PathBuf::new(), Box::new(Cursor::new(bytes)))
+        } else {
+            let folder = given.parent().unwrap_or(Path::new("")).to_owned();
+            (folder, Box::new(BufReader::new(File::open(&given).map_err(failed)?)))
+        };
+        let groups = BandGroups::new(&options.band_pattern, &options.bands);
+        let mut list = Self { given, folder, text, line: 0, groups };
+        while let Some(path) = list.next_path()? {
+            note(&mut list.groups, &path)?;
+        }
+        list.text.rewind().map_err(|source| ListError::Io { path: list.given.clone(), source })?;
+        list.line = 0;
+        Ok(list)
+    }
+
+    /// The next line that says something, as a path for a person.
+    fn next_path(&mut self) -> Result<Option<PathBuf>, ListError> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let mut text = (&mut self.text).take(MAX_LINE);
+            let read = text
+                .read_until(b'\n', &mut line)
+                .map_err(|source| ListError::Io { path: self.given.clone(), source })?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            let ended = line.ends_with(b"\n");
+            if !ended && read as u64 == MAX_LINE {
+                let (path, line) = (self.given.clone(), self.line);
+                return Err(ListError::LongLine { path, line, limit: MAX_LINE });
+            }
+            if ended {
+                line.pop();
+            }
+            if line.ends_with(b"\r") {
+                line.pop();
+            }
+            if !line.is_empty() && line[0] != b'#' {
+                return Ok(Some(self.folder.join(OsStr::from_bytes(&line))));
+            }
+        }
+    }
+}
+
+impl Source for PathList {
+    fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
+        let mut entries = Vec::new();
+        while entries.len() < CHUNK {
+            let Some(path) = self.next_path()? else { break };
+            let entry = entry(&mut self.groups, &path, notes)?;
+            entries.extend(entry.map(refuse_archive));
+        }
+        Ok(Chunk::of(entries))
+    }
+}
+
+/// Archives are inputs of their own and not lines of a list.
+fn refuse_archive(mut entry: Entry) -> Entry {
+    let name = entry.source.rsplit('/').next().unwrap_or_default();
+    if let FileKind::Archive | FileKind::CompressedArchive = FileKind::of(name).0 {
+        entry.locator = Locator::Rejected(Rejection::new(
+            Reason::Unsupported,
+            "an archive in a list of cutouts: name it as an input",
+        ));
+    }
+    entry
+}
+
+/// Notes a file that was named on its own, if it is one band.
+pub(super) fn note(groups: &mut BandGroups, given: &Path) -> Result<(), ListError> {
+    if let Some((_, folder, name)) = fits_place(given)? {
+        groups.note(&folder, name);
+    }
+    Ok(())
+}
+
+/// The entry of a file that was named on its own; `None` if its group has one.
+pub(super) fn entry(
+    groups: &mut BandGroups,
+    given: &Path,
+    notes: &mut Notes,
+) -> Result<Option<Entry>, ListError> {
+    if let Some((parent, folder, name)) = fits_place(given)? {
+        match groups.role(parent, &folder, name) {
+            Role::Alone => {}
+            Role::Leader(entry) => return Ok(Some(entry)),
+            Role::Member => return Ok(None),
+            Role::Companion => {
+                notes.skip();
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(file_entry(given, absolute(given)?)))
+}
+
+/// Parent as given, parent in absolute form, and name of a FITS file.
+fn fits_place(given: &Path) -> Result<Option<(&Path, PathBuf, &str)>, ListError> {
+    let Some(name) = given.file_name().and_then(OsStr::to_str) else { return Ok(None) };
+    if FileKind::of(name).0 != FileKind::Fits {
+        return Ok(None);
+    }
+    let mut folder = absolute(given)?;
+    folder.pop();
+    Ok(Some((given.parent().unwrap_or(Path::new("")), folder, name)))
+}

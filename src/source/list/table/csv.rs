@@ -1,0 +1,275 @@
+//! CSV tables: comma-separated, UTF-8, a header line.
+//!
+//! Read with the `csv` crate and not arrow's reader, which ends at the first
+//! line with a wrong number of fields: here such a line is a rejected row.
+//! Types of carried columns come from a first pass over every row, so that no
+//! value far down breaks a type guessed at the top. Invariant: ids and paths
+//! are text as written; a record takes a bounded amount of memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+    new_null_array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::carried::{parse_bool, type_of_text, unify};
+use super::{Columns, Place, Rows, position};
+use crate::cutout::{Reason, Rejection, SkyPosition};
+use crate::source::Entry;
+use crate::source::list::notes::Notes;
+use crate::source::list::{CHUNK, Chunk, ListError, Source};
+
+/// Longest record. A quotation mark left open would else take the rest of the
+/// file into one.
+const MAX_RECORD: usize = 1 << 20;
+
+/// Finds the columns, and the types of those to carry.
+pub(super) fn inspect(
+    place: &Place,
+    carry: &[String],
+) -> Result<(Columns, Vec<DataType>), ListError> {
+    let mut records = Records::open(place)?;
+    let header: Vec<String> =
+        records.header.iter().map(|n| String::from_utf8_lossy(n).trim().to_owned()).collect();
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let columns = Columns::find(&names, carry, &place.given)?;
+    let mut types = vec![DataType::Null; columns.carried.len()];
+    if !types.is_empty() {
+        while records.step(place)? {
+            if records.is_malformed() {
+                continue;
+            }
+            for (data_type, column) in types.iter_mut().zip(&columns.carried) {
+                if *data_type != DataType::Utf8 {
+                    *data_type = unify(data_type, &type_of_text(&records.text(*column)));
+                }
+            }
+        }
+    }
+    Ok((columns, types))
+}
+
+/// The rows of a CSV file.
+pub(super) struct CsvRows {
+    rows: Rows,
+    records: Records,
+    /// Whether a position that is no number was met.
+    odd_position: bool,
+}
+
+impl CsvRows {
+    pub fn open(rows: Rows) -> Result<Self, ListError> {
+        let records = Records::open(&rows.place)?;
+        Ok(Self { rows, records, odd_position: false })
+    }
+
+    /// The entry of the record just read.
+    fn entry(&mut self, notes: &mut Notes) -> Entry {
+        let row = format!("line {}", self.records.line);
+        let id = self.records.text(self.rows.columns.id).into_owned();
+        let found = self.records.record.len();
+        if self.records.is_malformed() {
+            let wanted = self.records.header.len();
+            let words = format!("{found} fields where the header has {wanted} ({row})");
+            return self.rows.rejected(&row, &id, Rejection::new(Reason::Corrupt, words));
+        }
+        let position = self.position(&row, notes);
+        match std::str::from_utf8(&self.records.record[self.rows.columns.path]) {
+            Ok(path) => self.rows.entry(&row, &id, path, position),
+            Err(_) => {
+                let words = format!("the path is not UTF-8 ({row})");
+                self.rows.rejected(&row, &id, Rejection::new(Reason::Unsupported, words))
+            }
+        }
+    }
+
+    fn position(&mut self, row: &str, notes: &mut Notes) -> Option<SkyPosition> {
+        let (ra, dec) = self.rows.columns.position?;
+        let (ra, dec) = (self.records.text(ra), self.records.text(dec));
+        let degrees = |text: &str| match text.trim() {
+            "" => Ok(None),
+            text => text.parse::<f64>().map(Some),
+        };
+        match (degrees(&ra), degrees(&dec)) {
+            (Ok(ra), Ok(dec)) => position(ra, dec),
+            _ => {
+                if !self.odd_position {
+                    let words = format!(
+                        "ra '{ra}', dec '{dec}' ({row}) are no numbers in degrees: \
+                         rows like this one have no position"
+                    );
+                    notes.problem(&self.rows.place.given, words);
+                }
+                self.odd_position = true;
+                None
+            }
+        }
+    }
+}
+
+impl Source for CsvRows {
+    fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
+        let mut entries = Vec::new();
+        let mut columns: Vec<Column> =
+            self.rows.columns.carried.iter().map(|_| Column::default()).collect();
+        while entries.len() < CHUNK && self.records.step(&self.rows.place)? {
+            entries.push(self.entry(notes));
+            let malformed = self.records.is_malformed();
+            for (column, index) in columns.iter_mut().zip(&self.rows.columns.carried) {
+                let text = if malformed { "".into() } else { self.records.text(*index) };
+                column.push(&text, self.records.line);
+            }
+        }
+        if columns.is_empty() {
+            return Ok(Chunk::of(entries));
+        }
+        let fields = self.rows.schema.fields();
+        let arrays = columns
+            .iter()
+            .zip(&self.rows.types)
+            .zip(fields)
+            .map(|((column, from), field)| {
+                column.build(from, field.data_type(), entries.len()).map_err(|(line, value)| {
+                    let (table, column) = (self.rows.place.given.clone(), field.name().clone());
+                    ListError::Changed { table, line, column, value }
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(entries.len()));
+        let schema = Arc::clone(&self.rows.schema);
+        let carried = RecordBatch::try_new_with_options(schema, arrays, &options)
+            .map_err(|source| self.rows.arrow_error(self.records.line, source))?;
+        Ok(Chunk { entries, carried: Some(carried) })
+    }
+}
+
+/// The values of a carried column in a chunk, as written.
+#[derive(Default)]
+struct Column {
+    /// Every value in a row.
+    text: String,
+    /// Where each ends, and its line.
+    ends: Vec<(usize, u64)>,
+}
+
+impl Column {
+    fn push(&mut self, text: &str, line: u64) {
+        self.text.push_str(text);
+        self.ends.push((self.text.len(), line));
+    }
+
+    /// The values as `to`, having been found to be `from`; the line and the
+    /// value that is not.
+    fn build(
+        &self,
+        from: &DataType,
+        to: &DataType,
+        rows: usize,
+    ) -> Result<ArrayRef, (u64, String)> {
+        if *to == DataType::Utf8 {
+            return Ok(Arc::new(StringArray::from_iter(self.values().map(|(v, _)| v))));
+        }
+        let array: ArrayRef = match from {
+            DataType::Boolean => Arc::new(BooleanArray::from(self.parse(parse_bool)?)),
+            DataType::Int64 => Arc::new(Int64Array::from(self.parse(|t| t.parse().ok())?)),
+            DataType::Float64 => Arc::new(Float64Array::from(self.parse(|t| t.parse().ok())?)),
+            _ => {
+                self.parse(|_| None::<bool>)?;
+                return Ok(new_null_array(to, rows));
+            }
+        };
+        // The unified type holds every value of this one's.
+        cast(&array, to).map_err(|error| (0, error.to_string()))
+    }
+
+    fn parse<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, (u64, String)> {
+        self.values()
+            .map(|(text, line)| match text {
+                None => Ok(None),
+                Some(text) => parse(text).map(Some).ok_or_else(|| (line, text.to_owned())),
+            })
+            .collect()
+    }
+
+    /// The values, none for empty ones, and their lines.
+    fn values(&self) -> impl Iterator<Item = (Option<&str>, u64)> {
+        let mut begin = 0;
+        self.ends.iter().map(move |(end, line)| {
+            let text = &self.text[begin..*end];
+            begin = *end;
+            ((!text.is_empty()).then_some(text), *line)
+        })
+    }
+}
+
+/// Records of a file, one at a time.
+struct Records {
+    reader: csv::Reader<Budget>,
+    header: ByteRecord,
+    record: ByteRecord,
+    /// Where the record begins, counted from 1.
+    line: u64,
+}
+
+impl Records {
+    fn open(place: &Place) -> Result<Self, ListError> {
+        let file = File::open(&place.given).map_err(|source| place.io(source))?;
+        let mut reader = ReaderBuilder::new()
+            .flexible(true)
+            .buffer_capacity(64 << 10)
+            .from_reader(Budget { file, left: MAX_RECORD });
+        let header = reader
+            .byte_headers()
+            .map_err(|source| ListError::Csv { table: place.given.clone(), line: 1, source })?
+            .clone();
+        Ok(Self { reader, header, record: ByteRecord::new(), line: 1 })
+    }
+
+    /// Reads the next record; `false` at the end.
+    fn step(&mut self, place: &Place) -> Result<bool, ListError> {
+        self.reader.get_mut().left = MAX_RECORD;
+        let before = self.reader.position().line();
+        let more = self.reader.read_byte_record(&mut self.record).map_err(|source| {
+            ListError::Csv { table: place.given.clone(), line: before, source }
+        })?;
+        self.line = self.record.position().map_or(before, csv::Position::line);
+        Ok(more)
+    }
+
+    /// Whether the number of fields is not the header's.
+    fn is_malformed(&self) -> bool {
+        self.record.len() != self.header.len()
+    }
+
+    /// A field of the record; empty if it is not there.
+    fn text(&self, column: usize) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.record.get(column).unwrap_or_default())
+    }
+}
+
+/// A file of which only so much may be read until the budget is renewed.
+struct Budget {
+    file: File,
+    left: usize,
+}
+
+impl Read for Budget {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !buffer.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a record longer than 1 MiB: is a quotation mark left open?",
+            ));
+        }
+        let room = buffer.len().min(self.left);
+        let read = self.file.read(&mut buffer[..room])?;
+        self.left -= read;
+        Ok(read)
+    }
+}

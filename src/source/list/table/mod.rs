@@ -1,0 +1,248 @@
+//! Tables of cutouts: `id`, `path`, optional `ra` and `dec`, and columns to
+//! carry along.
+//!
+//! [`csv`] and [`parquet`] read the rows, this file knows what the columns
+//! mean and what becomes of a row, [`carried`] which types carried columns
+//! have. Invariant: every row of a table is an entry, readable or rejected.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::super::{Entry, Locator};
+use super::names::not_utf8;
+use super::{ListError, ListOptions, Source, absolute, without_extension};
+use crate::cutout::{Reason, Rejection, SkyPosition};
+
+mod carried;
+mod csv;
+mod parquet;
+
+/// A table whose columns were found; nothing is held open.
+#[derive(Debug)]
+pub(super) struct Table {
+    place: Place,
+    columns: Columns,
+    /// Types of the carried columns; `Null` where no row has a value.
+    types: Vec<DataType>,
+    is_csv: bool,
+}
+
+impl Table {
+    /// Finds the columns of a table. A CSV file with columns to carry is read
+    /// through for their types.
+    pub fn open(given: &Path, options: &ListOptions) -> Result<Self, ListError> {
+        let place = Place::new(given)?;
+        let name = given.file_name().unwrap_or_default().to_string_lossy();
+        let is_csv = without_extension(&name, "csv").is_some();
+        let (columns, types) = if is_csv {
+            csv::inspect(&place, &options.carry)?
+        } else {
+            parquet::inspect(&place, &options.carry)?
+        };
+        Ok(Self { place, columns, types, is_csv })
+    }
+
+    /// Begins with the rows; `schema` is that of the carried columns of every
+    /// table.
+    pub fn start(
+        self,
+        schema: &SchemaRef,
+        options: &Arc<ListOptions>,
+    ) -> Result<Box<dyn Source>, ListError> {
+        let rows = Rows {
+            place: self.place,
+            columns: self.columns,
+            types: self.types,
+            schema: Arc::clone(schema),
+            bands: options.bands.clone(),
+        };
+        Ok(if self.is_csv {
+            Box::new(csv::CsvRows::open(rows)?)
+        } else {
+            Box::new(parquet::ParquetRows::open(rows)?)
+        })
+    }
+}
+
+/// The schema of the carried columns over every table.
+pub(super) fn unified_schema<'a>(
+    carry: &[String],
+    tables: impl Iterator<Item = &'a Table>,
+) -> Result<Schema, ListError> {
+    let mut types: Option<Vec<DataType>> = None;
+    for table in tables {
+        types = Some(match types {
+            None => table.types.clone(),
+            Some(types) => {
+                types.iter().zip(&table.types).map(|(a, b)| carried::unify(a, b)).collect()
+            }
+        });
+    }
+    let types = match (types, carry.first()) {
+        (Some(types), _) => types,
+        (None, None) => Vec::new(),
+        (None, Some(column)) => return Err(ListError::NoTable { column: column.clone() }),
+    };
+    let fields = carry.iter().zip(types).map(|(name, data_type)| {
+        // No value in any table: text will do.
+        let data_type = if data_type == DataType::Null { DataType::Utf8 } else { data_type };
+        Field::new(name, data_type, true)
+    });
+    Ok(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Where a table is, and so its paths.
+#[derive(Debug, Clone)]
+struct Place {
+    given: PathBuf,
+    /// What its paths are relative to, as the user knows it.
+    folder: PathBuf,
+    /// The same in absolute form.
+    absolute: PathBuf,
+}
+
+impl Place {
+    fn new(given: &Path) -> Result<Self, ListError> {
+        let mut absolute = absolute(given)?;
+        absolute.pop();
+        let folder = given.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { given: given.to_owned(), folder, absolute })
+    }
+
+    fn io(&self, source: std::io::Error) -> ListError {
+        ListError::Io { path: self.given.clone(), source }
+    }
+}
+
+/// Which columns hold what, by index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Columns {
+    id: usize,
+    path: usize,
+    /// Right ascension and declination, if both are there.
+    position: Option<(usize, usize)>,
+    carried: Vec<usize>,
+}
+
+impl Columns {
+    /// Finds columns by name. A name that agrees to the letter goes before
+    /// one that differs in case, then the first.
+    fn find(names: &[&str], carry: &[String], table: &Path) -> Result<Self, ListError> {
+        let find = |wanted: &str| {
+            let exact = names.iter().position(|n| *n == wanted);
+            exact.or_else(|| names.iter().position(|n| n.eq_ignore_ascii_case(wanted)))
+        };
+        let need = |wanted: &str| {
+            find(wanted).ok_or_else(|| ListError::NoColumn {
+                table: table.to_owned(),
+                column: wanted.to_owned(),
+                available: names.join(", "),
+            })
+        };
+        Ok(Self {
+            id: need("id")?,
+            path: need("path")?,
+            position: find("ra").zip(find("dec")),
+            carried: carry.iter().map(|name| need(name)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// What the readers of both formats need to turn rows into entries.
+#[derive(Debug)]
+struct Rows {
+    place: Place,
+    columns: Columns,
+    types: Vec<DataType>,
+    schema: SchemaRef,
+    bands: Vec<String>,
+}
+
+impl Rows {
+    /// The entry of a row; `row` names it within the table ("line 7").
+    fn entry(&self, row: &str, id: &str, path: &str, position: Option<SkyPosition>) -> Entry {
+        let reject = |reason, words: &str| {
+            self.rejected(row, id, Rejection::new(reason, format!("{words} ({row})")))
+        };
+        if id.is_empty() {
+            return reject(Reason::Corrupt, "the table gives no id");
+        }
+        if path.is_empty() {
+            return reject(Reason::Missing, "the table gives no path");
+        }
+        let absolute = self.place.absolute.join(path);
+        let locator = if let Some(rejection) = not_utf8(&absolute) {
+            Locator::Rejected(rejection)
+        } else if !path.contains("{band}") {
+            Locator::File(absolute)
+        } else if self.bands.is_empty() {
+            return reject(Reason::Unsupported, "the path names {band}, and this run has no bands");
+        } else {
+            let file = |band: &String| {
+                (band.clone(), self.place.absolute.join(path.replace("{band}", band)))
+            };
+            Locator::Bands(self.bands.iter().map(file).collect())
+        };
+        Entry {
+            id: id.to_owned(),
+            source: self.place.folder.join(path).to_string_lossy().into_owned(),
+            locator,
+            position,
+        }
+    }
+
+    /// An error of arrow's at a row.
+    fn arrow_error(&self, row: u64, source: ArrowError) -> ListError {
+        ListError::Rows { table: self.place.given.clone(), row, source }
+    }
+
+    /// The entry of a row that leads to no file; its source is the row.
+    fn rejected(&self, row: &str, id: &str, rejection: Rejection) -> Entry {
+        Entry {
+            id: id.to_owned(),
+            source: format!("{} {row}", self.place.given.display()),
+            locator: Locator::Rejected(rejection),
+            position: None,
+        }
+    }
+}
+
+/// A position from degrees; `None` if they are on no sky, which is how tables
+/// say that there is none (NaN, -999). Right ascensions from -180 are the same
+/// circle counted the other way.
+fn position(ra: Option<f64>, dec: Option<f64>) -> Option<SkyPosition> {
+    let (ra, dec) = ra.zip(dec)?;
+    let on_sky = (-180.0..=360.0).contains(&ra) && (-90.0..=90.0).contains(&dec);
+    on_sky.then_some(SkyPosition { ra: if ra < 0.0 { ra + 360.0 } else { ra }, dec })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_whatever_their_case() {
+        let table = Path::new("t.csv");
+        let columns = Columns::find(&["Path", "ID", "id", "RA", "Dec"], &[], table).unwrap();
+        let expected = Columns { id: 2, path: 0, position: Some((3, 4)), carried: vec![] };
+        assert_eq!(columns, expected);
+        let error = Columns::find(&["id", "path"], &["z".into()], table).unwrap_err();
+        assert_eq!(error.to_string(), "t.csv: no column 'z'; it has: id, path");
+        assert_eq!(Columns::find(&["id", "path", "ra"], &[], table).unwrap().position, None);
+    }
+
+    #[test]
+    fn positions_off_the_sky_are_none() {
+        let at = |ra, dec| position(Some(ra), Some(dec)).map(|p| (p.ra, p.dec));
+        assert_eq!(at(10.0, -90.0), Some((10.0, -90.0)));
+        assert_eq!(at(-10.0, 1.0), Some((350.0, 1.0)));
+        assert_eq!(at(360.0, 1.0), Some((360.0, 1.0)));
+        for (ra, dec) in [(f64::NAN, 0.0), (-999.0, -999.0), (1.0, 91.0), (361.0, 0.0)] {
+            assert_eq!(at(ra, dec), None, "{ra} {dec}");
+        }
+        assert_eq!(position(None, Some(1.0)), None);
+    }
+}

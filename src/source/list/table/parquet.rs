@@ -1,0 +1,191 @@
+//! Parquet tables: only the columns that are needed, a batch at a time.
+//!
+//! Ids of whole numbers become decimal text. Invariant: one batch of rows is
+//! in memory, beside the pages that it comes from.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use arrow::error::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+
+use super::carried::as_carried;
+use super::{Columns, Place, Rows, position};
+use crate::source::list::notes::Notes;
+use crate::source::list::{CHUNK, Chunk, ListError, Source};
+
+/// Finds the columns, and the types of those to carry.
+pub(super) fn inspect(
+    place: &Place,
+    carry: &[String],
+) -> Result<(Columns, Vec<DataType>), ListError> {
+    let builder = open(place)?;
+    let fields = builder.schema().fields();
+    let names: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
+    let columns = Columns::find(&names, carry, &place.given)?;
+    let wrong = |column: usize, expected| ListError::ColumnType {
+        table: place.given.clone(),
+        column: names[column].to_owned(),
+        found: fields[column].data_type().to_string(),
+        expected,
+    };
+    if !is_text(fields[columns.id].data_type()) && !fields[columns.id].data_type().is_integer() {
+        return Err(wrong(columns.id, "text or whole numbers"));
+    }
+    if !is_text(fields[columns.path].data_type()) {
+        return Err(wrong(columns.path, "text"));
+    }
+    if let Some((ra, dec)) = columns.position {
+        for column in [ra, dec] {
+            if !fields[column].data_type().is_numeric() {
+                return Err(wrong(column, "numbers, in degrees"));
+            }
+        }
+    }
+    let types = columns
+        .carried
+        .iter()
+        .map(|column| {
+            as_carried(fields[*column].data_type())
+                .ok_or_else(|| wrong(*column, "numbers, booleans or text to be carried"))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((columns, types))
+}
+
+/// Text in any of its forms. Text of a fixed length that numpy wrote comes as
+/// bytes.
+fn is_text(found: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, values) => is_text(values),
+        other => other.is_string() || other.is_binary(),
+    }
+}
+
+fn open(place: &Place) -> Result<ParquetRecordBatchReaderBuilder<File>, ListError> {
+    let file = File::open(&place.given).map_err(|source| place.io(source))?;
+    let size = file.metadata().map_err(|source| place.io(source))?.len();
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| failed(place, source))?;
+    let groups = builder.metadata().row_groups();
+    if groups.iter().flat_map(|group| group.columns()).all(|column| lies_within(column, size)) {
+        Ok(builder)
+    } else {
+        let words = "its footer places a column outside the file".into();
+        Err(failed(place, ParquetError::General(words)))
+    }
+}
+
+/// Whether a column's pages are where a file of `size` bytes has bytes. The
+/// reader takes the footer's word for it, panics on negative numbers and
+/// allocates what the others ask for.
+fn lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
+    let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let end = first.checked_add(column.compressed_size());
+    let is_negative = first < 0 || column.compressed_size() < 0;
+    !is_negative && end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= size)
+}
+
+fn failed(place: &Place, source: ParquetError) -> ListError {
+    ListError::Parquet { table: place.given.clone(), source }
+}
+
+/// The rows of a Parquet file.
+pub(super) struct ParquetRows {
+    rows: Rows,
+    reader: ParquetRecordBatchReader,
+    /// The columns read, by their index in the file.
+    read: Vec<usize>,
+    /// Rows read so far.
+    done: u64,
+}
+
+impl ParquetRows {
+    pub fn open(rows: Rows) -> Result<Self, ListError> {
+        let builder = open(&rows.place)?;
+        let columns = &rows.columns;
+        let mut read = vec![columns.id, columns.path];
+        read.extend(columns.position.iter().flat_map(|(ra, dec)| [*ra, *dec]));
+        read.extend(&columns.carried);
+        read.sort_unstable();
+        read.dedup();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), read.iter().copied());
+        let reader = builder
+            .with_projection(mask)
+            .with_batch_size(CHUNK)
+            .build()
+            .map_err(|source| failed(&rows.place, source))?;
+        Ok(Self { rows, reader, read, done: 0 })
+    }
+
+    /// The chunk of a batch.
+    fn chunk(&self, batch: &RecordBatch) -> Result<Chunk, ArrowError> {
+        let column = |index: usize, to: &DataType| -> Result<ArrayRef, ArrowError> {
+            // Columns come in the order of the file.
+            let place = self.read.iter().position(|read| *read == index);
+            match place.and_then(|place| batch.columns().get(place)) {
+                Some(array) => cast(array, to),
+                None => Err(ArrowError::SchemaError(format!("column {index} is not there"))),
+            }
+        };
+        let columns = &self.rows.columns;
+        let ids = column(columns.id, &DataType::Utf8)?;
+        let paths = column(columns.path, &DataType::Utf8)?;
+        let (ids, paths) = (ids.as_string::<i32>(), paths.as_string::<i32>());
+        let position_columns = match columns.position {
+            Some((ra, dec)) => {
+                Some((column(ra, &DataType::Float64)?, column(dec, &DataType::Float64)?))
+            }
+            None => None,
+        };
+        let positions = position_columns
+            .as_ref()
+            .map(|(ra, dec)| (ra.as_primitive::<Float64Type>(), dec.as_primitive::<Float64Type>()));
+        let text = |array: &StringArray, row: usize| -> String {
+            if array.is_null(row) { String::new() } else { array.value(row).to_owned() }
+        };
+        let degrees =
+            |array: &Float64Array, row: usize| (!array.is_null(row)).then(|| array.value(row));
+        let entries = (0..batch.num_rows())
+            .map(|row| {
+                let label = format!("row {}", self.done + row as u64 + 1);
+                let position =
+                    positions.and_then(|(ra, dec)| position(degrees(ra, row), degrees(dec, row)));
+                self.rows.entry(&label, &text(ids, row), &text(paths, row), position)
+            })
+            .collect();
+        if columns.carried.is_empty() {
+            return Ok(Chunk::of(entries));
+        }
+        let arrays = columns
+            .carried
+            .iter()
+            .zip(self.rows.schema.fields())
+            .map(|(index, field)| column(*index, field.data_type()))
+            .collect::<Result<_, _>>()?;
+        let carried = RecordBatch::try_new(Arc::clone(&self.rows.schema), arrays)?;
+        Ok(Chunk { entries, carried: Some(carried) })
+    }
+}
+
+impl Source for ParquetRows {
+    fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
+        loop {
+            let Some(batch) = self.reader.next() else { return Ok(Chunk::of(Vec::new())) };
+            let chunk = batch
+                .and_then(|batch| self.chunk(&batch))
+                .map_err(|source| self.rows.arrow_error(self.done, source))?;
+            self.done += chunk.entries.len() as u64;
+            // A file may hold row groups without rows.
+            if !chunk.entries.is_empty() {
+                return Ok(chunk);
+            }
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Everything that decides a training run, as a file: `pipelines/train-*.toml`.
+//!
+//! A recipe says how to learn, not from what: images, labels and initial
+//! weights are named on the command line. With them and the same program, the
+//! same recipe gives the same weights. There are no defaults for what changes
+//! a result, so that a file shows all of it; unknown fields are an error, so
+//! that a misspelt one does not go unnoticed.
+//!
+//! Invariant: a [`Recipe`] from [`Recipe::read`] has passed
+//! [`Recipe::check`].
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Schedule;
+use crate::cutout::augment::Augmentation;
+use crate::labels::sampler::Sampling;
+use crate::network::architecture::Architecture;
+
+/// The recipes that the program holds.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("train-hiwl", include_str!("../../pipelines/train-hiwl.toml")),
+    ("train-slwslm", include_str!("../../pipelines/train-slwslm.toml")),
+    ("train-hmws", include_str!("../../pipelines/train-hmws.toml")),
+    ("train-plain", include_str!("../../pipelines/train-plain.toml")),
+    ("train-best", include_str!("../../pipelines/train-best.toml")),
+];
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Neither a file nor the name of a built-in recipe.
+    #[error("recipe {path}: cannot be read: {source}; built in are {built_in}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+        /// Names of the recipes that the program holds.
+        built_in: String,
+    },
+    /// Not the TOML of a recipe.
+    #[error("recipe {path}: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that makes no sense.
+    #[error("recipe {path}: {what}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which, and why.
+        what: String,
+    },
+}
+
+/// Everything that decides a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// How the recipe is called.
+    pub name: String,
+    /// What it is for.
+    pub title: String,
+    /// Of everything that is random: split, order, augmentation, dropout,
+    /// weights that no file initialises.
+    pub seed: u64,
+    /// The backbone of every model, such as `efficientnet-b1`.
+    pub architecture: String,
+    /// Dropout before the classifier.
+    pub dropout: f64,
+    /// How much of a batch's statistics enters the running ones of batch norm
+    /// (PyTorch's `momentum`).
+    pub bn_momentum: f64,
+    /// The classes of the labels, in the order of reports.
+    pub classes: Vec<String>,
+    /// What the networks are fed.
+    pub input: Input,
+    /// What happens to training images.
+    pub augmentation: Augmentation,
+    /// How every model learns, unless it says otherwise.
+    pub training: Training,
+    /// One model that tells all classes apart, or two: the second tells apart
+    /// what the first combines.
+    pub models: Vec<Model>,
+}
+
+/// What the networks are fed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Side of the central square that validation and use see, in pixels.
+    pub crop: usize,
+    /// Subtracted from R, G, B scaled to 0…1.
+    pub mean: [f32; 3],
+    /// Then divided by.
+    pub std: [f32; 3],
+}
+
+/// One network of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// `stage1` and `stage2`, or `single`.
+    pub name: String,
+    /// A list of classes for each output, in the order of the outputs: more
+    /// than one where the model combines them. It learns from the images of
+    /// these classes only.
+    pub outputs: Vec<Vec<String>>,
+    /// How an epoch draws its images.
+    pub sampling: Sampling,
+    /// How this model learns, in place of the recipe's `training` as a whole.
+    pub training: Option<Training>,
+}
+
+/// How a model learns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Images a step.
+    pub batch: usize,
+    /// Label smoothing α (paper, equation 5); 0 for none.
+    pub smoothing: f32,
+    /// Stops after so many epochs of the last phase without an improvement on
+    /// validation.
+    pub patience: u32,
+    /// How many checkpoints to keep, the best by validation accuracy. All
+    /// pairs of the two models' are scored at the end.
+    pub keep: usize,
+    /// Exponential average of the weights, whose validation counts in place
+    /// of the weights' own: the share it keeps of itself at every step.
+    pub ema: Option<f64>,
+    /// How weights change.
+    pub optimiser: Optimiser,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Sizes of the images, one after the other; the sum of the epochs is the
+    /// most that are trained.
+    pub phases: Vec<Phase>,
+}
+
+/// Epochs at one size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// How many.
+    pub epochs: u32,
+    /// Side of the images in pixels, after augmentation; for validation, the
+    /// central square resized.
+    pub size: usize,
+}
+
+/// How weights change, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Optimiser {
+    /// Stochastic gradient descent with momentum, as PyTorch's `SGD`.
+    Sgd {
+        /// At the start of the schedule.
+        learning_rate: f64,
+        /// Of the running gradient.
+        momentum: f64,
+        /// Nesterov's variant.
+        nesterov: bool,
+        /// Added to the gradient, times the weight.
+        weight_decay: f64,
+        /// Whether vectors (batch norm, biases) decay too, as PyTorch's do
+        /// unless told otherwise.
+        decay_vectors: bool,
+    },
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019), as
+    /// PyTorch's `AdamW`.
+    Adamw {
+        /// At the start of the schedule.
+        learning_rate: f64,
+        /// Of the running gradient and of its running square.
+        betas: [f64; 2],
+        /// Added to the root of the square.
+        epsilon: f64,
+        /// Times the learning rate, taken off the weight.
+        weight_decay: f64,
+        /// Whether vectors (batch norm, biases) decay too.
+        decay_vectors: bool,
+    },
+}
+
+impl Optimiser {
+    /// The learning rate at the start of the schedule.
+    pub fn learning_rate(&self) -> f64 {
+        match *self {
+            Self::Sgd { learning_rate, .. } | Self::Adamw { learning_rate, .. } => learning_rate,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let share = |v: f64| (0.0..1.0).contains(&v);
+        let (weight_decay, rest) = match *self {
+            Self::Sgd { momentum, nesterov, weight_decay, .. } => {
+                (weight_decay, share(momentum) && (!nesterov || momentum > 0.0))
+            }
+            Self::Adamw { betas, epsilon, weight_decay, .. } => {
+                (weight_decay, betas.into_iter().all(share) && epsilon > 0.0)
+            }
+        };
+        let rate = self.learning_rate();
+        if !(rate > 0.0 && rate <= 100.0) {
+            return Err("optimiser.learning_rate is not in 0…100".into());
+        }
+        if !(0.0..=1.0).contains(&weight_decay) {
+            return Err("optimiser.weight_decay is not in 0…1".into());
+        }
+        if rest { Ok(()) } else { Err("optimiser: a share is not in 0…1".into()) }
+    }
+}
+
+impl Training {
+    /// The most epochs that are trained.
+    pub fn epochs(&self) -> u32 {
+        self.phases.iter().fold(0, |sum, phase| sum.saturating_add(phase.epochs))
+    }
+
+    /// The phase of an epoch, counted from 0: its place and itself. `None`
+    /// after the last.
+    pub fn phase(&self, epoch: u32) -> Option<(usize, Phase)> {
+        let mut end = 0u32;
+        self.phases.iter().copied().enumerate().find(|(_, phase)| {
+            end = end.saturating_add(phase.epochs);
+            epoch < end
+        })
+    }
+
+    fn check(&self, crop: usize) -> Result<(), String> {
+        let sizes = |range: std::ops::RangeInclusive<usize>| {
+            self.phases.iter().all(|p| range.contains(&p.size))
+        };
+        let last = self.phases.last().map(|p| p.size);
+        let Schedule { epochs, minimum, .. } = self.schedule;
+        let rules = [
+            ((2..=4096).contains(&self.batch), "batch is not in 2…4096".to_owned()),
+            ((0.0..1.0).contains(&self.smoothing), "smoothing is not in 0…1".into()),
+            (self.patience > 0, "patience is 0".into()),
+            ((1..=100).contains(&self.keep), "keep is not in 1…100".into()),
+            (self.ema.is_none_or(|e| (0.0..1.0).contains(&e)), "ema is not in 0…1".into()),
+            (self.phases.iter().all(|p| p.epochs > 0), "a phase has no epochs".into()),
+            (sizes(32..=4096), "a phase's size is not in 32…4096".into()),
+            // A model file names a crop and no resizing: what the last phase
+            // learned from must be what every use of the model sees.
+            (last == Some(crop), format!("the last phase's size is not input.crop, {crop}")),
+            (epochs > 0, "schedule.epochs is 0".into()),
+            (
+                (0.0..=self.optimiser.learning_rate()).contains(&minimum),
+                "schedule.minimum is not between 0 and the learning rate".into(),
+            ),
+        ];
+        if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
+            return Err(what);
+        }
+        self.optimiser.check()
+    }
+}
+
+impl Model {
+    /// The output that stands for a class; `None` if the model never sees it.
+    pub fn output_of(&self, class: &str) -> Option<usize> {
+        self.outputs.iter().position(|classes| classes.iter().any(|c| c == class))
+    }
+
+    /// Names of the outputs: combined classes are joined by `+`.
+    pub fn output_names(&self) -> Vec<String> {
+        self.outputs.iter().map(|classes| classes.join("+")).collect()
+    }
+}
+
+impl Recipe {
+    /// Names of the recipes that the program holds.
+    pub fn built_in() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A recipe file, or the built-in recipe of this name.
+    ///
+    /// # Errors
+    /// [`RecipeError`].
+    pub fn read(name_or_path: &Path) -> Result<Self, RecipeError> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| Path::new(name) == name_or_path) {
+            return Self::parse(text, name_or_path);
+        }
+        let text =
+            std::fs::read_to_string(name_or_path).map_err(|source| RecipeError::Unreadable {
+                path: name_or_path.to_owned(),
+                source,
+                built_in: Self::built_in().collect::<Vec<_>>().join(", "),
+            })?;
+        Self::parse(&text, name_or_path)
+    }
+
+    /// A recipe from its text; `path` is for errors.
+    ///
+    /// # Errors
+    /// [`RecipeError`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, RecipeError> {
+        let recipe: Self = toml::from_str(text).map_err(|source| RecipeError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        recipe.check().map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
+        Ok(recipe)
+    }
+
+    /// How a model learns.
+    pub fn training<'a>(&'a self, model: &'a Model) -> &'a Training {
+        model.training.as_ref().unwrap_or(&self.training)
+    }
+
+    /// Whether a second model tells apart what the first combines.
+    pub fn is_hierarchical(&self) -> bool {
+        self.models.len() == 2
+    }
+
+    /// Whether every value makes sense; if not, which does not.
+    ///
+    /// # Errors
+    /// A phrase for a person.
+    pub fn check(&self) -> Result<(), String> {
+        if Architecture::named(&self.architecture).is_none() {
+            return Err(format!("architecture {:?} is not known", self.architecture));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err("dropout is not in 0…1".into());
+        }
+        if !(0.0..=1.0).contains(&self.bn_momentum) {
+            return Err("bn_momentum is not in 0…1".into());
+        }
+        let Input { crop, mean, std } = &self.input;
+        if !(32..=4096).contains(crop) {
+            return Err("input.crop is not in 32…4096".into());
+        }
+        if !mean.iter().all(|v| v.is_finite()) || !std.iter().all(|v| v.is_finite() && *v > 0.0) {
+            return Err("input.mean or input.std makes no sense".into());
+        }
+        self.augmentation.check().map_err(|what| format!("augmentation: {what}"))?;
+        for model in &self.models {
+            self.training(model).check(*crop).map_err(|what| format!("{}: {what}", model.name))?;
+        }
+        self.check_outputs()
+    }
+
+    /// Together, the models must lead to every class in exactly one way.
+    fn check_outputs(&self) -> Result<(), String> {
+        let sorted = |classes: &[String]| {
+            let mut classes = classes.to_vec();
+            classes.sort_unstable();
+            classes
+        };
+        let all = |model: &Model| sorted(&model.outputs.concat());
+        let names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
+        let first = match names[..] {
+            ["single"] | ["stage1", "stage2"] => &self.models[0],
+            _ => return Err("models are one `single`, or `stage1` and `stage2`".into()),
+        };
+        let classes = sorted(&self.classes);
+        if classes.windows(2).any(|pair| pair[0] == pair[1]) || classes.len() < 2 {
+            return Err("classes are not two or more different names".into());
+        }
+        if self.models.iter().any(|m| m.outputs.len() < 2 || m.outputs.iter().any(Vec::is_empty)) {
+            return Err("a model has less than two outputs, or one without a class".into());
+        }
+        if all(first) != classes {
+            return Err(format!("the outputs of {} are not every class once", first.name));
+        }
+        let combined: Vec<&Vec<String>> = first.outputs.iter().filter(|o| o.len() > 1).collect();
+        match (&self.models[1..], &combined[..]) {
+            ([], []) => Ok(()),
+            ([second], [combined])
+                if all(second) == sorted(combined)
+                    && second.outputs.iter().all(|o| o.len() == 1) =>
+            {
+                Ok(())
+            }
+            ([], _) => Err("a single model combines classes".into()),
+            _ => Err("stage2 does not tell apart the classes that stage1 combines".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "recipe_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+use super::*;
+
+fn recipe(name: &str) -> Recipe {
+    Recipe::read(Path::new(name)).unwrap()
+}
+
+#[test]
+fn every_built_in_recipe_is_one() {
+    for name in Recipe::built_in() {
+        let recipe = recipe(name);
+        assert_eq!(recipe.name, name);
+        assert_eq!(recipe.classes, ["CRS", "IBS", "CSS", "EO", "SPI"]);
+        assert_eq!(recipe.input.crop, 240);
+        // It is kept in checkpoints and model files.
+        let json = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+    }
+}
+
+#[test]
+fn the_papers_recipe_is_the_papers() {
+    let hiwl = recipe("train-hiwl");
+    assert_eq!(hiwl.augmentation, Augmentation::paper());
+    assert!(hiwl.is_hierarchical());
+    let [first, second] = &hiwl.models[..] else { panic!("two models") };
+    assert_eq!(first.output_names(), ["CRS", "IBS", "SPI", "CSS+EO"]);
+    assert_eq!(second.output_names(), ["CSS", "EO"]);
+    assert_eq!((first.sampling, second.sampling), (Sampling::Shuffle, Sampling::Weighted));
+    assert_eq!((first.output_of("EO"), second.output_of("EO")), (Some(3), Some(1)));
+    assert_eq!((first.output_of("SPI"), second.output_of("SPI")), (Some(2), None));
+    let training = hiwl.training(second);
+    assert_eq!((training.batch, training.smoothing, training.keep), (24, 0.05, 3));
+    assert_eq!((training.patience, training.schedule.epochs, training.epochs()), (25, 150, 1000));
+    let Optimiser::Sgd { learning_rate, momentum, nesterov, weight_decay, .. } = training.optimiser
+    else {
+        panic!("SGD")
+    };
+    assert_eq!((learning_rate, momentum, nesterov, weight_decay), (0.005, 0.9, false, 1e-4));
+}
+
+/// An ablation differs from the paper's recipe in what it ablates.
+#[test]
+fn ablations_ablate_one_thing() {
+    let hiwl = recipe("train-hiwl");
+    let named = |other: &Recipe| Recipe {
+        name: other.name.clone(),
+        title: other.title.clone(),
+        ..hiwl.clone()
+    };
+    let hmws = recipe("train-hmws");
+    let mut expected = named(&hmws);
+    expected.training.smoothing = 0.0;
+    assert_eq!(hmws, expected);
+
+    let slwslm = recipe("train-slwslm");
+    let expected = Recipe { models: slwslm.models.clone(), ..named(&slwslm) };
+    assert_eq!(slwslm, expected);
+    assert!(!slwslm.is_hierarchical());
+    assert_eq!(slwslm.models[0].sampling, Sampling::Weighted);
+
+    let plain = recipe("train-plain");
+    let mut expected = Recipe { models: slwslm.models.clone(), ..named(&plain) };
+    expected.models[0].sampling = Sampling::Shuffle;
+    expected.training.smoothing = 0.0;
+    assert_eq!(plain, expected);
+}
+
+#[test]
+fn phases_follow_one_another() {
+    let best = recipe("train-best");
+    let training = &best.training;
+    let size = |epoch| training.phase(epoch).map(|(place, phase)| (place, phase.size));
+    assert_eq!(training.epochs(), training.schedule.epochs);
+    assert_eq!(size(0), Some((0, 128)));
+    assert_eq!(size(training.phases[0].epochs - 1), Some((0, 128)));
+    assert_eq!(size(training.phases[0].epochs), Some((1, 192)));
+    assert_eq!(size(training.epochs() - 1), Some((2, 240)));
+    assert_eq!(size(training.epochs()), None);
+}
+
+#[test]
+fn what_makes_no_sense_is_named() {
+    let hiwl = include_str!("../../pipelines/train-hiwl.toml");
+    let best = include_str!("../../pipelines/train-best.toml");
+    let cases = [
+        (hiwl, "batch = 24", "batch = 1", "stage1: batch"),
+        (hiwl, "smoothing = 0.05", "smoothing = 1.0", "smoothing"),
+        (hiwl, "smoothing", "smoothnig", "smoothnig"),
+        (hiwl, "patience = 25\n", "", "patience"),
+        (hiwl, "size = 240", "size = 128", "the last phase's size"),
+        (hiwl, "kind = \"sgd\"", "kind = \"sgb\"", "sgb"),
+        (hiwl, "learning_rate = 0.005", "learning_rate = nan", "learning_rate"),
+        (hiwl, "momentum = 0.9", "momentum = 9", "share"),
+        (hiwl, "efficientnet-b1", "efficientnet-x", "efficientnet-x"),
+        (hiwl, "rotation = 25.0", "rotation = 400.0", "augmentation: rotation"),
+        (hiwl, "\"CSS\", \"EO\"]]", "\"CSS\"]]", "not every class once"),
+        (hiwl, "[[\"CSS\"], [\"EO\"]]", "[[\"CSS\"], [\"SPI\"]]", "does not tell apart"),
+        (hiwl, "\"stage2\"", "\"stage3\"", "models are"),
+        (hiwl, "every = \"epoch\"", "every = \"day\"", "day"),
+        (best, "warmup_steps", "warmup", "warmup"),
+        (best, "ema = 0.995", "ema = 1.0", "stage2: ema"),
+    ];
+    for (text, from, to, phrase) in cases {
+        assert!(text.contains(from), "{from}");
+        let error = Recipe::parse(&text.replace(from, to), Path::new("own.toml")).unwrap_err();
+        assert!(error.to_string().contains(phrase), "{to}: {error}");
+    }
+    let error = Recipe::read(Path::new("train-bets")).unwrap_err().to_string();
+    assert!(error.contains("train-hiwl, train-slwslm"), "{error}");
+}
+
+#[test]
+fn adamw_is_an_optimiser() {
+    let text = include_str!("../../pipelines/train-hiwl.toml");
+    let (head, rest) = text.split_once("kind = \"sgd\"").unwrap();
+    let (_, tail) = rest.split_once("[training.schedule]").unwrap();
+    let adamw = "kind = \"adamw\"\nlearning_rate = 1e-3\nbetas = [0.9, 0.999]\nepsilon = 1e-8\n\
+                 weight_decay = 0.01\ndecay_vectors = false\n[training.schedule]";
+    let recipe = Recipe::parse(&format!("{head}{adamw}{tail}"), Path::new("own.toml")).unwrap();
+    assert_eq!(recipe.training.optimiser.learning_rate(), 1e-3);
+}

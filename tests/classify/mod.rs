@@ -1,0 +1,6 @@
+//! `hiwl classify` and `hiwl verify`, run as a user runs them.
+
+mod bad_input;
+mod equal;
+mod faults;
+mod usage;

@@ -1,0 +1,143 @@
+//! What cannot be done is refused with what to do instead, exit code 64.
+
+use std::fs;
+use std::path::Path;
+
+use crate::util::catalog::rows;
+use crate::util::command::{assert_code, errors, hiwl, run, simulate};
+use crate::util::fixture;
+
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = run(arguments);
+    assert_code(&output, 64);
+    let errors = errors(&output);
+    for word in words {
+        assert!(errors.contains(word), "`{word}` is not in: {errors}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 2, 1);
+    fs::create_dir(path("empty")).unwrap();
+    let (input, out) = (path("in"), path("out"));
+
+    refused(&["classify", "--output", &out], &["INPUT"]);
+    refused(&["classify", &input], &["--output"]);
+    refused(&["classify", &path("gone"), "--output", &out], &["gone"]);
+    refused(&["classify", &path("empty"), "--output", &out], &["no cutout"]);
+    refused(&["classify", &input, "--output", &out, "--batch", "0"], &["at least 1"]);
+    refused(&["classify", &input, "--output", &out, "--shard", "4/4"], &["3/4"]);
+    refused(&["classify", &input, "--output", &out, "--pipeline", "sdds"], &["sdds", "any-size"]);
+    refused(&["classify", &input, "--output", &out, "--carry", "z"], &["z"]);
+    assert!(!Path::new(&out).join("run.json").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_folder_that_holds_another_run_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 5, 1);
+    assert_code(&run(["classify", &path("in"), "--output", &path("out")]), 0);
+    let before = rows(Path::new(&path("out")));
+    refused(
+        &["classify", &path("in"), "--output", &path("out"), "--stage2", "all"],
+        &["another run", "stage2"],
+    );
+    simulate(Path::new(&path("in2")), 5, 2);
+    refused(&["classify", &path("in2"), "--output", &path("out")], &["another run", "in2"]);
+    assert_eq!(rows(Path::new(&path("out"))), before);
+}
+
+#[test]
+fn a_bad_model_is_named_and_nothing_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 2, 1);
+    let good = fs::read(fixture("models/untrained-nano.safetensors")).unwrap();
+    fs::write(path("cut.safetensors"), &good[..good.len() / 2]).unwrap();
+    fs::write(path("text.safetensors"), "not a model").unwrap();
+    let mut nan = good.clone();
+    let end = nan.len();
+    // The last tensors are f32 vectors or f16 matrices; all ones is NaN in both.
+    nan[end - 8..].fill(0xFF);
+    fs::write(path("nan.safetensors"), nan).unwrap();
+    for (model, words) in [
+        ("cut.safetensors", "cut short"),
+        ("text.safetensors", "text.safetensors"),
+        ("nan.safetensors", "not finite"),
+        ("gone.safetensors", "gone.safetensors"),
+    ] {
+        refused(
+            &["classify", &path("in"), "--output", &path("out"), "--model", &path(model)],
+            &[words],
+        );
+    }
+    assert!(!Path::new(&path("out")).exists());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in");
+    simulate(&input, 2, 1);
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = hiwl().arg("classify").args([&input, Path::new("--output"), &file]).output();
+    let output = output.unwrap();
+    assert_code(&output, 64);
+    assert!(errors(&output).contains("file"), "{}", errors(&output));
+    // /proc takes no folders, not even root's.
+    let output = run(["classify", input.to_str().unwrap(), "--output", "/proc/hiwl"]);
+    assert!(matches!(output.status.code(), Some(2 | 64)), "{}", errors(&output));
+    assert!(errors(&output).contains("/proc/hiwl"), "{}", errors(&output));
+}
+
+#[test]
+fn help_teaches_and_the_manual_covers_every_command() {
+    let help = run(["classify", "--help"]);
+    assert_code(&help, 0);
+    let help = String::from_utf8(help.stdout).unwrap();
+    for word in ["--output", "--shard", "tar", "Examples"] {
+        assert!(help.contains(word), "{word}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_code(&run(["man", folder.path().to_str().unwrap()]), 0);
+    for page in ["hiwl.1", "hiwl-classify.1", "hiwl-verify.1", "hiwl-simulate.1"] {
+        assert!(folder.path().join(page).exists(), "{page}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(["completions", shell]);
+        assert_code(&script, 0);
+        assert!(String::from_utf8(script.stdout).unwrap().contains("classify"));
+    }
+}
+
+#[test]
+fn an_untrained_model_is_told_and_json_is_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 5, 1);
+    let output = run(["classify", &path("in"), "--output", &path("a")]);
+    assert_code(&output, 0);
+    let told = String::from_utf8(output.stdout).unwrap();
+    for word in ["untrained", "images/s", "bound by"] {
+        assert!(told.contains(word), "`{word}` is not in: {told}");
+    }
+    let output = run(["classify", &path("in"), "--output", &path("b"), "--json"]);
+    assert_code(&output, 0);
+    let events: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(events[0]["event"], "start");
+    let end = events.last().unwrap();
+    assert_eq!((end["event"].as_str(), end["rows"].as_u64()), (Some("end"), Some(5)));
+    assert_eq!(end["model"]["untrained"], true);
+    let quiet = run(["classify", &path("in"), "--output", &path("c"), "--quiet"]);
+    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", errors(&quiet));
+}
