@@ -127,10 +127,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 CliError::Usage(error) => (USAGE, error),
                 CliError::Failed(error) => (2, error),
             };
-            let _ = writeln!(io::stderr(), "hiwl: {error:#}");
+            let _ = writeln!(io::stderr(), "hiwl: {}", in_words(&error));
             ExitCode::from(code)
         }
     }
+}
+
+/// An error with its causes, each said once: many of ours quote their cause.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !words.contains(&cause) {
+            words = if words.is_empty() { cause } else { format!("{words}: {cause}") };
+        }
+    }
+    words
 }
 
 /// Writes to standard output. A reader that has gone away (`hiwl … | head`)

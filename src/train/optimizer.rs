@@ -185,3 +185,45 @@ impl Average {
         (self.values, self.updates) = (values, updates);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_start_short_and_grow_to_their_decay() {
+        let mut average = Average::new(0.5);
+        let mut expected = 1.0;
+        for (update, value) in [1.0, 3.0, -2.0, 5.0, 0.5, 7.0, 1.0, 2.0, 4.0, 8.0, 9.0, 3.0, 1.0]
+            .into_iter()
+            .enumerate()
+        {
+            average.update(std::iter::once(("w", &[value][..])));
+            let n = update as f32;
+            let keep = ((1.0 + n) / (10.0 + n)).min(0.5);
+            expected = if update == 0 { value } else { keep * expected + (1.0 - keep) * value };
+            let found = average.values()["w"][0];
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+        let mut resumed = Average::new(0.5);
+        resumed.restore(average.values().clone(), average.updates());
+        assert_eq!(resumed, average);
+    }
+
+    #[test]
+    fn decay_spares_vectors_where_asked() {
+        let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.5 };
+        for (matrices_only, expected) in [(true, 1.0), (false, 0.95)] {
+            let mut parameter = Parameter {
+                name: "features.0.1.bias".into(),
+                shape: vec![1],
+                values: vec![1.0],
+                gradient: vec![0.0],
+                decays: false,
+            };
+            let mut optimizer = Optimizer::new(rule, matrices_only);
+            optimizer.step(std::iter::once(&mut parameter), 0.1);
+            assert_eq!(parameter.values, [expected]);
+        }
+    }
+}

@@ -77,7 +77,7 @@ fn every_bad_file_has_a_row_that_says_why() {
     put("cut.jpg", &good[..good.len() / 2]);
     put("empty.jpg", b"");
     put("text.jpg", b"<html>not found</html>");
-    // Start of frame at its place says 60,000 x 60,000.
+    // The frame header says 60,000 × 60,000, which the scan cannot hold.
     let sof = good.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
     let mut huge = good.clone();
     huge[sof + 5..sof + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
@@ -118,7 +118,7 @@ fn every_bad_file_has_a_row_that_says_why() {
         ("cut", "truncated"),
         ("empty", "empty"),
         ("text", "not_an_image"),
-        ("huge", "too_large"),
+        ("huge", "corrupt"),
         ("deep", "ok"),
         ("small", "too_small"),
         ("nan", "no_data"),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use hiwl::kernels::cpu::{Backend, Normalisation};
-use hiwl::network::architecture::Architecture;
+use hiwl::network::architecture::{Architecture, Padding};
 use hiwl::network::seeded::{self, SplitMix64};
 use hiwl::train::network::{Parameter, Settings, TrainNetwork};
 use hiwl::train::optimizer::{Optimizer, Rule};
@@ -64,13 +64,15 @@ impl Sketch {
 impl Golden {
     fn read() -> Self {
         let path = util::fixture("golden/efficientnet_gradients.json");
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+        let text = std::fs::read_to_string(path).expect("golden results");
+        serde_json::from_str(&text).expect("golden results")
     }
 
     fn network(&self, frozen_backbone: bool, backend: Backend) -> TrainNetwork {
-        let architecture = Architecture::efficientnet(1).unwrap();
+        let architecture = Architecture::efficientnet(1).expect("B1");
         let architecture = Architecture { bn_eps: self.bn_eps, dropout: 0.0, ..architecture };
-        let weights = seeded::weights(&architecture, self.classes, self.seed, "").unwrap();
+        let weights =
+            seeded::weights(&architecture, self.classes, self.seed, "").expect("seeded weights");
         let settings = Settings {
             classes: self.classes,
             batch: self.images + 1,
@@ -79,7 +81,8 @@ impl Golden {
             frozen_backbone,
             stochastic_depth: 0.0,
         };
-        TrainNetwork::with_backend(&architecture, &weights, settings, backend).unwrap()
+        TrainNetwork::with_backend(&architecture, &weights, settings, backend)
+            .expect("a network of seeded weights")
     }
 
     fn images(&self) -> Vec<u8> {
@@ -112,18 +115,13 @@ impl Golden {
         tolerance: f64,
     ) {
         let mut seen = 0;
-        let mut worst = (0.0, String::new());
         for p in parameters {
             let values = p.gradient.iter().map(|&v| f64::from(v));
             let error = case.gradients[&p.name].error(self.seed, &p.name, values);
             let error = error / Self::scale(case, &p.name);
             assert!(error < tolerance, "{}: {error:e}", p.name);
-            if error > worst.0 {
-                worst = (error, p.name.clone());
-            }
             seen += 1;
         }
-        eprintln!("largest relative error of a gradient: {:.1e} ({})", worst.0, worst.1);
         assert_eq!(seen, case.gradients.len());
     }
 }
@@ -170,9 +168,12 @@ fn b1_learns_as_torchvisions_does() {
         for (p, old) in network.parameters().iter().zip(&initial) {
             let change = p.values.iter().zip(&old.values).map(|(&a, &b)| f64::from(a - b));
             let sketch = &case.changes[&p.name];
+            let error = sketch.error(golden.seed, &p.name, change);
+            // The weights are f32: beside the gradients' error there is their rounding.
             let scale = sketch.norm.max(golden.rate * Golden::scale(case, &p.name));
-            let error = sketch.error(golden.seed, &p.name, change) / scale;
-            assert!(error < 2e-3, "{} after two steps: {error:e}", p.name);
+            let rounding = 1.2e-7 * p.values.iter().map(|v| v * v).sum::<f32>().sqrt();
+            let bound = 1e-3 * scale + f64::from(rounding);
+            assert!(error < bound, "{} after two steps: {error:e} > {bound:e}", p.name);
         }
     }
 }
@@ -222,6 +223,50 @@ fn threads_and_buffers_left_by_other_batches_change_no_bit() {
     let one = run(1, false);
     assert!(one == run(3, false), "threads change bits");
     assert!(one == run(2, true), "old contents change bits");
+}
+
+/// Dropout, dropped branches, `Same` padding, channels that fill no vector and
+/// sizes that divide by nothing: along its gradient the loss grows as the
+/// gradient says.
+#[test]
+fn gradients_are_the_slope_of_the_loss() {
+    for padding in [Padding::Same, Padding::Symmetric] {
+        let tiny = Architecture::efficientnet(0).unwrap();
+        let tiny = Architecture { width: 0.3, depth: 1.3, padding, dropout: 0.3, ..tiny };
+        let (classes, batch, size) = (3, 6, 75);
+        let settings = Settings {
+            classes,
+            batch,
+            max_size: size,
+            normalisation: Normalisation { mean: [0.4; 3], std: [0.2; 3] },
+            frozen_backbone: false,
+            stochastic_depth: 0.5,
+        };
+        let weights = seeded::weights(&tiny, classes, 3, "").unwrap();
+        let mut network = TrainNetwork::new(&tiny, &weights, settings).unwrap();
+        let images: Vec<u8> = (0..batch).flat_map(|i| image(3, i, size)).collect();
+        let mut targets = vec![0.1; batch * classes];
+        (0..batch).for_each(|i| targets[i * classes + i % classes] = 0.8);
+        let first = network.step(&images, size, &targets, 9);
+        assert_ne!(first.logits, network.step(&images, size, &targets, 10).logits);
+        assert_eq!(first.logits, network.step(&images, size, &targets, 9).logits);
+        let gradients: Vec<Vec<f32>> =
+            network.parameters_mut().map(|p| p.gradient.clone()).collect();
+        let square: f64 = gradients.iter().flatten().map(|&g| f64::from(g).powi(2)).sum();
+        // A change of the loss of about 2e-3 either way.
+        let step = 2e-3 / square;
+        let mut loss_at = |step: f64| {
+            network.load(&weights).unwrap();
+            for (p, gradient) in network.parameters_mut().zip(&gradients) {
+                for (value, &g) in p.values.iter_mut().zip(gradient) {
+                    *value = (f64::from(*value) + step * f64::from(g)) as f32;
+                }
+            }
+            network.step(&images, size, &targets, 9).loss
+        };
+        let slope = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+        assert!((slope / square - 1.0).abs() < 0.01, "{slope} for {square}");
+    }
 }
 
 #[test]

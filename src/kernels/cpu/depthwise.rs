@@ -71,7 +71,7 @@ pub(super) struct Depthwise<'a> {
 
 /// Most pixels in a tile.
 const fn max_pixels(many_registers: bool) -> usize {
-    if many_registers { 8 } else { 4 }
+    if many_registers { 8 } else { 6 }
 }
 
 impl Kernel for Depthwise<'_> {

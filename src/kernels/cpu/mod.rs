@@ -16,6 +16,7 @@ mod elementwise;
 mod forward;
 mod lines;
 mod packed;
+mod pixels;
 mod pointwise;
 mod portable;
 mod profile;

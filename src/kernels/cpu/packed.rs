@@ -220,6 +220,13 @@ pub(super) struct BlockLayers {
     pub residual: bool,
 }
 
+impl BlockLayers {
+    /// Lines of the block's output, of one image.
+    pub fn output_lines(&self) -> usize {
+        self.project.blocks * self.depthwise.output.pow(2)
+    }
+}
+
 /// The stem with the planes it runs over.
 #[derive(Debug)]
 pub(super) struct StemLayer {

@@ -12,7 +12,7 @@
 
 use super::{
     lines::{BLOCK, Line, blocks},
-    simd::{Kernel, Simd, silu2, unrolled},
+    simd::{Kernel, Simd, max_pixels, outer_product, silu2, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
@@ -55,21 +55,6 @@ pub(super) fn panel_widths(blocks: usize, whole_lines: bool) -> Vec<usize> {
         (0, rest) => vec![rest],
         (threes, 1) => [vec![3; threes - 1], vec![4]].concat(),
         (threes, rest) => [vec![3; threes], vec![rest]].concat(),
-    }
-}
-
-/// Most pixels in a tile of so many vectors: accumulators, the weights of one
-/// step and one broadcast have to fit the registers.
-const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
-    match (many_registers, vectors) {
-        (true, 1) => 14,
-        (true, 2) => 12,
-        (true, 3) => 8,
-        (true, _) => 6,
-        (false, 1) => 12,
-        (false, 2) => 6,
-        (false, 3) => 3,
-        (false, _) => 2,
     }
 }
 
@@ -221,12 +206,13 @@ impl<const P: usize, const V: usize> Tiles<P, V> {
             for block in 0..full {
                 let input = input.add(block * self.input_block);
                 for k in 0..BLOCK {
-                    step(s, &mut acc, input.add(k), weights);
+                    outer_product::<S, P, V, BLOCK>(s, &mut acc, input.add(k), weights);
                     weights = weights.add(V * S::LANES);
                 }
             }
             for k in 0..self.channels % BLOCK {
-                step(s, &mut acc, input.add(full * self.input_block + k), weights);
+                let input = input.add(full * self.input_block + k);
+                outer_product::<S, P, V, BLOCK>(s, &mut acc, input, weights);
                 weights = weights.add(V * S::LANES);
             }
 
@@ -246,29 +232,5 @@ impl<const P: usize, const V: usize> Tiles<P, V> {
                 });
             });
         }
-    }
-}
-
-/// One input channel of a tile. (A closure would not be compiled for the
-/// instruction set.)
-#[inline(always)]
-unsafe fn step<S: Simd, const P: usize, const V: usize>(
-    s: S,
-    acc: &mut [[S::Vector; V]; P],
-    input: *const f32,
-    weights: *const f32,
-) {
-    // SAFETY: the caller's promise: V vectors of weights, and P lines from `input` on.
-    unsafe {
-        let mut w = [s.splat(0.0); V];
-        unrolled!(I in 0..V => {
-            w[I] = s.load(weights.add(I * S::LANES));
-        });
-        unrolled!(J in 0..P => {
-            let x = s.splat(*input.add(J * BLOCK));
-            unrolled!(I in 0..V => {
-                acc[J][I] = s.mul_add(x, w[I], acc[J][I]);
-            });
-        });
     }
 }

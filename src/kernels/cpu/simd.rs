@@ -88,9 +88,10 @@ pub(super) trait Kernel {
     fn run<S: Simd>(self, simd: S);
 }
 
-/// Repeats a block for each `i` below a constant of at most 14, as code and
-/// not as a loop: vectors that a loop indexes stay in memory, and a loop of
-/// some length is unrolled too late to be taken out again.
+/// Repeats a block for each `i` below a constant of at most 14, as many as
+/// [`max_pixels`] gives, as code and not as a loop: vectors that a loop indexes
+/// stay in memory, and a loop of some length is unrolled too late to bring them
+/// into registers again.
 macro_rules! unrolled {
     ($i:ident in 0..$n:expr => $body:block) => {
         unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
@@ -103,6 +104,52 @@ macro_rules! unrolled {
     };
 }
 pub(super) use unrolled;
+
+/// Most pixels in a tile of [`outer_product`] with so many vectors: these
+/// accumulators, the weights and one broadcast have to fit the registers.
+pub(super) const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
+    match (many_registers, vectors) {
+        (true, 1) => 14,
+        (true, 2) => 12,
+        (true, 3) => 8,
+        (true, _) => 6,
+        (false, 1) => 12,
+        (false, 2) => 6,
+        (false, 3) => 3,
+        (false, _) => 2,
+    }
+}
+
+/// One step of a matrix product on a tile of `P` pixels × `V` vectors: adds the
+/// product of each pixel's value, `STEP` values apart, and each vector of
+/// weights.
+///
+/// (A function, as a closure would not be compiled for the instruction set.)
+///
+/// # Safety
+/// `weights` must hold `V` aligned vectors, and each pixel's value must be
+/// readable.
+#[inline(always)]
+pub(super) unsafe fn outer_product<S: Simd, const P: usize, const V: usize, const STEP: usize>(
+    s: S,
+    acc: &mut [[S::Vector; V]; P],
+    input: *const f32,
+    weights: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut w = [s.splat(0.0); V];
+        unrolled!(I in 0..V => {
+            w[I] = s.load(weights.add(I * S::LANES));
+        });
+        unrolled!(J in 0..P => {
+            let x = s.splat(*input.add(J * STEP));
+            unrolled!(I in 0..V => {
+                acc[J][I] = s.mul_add(x, w[I], acc[J][I]);
+            });
+        });
+    }
+}
 
 /// `1 / (1 + 2ᵗ)`, the logistic function of `−t ln 2`, to about 4e-7 of its
 /// value.

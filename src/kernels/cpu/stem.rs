@@ -9,7 +9,7 @@
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, silu2, unrolled},
+    simd::{Kernel, Simd, max_pixels, outer_product, silu2, unrolled},
 };
 
 /// Taps of one row: three pixels of three colours.
@@ -86,16 +86,6 @@ pub(super) struct Stem<'a> {
     pub width: usize,
 }
 
-/// Most pixels in a tile; panels are at most four vectors wide.
-const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
-    match (many_registers, vectors) {
-        (true, 1 | 2) => 8,
-        (true, _) => 6,
-        (false, 1 | 2) => 4,
-        (false, _) => 2,
-    }
-}
-
 impl Kernel for Stem<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -140,7 +130,7 @@ impl Stem<'_> {
                     }
                 };
             }
-            dispatch!(8 7 6 5 4 3 2 1);
+            dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
             x += pixels;
         }
     }
@@ -168,12 +158,7 @@ unsafe fn stem_tile<S: Simd, const V: usize, const P: usize>(
         for row in rows {
             let input = row.add(x * STEP);
             for tap in 0..ROW_TAPS {
-                unrolled!(I in 0..V => {
-                    let w = s.load(weights.add(I * S::LANES));
-                    unrolled!(J in 0..P => {
-                        acc[J][I] = s.mul_add(s.splat(*input.add(J * STEP + tap)), w, acc[J][I]);
-                    });
-                });
+                outer_product::<S, P, V, STEP>(s, &mut acc, input.add(tap), weights);
                 weights = weights.add(V * S::LANES);
             }
         }

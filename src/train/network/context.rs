@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::gradient_sum::Partials;
 use super::groups::Scratches;
-use crate::kernels::cpu::train::Cpu;
+use crate::kernels::cpu::train::{Buffer, Cpu};
 
 /// The batch at hand and what works on it.
 pub(super) struct Context<'a> {
@@ -21,9 +21,9 @@ pub(super) struct Context<'a> {
 /// Memory shared by the backward passes of all layers.
 pub(super) struct Workspace {
     /// Gradient at the gated activation before the projection.
-    pub(super) gated: crate::kernels::cpu::train::Buffer,
+    pub(super) gated: Buffer,
     /// Gradient at the expanded activation before its SiLU.
-    pub(super) expanded: crate::kernels::cpu::train::Buffer,
+    pub(super) expanded: Buffer,
     pub(super) partials: Partials,
 }
 

@@ -116,6 +116,7 @@ impl Conv {
     /// From the gradient at the norm's output in `workspace.expanded`, and the
     /// norm's own sums: the weights' gradient, and `dx`, to which `residual`
     /// is added.
+    #[allow(clippy::too_many_arguments, reason = "each is an operand")]
     pub(super) fn backward(
         &mut self,
         context: &Context<'_>,

@@ -167,6 +167,7 @@ impl Head {
     }
 
     /// From the pooled features' gradient to that of the last block's output.
+    #[allow(clippy::too_many_arguments, reason = "each is an operand")]
     pub(super) fn backward(
         &mut self,
         context: &Context<'_>,

@@ -33,7 +33,6 @@ use self::{
     head::Head,
     norm::Norm,
     parameter::Parameters,
-    profile::Clock as PartClock,
     stem::Taps,
 };
 pub use self::{
@@ -92,7 +91,7 @@ pub struct TrainNetwork {
     gradients: [Buffer; 2],
     workspace: Workspace,
     scratches: Scratches,
-    clock: PartClock,
+    clock: Clock,
 }
 
 impl TrainNetwork {
@@ -173,7 +172,7 @@ impl TrainNetwork {
             gradients: [Buffer::zeros(narrow.len()), narrow],
             workspace: Workspace { gated, expanded, partials: Partials::new(partial) },
             scratches: Scratches::default(),
-            clock: PartClock::default(),
+            clock: Clock::default(),
         })
     }
 

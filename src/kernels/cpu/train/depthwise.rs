@@ -13,6 +13,7 @@ use super::sigmoid::silu;
 use super::{
     Cpu,
     buffer::{Buffer, aligned},
+    prefetch::prefetch,
 };
 
 /// Output pixels computed together.
@@ -252,6 +253,7 @@ impl Forward<'_> {
                 let to = slot + (i / BLOCK * width + g.pad + x) * BLOCK + i % BLOCK;
                 // SAFETY: `depthwise_forward` checked the image, the ring and the vectors.
                 unsafe {
+                    prefetch(self.input.as_ptr().wrapping_add(from + i));
                     let value = s.load(self.input.as_ptr().add(from + i));
                     let value = match self.norm {
                         Some((scale, shift)) => {

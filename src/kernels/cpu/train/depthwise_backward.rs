@@ -13,6 +13,7 @@ use super::{
     Cpu,
     buffer::aligned,
     depthwise::{DepthwiseWeights, Geometry, RUN, Tap, clear_borders, phase_taps, run_of_outputs},
+    prefetch::{prefetch, prefetch_to_write},
     sigmoid::silu_and_slope,
     sums::Sums,
 };
@@ -175,9 +176,7 @@ impl Backward<'_> {
                 unsafe {
                     self.towards_input::<S, K, STRIDE>(s, taps);
                     self.store_row(s, y, block, sums);
-                    for (tap, &ky) in taps.iter().zip(&kys) {
-                        self.towards_weights::<S, K, STRIDE>(s, tap.row, block, ky);
-                    }
+                    self.towards_weights::<S, K, STRIDE>(s, taps, &kys[..count], block);
                 }
             }
         }
@@ -195,6 +194,8 @@ impl Backward<'_> {
                 unsafe {
                     let [scale, shift, gate, constant, c0, c1, c2] =
                         self.gradient.vectors.map(|v| s.load(v.as_ptr().add(i)));
+                    prefetch(self.gradient.out.as_ptr().wrapping_add(from + i));
+                    prefetch(self.gradient.da.as_ptr().wrapping_add(from + i));
                     let out = s.load(self.gradient.out.as_ptr().add(from + i));
                     let da = s.load(self.gradient.da.as_ptr().add(from + i));
                     let (_, slope) = silu_and_slope(s, s.mul_add(out, scale, shift));
@@ -217,6 +218,8 @@ impl Backward<'_> {
                 let (block, lane) = (i / BLOCK, i % BLOCK);
                 // SAFETY: `depthwise_backward` checked the image, the rows and the vectors.
                 unsafe {
+                    prefetch(self.x.as_ptr().wrapping_add(from + i));
+                    prefetch_to_write(self.dx.as_ptr().add(from + i));
                     let value = s.load(self.x.as_ptr().add(from + i));
                     let row = self.row.as_mut_ptr().add((block * width + g.pad + x) * BLOCK + lane);
                     if let DepthwiseInput::Activated { vectors, .. } = &self.input {
@@ -349,51 +352,111 @@ impl Backward<'_> {
         }
     }
 
-    /// Adds what a row of the gradient and the input row say of the weights of
-    /// kernel row `ky`.
+    /// Adds what the input row and the rows of the gradient that it meets say
+    /// of the weights, as many kernel rows at a time as registers allow.
     ///
     /// # Safety
-    /// `gradient` is a block of a row of the ring.
+    /// `taps` are blocks of rows of the ring.
     #[inline(always)]
     unsafe fn towards_weights<S: Simd, const K: usize, const STRIDE: usize>(
         &mut self,
         s: S,
-        gradient: *const f32,
+        taps: &[Tap],
+        kys: &[usize],
         block: usize,
-        ky: usize,
     ) {
+        let most = if S::MANY_REGISTERS || K == 3 { K } else { 1 };
+        let mut done = 0;
+        while done < taps.len() {
+            let (taps, kys) = (&taps[done..], &kys[done..]);
+            // SAFETY: the caller's.
+            unsafe {
+                done += match taps.len().min(most) {
+                    5 => self.kernel_rows::<S, K, STRIDE, 5, 1>(s, taps, kys, block),
+                    3 | 4 => self.kernel_rows::<S, K, STRIDE, 3, 1>(s, taps, kys, block),
+                    2 => self.kernel_rows::<S, K, STRIDE, 2, 1>(s, taps, kys, block),
+                    // Two chains a weight, or the adders would wait for one another.
+                    _ => self.kernel_rows::<S, K, STRIDE, 1, 2>(s, taps, kys, block),
+                };
+            }
+        }
+    }
+
+    /// `ROWS` kernel rows, sums of `CHAINS` neighbouring columns apart;
+    /// returns how many.
+    ///
+    /// # Safety
+    /// `taps` are blocks of rows of the ring, `ROWS` of them or more.
+    #[inline(always)]
+    unsafe fn kernel_rows<
+        S: Simd,
+        const K: usize,
+        const STRIDE: usize,
+        const ROWS: usize,
+        const CHAINS: usize,
+    >(
+        &mut self,
+        s: S,
+        taps: &[Tap],
+        kys: &[usize],
+        block: usize,
+    ) -> usize {
         let g = self.g;
         for lane in (0..BLOCK).step_by(S::LANES) {
             // SAFETY: `depthwise_backward` checked the rows and the weights' gradient.
             unsafe {
-                let gradient = gradient.add((K - 1) * BLOCK + lane);
-                let row = self.row.as_ptr().add(block * g.ring_width() * BLOCK + lane);
-                let dw = self.dw.as_mut_ptr().add((block * K + ky) * K * BLOCK + lane);
-                // Two chains a weight, or the adders would wait for one another.
-                let mut acc = [[s.splat(0.0); K]; 2];
-                let pairs = g.output / 2;
-                for pair in 0..pairs {
-                    for (half, acc) in acc.iter_mut().enumerate() {
-                        let x = 2 * pair + half;
-                        let d = s.load(gradient.add(x * BLOCK));
-                        for (kx, acc) in acc.iter_mut().enumerate() {
-                            let a = s.load(row.add((x * STRIDE + kx) * BLOCK));
-                            *acc = s.mul_add(a, d, *acc);
-                        }
+                let input = self.row.as_ptr().add(block * g.ring_width() * BLOCK + lane);
+                // Of a length known to the compiler, or sums would live in memory.
+                let rows: [*const f32; ROWS] =
+                    std::array::from_fn(|i| taps[i].row.add((K - 1) * BLOCK + lane));
+                let mut acc = [[[s.splat(0.0); K]; ROWS]; CHAINS];
+                let whole = g.output / CHAINS * CHAINS;
+                for x in (0..whole).step_by(CHAINS) {
+                    for (chain, acc) in acc.iter_mut().enumerate() {
+                        column::<S, K, STRIDE, ROWS>(s, &rows, input, x + chain, acc);
                     }
                 }
-                if g.output % 2 == 1 {
-                    let x = g.output - 1;
-                    let d = s.load(gradient.add(x * BLOCK));
-                    for (kx, acc) in acc[0].iter_mut().enumerate() {
-                        let a = s.load(row.add((x * STRIDE + kx) * BLOCK));
-                        *acc = s.mul_add(a, d, *acc);
+                for x in whole..g.output {
+                    column::<S, K, STRIDE, ROWS>(s, &rows, input, x, &mut acc[0]);
+                }
+                for (row, ky) in kys.iter().enumerate().take(ROWS) {
+                    let to = self.dw.as_mut_ptr().add((block * K + ky) * K * BLOCK + lane);
+                    for kx in 0..K {
+                        let to = to.add(kx * BLOCK);
+                        let sum = acc.iter().fold(s.load(to), |sum, acc| s.add(sum, acc[row][kx]));
+                        s.store(to, sum);
                     }
                 }
-                for kx in 0..K {
-                    let to = dw.add(kx * BLOCK);
-                    s.store(to, s.add(s.load(to), s.add(acc[0][kx], acc[1][kx])));
-                }
+            }
+        }
+        ROWS
+    }
+}
+
+/// Adds the products of one output column with the input that it saw.
+///
+/// # Safety
+/// `input` is a row of the input from its border on, `rows` are rows of the
+/// ring from their first pixel on.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "indices that the compiler can unroll")]
+unsafe fn column<S: Simd, const K: usize, const STRIDE: usize, const ROWS: usize>(
+    s: S,
+    rows: &[*const f32; ROWS],
+    input: *const f32,
+    x: usize,
+    acc: &mut [[S::Vector; K]; ROWS],
+) {
+    let mut seen = [s.splat(0.0); K];
+    // SAFETY: the caller's.
+    unsafe {
+        for (kx, seen) in seen.iter_mut().enumerate() {
+            *seen = s.load(input.add((x * STRIDE + kx) * BLOCK));
+        }
+        for row in 0..ROWS {
+            let gradient = s.load(rows[row].add(x * BLOCK));
+            for kx in 0..K {
+                acc[row][kx] = s.mul_add(seen[kx], gradient, acc[row][kx]);
             }
         }
     }

@@ -9,6 +9,7 @@ mod buffer;
 mod depthwise;
 mod depthwise_backward;
 mod outer;
+mod prefetch;
 mod product;
 mod sigmoid;
 mod strip;

@@ -12,6 +12,7 @@ use super::super::simd::{Kernel, Simd};
 use super::{
     Cpu,
     buffer::{Buffer, aligned, padded},
+    prefetch::prefetch_to_write,
 };
 
 /// Lines in the widest panel.
@@ -187,6 +188,11 @@ impl Rows {
             let c = self.c.add(row * self.ldc);
             let mut acc = [[s.splat(0.0); NV]; MR];
             let mut b = b;
+            for i in 0..MR {
+                for j in (0..NV * S::LANES).step_by(BLOCK) {
+                    prefetch_to_write(c.add(i * self.ldc + j));
+                }
+            }
             for k in 0..self.k {
                 let mut v = [s.splat(0.0); NV];
                 for (j, v) in v.iter_mut().enumerate() {

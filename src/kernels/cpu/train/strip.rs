@@ -9,7 +9,7 @@
 use super::super::lines::BLOCK;
 use super::super::simd::{Kernel, Simd};
 use super::sigmoid::silu;
-use super::{Cpu, buffer::aligned};
+use super::{Cpu, buffer::aligned, prefetch::prefetch};
 
 /// Panics unless every slice is aligned and has `len` floats or more.
 fn check(len: usize, slices: &[&[f32]]) {
@@ -50,6 +50,7 @@ impl Kernel for Activate<'_> {
             for i in (0..self.c).step_by(S::LANES) {
                 // SAFETY: `activate` checked that rows and vectors hold `c` floats.
                 unsafe {
+                    prefetch(self.x.as_ptr().wrapping_add(row + i));
                     let x = s.load(self.x.as_ptr().add(row + i));
                     let a = silu(s, s.mul_add(x, s.load(scale.add(i)), s.load(shift.add(i))));
                     let a = match self.gate {
@@ -98,6 +99,7 @@ impl Kernel for Affine<'_> {
             for i in (0..self.c).step_by(S::LANES) {
                 // SAFETY: `affine` checked that rows and vectors hold `c` floats.
                 unsafe {
+                    prefetch(self.x.as_ptr().wrapping_add(row + i));
                     let x = s.load(self.x.as_ptr().add(row + i));
                     let y = s.mul_add(x, s.load(scale.add(i)), s.load(shift.add(i)));
                     let y = match self.residual {
@@ -139,6 +141,8 @@ impl Kernel for Combine<'_> {
             for i in (0..self.c).step_by(S::LANES) {
                 // SAFETY: `combine` checked that rows and vectors hold `c` floats.
                 unsafe {
+                    prefetch(self.a.as_ptr().wrapping_add(row + i));
+                    prefetch(self.b.as_ptr().wrapping_add(row + i));
                     let a = s.load(self.a.as_ptr().add(row + i));
                     let b = s.load(self.b.as_ptr().add(row + i));
                     let rest = s.mul_add(

@@ -13,6 +13,7 @@ use super::sigmoid::silu;
 use super::{
     Cpu,
     buffer::{Buffer, aligned},
+    prefetch::prefetch,
     sigmoid::silu_and_slope,
 };
 
@@ -196,6 +197,7 @@ impl Kernel for Pool<'_> {
             for i in (0..self.c).step_by(S::LANES) {
                 // SAFETY: `pool` checked that rows and vectors hold `c` floats.
                 unsafe {
+                    prefetch(self.x.as_ptr().wrapping_add(row + i));
                     let x = s.load(self.x.as_ptr().add(row + i));
                     let scale = s.load(self.scale.as_ptr().add(i));
                     let a = silu(s, s.mul_add(x, scale, s.load(self.shift.as_ptr().add(i))));
@@ -242,6 +244,7 @@ impl Kernel for GradientSums<'_> {
                 // SAFETY: `gradient_sums` checked the rows, the vectors and the sums.
                 unsafe {
                     let dy = s.load(self.dy.as_ptr().add(row + i));
+                    prefetch(self.x.as_ptr().wrapping_add(row + i));
                     let x = s.load(self.x.as_ptr().add(row + i));
                     let rstd = s.load(self.rstd.as_ptr().add(i));
                     let hat = s.mul_add(x, rstd, s.load(self.offset.as_ptr().add(i)));
@@ -301,6 +304,7 @@ impl Kernel for ProjectSums<'_> {
                     let [scale, shift, rstd, offset, gate] =
                         self.vectors.map(|v| s.load(v.as_ptr().add(i)));
                     let da = s.load(self.da.as_ptr().add(row + i));
+                    prefetch(self.x.as_ptr().wrapping_add(row + i));
                     let x = s.load(self.x.as_ptr().add(row + i));
                     let (a, slope) = silu_and_slope(s, s.mul_add(x, scale, shift));
                     let hat = s.mul_add(x, rstd, offset);
@@ -357,6 +361,7 @@ impl Kernel for PoolGradient<'_> {
                 unsafe {
                     let [scale, shift, rstd, offset, constant] =
                         self.vectors.map(|v| s.load(v.as_ptr().add(i)));
+                    prefetch(self.x.as_ptr().wrapping_add(row + i));
                     let x = s.load(self.x.as_ptr().add(row + i));
                     let (_, slope) = silu_and_slope(s, s.mul_add(x, scale, shift));
                     let value = s.mul(constant, slope);
