@@ -1,5 +1,8 @@
 //! Training against PyTorch: gradients, running statistics and steps of B1,
 //! and the optimisers (golden results of `oracles/efficientnet_gradients.py`).
+//! Whole runs are in [`run`].
+
+mod run;
 
 use std::collections::BTreeMap;
 

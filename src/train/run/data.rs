@@ -22,6 +22,7 @@ use crate::cutout::{Payload, Reason, Rejection};
 use crate::labels::join::Join;
 use crate::labels::split::{PAPER_RATIO, stratified};
 use crate::labels::{LabelTable, Split};
+use crate::pipeline::Stop;
 use crate::random;
 use crate::source::list::{ListOptions, Lister};
 use crate::source::read::Reader;
@@ -101,12 +102,17 @@ pub fn list(inputs: &[PathBuf], bands: &[String]) -> Result<(Vec<Entry>, Vec<Str
 
 impl Dataset {
     /// Lists, joins and looks at everything, on the current rayon pool. A
-    /// table without splits is split 8:1:1 by the recipe's seed.
+    /// table without splits is split 8:1:1 by the recipe's seed. `None` if
+    /// `stop` ended it.
     ///
     /// # Errors
     /// [`TrainError::List`], [`TrainError::Labels`]; [`TrainError::Data`] if
     /// an output of a model would have no image to learn from.
-    pub fn read(sources: &Sources, recipe: &Recipe) -> Result<Self, TrainError> {
+    pub fn read(
+        sources: &Sources,
+        recipe: &Recipe,
+        stop: &Stop,
+    ) -> Result<Option<Self>, TrainError> {
         let classes: Vec<&str> = recipe.classes.iter().map(String::as_str).collect();
         let column = sources.split_column.as_deref();
         let mut table = LabelTable::read(&sources.labels, Some(&classes), column)?;
@@ -131,6 +137,9 @@ impl Dataset {
                 .filter(|(row, _)| table.rows[*row].split == Some(split))
                 .map_init(Reader::new, |reader, &(row, image)| {
                     let (row, locator) = (&table.rows[row], &entries[image].locator);
+                    if stop.requested() {
+                        return Err("stopped".to_owned());
+                    }
                     match inspect(reader, locator, &decoding, crop) {
                         Ok((payload, digest)) => {
                             let kept = take(&budget, payload.len() as u64).then_some(payload);
@@ -160,6 +169,9 @@ impl Dataset {
         };
         let train = read(Split::Train, recipe.augmentation.crop);
         let val = read(Split::Val, recipe.input.crop);
+        if stop.requested() {
+            return Ok(None);
+        }
         if !bad.is_empty() {
             let some = bad.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
             let more = if bad.len() > 5 { "; …" } else { "" };
@@ -169,7 +181,7 @@ impl Dataset {
         let digest = hex(&random::digest("training data", 0, &parts));
         let dataset = Self { train, val, digest, notes };
         dataset.check(recipe)?;
-        Ok(dataset)
+        Ok(Some(dataset))
     }
 
     /// Every output needs images to learn from, and every model some to be

@@ -132,7 +132,11 @@ pub fn run(
         .build()
         .map_err(|source| TrainError::Threads { threads: workers, source })?;
     progress.say("looking at every image");
-    let data = pool.install(|| Dataset::read(&options.sources, recipe))?;
+    let found = pool.install(|| Dataset::read(&options.sources, recipe, stop))?;
+    let Some(data) = found else {
+        let checkpoints = options.output.join("checkpoints");
+        return Ok(Report { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
+    };
     data.notes.iter().for_each(|note| progress.say(note));
     progress.say(&format!("{} images to learn, {} to judge by", data.train.len(), data.val.len()));
     let settings = folder::Settings {

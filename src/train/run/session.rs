@@ -167,7 +167,8 @@ impl Session {
         let targets = &self.targets;
         let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed));
         if !output.loss.is_finite() {
-            return Err(self.diverged("the loss is"));
+            let step = self.state.step + 1;
+            return Err(self.diverged("the loss is", step));
         }
         let rows = output.logits.chunks_exact(outputs).zip(&batch.outputs);
         let correct = rows.filter(|(row, output)| judge::arg_max(row) == **output).count();
@@ -196,7 +197,7 @@ impl Session {
         others: &[Epoch],
     ) -> Result<bool, TrainError> {
         if !self.learner.is_finite() {
-            return Err(self.diverged("the weights are"));
+            return Err(self.diverged("the weights are", self.state.step));
         }
         let (run, plan) = (Arc::clone(&self.run), Arc::clone(&self.plan));
         let began = Instant::now();
@@ -258,7 +259,7 @@ impl Session {
 
     fn save(&mut self) -> Result<(), TrainError> {
         if !self.learner.is_finite() {
-            return Err(self.diverged("the weights are"));
+            return Err(self.diverged("the weights are", self.state.step));
         }
         let path = self.run.folder.last(&self.plan.model.name);
         checkpoint::write(&path, &self.state, self.learner.snapshot()?)?;
@@ -268,12 +269,12 @@ impl Session {
         Ok(())
     }
 
-    fn diverged(&self, what: &'static str) -> TrainError {
+    fn diverged(&self, what: &'static str, step: u64) -> TrainError {
         TrainError::Diverged {
             model: self.plan.model.name.clone(),
             what,
             epoch: self.state.epoch + 1,
-            step: self.state.step + 1,
+            step,
             checkpoint: self.saved.0.clone(),
         }
     }
