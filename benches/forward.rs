@@ -4,9 +4,13 @@
 //! multiply-adds measured in the same run.
 //!
 //! `cargo bench --bench forward [-- --quick]`
+//!
+//! `benches/peers/forward.py` compares it with other engines.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that reports")]
 
+#[path = "peers/engine.rs"]
+mod engine;
 #[path = "../src/kernels/cpu/random_weights.rs"]
 mod random_weights;
 
@@ -98,7 +102,11 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 fn main() {
-    let quick = std::env::args().any(|arg| arg == "--quick");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let Some((_, arguments)) = arguments.split_first().filter(|(first, _)| *first == "--peer") {
+        return engine::serve(arguments);
+    }
+    let quick = arguments.iter().any(|arg| arg == "--quick");
     let architecture = Architecture::efficientnet(1).unwrap();
     let weights = random_weights(&architecture, CLASSES, 1);
     let images: Vec<_> = (0..32).map(|seed| random_image(SIZE, seed)).collect();
