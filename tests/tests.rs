@@ -1,4 +1,9 @@
 //! One integration crate: a module a subject, helpers in [`util`].
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod augment;
 mod catalog;

@@ -154,7 +154,7 @@ fn list(options: &Options, bands: &[String]) -> Result<(Vec<Entry>, Vec<String>)
     };
     let mut lister = Lister::open(&options.inputs, list)?;
     let mut entries = Vec::new();
-    while let Some(chunk) = lister.next() {
+    for chunk in lister.by_ref() {
         entries.extend(chunk?.entries);
     }
     let problem = |p: &crate::source::list::Problem| format!("{}: {}", p.path.display(), p.message);

@@ -235,7 +235,7 @@ fn a_file_without_permission_has_a_row() {
         .map(|e| e.unwrap().path())
         .find(|p| p.extension().is_some_and(|e| e == "jpg"))
         .unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read everything, so the program runs as nobody then.
     let output = folder.path().join("out");
     fs::create_dir(&output).unwrap();

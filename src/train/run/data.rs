@@ -88,7 +88,7 @@ pub fn list(inputs: &[PathBuf], bands: &[String]) -> Result<(Vec<Entry>, Vec<Str
     let options = ListOptions { bands: bands.to_vec(), ..ListOptions::default() };
     let mut lister = Lister::open(inputs, options)?;
     let mut entries = Vec::new();
-    while let Some(chunk) = lister.next() {
+    for chunk in lister.by_ref() {
         entries.extend(chunk?.entries);
     }
     let mut problems: Vec<String> =

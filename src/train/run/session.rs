@@ -13,7 +13,7 @@ use super::feed::{Batch, Feed, View};
 use super::judge::{self, Judgement};
 use super::learner::Learner;
 use super::plan::Plan;
-use super::state::{Best, State, Sums};
+use super::state::{Best, State};
 use super::{Run, TrainError, checkpoint, ended, kept};
 use crate::pipeline::Graph;
 use crate::train::history::Epoch;
@@ -209,7 +209,7 @@ impl Session {
         let found = Judgement::new(&plan.model, plan.training.smoothing, &plan.val, &logits);
 
         let state = &mut self.state;
-        let sums = std::mem::replace(&mut state.sums, Sums::default());
+        let sums = std::mem::take(&mut state.sums);
         let first = u64::from(state.epoch) * plan.steps();
         let epoch = Epoch {
             model: plan.model.name.clone(),
