@@ -4,7 +4,11 @@
 //! `cargo bench --bench classify --profile release -- ARCHIVE.tar [MODEL] [ROUNDS]`
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench reports to the terminal")]
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use hiwl::{
     classify::{self, Options, recipe::ResampleChoice},
@@ -114,7 +118,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The first crops of the archive, and the model's first network.
-fn sample(archive: &PathBuf, model: &PathBuf) -> (Vec<Vec<u8>>, PackedNetwork) {
+fn sample(archive: &Path, model: &Path) -> (Vec<Vec<u8>>, PackedNetwork) {
     let model = Model::read(model).expect("a model");
     let input = &model.description.input;
     let preparation = Preparation {
@@ -123,8 +127,7 @@ fn sample(archive: &PathBuf, model: &PathBuf) -> (Vec<Vec<u8>>, PackedNetwork) {
         resample: None,
     };
     let mut reader = Reader::new();
-    let lister =
-        Lister::open(std::slice::from_ref(archive), ListOptions::default()).expect("an archive");
+    let lister = Lister::open(&[archive.to_owned()], ListOptions::default()).expect("an archive");
     let pixels = lister
         .flat_map(|chunk| chunk.expect("a listing").entries)
         .filter_map(|entry| {
