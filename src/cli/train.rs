@@ -14,7 +14,7 @@ use crate::pipeline::Stop;
 use crate::report::progress::Audience;
 use crate::report::training::TrainingProgress;
 use crate::train::recipe::Recipe;
-use crate::train::run::{self, Options, Report, Sources};
+use crate::train::run::{self, Options, Report, Sources, TrainError};
 
 /// Train a model.
 ///
@@ -104,6 +104,10 @@ impl Arguments {
         let report = report.map_err(|error| {
             if error.is_usage() {
                 return usage(error);
+            }
+            // Going on would diverge again: a gentler recipe is what helps.
+            if matches!(error, TrainError::Diverged { .. }) {
+                return error.into();
             }
             let context = "the run stopped; the same command goes on from the last checkpoint";
             CliError::Failed(anyhow!(error).context(context))
