@@ -109,12 +109,12 @@ fn pixels_are_pillows() {
     let mut ours =
         |case: &Case| augmenter.apply(&image, case.crop, &case.draws, case.size).unwrap().pixels;
     let exact = exact_cases();
-    for (case, theirs) in exact.iter().zip(by_pil(&image, &exact) {
+    for (case, theirs) in exact.iter().zip(by_pil(&image, &exact)) {
         assert_eq!(difference(&ours(case), &theirs), (0, 0), "{:?}", case.draws);
     }
     let drawn = drawn_cases();
     let (mut pixels, mut differing) = (0, 0);
-    for (case, theirs) in drawn.iter().zip(by_pil(&image, &drawn) {
+    for (case, theirs) in drawn.iter().zip(by_pil(&image, &drawn)) {
         let (most, count) = difference(&ours(case), &theirs);
         assert!(most <= 1, "{most} in {:?}", case.draws);
         pixels += theirs.len();
