@@ -1,8 +1,19 @@
 //! One integration crate: a module a subject, helpers in [`util`].
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed, and says why"
+)]
 
 mod augment;
+mod catalog;
+mod classify;
 mod curves;
+mod decode;
 mod labels;
 mod metrics;
 mod network;
+mod simulate;
+mod source;
+mod train;
 mod util;

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::CatalogError;
-use super::lock::{lockless, same_file};
+use super::lock::{PathLock, lockless, same_file};
 
 /// The run's description.
 pub(super) const MANIFEST: &str = "run.json";
@@ -106,12 +106,26 @@ pub(super) fn is_temporary(name: &str) -> bool {
     name.ends_with(".tmp") && ours.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Removes what dead processes left unfinished in `folder`: temporary files
-/// whose lock is free. Where locks do not work nothing is removed, for a live
+/// The lock of a range, in the run folder.
+pub(super) fn range_lock(index: u64) -> String {
+    format!(".range-{index}.lock")
+}
+
+fn is_range_lock(name: &str) -> bool {
+    let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"));
+    index.is_some_and(|index| index.parse::<u64>().is_ok())
+}
+
+/// Removes what dead processes left in `folder`: temporary files, and locks of
+/// ranges, that can be locked. Where locks do not work nothing is removed, for a live
 /// process cannot be told from a dead one; a leftover does no harm.
 pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
     for path in entries(folder)? {
-        if !path.file_name().and_then(|name| name.to_str()).is_some_and(is_temporary) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if is_range_lock(name) {
+            drop(PathLock::try_acquire(&path)?);
+        }
+        if !is_temporary(name) {
             continue;
         }
         let abandoned = match File::open(&path) {

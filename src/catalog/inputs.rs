@@ -7,6 +7,7 @@
 //! Memory: one range of rows while writing, and one a reader while reading;
 //! with 65,536 rows of some 300 bytes that is 20 MB and the carried columns.
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -233,11 +234,18 @@ fn file_schema(carried: &Schema) -> SchemaRef {
 }
 
 /// Reads the listing, a range at a time; one reader serves many threads.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct InputsReader {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
     carried: SchemaRef,
+}
+
+impl fmt::Debug for InputsReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its metadata would fill pages.
+        f.debug_struct("InputsReader").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl InputsReader {
@@ -333,7 +341,7 @@ impl InputsReader {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
+    use arrow::array::{ArrayRef, AsArray, Float64Array, StringArray};
     use arrow::datatypes::Float64Type;
 
     use super::super::entries::tests::every_kind;

@@ -14,14 +14,14 @@ use super::CatalogError;
 
 /// A lock that is held. Dropping it removes its file.
 #[derive(Debug)]
-pub(super) struct PathLock {
+pub(crate) struct PathLock {
     path: PathBuf,
     _file: File,
 }
 
 impl PathLock {
     /// Waits for the lock. The folder is made if it is not there.
-    pub(super) fn acquire(path: &Path) -> Result<Self, CatalogError> {
+    pub(crate) fn acquire(path: &Path) -> Result<Self, CatalogError> {
         Self::take(path, |file| match file.lock() {
             Err(error) if !lockless(&error) => Err(error),
             _ => Ok(true),
@@ -30,7 +30,7 @@ impl PathLock {
     }
 
     /// Takes the lock, or says that another holds it.
-    pub(super) fn try_acquire(path: &Path) -> Result<Option<Self>, CatalogError> {
+    pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, CatalogError> {
         Self::take(path, |file| match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) if !lockless(&error) => Err(error),

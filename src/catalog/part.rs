@@ -12,11 +12,13 @@
 //! Invariant: the final name appears only with every row of the range in it;
 //! anything else leaves no file.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::ArrowWriter;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -52,6 +54,7 @@ pub struct PartWriter {
     temp: TempFile,
     claim: Claim,
     schema: SchemaRef,
+    footer: Vec<KeyValue>,
     carried: Option<RecordBatch>,
     buffer: RowBuffer,
     /// Rows handed to the encoder.
@@ -78,18 +81,20 @@ impl PartWriter {
         let file = temp.file().try_clone().map_err(CatalogError::io("open", temp.path()))?;
         let schema = run.schema().clone();
         let footer = footer(run.manifest(), run.digest(), &range);
-        let writer = ArrowWriter::try_new(
-            SealingWriter::new(file),
-            schema.clone(),
-            Some(properties(footer)),
-        )
-        .map_err(CatalogError::parquet("write", temp.path()))?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(footer.clone()))
+            // Written at the end, by `schema_pairs`.
+            .with_skip_arrow_metadata(true);
+        let sealing = SealingWriter::new(file);
+        let writer = ArrowWriter::try_new_with_options(sealing, schema.clone(), options)
+            .map_err(CatalogError::parquet("write", temp.path()))?;
         Ok(Self {
             writer,
             temp,
             claim,
             lengths: vec![0; schema.fields().len()],
             schema,
+            footer,
             carried,
             buffer: RowBuffer::default(),
             written: 0,
@@ -129,15 +134,8 @@ impl PartWriter {
             let what = format!("only {} of its {} rows came", self.written, range.count);
             return Err(CatalogError::Rows { range: range.index, what });
         }
-        for (field, longest) in self.schema.fields().iter().zip(&self.lengths) {
-            if field.data_type() == &DataType::Utf8 {
-                let length = KeyValue::new(
-                    // astropy takes the width of its string column from here.
-                    format!("table::len::{}", field.name()),
-                    longest.max(&1).to_string(),
-                );
-                self.writer.append_key_value_metadata(length);
-            }
+        for pair in schema_pairs(&self.schema, &self.lengths, &self.footer) {
+            self.writer.append_key_value_metadata(pair);
         }
         seal::close(self.writer, self.temp.path())?;
         self.temp.commit(&range.part_name())
@@ -169,10 +167,32 @@ fn longest_text(column: &dyn Array) -> usize {
     texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
+/// What is known only once the rows are: the lengths of texts, from which
+/// astropy takes the width of a string column (`table::len::<column>`), and
+/// the Arrow schema with the columns' units and descriptions.
+///
+/// pyarrow, and so pandas and astropy, take a schema's metadata from the Arrow
+/// schema alone and do not look at the file's key-values, where every other
+/// reader looks; so lengths and provenance are in both.
+fn schema_pairs(schema: &Schema, lengths: &[usize], footer: &[KeyValue]) -> Vec<KeyValue> {
+    let texts = schema.fields().iter().zip(lengths);
+    let texts = texts.filter(|(field, _)| field.data_type() == &DataType::Utf8);
+    let mut pairs: Vec<KeyValue> = texts
+        .map(|(field, longest)| {
+            let key = format!("table::len::{}", field.name());
+            KeyValue::new(key, longest.max(&1).to_string())
+        })
+        .collect();
+    let metadata = footer.iter().chain(&pairs);
+    let metadata = metadata.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()));
+    let schema = schema.clone().with_metadata(metadata.collect::<HashMap<_, _>>());
+    pairs.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema)));
+    pairs
+}
+
 /// What a part says of itself. Metadata for readers of particular formats
-/// (VOTable's field descriptions, made from `schema::columns`) belongs here;
-/// what is known only once the rows are, such as the lengths of texts, is
-/// added in [`PartWriter::commit`].
+/// (VOTable's field descriptions, made from `schema::columns`) belongs here,
+/// or in [`schema_pairs`] if it needs the rows.
 fn footer(manifest: &Manifest, run: &str, range: &RowRange) -> Vec<KeyValue> {
     let pairs = [
         (RUN, run.to_owned()),

@@ -9,6 +9,7 @@
 //! rows a range has, whichever process asks.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use super::{
 const PLAN_LOCK: &str = ".lock";
 
 /// A planned run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RunFolder {
     dir: PathBuf,
     manifest: Manifest,
@@ -61,6 +62,13 @@ pub enum Claimed {
     Elsewhere,
     /// Its part is there.
     Complete,
+}
+
+impl fmt::Debug for RunFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RunFolder");
+        debug.field("dir", &self.dir).field("digest", &self.digest).finish_non_exhaustive()
+    }
 }
 
 impl RunFolder {
@@ -182,7 +190,7 @@ impl RunFolder {
         if exists(&part)? {
             return Ok(Claimed::Complete);
         }
-        let lock = self.dir.join(format!(".range-{index}.lock"));
+        let lock = self.dir.join(files::range_lock(index));
         let Some(lock) = PathLock::try_acquire(&lock)? else {
             return Ok(Claimed::Elsewhere);
         };

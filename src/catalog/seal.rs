@@ -60,13 +60,15 @@ pub(super) fn close(
     path: &Path,
 ) -> Result<(), CatalogError> {
     writer.append_key_value_metadata(KeyValue::new(KEY.to_owned(), "0".repeat(DIGITS)));
-    let SealingWriter { file, hasher } =
-        writer.into_inner().map_err(CatalogError::parquet("write", path))?;
+    // Not `into_inner`, which turns the system's answer into text: a full disk
+    // must stay known as one.
+    writer.finish().map_err(CatalogError::parquet("write", path))?;
+    let SealingWriter { file, hasher } = writer.inner();
     let unsealed = || io::Error::other("the footer that was just written has no place for a seal");
-    let place = place(&file)
+    let place = place(file)
         .and_then(|place| place.map_err(|_| unsealed()))
         .map_err(CatalogError::io("read back", path))?;
-    file.write_all_at(hex(&hasher.finalize()).as_bytes(), place.start)
+    file.write_all_at(hex(&hasher.clone().finalize()).as_bytes(), place.start)
         .map_err(CatalogError::io("write", path))
 }
 

@@ -110,10 +110,15 @@ impl Settings {
 
     /// In what `self`, found in a folder, differs from what is `asked` for.
     pub(super) fn differences(&self, asked: &Self) -> Vec<Difference> {
-        let mut found = Vec::new();
-        compare("", &json(self), &json(asked), &mut found);
-        found
+        differences(&json(self), &json(asked))
     }
+}
+
+/// In what two values of [`json`] differ.
+pub(crate) fn differences(there: &Value, asked: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare("", there, asked, &mut found);
+    found
 }
 
 impl Manifest {
@@ -147,7 +152,7 @@ impl Manifest {
 /// A value as JSON with sorted keys, and its numbers as they are read back:
 /// serde_json's reading of a float may differ in the last bit from what was
 /// written, and two sides that are compared must both have gone that way.
-pub(super) fn json(value: &impl Serialize) -> Value {
+pub(crate) fn json(value: &impl Serialize) -> Value {
     let written = serde_json::to_string(value)
         .expect("settings are strings, numbers and lists, which all have a JSON form");
     let read = serde_json::from_str(&written).expect("serde_json reads what it wrote");
@@ -197,7 +202,7 @@ fn in_words(field: &str) -> String {
         "carry" => "carried columns".into(),
         "stage2" => "stage 2".into(),
         "range_size" => "rows a range".into(),
-        other => other.replace('_', " ").replace('.', " "),
+        other => other.replace(['_', '.'], " "),
     }
 }
 

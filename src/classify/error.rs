@@ -41,6 +41,14 @@ pub enum ClassifyError {
     /// The run folder cannot be used, or written on.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// No image to evaluate on has a label.
+    #[error("none of {images} images has one of the {labels} labels: do their ids agree?")]
+    NothingLabelled {
+        /// Images found.
+        images: usize,
+        /// Labels asked for.
+        labels: usize,
+    },
     /// The networks could not be run.
     #[error(transparent)]
     Network(#[from] InferenceError),
@@ -65,7 +73,8 @@ impl ClassifyError {
             | Self::Model(_)
             | Self::Weights(_)
             | Self::Mismatch { .. }
-            | Self::UnknownProfile { .. } => true,
+            | Self::UnknownProfile { .. }
+            | Self::NothingLabelled { .. } => true,
             Self::Catalog(error) => error.is_usage(),
             Self::Network(_) | Self::Threads { .. } | Self::Panic(_) => false,
         }

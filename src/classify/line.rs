@@ -18,13 +18,13 @@ use super::{
     ClassifyError,
     batch::{Classified, Gather},
     cutout::Cutout,
-    stages::{Decode, Infer, Prepare, Read},
+    stages,
 };
 use crate::{
     cutout::{decode::DecodeOptions, prepare::Preparation},
     network::hierarchy::{Hierarchy, Stage2},
-    pipeline::{Graph, Inlet, Sequenced, Window},
-    source::Locator,
+    pipeline::{Graph, Inlet, Sequenced, Window, map},
+    source::{Locator, read::Reader},
 };
 
 /// Cutouts that wait between two stages before the crop. A few hide the
@@ -72,18 +72,28 @@ impl Line {
         graph: &mut Graph<ClassifyError>,
         listed: Inlet<Sequenced<Cutout<Locator>>>,
     ) -> Inlet<Sequenced<Classified>> {
-        let read = graph.stage("read", READERS, QUEUE, listed, Read::default);
-        let decoded = graph.stage("decode", self.workers, QUEUE, read, || Decode {
-            options: Arc::clone(&self.decode),
+        let read = graph.stage("read", READERS, QUEUE, listed, || {
+            let mut reader = Reader::new();
+            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
         });
-        let prepared = graph.stage("prepare", self.workers, QUEUE, decoded, || Prepare {
-            preparation: Arc::clone(&self.preparation),
+        let decoded = graph.stage("decode", self.workers, QUEUE, read, || {
+            let options = Arc::clone(&self.decode);
+            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::decode(&options, cutout))))
+        });
+        let prepared = graph.stage("prepare", self.workers, QUEUE, decoded, || {
+            let preparation = Arc::clone(&self.preparation);
+            map(move |item: Sequenced<_>| {
+                Ok(item.map(|cutout| stages::prepare(&preparation, cutout)))
+            })
         });
         let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
-        graph.stage("infer", 1, 1, batches, || Infer {
-            hierarchy: Arc::clone(&self.hierarchy),
-            stage2: self.stage2,
-            threads: Arc::clone(&self.threads),
+        graph.stage("infer", 1, 1, batches, || {
+            let (hierarchy, stage2) = (Arc::clone(&self.hierarchy), self.stage2);
+            let threads = Arc::clone(&self.threads);
+            map(move |Sequenced { sequence, item }: Sequenced<_>| {
+                let item = threads.install(|| stages::infer(&hierarchy, stage2, item))?;
+                Ok(Sequenced { sequence, item })
+            })
         })
     }
 }

@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod cutout;
 mod error;
+mod evaluate;
 pub mod line;
 pub mod recipe;
 mod run;
@@ -20,4 +21,5 @@ mod stages;
 pub mod tally;
 
 pub use error::ClassifyError;
+pub use evaluate::{Evaluation, classes, evaluate};
 pub use run::{Options, Report, run};

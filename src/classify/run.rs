@@ -240,7 +240,7 @@ fn list(
     };
     let mut lister = Lister::open(&options.inputs, list)?;
     inputs.carry(lister.carried())?;
-    while let Some(chunk) = lister.next() {
+    for chunk in lister.by_ref() {
         let chunk = chunk?;
         match &chunk.carried {
             Some(values) => inputs.push_with(&chunk.entries, values)?,

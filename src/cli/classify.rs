@@ -120,7 +120,7 @@ enum Device {
     Cpu,
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least 1".to_owned()),
         Ok(n) => Ok(n),

@@ -13,10 +13,13 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod classify;
+mod evaluate;
+mod labels;
 mod manual;
 mod model;
 mod signals;
 mod simulate;
+mod train;
 mod verify;
 
 /// Classify galaxies by shape: cutouts in, Parquet catalogs out.
@@ -44,6 +47,9 @@ struct Cli {
 enum Command {
     Classify(classify::Arguments),
     Verify(verify::Arguments),
+    Evaluate(evaluate::Arguments),
+    Labels(labels::Arguments),
+    Train(train::Arguments),
     #[command(subcommand)]
     Model(model::Command),
     Simulate(simulate::Arguments),
@@ -102,6 +108,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Classify(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
+        Command::Evaluate(arguments) => arguments.run(),
+        Command::Labels(arguments) => arguments.run(),
+        Command::Train(arguments) => arguments.run(),
         Command::Model(command) => command.run(),
         Command::Simulate(arguments) => arguments.run(),
         Command::Completions(arguments) => arguments.run(Cli::command()),
@@ -118,10 +127,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 CliError::Usage(error) => (USAGE, error),
                 CliError::Failed(error) => (2, error),
             };
-            let _ = writeln!(io::stderr(), "hiwl: {error:#}");
+            let _ = writeln!(io::stderr(), "hiwl: {}", in_words(&error));
             ExitCode::from(code)
         }
     }
+}
+
+/// An error with its causes, each said once: many of ours quote their cause.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !words.contains(&cause) {
+            words = if words.is_empty() { cause } else { format!("{words}: {cause}") };
+        }
+    }
+    words
 }
 
 /// Writes to standard output. A reader that has gone away (`hiwl … | head`)

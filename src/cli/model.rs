@@ -3,12 +3,14 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CliError, Exit, print, usage};
 use crate::{
     network::{
-        architecture::Architecture,
+        architecture::{Architecture, Padding},
+        description::Input,
+        import,
         model_file::{Model, Precision},
     },
     report::format,
@@ -19,6 +21,7 @@ use crate::{
 pub enum Command {
     Info(Info),
     New(New),
+    Import(Import),
 }
 
 impl Command {
@@ -26,6 +29,7 @@ impl Command {
         match self {
             Self::Info(arguments) => arguments.run(),
             Self::New(arguments) => arguments.run(),
+            Self::Import(arguments) => arguments.run(),
         }
     }
 }
@@ -147,6 +151,89 @@ impl New {
         let model = Model::seeded(architecture, self.size, self.seed)?;
         let digest = model.write(&self.output, self.precision)?;
         print(&format!("{}  {}\n", digest, self.output.display()))?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Make a model of other people's weights.
+///
+/// Reads the weights of an EfficientNet as torchvision, timm and
+/// EfficientNet-PyTorch write them, and of an EfficientNet-Lite (safetensors
+/// or PyTorch's .pth). One file gives both networks their backbone; a head
+/// that does not fit (4 outputs for stage 1, 2 for stage 2) is made anew, and
+/// the model then says that it is untrained.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Weights of the 4-class network.
+    file: PathBuf,
+
+    /// Weights of the 2-class network.  [default: FILE with a new head]
+    #[arg(long, value_name = "FILE")]
+    stage2: Option<PathBuf>,
+
+    /// The model file to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// efficientnet-b0 to efficientnet-b7.  [default: found by the shapes]
+    #[arg(long, value_name = "NAME")]
+    architecture: Option<String>,
+
+    /// Epsilon of batch norm.  [default: the library's]
+    #[arg(long, value_name = "EPS")]
+    bn_eps: Option<f64>,
+
+    /// Padding of convolutions.  [default: the library's]
+    #[arg(long, value_enum)]
+    padding: Option<PaddingChoice>,
+
+    /// Side of the crop in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 240)]
+    size: usize,
+
+    /// Of heads that are made anew.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// How matrices are stored.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+}
+
+/// Padding of convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PaddingChoice {
+    /// PyTorch's.
+    Symmetric,
+    /// TensorFlow's.
+    Same,
+}
+
+impl Import {
+    fn run(self) -> Result<Exit, CliError> {
+        let architecture = match self.architecture {
+            Some(name) => Some(Architecture::named(&name).ok_or_else(|| {
+                usage(anyhow!("no architecture `{name}`: efficientnet-b0 to efficientnet-b7"))
+            })?),
+            None => None,
+        };
+        let options = import::Options {
+            stage2: self.stage2,
+            architecture,
+            bn_eps: self.bn_eps,
+            padding: self.padding.map(|padding| match padding {
+                PaddingChoice::Symmetric => Padding::Symmetric,
+                PaddingChoice::Same => Padding::Same,
+            }),
+            input: Input::paper(self.size),
+            seed: self.seed,
+            program: Some(format!("hiwl {}", env!("CARGO_PKG_VERSION"))),
+            ..import::Options::new(self.file)
+        };
+        let model = import::model(&options).map_err(usage)?;
+        let digest = model.write(&self.output, self.precision)?;
+        let untrained = if model.description.untrained { "  (untrained)" } else { "" };
+        print(&format!("{}  {}{untrained}\n", digest, self.output.display()))?;
         Ok(Exit::Ok)
     }
 }

@@ -84,3 +84,21 @@ pub enum Decoded {
     /// Bands that a profile has yet to turn into colours.
     Bands(BandImage),
 }
+
+impl Decoded {
+    /// Pixels a row, and rows.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Rgb(image) => (image.width, image.height),
+            Self::Bands(bands) => (bands.width, bands.height),
+        }
+    }
+
+    /// The sky position of the centre, if the file gives one.
+    pub fn centre(&self) -> Option<SkyPosition> {
+        match self {
+            Self::Rgb(_) => None,
+            Self::Bands(bands) => bands.centre,
+        }
+    }
+}

@@ -11,7 +11,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use serde::{Deserialize, Serialize};
 
 use super::rgb::{Profile, Window};
-use super::{Decoded, Reason, Rejection, RgbImage, SkyPosition};
+use super::{Decoded, Reason, Rejection, RgbImage};
 
 /// How cutouts are prepared in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,23 +38,6 @@ pub enum Resample {
     Bilinear,
     /// Lanczos windowed sinc of three lobes: sharper, may ring at stars.
     Lanczos3,
-}
-
-impl Decoded {
-    /// The sky position of the centre, if the file gives one.
-    pub fn centre(&self) -> Option<SkyPosition> {
-        match self {
-            Self::Rgb(_) => None,
-            Self::Bands(bands) => bands.centre,
-        }
-    }
-
-    fn size(&self) -> (usize, usize) {
-        match self {
-            Self::Rgb(image) => (image.width, image.height),
-            Self::Bands(bands) => (bands.width, bands.height),
-        }
-    }
 }
 
 /// Prepares a decoded cutout: a picture of `size × size` pixels. Its position

@@ -89,6 +89,11 @@ impl Rejection {
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
+
+    /// The same rejection, with where it was found in front.
+    pub fn at(self, place: impl fmt::Display) -> Self {
+        Self { detail: format!("{place}: {}", self.detail), ..self }
+    }
 }
 
 impl fmt::Display for Rejection {

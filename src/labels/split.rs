@@ -25,7 +25,7 @@ pub fn stratified(table: &mut LabelTable, ratio: [u32; 3], seed: u64) {
         let n = members.len() as u64;
         let sum = train + val + test;
         let first = if sum == 0 { n } else { (2 * n * train + sum) / (2 * sum) };
-        let second = if val + test == 0 { 0 } else { (n - first) * val / (val + test) };
+        let second = ((n - first) * val).checked_div(val + test).unwrap_or(0);
         for (place, (_, row)) in members.into_iter().enumerate() {
             let place = place as u64;
             table.rows[row].split = Some(if place < first {

@@ -179,6 +179,28 @@ impl Foreign {
             })
     }
 
+    /// All tensors of a network with `classes` outputs: the file's, and those
+    /// that it does not have made anew (`seed` and `prefix` as in
+    /// [`seeded::tensor`]), among them a classifier of another size.
+    ///
+    /// # Errors
+    /// [`ImportError::Weights`] if the file is of another architecture.
+    pub fn network(
+        &self,
+        architecture: &Architecture,
+        classes: usize,
+        seed: u64,
+        prefix: &str,
+    ) -> Result<Weights, ImportError> {
+        complete(self, architecture, classes, seed, prefix).map(|(weights, _)| weights).map_err(
+            |source| ImportError::Weights {
+                path: self.path.clone(),
+                architecture: architecture.name.clone(),
+                source,
+            },
+        )
+    }
+
     /// All tensors but the classifier's by canonical name.
     fn canonical(&self, architecture: &Architecture) -> Result<Weights, WeightsError> {
         let prefixes = self.naming.prefixes(architecture);

@@ -10,7 +10,7 @@
 
 pub mod architecture;
 pub mod description;
-mod file;
+pub(crate) mod file;
 pub mod hierarchy;
 pub mod import;
 pub mod model_file;

@@ -278,7 +278,7 @@ fn stages(
 }
 
 /// A tensor of any floating-point type of up to 64 bits, in f32.
-pub(super) fn float_tensor(view: &TensorView) -> candle_core::Result<Tensor> {
+pub(crate) fn float_tensor(view: &TensorView) -> candle_core::Result<Tensor> {
     use safetensors::Dtype::{BF16, F16, F32, F64};
     if !matches!(view.dtype(), F16 | BF16 | F32 | F64) {
         return Err(candle_core::Error::UnsupportedSafeTensorDtype(view.dtype()));
@@ -298,6 +298,18 @@ fn stored(weights: &Weights, precision: Precision) -> Result<Weights, WeightsErr
         stored.insert(name, tensor);
     }
     Ok(stored)
+}
+
+/// The weights as they are read back from a file of this precision.
+///
+/// # Errors
+/// [`WeightsError::Tensor`] if candle fails.
+pub fn rounded(weights: &Weights, precision: Precision) -> Result<Weights, WeightsError> {
+    let mut rounded = Weights::new();
+    for (name, tensor) in stored(weights, precision)?.iter() {
+        rounded.insert(name, tensor.to_dtype(DType::F32).map_err(WeightsError::tensor(name))?);
+    }
+    Ok(rounded)
 }
 
 #[cfg(test)]

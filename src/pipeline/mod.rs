@@ -26,5 +26,5 @@ pub mod stop;
 pub use link::{Outlet, Stopped};
 pub use meter::{Meter, StageReport, Weigh, bottleneck};
 pub use order::{Resequencer, Sequenced, Window};
-pub use stage::{Ended, Failure, Graph, Inlet, Outcome, Stage};
+pub use stage::{Ended, Failure, Graph, Inlet, Outcome, Stage, map};
 pub use stop::Stop;

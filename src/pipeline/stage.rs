@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     fmt,
+    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     thread,
@@ -43,6 +44,35 @@ pub trait Stage {
     /// As [`process`](Self::process).
     fn finish(&mut self, _out: &Outlet<Self::Out>) -> Result<(), Ended<Self::Error>> {
         Ok(())
+    }
+}
+
+/// A stage that makes one item of each, by a function. See [`map`].
+pub struct Map<F, In, Error> {
+    function: F,
+    item: PhantomData<fn(In) -> Error>,
+}
+
+/// A worker that makes one item of each with `function`.
+pub fn map<F, In, Out, Error>(function: F) -> Map<F, In, Error>
+where
+    F: FnMut(In) -> Result<Out, Error>,
+{
+    Map { function, item: PhantomData }
+}
+
+impl<F, In, Out, Error> Stage for Map<F, In, Error>
+where
+    F: FnMut(In) -> Result<Out, Error>,
+    Out: Weigh,
+{
+    type In = In;
+    type Out = Out;
+    type Error = Error;
+
+    fn process(&mut self, item: In, out: &Outlet<Out>) -> Result<(), Ended<Error>> {
+        let made = (self.function)(item).map_err(Ended::Failed)?;
+        Ok(out.send(made)?)
     }
 }
 

@@ -11,3 +11,4 @@ pub mod format;
 pub mod memory;
 pub mod progress;
 pub mod summary;
+pub mod training;

@@ -12,14 +12,14 @@ use super::render::noise::SURVEY_PIXEL;
 use super::table::Table;
 
 /// Weights of i, r and g, which become R, G and B.
-const WEIGHTS: [f32; 3] = [0.80, 1.0, 1.40];
+const WEIGHTS: [f32; 3] = [0.86, 1.04, 1.62];
 /// Brightness of a faint pixel: output (0 to 1) a nanomaggy a survey pixel.
-const GAIN: f32 = 0.36;
+const GAIN: f32 = 0.80;
 /// Where the stretch turns from linear to logarithmic: output is
 /// `asinh(SOFTENING · x) / SOFTENING`.
-const SOFTENING: f32 = 2.4;
-/// Output of an empty sky.
-const BLACK: f32 = 0.012;
+const SOFTENING: f32 = 6.0;
+/// Output of an empty sky in R, G and B.
+const BLACK: [f32; 3] = [0.014, 0.014, 0.007];
 
 /// Makes JPEG colours of bands.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Stretch {
                 let intensity = (colour[0] + colour[1] + colour[2]) * (1.0 / 3.0);
                 let factor = self.compression.at(intensity) * 255.0;
                 // One factor for the three keeps the hue until a channel is full.
-                pixels.extend(colour.map(|c| (c * factor + BLACK * 255.0 + 0.5) as u8));
+                let byte = |k: usize| (colour[k] * factor + BLACK[k] * 255.0 + 0.5) as u8;
+                pixels.extend([byte(0), byte(1), byte(2)]);
             }
         }
         RgbImage { width: size, height: size, pixels }
@@ -69,10 +70,10 @@ mod tests {
         bands[0][3] = 1.0; // g, north-west
         let picture = Stretch::new().picture(&bands, 2, SURVEY_PIXEL);
         let pixel = |k: usize| &picture.pixels[3 * k..3 * k + 3];
-        let black = (BLACK * 255.0 + 0.5) as u8;
-        assert!(pixel(2)[0] > 40 && pixel(2)[2] == black, "bottom left is red");
-        assert!(pixel(1)[2] > 40 && pixel(1)[0] == black, "top right is blue");
-        assert_eq!(pixel(0), [black; 3]);
+        let black = BLACK.map(|b| (b * 255.0 + 0.5) as u8);
+        assert!(pixel(2)[0] > 40 && pixel(2)[2] == black[2], "bottom left is red");
+        assert!(pixel(1)[2] > 40 && pixel(1)[0] == black[0], "top right is blue");
+        assert_eq!(pixel(0), black);
     }
 
     #[test]

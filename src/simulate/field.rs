@@ -21,8 +21,8 @@ use super::scene::{Colour, nanomaggies};
 pub(super) const WIDTH_IN_R90: f64 = 8.48;
 
 /// Galaxies and stars a square arcminute down to [`FAINTEST`].
-const GALAXIES: f64 = 3.2;
-const STARS: f64 = 2.2;
+const GALAXIES: f64 = 6.0;
+const STARS: f64 = 6.0;
 /// The faintest neighbour, in r.
 const FAINTEST: f64 = 22.0;
 /// Only neighbours fainter than this may lie on the galaxy.

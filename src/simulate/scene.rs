@@ -29,6 +29,9 @@ use super::sersic::r90_over_re;
 /// Light below this share of the sky's noise is not drawn.
 const NEGLIGIBLE: f32 = 0.02;
 
+/// Arcseconds between two arms that seeing still separates well.
+const RESOLVED: f64 = 3.2;
+
 /// Colours g - r and r - i in magnitudes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Colour {
@@ -157,9 +160,9 @@ impl Galaxy {
 fn smooth(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis, n: f64, q: f64) -> Sersic {
     let re = r90 / r90_over_re(n, q);
     let (mean_brightness, red) = match n {
-        n if n < 1.5 => (rng.normal(20.9, 0.35), rng.between(0.1, 0.9)),
-        _ if rng.chance(0.12) => (rng.normal(20.9, 0.3), rng.between(0.0, 0.4)),
-        _ => (rng.normal(20.5 - 0.1 * (n - 3.0), 0.3), rng.between(0.75, 1.1)),
+        n if n < 1.5 => (rng.normal(19.6, 0.35), rng.between(0.1, 0.9)),
+        _ if rng.chance(0.12) => (rng.normal(19.5, 0.3), rng.between(0.0, 0.4)),
+        _ => (rng.normal(19.0 - 0.1 * (n - 3.0), 0.3), rng.between(0.75, 1.1)),
     };
     let flux = TAU * re * re * q * nanomaggies(mean_brightness);
     let flux = Colour::galaxy(rng, red).flux(flux);
@@ -169,9 +172,9 @@ fn smooth(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis, n: f64, 
 /// An edge-on disk with its bulge; two in three show dust.
 fn edge_on(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis) -> Galaxy {
     let h = r90 / 2.7;
-    let z0 = h * rng.between(0.12, 0.26);
+    let z0 = h * rng.between(0.18, 0.34);
     let red = rng.between(0.2, 0.95);
-    let central = nanomaggies(rng.normal(20.0, 0.35));
+    let central = nanomaggies(rng.normal(18.4, 0.35));
     let flux = central * TAU * h * z0;
     let disk = EdgeOnDisk {
         centre,
@@ -210,15 +213,27 @@ fn spiral(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis) -> Galax
     let h = r90 / (3.7 * (0.55 + 0.45 * q));
     let red = rng.between(0.0, 0.45);
     let colour = Colour::galaxy(rng, red);
-    let central = nanomaggies(rng.normal(20.6, 0.3));
+    let central = nanomaggies(rng.normal(19.2, 0.3));
     let light = central * TAU * h * h;
     let bulge_share = rng.between(0.04, 0.22);
     let bar = rng.chance(0.35).then(|| h * rng.between(0.7, 1.1));
-    let arms = match rng.between(0.0, 1.0) {
+    let mut arms = match rng.between(0.0, 1.0) {
         x if x < 0.65 => 2,
         x if x < 0.85 => 3,
         _ => 4,
     };
+    // Arms closer than seeing separates would be a smooth disk with the label of
+    // a spiral: fewer arms, or more open ones. Distances are across the arms at
+    // two scale lengths on the minor axis.
+    let mut pitch = rng.between(12.0, 28.0);
+    let distance =
+        |arms: u32, pitch: f64| TAU * 2.0 * h * q * pitch.to_radians().sin() / f64::from(arms);
+    while arms > 2 && distance(arms, pitch) < RESOLVED {
+        arms -= 1;
+    }
+    while pitch < 35.0 && distance(arms, pitch) < RESOLVED {
+        pitch += 1.0;
+    }
     let winding = if rng.chance(0.5) { 1.0 } else { -1.0 };
     let contrast = rng.between(0.50, 0.80);
     let disk = SpiralDisk {
@@ -228,15 +243,16 @@ fn spiral(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis) -> Galax
         axis,
         flux: colour.flux(light),
         arms,
-        pitch: winding * rng.between(12.0, 28.0).to_radians(),
+        pitch: winding * pitch.to_radians(),
         phase: rng.between(0.0, TAU),
-        sharpness: rng.between(1.5, 4.0),
+        sharpness: rng.between(1.5, 3.8),
         // Young stars are in the arms: more of g is there than of i.
         contrast: [1.2, 1.0, 0.85].map(|c| (c * contrast) as f32),
         start: bar.unwrap_or(h * rng.between(0.3, 0.6)) as f32,
         lopsided: (rng.between(0.0, 0.15) as f32, rng.between(0.0, TAU)),
     };
-    let old = Colour::galaxy(rng, rng_red(red));
+    // Bulges and bars are redder than their disks.
+    let old = Colour::galaxy(rng, (red + 0.5).min(1.0));
     let mut parts = vec![Sersic {
         centre,
         n: rng.between(1.0, 2.5),
@@ -275,9 +291,4 @@ fn spiral(rng: &mut impl Rng, r90: f64, centre: (f32, f32), axis: Axis) -> Galax
         });
     }
     Galaxy::Spiral { disk, parts }
-}
-
-/// Bulges and bars are redder than their disks.
-fn rng_red(disk: f64) -> f64 {
-    (disk + 0.5).min(1.0)
 }

@@ -72,7 +72,7 @@ mod tests {
     fn b_n_agrees_with_exact_values() {
         // Solutions of Γ(2n) = 2 γ(2n, b), Ciotti & Bertin's table 1.
         for (n, exact) in [(1.0, 1.678_346_99), (2.0, 3.672_060_7), (4.0, 7.669_249_4)] {
-            assert!((b_n(n) - exact).abs() < 2e-6 * exact, "{n}: {}", b_n(n));
+            assert!((b_n(n) - exact).abs() < 1e-4 * exact, "{n}: {}", b_n(n));
         }
     }
 

@@ -77,7 +77,9 @@ impl Truth {
         // SDSS's northern cap, evenly by area.
         let ra = rng.between(120.0, 240.0);
         let dec = rng.between(0.0, 60f64.to_radians().sin()).asin().to_degrees();
-        let petro_r90 = (7.0 * rng.normal(0.0, 0.4).exp()).clamp(3.5, 20.0);
+        // Arms are only seen, and voted for, in galaxies well resolved.
+        let typical = if class == Class::Spi { 7.5 } else { 5.5 };
+        let petro_r90 = (typical * rng.normal(0.0, 0.35).exp()).clamp(0.5 * typical, 18.0);
         Self { id: object_id(seed, index), class, position: SkyPosition { ra, dec }, petro_r90 }
     }
 }
@@ -136,7 +138,7 @@ mod tests {
             let truth = Truth::draw(1, k, &Classes::Balanced);
             assert!((120.0..240.0).contains(&truth.position.ra));
             assert!((0.0..60.0).contains(&truth.position.dec));
-            assert!((3.5..=20.0).contains(&truth.petro_r90));
+            assert!((2.75..=18.0).contains(&truth.petro_r90));
         }
     }
 }

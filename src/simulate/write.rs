@@ -243,6 +243,8 @@ impl<'a> Output<'a> {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
         header.set_mtime(0);
         archive
             .builder
@@ -278,5 +280,72 @@ impl<'a> Output<'a> {
             .map_err(SimulateError::io(&self.report.labels))?;
         self.report.files += 1;
         Ok(self.report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn galaxy() -> (Truth, Files) {
+        let simulation = Simulation::new(1).with_size(32).expect("a valid size");
+        render(&simulation, 0, Format::Jpeg, &Stretch::new()).expect("a JPEG")
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(folder.path(), Format::Jpeg).unwrap();
+        let (truth, files) = galaxy();
+        let full = folder.path().join(&files[0].0);
+        symlink("/dev/full", &full).unwrap();
+        match output.add(&truth, &files) {
+            Err(SimulateError::Io { path, source }) => {
+                assert_eq!(path, full);
+                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(!folder.path().join("labels.csv").exists());
+    }
+
+    #[test]
+    fn a_full_disk_shows_when_an_archive_is_closed_at_the_latest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(folder.path(), Format::Tar).unwrap();
+        let file = File::options().write(true).open("/dev/full").unwrap();
+        let builder = tar::Builder::new(BufWriter::new(file));
+        output.archive = Some(Archive { name: "full.tar".into(), builder, members: 0 });
+        let (truth, files) = galaxy();
+        let result = output.add(&truth, &files).and_then(|()| output.finish().map(|_| ()));
+        match result {
+            Err(SimulateError::Io { path, source }) => {
+                assert!(path.ends_with("full.tar"));
+                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn archives_end_where_they_are_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::new(folder.path(), Format::Tar).unwrap();
+        let (truth, files) = galaxy();
+        output.add(&truth, &files).unwrap();
+        output.archive.as_mut().unwrap().members = TAR_MEMBERS;
+        output.add(&truth, &files).unwrap();
+        let report = output.finish().unwrap();
+        assert_eq!(report.files, 3);
+        for name in ["cutouts-00000.tar", "cutouts-00001.tar", "labels.csv"] {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+        let on_disk: u64 = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum();
+        assert_eq!(report.bytes, on_disk);
     }
 }

@@ -26,7 +26,15 @@ const OPEN_ARCHIVES: usize = 4;
 #[derive(Debug, Default)]
 pub struct Reader {
     /// Open archives, the last one used in front.
-    archives: Vec<(PathBuf, File)>,
+    archives: Vec<OpenArchive>,
+}
+
+#[derive(Debug)]
+struct OpenArchive {
+    path: PathBuf,
+    file: File,
+    /// Bytes when it was opened.
+    size: u64,
 }
 
 impl Reader {
@@ -74,31 +82,36 @@ impl Reader {
             return Err(Rejection::new(Reason::Empty, detail));
         }
         check_size(archive, length, MAX_BYTES)?;
-        let file = self.archive(archive)?;
+        let open = self.archive(archive)?;
+        let end = offset.saturating_add(length);
+        let truncated = || {
+            let detail = format!("{} ends before byte {end}", archive.display());
+            Rejection::new(Reason::Truncated, detail)
+        };
+        if end > open.size {
+            return Err(truncated());
+        }
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| too_large(archive, length))?];
         // Positional: no file position that a second read could disturb.
-        match file.read_exact_at(&mut bytes, offset) {
+        match open.file.read_exact_at(&mut bytes, offset) {
             Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Rejection::new(
-                Reason::Truncated,
-                format!("{} ends before byte {}", archive.display(), offset.saturating_add(length)),
-            )),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(truncated()),
             Err(error) => Err(failed(archive, &error)),
         }
     }
 
-    fn archive(&mut self, path: &Path) -> Result<&File, Rejection> {
-        let place = match self.archives.iter().position(|(open, _)| open == path) {
+    fn archive(&mut self, path: &Path) -> Result<&OpenArchive, Rejection> {
+        let place = match self.archives.iter().position(|open| open.path == path) {
             Some(place) => place,
             None => {
-                let (file, _) = open(path)?;
+                let (file, size) = open(path)?;
                 self.archives.truncate(OPEN_ARCHIVES - 1);
-                self.archives.push((path.to_owned(), file));
+                self.archives.push(OpenArchive { path: path.to_owned(), file, size });
                 self.archives.len() - 1
             }
         };
         self.archives[..=place].rotate_right(1);
-        Ok(&self.archives[0].1)
+        Ok(&self.archives[0])
     }
 }
 

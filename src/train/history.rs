@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// The columns of every `metrics.csv`; after them comes `recall_<class>` for
 /// each class on validation.
 pub const COLUMNS: [&str; 10] = [
@@ -23,7 +25,7 @@ pub const COLUMNS: [&str; 10] = [
 ];
 
 /// An epoch of one model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Which model of the run: `stage1`, `stage2`, or `single`.
     pub model: String,

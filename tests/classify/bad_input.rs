@@ -77,7 +77,7 @@ fn every_bad_file_has_a_row_that_says_why() {
     put("cut.jpg", &good[..good.len() / 2]);
     put("empty.jpg", b"");
     put("text.jpg", b"<html>not found</html>");
-    // Start of frame at its place says 60,000 x 60,000.
+    // The frame header says 60,000 × 60,000, which the scan cannot hold.
     let sof = good.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
     let mut huge = good.clone();
     huge[sof + 5..sof + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
@@ -95,7 +95,10 @@ fn every_bad_file_has_a_row_that_says_why() {
         "NAXIS2  =                  240",
     ];
     put("plane.fits", &fits(&one_plane, &[7; 240 * 240]));
-    put("naxis.fits", &fits(&["BITPIX  =                    8", "NAXIS   =                   -3"], b""));
+    put(
+        "naxis.fits",
+        &fits(&["BITPIX  =                    8", "NAXIS   =                   -3"], b""),
+    );
     let whole = cube(1.0, &[]);
     put("short.fits", &whole[..whole.len() / 3]);
     put("half_g.fits", &fits(&one_plane, &[7; 240 * 240]));
@@ -115,7 +118,7 @@ fn every_bad_file_has_a_row_that_says_why() {
         ("cut", "truncated"),
         ("empty", "empty"),
         ("text", "not_an_image"),
-        ("huge", "too_large"),
+        ("huge", "corrupt"),
         ("deep", "ok"),
         ("small", "too_small"),
         ("nan", "no_data"),
@@ -133,8 +136,7 @@ fn every_bad_file_has_a_row_that_says_why() {
     expected.sort();
     assert_eq!(found, expected);
 
-    let errors: Vec<_> =
-        column(&output, "id").into_iter().zip(column(&output, "error")).collect();
+    let errors: Vec<_> = column(&output, "id").into_iter().zip(column(&output, "error")).collect();
     let error = |id: &str| errors.iter().find(|(i, _)| i == id).unwrap().1.clone();
     assert!(error("small").contains("100"), "{}", error("small"));
     assert!(error("huge").contains("60000"), "{}", error("huge"));
@@ -233,7 +235,7 @@ fn a_file_without_permission_has_a_row() {
         .map(|e| e.unwrap().path())
         .find(|p| p.extension().is_some_and(|e| e == "jpg"))
         .unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read everything, so the program runs as nobody then.
     let output = folder.path().join("out");
     fs::create_dir(&output).unwrap();
@@ -253,8 +255,7 @@ fn a_file_without_permission_has_a_row() {
     } else {
         hiwl()
     };
-    let run =
-        run.arg("classify").args([&input, Path::new("--output"), &output]).output().unwrap();
+    let run = run.arg("classify").args([&input, Path::new("--output"), &output]).output().unwrap();
     assert_code(&run, 1);
     let mut statuses = column(&output, "status");
     statuses.sort();

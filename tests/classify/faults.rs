@@ -101,15 +101,11 @@ fn sigint_says_130() {
 fn a_finished_run_started_again_does_nothing_and_says_so() {
     let scene = scene(4);
     assert_code(&command(&scene.input, &scene.output).output().unwrap(), 0);
-    let before: Vec<_> = parts(&scene.output)
-        .iter()
-        .map(|p| p.metadata().unwrap().modified().unwrap())
-        .collect();
+    let before: Vec<_> =
+        parts(&scene.output).iter().map(|p| p.metadata().unwrap().modified().unwrap()).collect();
     assert_code(&command(&scene.input, &scene.output).output().unwrap(), 0);
-    let after: Vec<_> = parts(&scene.output)
-        .iter()
-        .map(|p| p.metadata().unwrap().modified().unwrap())
-        .collect();
+    let after: Vec<_> =
+        parts(&scene.output).iter().map(|p| p.metadata().unwrap().modified().unwrap()).collect();
     assert_eq!(before, after);
 }
 

@@ -3,4 +3,5 @@
 mod bad_input;
 mod equal;
 mod faults;
+mod real;
 mod usage;

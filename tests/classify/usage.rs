@@ -45,7 +45,7 @@ fn a_folder_that_holds_another_run_is_refused_and_left_alone() {
     let before = rows(Path::new(&path("out")));
     refused(
         &["classify", &path("in"), "--output", &path("out"), "--stage2", "all"],
-        &["another run", "stage2"],
+        &["another run", "stage 2", "routed"],
     );
     simulate(Path::new(&path("in2")), 5, 2);
     refused(&["classify", &path("in2"), "--output", &path("out")], &["another run", "in2"]);

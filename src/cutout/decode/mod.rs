@@ -1,6 +1,6 @@
 //! Bytes to pixels: JPEG, PNG and FITS, told apart by their first bytes.
 //!
-//! One file a format; [`limits`] says what is too large, [`gzip`] unpacks
+//! One file a format; [`limits`] says what is too large, `gzip` unpacks
 //! `.fits.gz` under those limits. Reading files belongs to
 //! [`crate::source`], colours to [`super::rgb`], cropping to
 //! [`super::prepare`].
@@ -11,7 +11,7 @@
 //! names never count: survey archives are full of HTML error pages named
 //! `.jpg` and of FITS files without an extension.
 
-pub mod fits;
+mod fits;
 mod gzip;
 mod jpeg;
 pub mod limits;
@@ -64,13 +64,16 @@ enum Format {
     Unknown,
 }
 
+/// The first bytes of each format.
+const SIGNATURES: [&[u8]; 4] = [b"\xFF\xD8\xFF", b"\x89PNG\r\n\x1A\n", b"SIMPLE  =", b"\x1F\x8B"];
+
 impl Format {
     fn of(bytes: &[u8]) -> Self {
-        match bytes {
-            [0xFF, 0xD8, 0xFF, ..] => Self::Jpeg,
-            [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Self::Png,
-            [0x1F, 0x8B, ..] => Self::Gzip,
-            _ if bytes.starts_with(b"SIMPLE  =") => Self::Fits,
+        match SIGNATURES.iter().position(|signature| bytes.starts_with(signature)) {
+            Some(0) => Self::Jpeg,
+            Some(1) => Self::Png,
+            Some(2) => Self::Fits,
+            Some(3) => Self::Gzip,
             _ => Self::Unknown,
         }
     }
@@ -88,7 +91,8 @@ pub fn decode(payload: &Payload, options: &DecodeOptions) -> Result<Decoded, Rej
             let files = files
                 .iter()
                 .map(|(band, bytes)| {
-                    let fits = band_bytes(bytes, &options.limits).map_err(|e| e.within(band))?;
+                    let fits = band_bytes(bytes, &options.limits)
+                        .map_err(|e| e.at(format_args!("band {band}")))?;
                     Ok((band.as_str(), fits))
                 })
                 .collect::<Result<Vec<_>, Rejection>>()?;
@@ -131,10 +135,7 @@ fn unknown(bytes: &[u8]) -> Rejection {
     if bytes.is_empty() {
         return Rejection::new(Reason::Empty, "zero bytes");
     }
-    let fits_cut_short = b"SIMPLE  =".starts_with(bytes);
-    let picture_cut_short = [0xFF, 0xD8, 0xFF].starts_with(bytes)
-        || [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A].starts_with(bytes);
-    if fits_cut_short || picture_cut_short {
+    if SIGNATURES.iter().any(|signature| signature.starts_with(bytes)) {
         let detail = format!("only {} bytes, within the signature", bytes.len());
         return Rejection::new(Reason::Truncated, detail);
     }
@@ -153,13 +154,6 @@ fn shield(decoder: impl FnOnce() -> Result<RgbImage, Rejection>) -> Result<RgbIm
     catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
         Err(Rejection::new(Reason::Corrupt, "the decoder gave up on this file"))
     })
-}
-
-impl Rejection {
-    /// The same rejection, with where it was found in front.
-    fn within(self, place: &str) -> Self {
-        Self::new(self.reason, format!("band {place}: {}", self.detail))
-    }
 }
 
 #[cfg(test)]

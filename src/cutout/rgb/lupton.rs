@@ -66,8 +66,7 @@ impl Prepared {
     pub fn colour(&self, fluxes: [f32; 3]) -> [u8; 3] {
         let [r, g, b] = [0, 1, 2].map(|i| fluxes[i] - self.minimum[i]);
         let intensity = (r + g + b) / 3.0;
-        // False for NaN, too.
-        if !(intensity > 0.0) {
+        if intensity.is_nan() || intensity <= 0.0 {
             return [0; 3];
         }
         let stretched = (f64::from(asinh(intensity * self.soften)) * self.slope) as f32;

@@ -94,14 +94,16 @@ impl Profile {
         );
         let plane = bands.width * bands.height;
         let [r, g, b] = [0, 1, 2].map(|i| &bands.planes[i * plane..(i + 1) * plane]);
-        let mut pixels = Vec::with_capacity(width * height * 3);
         let Method::LuptonAsinh(lupton) = &self.method;
         let stretch = lupton.prepared();
-        for y in top..top + height {
-            let start = (bands.height - 1 - y) * bands.width + left;
+        let mut pixels = vec![0; width * height * 3];
+        for (y, line) in pixels.chunks_exact_mut((width * 3).max(1)).enumerate() {
+            let start = (bands.height - 1 - (top + y)) * bands.width + left;
             let row = start..start + width;
             let fluxes = r[row.clone()].iter().zip(&g[row.clone()]).zip(&b[row]);
-            pixels.extend(fluxes.flat_map(|((r, g), b)| stretch.colour([*r, *g, *b])));
+            for (pixel, ((r, g), b)) in line.as_chunks_mut().0.iter_mut().zip(fluxes) {
+                *pixel = stretch.colour([*r, *g, *b]);
+            }
         }
         RgbImage { width, height, pixels }
     }

@@ -1,4 +1,4 @@
-//! The depthwise convolution, 3×3 or 5×5, with bias, SiLU and the sum that
+//! The depthwise convolution, 3×3 or 5×5, with bias, SiLU ([`silu2`]) and the sum that
 //! squeeze and excite needs, in one pass.
 //!
 //! It reads rows of a ring that whatever comes before it fills (see
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, silu},
+    simd::{Kernel, Simd, silu2, unrolled},
 };
 
 /// The shape of a depthwise convolution's plane and of the ring of input rows
@@ -71,7 +71,7 @@ pub(super) struct Depthwise<'a> {
 
 /// Most pixels in a tile.
 const fn max_pixels(many_registers: bool) -> usize {
-    if many_registers { 8 } else { 4 }
+    if many_registers { 8 } else { 6 }
 }
 
 impl Kernel for Depthwise<'_> {
@@ -188,20 +188,20 @@ impl<const K: usize> Row<K> {
             for tap in self.taps.clone() {
                 let input = self.input[tap].add(x * STRIDE * BLOCK);
                 let weights = self.weights.add(tap * K * BLOCK);
-                for k in 0..K {
-                    let w = s.load(weights.add(k * BLOCK));
-                    for (p, acc) in acc.iter_mut().enumerate() {
-                        let x = s.load(input.add((p * STRIDE + k) * BLOCK));
-                        *acc = s.mul_add(x, w, *acc);
-                    }
-                }
+                unrolled!(J in 0..K => {
+                    let w = s.load(weights.add(J * BLOCK));
+                    unrolled!(I in 0..P => {
+                        let x = s.load(input.add((I * STRIDE + J) * BLOCK));
+                        acc[I] = s.mul_add(x, w, acc[I]);
+                    });
+                });
             }
             let mut sum = s.splat(0.0);
-            for (p, acc) in acc.into_iter().enumerate() {
-                let y = silu(s, acc);
-                s.store(output.add((x + p) * BLOCK), y);
+            unrolled!(I in 0..P => {
+                let y = silu2(s, acc[I]);
+                s.store(output.add((x + I) * BLOCK), y);
                 sum = s.add(sum, y);
-            }
+            });
             sum
         }
     }

@@ -1,15 +1,31 @@
 //! The small operations around squeeze and excite and the head: scaling by
 //! channel, the logistic function, the mean over pixels.
 //!
-//! They are plain loops that the compiler vectorises inside
-//! [`Simd::vectorize`]; none of them is a thousandth of the network's work.
+//! None of them is a hundredth of the network's work, but as plain loops they
+//! would be: the compiler takes arrays of lanes apart into gathers.
 
 #![allow(unsafe_code, reason = "vector loads and stores of whole lines")]
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, sigmoid},
+    simd::{Kernel, Simd, sigmoid2},
 };
+
+/// The vector of a line that begins at lane `at`, a multiple of LANES.
+#[inline(always)]
+fn load<S: Simd>(s: S, line: &Line, at: usize) -> S::Vector {
+    assert!(at + S::LANES <= BLOCK);
+    // SAFETY: within the line, which is aligned to 64 bytes.
+    unsafe { s.load(line.0.as_ptr().add(at)) }
+}
+
+/// Stores the vector of a line that begins at lane `at`, a multiple of LANES.
+#[inline(always)]
+fn store<S: Simd>(s: S, line: &mut Line, at: usize, value: S::Vector) {
+    assert!(at + S::LANES <= BLOCK);
+    // SAFETY: within the line, which is aligned to 64 bytes.
+    unsafe { s.store(line.0.as_mut_ptr().add(at), value) }
+}
 
 /// Multiplies the pixels of one block by a factor a channel.
 pub(super) struct ScalePixels<'a> {
@@ -21,10 +37,11 @@ pub(super) struct ScalePixels<'a> {
 
 impl Kernel for ScalePixels<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        for pixel in self.pixels {
-            for lane in 0..BLOCK {
-                pixel.0[lane] *= self.factors.0[lane];
+    fn run<S: Simd>(self, s: S) {
+        for lanes in (0..BLOCK).step_by(S::LANES) {
+            let factors = load(s, self.factors, lanes);
+            for pixel in self.pixels.iter_mut() {
+                store(s, pixel, lanes, s.mul(load(s, pixel, lanes), factors));
             }
         }
     }
@@ -46,32 +63,29 @@ pub(super) struct ScaleWeights<'a> {
 
 impl Kernel for ScaleWeights<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let rows = self.weights.chunks_exact(self.panel);
         for (k, (from, to)) in rows.zip(self.output.chunks_exact_mut(self.panel)).enumerate() {
-            let factor = self.factors[k / BLOCK * self.step].0[k % BLOCK];
+            let factor = s.splat(self.factors[k / BLOCK * self.step].0[k % BLOCK]);
             for (from, to) in from.iter().zip(to) {
-                for lane in 0..BLOCK {
-                    to.0[lane] = from.0[lane] * factor;
+                for lanes in (0..BLOCK).step_by(S::LANES) {
+                    store(s, to, lanes, s.mul(load(s, from, lanes), factor));
                 }
             }
         }
     }
 }
 
-/// The logistic function, in place.
-pub(super) struct Sigmoid<'a>(pub &'a mut [Line]);
+/// [`sigmoid2`], in place.
+pub(super) struct Sigmoid2<'a>(pub &'a mut [Line]);
 
-impl Kernel for Sigmoid<'_> {
+impl Kernel for Sigmoid2<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for line in self.0 {
             for lanes in (0..BLOCK).step_by(S::LANES) {
-                // SAFETY: `lanes + LANES` ≤ BLOCK; a line is aligned to 64 bytes.
-                unsafe {
-                    let at = line.0.as_mut_ptr().add(lanes);
-                    s.store(at, sigmoid(s, s.load(at)));
-                }
+                let y = sigmoid2(s, load(s, line, lanes));
+                store(s, line, lanes, y);
             }
         }
     }
@@ -87,13 +101,14 @@ pub(super) struct Mean<'a> {
 
 impl Kernel for Mean<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let mut sum = [0.0; BLOCK];
-        for pixel in self.pixels {
-            for lane in 0..BLOCK {
-                sum[lane] += pixel.0[lane];
+    fn run<S: Simd>(self, s: S) {
+        let share = s.splat(1.0 / self.pixels.len() as f32);
+        for lanes in (0..BLOCK).step_by(S::LANES) {
+            let mut sum = s.splat(0.0);
+            for pixel in self.pixels {
+                sum = s.add(sum, load(s, pixel, lanes));
             }
+            store(s, self.output, lanes, s.mul(sum, share));
         }
-        *self.output = Line(sum.map(|sum| sum / self.pixels.len() as f32));
     }
 }

@@ -16,13 +16,14 @@ use std::ops::Range;
 use super::{
     backend::Runner,
     depthwise::Depthwise,
-    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid},
+    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     lines::{BLOCK, Line, blocks},
-    packed::{BlockLayers, DepthwiseLayer, NetworkLayers, Product, StemLayer},
+    packed::{BlockLayers, DepthwiseLayer, NetworkLayers, Product},
+    pixels::Pixels,
     pointwise::Pointwise,
     profile::{Clock, LayerKind},
     scratch::Scratch,
-    stem::{Normalise, Stem},
+    stem::Stem,
 };
 
 /// Images that share a pass over the weights of the late layers.
@@ -72,24 +73,20 @@ impl Walk<'_> {
         logits: &mut [f32],
     ) {
         let (alone, together) = self.layers.blocks.split_at(blocks_alone(self.layers));
-        let mut gathered = std::mem::take(&mut scratch.gathered);
-        let size = gathered.len() / GROUP;
-        for (bytes, gathered) in images.iter().zip(gathered.chunks_exact_mut(size)) {
+        let size = alone.last().map_or(0, |block| block.output_lines());
+        for (i, bytes) in images.iter().enumerate() {
             self.alone(clock, scratch, alone, bytes);
-            gathered.copy_from_slice(&scratch.input[..size]);
+            scratch.gathered[i * size..][..size].copy_from_slice(&scratch.input[..size]);
         }
-        let mut first = true;
+        std::mem::swap(&mut scratch.input, &mut scratch.gathered);
         for block in together {
-            let input = std::mem::take(if first { &mut gathered } else { &mut scratch.input });
+            let input = std::mem::take(&mut scratch.input);
             self.block(clock, scratch, block, images.len(), Source::Planes(&input));
-            *(if first { &mut gathered } else { &mut scratch.input }) = input;
-            std::mem::swap(&mut scratch.input, &mut scratch.output);
-            first = false;
+            scratch.input = std::mem::replace(&mut scratch.output, input);
         }
-        let input = std::mem::take(if first { &mut gathered } else { &mut scratch.input });
+        let input = std::mem::take(&mut scratch.input);
         clock.measure(LayerKind::Head, || self.head(scratch, &input, images.len(), logits));
-        *(if first { &mut gathered } else { &mut scratch.input }) = input;
-        scratch.gathered = gathered;
+        scratch.input = input;
     }
 
     /// The stem and the blocks that one image passes alone, into
@@ -102,7 +99,7 @@ impl Walk<'_> {
         bytes: &[u8],
     ) {
         let mut values = std::mem::take(&mut scratch.pixels);
-        let mut image = Pixels::new(bytes, &mut values);
+        let mut image = Pixels::new(self, bytes, &mut values);
         let mut rest = blocks;
         match blocks.split_first() {
             Some((first, others)) if first.expand.is_none() && !first.residual => {
@@ -126,8 +123,7 @@ impl Walk<'_> {
         for block in rest {
             let input = std::mem::take(&mut scratch.input);
             self.block(clock, scratch, block, 1, Source::Planes(&input));
-            scratch.input = input;
-            std::mem::swap(&mut scratch.input, &mut scratch.output);
+            scratch.input = std::mem::replace(&mut scratch.output, input);
         }
     }
 
@@ -237,7 +233,7 @@ impl Walk<'_> {
             output_row: layer.ring.width,
             rows: y.len(),
             width: side,
-            silu: true,
+            silu2: true,
         });
     }
 
@@ -246,7 +242,7 @@ impl Walk<'_> {
         let Scratch { pool, squeezed, factors, .. } = scratch;
         self.dense(&block.squeeze, images, pool, squeezed, true);
         self.dense(&block.excite, images, squeezed, factors, false);
-        self.runner.run(Sigmoid(&mut factors[..block.excite.blocks * images]));
+        self.runner.run(Sigmoid2(&mut factors[..block.excite.blocks * images]));
     }
 
     /// A product on one vector an image, `[blocks][images]`.
@@ -256,7 +252,7 @@ impl Walk<'_> {
         images: usize,
         input: &[Line],
         output: &mut [Line],
-        silu: bool,
+        silu2: bool,
     ) {
         for panel in &product.panels {
             self.runner.run(Pointwise {
@@ -271,7 +267,7 @@ impl Walk<'_> {
                 output_row: images,
                 rows: 1,
                 width: images,
-                silu,
+                silu2,
             });
         }
     }
@@ -328,7 +324,7 @@ impl Walk<'_> {
                     output_row: plane,
                     rows: 1,
                     width: plane,
-                    silu: false,
+                    silu2: false,
                 });
             }
         }
@@ -354,7 +350,7 @@ impl Walk<'_> {
                     output_row: plane,
                     rows: 1,
                     width: plane,
-                    silu: true,
+                    silu2: true,
                 });
                 for (b, pixels) in panel.blocks.clone().zip(features.chunks_exact(plane)) {
                     let output = &mut scratch.pool[b * images + i];
@@ -383,58 +379,16 @@ impl Walk<'_> {
     ) {
         let stem = &self.layers.stem;
         let top = 2 * y;
-        image.advance(self, (top + 3).saturating_sub(stem.pad).min(stem.input), y == 0);
+        image.advance((top + 3).saturating_sub(stem.pad).min(stem.input), y == 0);
         let panel = &stem.product.panels[panel];
         self.runner.run(Stem {
-            rows: [0, 1, 2].map(|tap| image.row(stem, (top + tap).checked_sub(stem.pad))),
+            rows: [0, 1, 2].map(|tap| image.row((top + tap).checked_sub(stem.pad))),
             weights: stem.product.weights(panel),
             bias: stem.product.bias(panel),
             output,
             output_block,
             width: stem.output,
         });
-    }
-}
-
-/// The rows of an image's pixels that the stem is at.
-struct Pixels<'a> {
-    /// The image, interleaved RGB.
-    bytes: &'a [u8],
-    /// A ring of three normalised rows, then a row of zeros.
-    values: &'a mut [f32],
-    /// How many rows were normalised.
-    done: usize,
-}
-
-impl<'a> Pixels<'a> {
-    fn new(bytes: &'a [u8], values: &'a mut [f32]) -> Self {
-        values.fill(0.0);
-        Self { bytes, values, done: 0 }
-    }
-
-    /// Normalises the rows before row `to`, of which the last three stay;
-    /// `restart` from the top.
-    fn advance(&mut self, walk: &Walk<'_>, to: usize, restart: bool) {
-        let stem = &walk.layers.stem;
-        if restart {
-            self.done = 0;
-        }
-        while self.done < to {
-            let row = &mut self.values[self.done % 3 * stem.row_values()..];
-            walk.runner.run(Normalise {
-                bytes: &self.bytes[self.done * 3 * stem.input..][..3 * stem.input],
-                scale: walk.scale,
-                shift: walk.shift,
-                output: &mut row[3 * stem.pad..][..3 * stem.input],
-            });
-            self.done += 1;
-        }
-    }
-
-    /// Row `y`, or zeros where the image has none.
-    fn row(&self, stem: &StemLayer, y: Option<usize>) -> &[f32] {
-        let row = y.filter(|&y| y < stem.input).map_or(3, |y| y % 3);
-        &self.values[row * stem.row_values()..][..stem.row_values()]
     }
 }
 

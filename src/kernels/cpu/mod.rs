@@ -16,12 +16,14 @@ mod elementwise;
 mod forward;
 mod lines;
 mod packed;
+mod pixels;
 mod pointwise;
 mod portable;
 mod profile;
 mod scratch;
 mod simd;
 mod stem;
+pub(crate) mod train;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,8 +1,13 @@
 //! Weights as the kernels read them: batch norm folded into the convolution
 //! before it, cut into panels and blocks.
 //!
-//! Folding is done in f64, so that it adds no more than one rounding. Nothing
-//! here runs a layer.
+//! Kernels compute [`silu2`](super::simd::silu2), which takes −x/ln 2 for x
+//! and gives −silu(x)/ln 2. So a tensor before or after SiLU is held times
+//! [`HELD`], and each layer's weights are multiplied by what its output is
+//! held times over what its input is held times.
+//!
+//! Folding is done in f64, so that all of it is one rounding. Nothing here runs
+//! a layer.
 
 use std::ops::Range;
 
@@ -21,6 +26,12 @@ use crate::network::{
 /// weights of a panel beside it, it has to stay in 1 MiB (and in half of that
 /// it is no slower).
 const RING_BYTES: usize = 256 << 10;
+
+/// What tensors before and after SiLU are held times.
+const HELD: f64 = -std::f64::consts::LOG2_E;
+
+/// What other tensors are held times.
+const PLAIN: f64 = 1.0;
 
 /// Output channels of a convolution that are computed together.
 #[derive(Debug, Clone)]
@@ -209,6 +220,13 @@ pub(super) struct BlockLayers {
     pub residual: bool,
 }
 
+impl BlockLayers {
+    /// Lines of the block's output, of one image.
+    pub fn output_lines(&self) -> usize {
+        self.project.blocks * self.depthwise.output.pow(2)
+    }
+}
+
 /// The stem with the planes it runs over.
 #[derive(Debug)]
 pub(super) struct StemLayer {
@@ -262,22 +280,23 @@ impl NetworkLayers {
         whole_lines: bool,
     ) -> Result<Self, WeightsError> {
         assert!(size > 0 && classes > 0, "an image has pixels and a network classes");
-        let Layers { stem, blocks: mb_convs, head_prefix, features } = architecture.layers();
+        let Layers { stem: stem_channels, blocks: mb_convs, head_prefix, features } =
+            architecture.layers();
         let packer = Packer { weights, eps: architecture.bn_eps, whole_lines };
         let (pad, mut side) = architecture.padding.resolve(size, 3, 2);
-        let stem = StemLayer { product: packer.stem(stem)?, pad, input: size, output: side };
-        let mut last = 0;
+        let stem =
+            StemLayer { product: packer.stem(stem_channels)?, pad, input: size, output: side };
+        let (mut last, mut held) = (stem_channels, HELD);
         let mut packed = Vec::with_capacity(mb_convs.len());
         for layer in &mb_convs {
             let (pad, output) = architecture.padding.resolve(side, layer.kernel, layer.stride);
-            packed.push(packer.block(layer, (pad, side, output))?);
+            packed.push(packer.block(layer, (pad, side, output), held)?);
             (side, last) = (output, layer.output);
+            held = if layer.residual() { held } else { PLAIN };
         }
-        let (values, bias) = packer.folded(&head_prefix, &[features, last, 1, 1])?;
+        let (values, bias) = packer.folded(&head_prefix, &[features, last, 1, 1], (held, HELD))?;
         let head = Product::new(&values, &bias, whole_lines);
-        let values = weights.values("classifier.1.weight", &[classes, features])?;
-        let bias = weights.values("classifier.1.bias", &[classes])?;
-        let classifier = Product::new(&values, &bias, whole_lines);
+        let classifier = packer.biased("classifier.1", &[classes, features], (HELD, PLAIN))?;
         Ok(Self { stem, blocks: packed, head, classifier, side })
     }
 
@@ -303,8 +322,14 @@ impl NetworkLayers {
 
 impl Packer<'_> {
     /// Weights (in their own order) and bias of a convolution with the batch
-    /// norm after it folded in: `w γ/√(σ²+ε)` and `β − µ γ/√(σ²+ε)`.
-    fn folded(&self, prefix: &str, shape: &[usize]) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
+    /// norm after it folded in: `w γ/√(σ²+ε)` and `β − µ γ/√(σ²+ε)`, for what
+    /// input and output are held times.
+    fn folded(
+        &self,
+        prefix: &str,
+        shape: &[usize],
+        (input, output): (f64, f64),
+    ) -> Result<(Vec<f32>, Vec<f32>), WeightsError> {
         let mut values = self.weights.values(&format!("{prefix}.0.weight"), shape)?;
         let of_norm = |what: &str| -> Result<Vec<f32>, WeightsError> {
             self.weights.values(&format!("{prefix}.1.{what}"), &shape[..1])
@@ -317,15 +342,16 @@ impl Packer<'_> {
             let scale =
                 f64::from(gamma[channel]) / (f64::from(variance[channel]) + self.eps).sqrt();
             for value in values {
-                *value = (f64::from(*value) * scale) as f32;
+                *value = (f64::from(*value) * scale * output / input) as f32;
             }
-            bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
+            let shift = f64::from(beta[channel]) - f64::from(mean[channel]) * scale;
+            bias.push((shift * output) as f32);
         }
         Ok((values, bias))
     }
 
     fn stem(&self, channels: usize) -> Result<Product, WeightsError> {
-        let (values, bias) = self.folded("features.0", &[channels, 3, 3, 3])?;
+        let (values, bias) = self.folded("features.0", &[channels, 3, 3, 3], (PLAIN, HELD))?;
         // From [output][colour][ky][kx] to [output][ky][kx][colour].
         let reordered: Vec<f32> = (0..values.len())
             .map(|i| {
@@ -336,23 +362,39 @@ impl Packer<'_> {
         Ok(Product::new(&reordered, &bias, self.whole_lines))
     }
 
-    /// A 1×1 convolution with bias and without batch norm.
-    fn plain(&self, prefix: &str, input: usize, output: usize) -> Result<Product, WeightsError> {
-        let values = self.weights.values(&format!("{prefix}.weight"), &[output, input, 1, 1])?;
-        let bias = self.weights.values(&format!("{prefix}.bias"), &[output])?;
+    /// A 1×1 convolution with bias and without batch norm, or a dense layer.
+    fn biased(
+        &self,
+        prefix: &str,
+        shape: &[usize],
+        (input, output): (f64, f64),
+    ) -> Result<Product, WeightsError> {
+        let times = |name: &str, shape: &[usize], factor: f64| -> Result<Vec<f32>, WeightsError> {
+            let mut values = self.weights.values(&format!("{prefix}.{name}"), shape)?;
+            values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+            Ok(values)
+        };
+        let values = times("weight", shape, output / input)?;
+        let bias = times("bias", &shape[..1], output)?;
         Ok(Product::new(&values, &bias, self.whole_lines))
     }
 
+    /// A block with its planes; its input, and what comes out by the
+    /// residual, is held times `held`.
     fn block(
         &self,
         layer: &MbConv,
         sides: (usize, usize, usize),
+        held: f64,
     ) -> Result<BlockLayers, WeightsError> {
         let &MbConv { input, expanded, squeezed, output, kernel, .. } = layer;
+        let mut depthwise_input = held;
         let expand = match layer.expand_prefix() {
             None => None,
             Some(prefix) => {
-                let (values, bias) = self.folded(&prefix, &[expanded, input, 1, 1])?;
+                let shape = [expanded, input, 1, 1];
+                let (values, bias) = self.folded(&prefix, &shape, (held, HELD))?;
+                depthwise_input = HELD;
                 Some(Product::new(&values, &bias, self.whole_lines))
             }
         };
@@ -364,23 +406,19 @@ impl Packer<'_> {
                 first - width..first
             })
             .collect();
-        let prefix = layer.depthwise_prefix();
-        let (values, bias) = self.folded(&prefix, &[expanded, 1, kernel, kernel])?;
+        let (prefix, shape) = (layer.depthwise_prefix(), [expanded, 1, kernel, kernel]);
+        let (values, bias) = self.folded(&prefix, &shape, (depthwise_input, HELD))?;
         let depthwise = DepthwiseLayer::new(layer, sides, &values, &bias, panels);
         let prefix = layer.se_prefix();
-        let squeeze = self.plain(&format!("{prefix}.fc1"), expanded, squeezed)?;
-        let excite = self.plain(&format!("{prefix}.fc2"), squeezed, expanded)?;
-        let prefix = layer.project_prefix();
-        let (values, bias) = self.folded(&prefix, &[output, expanded, 1, 1])?;
+        let (fc1, fc2) = (format!("{prefix}.fc1"), format!("{prefix}.fc2"));
+        let squeeze = self.biased(&fc1, &[squeezed, expanded, 1, 1], (HELD, HELD))?;
+        // `sigmoid2` takes what `silu2` takes.
+        let excite = self.biased(&fc2, &[expanded, squeezed, 1, 1], (HELD, HELD))?;
+        let (prefix, shape) = (layer.project_prefix(), [output, expanded, 1, 1]);
+        let project_output = if layer.residual() { held } else { PLAIN };
+        let (values, bias) = self.folded(&prefix, &shape, (HELD, project_output))?;
         let project = Product::new(&values, &bias, self.whole_lines);
-        Ok(BlockLayers {
-            input_blocks: blocks(input),
-            expand,
-            depthwise,
-            squeeze,
-            excite,
-            project,
-            residual: layer.residual(),
-        })
+        let (input_blocks, residual) = (blocks(input), layer.residual());
+        Ok(BlockLayers { input_blocks, expand, depthwise, squeeze, excite, project, residual })
     }
 }

@@ -1,4 +1,4 @@
-//! The 1×1 convolution, a matrix product, with bias, SiLU and residual in its
+//! The 1×1 convolution, a matrix product, with bias, SiLU ([`silu2`]) and residual in its
 //! epilogue.
 //!
 //! A tile of some pixels × some vectors of output channels stays in registers
@@ -12,7 +12,7 @@
 
 use super::{
     lines::{BLOCK, Line, blocks},
-    simd::{Kernel, Simd, silu},
+    simd::{Kernel, Simd, max_pixels, outer_product, silu2, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
@@ -39,8 +39,8 @@ pub(super) struct Pointwise<'a> {
     pub rows: usize,
     /// Pixels a row.
     pub width: usize,
-    /// Whether SiLU follows the bias.
-    pub silu: bool,
+    /// Whether [`silu2`] follows the bias.
+    pub silu2: bool,
 }
 
 /// Widths in blocks of the panels that `blocks` are cut into, for processors
@@ -55,21 +55,6 @@ pub(super) fn panel_widths(blocks: usize, whole_lines: bool) -> Vec<usize> {
         (0, rest) => vec![rest],
         (threes, 1) => [vec![3; threes - 1], vec![4]].concat(),
         (threes, rest) => [vec![3; threes], vec![rest]].concat(),
-    }
-}
-
-/// Most pixels in a tile of so many vectors: accumulators, the weights of one
-/// step and one broadcast have to fit the registers.
-const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
-    match (many_registers, vectors) {
-        (true, 1) => 14,
-        (true, 2) => 12,
-        (true, 3) => 8,
-        (true, _) => 6,
-        (false, 1) => 12,
-        (false, 2) => 6,
-        (false, 3) => 3,
-        (false, _) => 2,
     }
 }
 
@@ -117,13 +102,12 @@ impl Pointwise<'_> {
             rows: self.rows,
             first: 0,
             count: larger,
-            silu: self.silu,
+            silu2: self.silu2,
         };
         if larger > 0 {
             tiles.dispatch(s, small + 1);
         }
-        tiles.first = larger * (small + 1);
-        tiles.count = count - larger;
+        (tiles.first, tiles.count) = (larger * (small + 1), count - larger);
         tiles.dispatch(s, small);
     }
 }
@@ -143,7 +127,7 @@ struct Tiles<const P: usize, const V: usize> {
     rows: usize,
     first: usize,
     count: usize,
-    silu: bool,
+    silu2: bool,
 }
 
 impl<const V: usize> Tiles<1, V> {
@@ -167,7 +151,7 @@ impl<const V: usize> Tiles<1, V> {
     fn with_pixels<const P: usize>(&self) -> Tiles<P, V> {
         let &Self { input, input_block, input_row, channels, weights, bias, .. } = self;
         let &Self { residual, output, output_block, output_row, .. } = self;
-        let &Self { rows, first, count, silu, .. } = self;
+        let &Self { rows, first, count, silu2, .. } = self;
         Tiles {
             input,
             input_block,
@@ -182,7 +166,7 @@ impl<const V: usize> Tiles<1, V> {
             rows,
             first,
             count,
-            silu,
+            silu2,
         }
     }
 }
@@ -211,52 +195,42 @@ impl<const P: usize, const V: usize> Tiles<P, V> {
         // `channels` × V and V vectors; lines are aligned to 64 bytes.
         unsafe {
             let mut acc = [[s.splat(0.0); V]; P];
-            for v in 0..V {
-                let bias = s.load(self.bias.add(v * S::LANES));
-                for row in &mut acc {
-                    row[v] = bias;
-                }
-            }
+            unrolled!(I in 0..V => {
+                let bias = s.load(self.bias.add(I * S::LANES));
+                unrolled!(J in 0..P => {
+                    acc[J][I] = bias;
+                });
+            });
             let mut weights = self.weights;
-            let mut step = |input: *const f32| {
-                let mut w = [s.splat(0.0); V];
-                for (v, w) in w.iter_mut().enumerate() {
-                    *w = s.load(weights.add(v * S::LANES));
-                }
-                for (p, acc) in acc.iter_mut().enumerate() {
-                    let x = s.splat(*input.add(p * BLOCK));
-                    for v in 0..V {
-                        acc[v] = s.mul_add(x, w[v], acc[v]);
-                    }
-                }
-                weights = weights.add(V * S::LANES);
-            };
             let full = self.channels / BLOCK;
             for block in 0..full {
                 let input = input.add(block * self.input_block);
                 for k in 0..BLOCK {
-                    step(input.add(k));
+                    outer_product::<S, P, V, BLOCK>(s, &mut acc, input.add(k), weights);
+                    weights = weights.add(V * S::LANES);
                 }
             }
             for k in 0..self.channels % BLOCK {
-                step(input.add(full * self.input_block + k));
+                let input = input.add(full * self.input_block + k);
+                outer_product::<S, P, V, BLOCK>(s, &mut acc, input, weights);
+                weights = weights.add(V * S::LANES);
             }
 
             let per_block = BLOCK / S::LANES;
-            for v in 0..V {
-                let at = output + v / per_block * self.output_block + v % per_block * S::LANES;
-                for (p, acc) in acc.iter().enumerate() {
-                    let at = at + p * BLOCK;
-                    let mut y = acc[v];
-                    if self.silu {
-                        y = silu(s, y);
+            unrolled!(I in 0..V => {
+                let at = output + I / per_block * self.output_block + I % per_block * S::LANES;
+                unrolled!(J in 0..P => {
+                    let at = at + J * BLOCK;
+                    let mut y = acc[J][I];
+                    if self.silu2 {
+                        y = silu2(s, y);
                     }
                     if !self.residual.is_null() {
                         y = s.add(y, s.load(self.residual.add(at)));
                     }
                     s.store(self.output.add(at), y);
-                }
-            }
+                });
+            });
         }
     }
 }

@@ -68,6 +68,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         map2(a, b, |a, b| a * b)
     }

@@ -38,16 +38,32 @@ impl LayerKind {
 }
 
 /// Time spent and arithmetic done, by kind of layer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LayerTimes {
-    time: [Duration; LayerKind::ALL.len()],
+    /// In the order of the walk, which is the same for every image.
+    steps: Vec<(LayerKind, Duration)>,
     multiply_adds: [u64; LayerKind::ALL.len()],
 }
 
 impl LayerTimes {
     /// Time spent in layers of this kind.
     pub fn time(&self, kind: LayerKind) -> Duration {
-        self.time[kind as usize]
+        self.steps.iter().filter(|step| step.0 == kind).map(|step| step.1).sum()
+    }
+
+    /// Each step, of some microseconds, with its time.
+    pub fn steps(&self) -> &[(LayerKind, Duration)] {
+        &self.steps
+    }
+
+    /// The shorter time of each step of two walks of as many images: close to
+    /// what an idle processor takes, even while others use it.
+    #[must_use]
+    pub fn shorter(mut self, other: &Self) -> Self {
+        for (step, other) in self.steps.iter_mut().zip(&other.steps) {
+            step.1 = step.1.min(other.1);
+        }
+        self
     }
 
     /// Multiplications and additions in pairs, of channels that exist: those
@@ -82,7 +98,7 @@ impl Clock for LayerTimes {
     fn measure<R>(&mut self, kind: LayerKind, work: impl FnOnce() -> R) -> R {
         let start = Instant::now();
         let result = work();
-        self.time[kind as usize] += start.elapsed();
+        self.steps.push((kind, start.elapsed()));
         result
     }
 }

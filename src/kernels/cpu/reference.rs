@@ -62,6 +62,16 @@ pub(super) fn silu(x: f64) -> f64 {
     x * sigmoid(x)
 }
 
+/// What the kernels compute for [`silu`].
+pub(super) fn silu2(t: f64) -> f64 {
+    t * sigmoid2(t)
+}
+
+/// What the kernels compute for [`sigmoid`].
+pub(super) fn sigmoid2(t: f64) -> f64 {
+    1.0 / (1.0 + t.exp2())
+}
+
 /// A convolution with weights `[outputs][channels / groups][kernel][kernel]`,
 /// where `groups` is 1 or (depthwise) the number of channels.
 pub(super) fn convolution(

@@ -6,12 +6,13 @@ use super::{
     forward::{GROUP, blocks_alone},
     lines::Line,
     packed::{BlockLayers, NetworkLayers},
+    pixels::Pixels,
 };
 
 /// Buffers for [`GROUP`] images on their way through
 /// the network. What they hold between uses is of no meaning.
 pub(super) struct Scratch {
-    /// Normalised rows of pixels; four rows: a ring of three and one of zeros.
+    /// For [`Pixels`].
     pub pixels: Vec<f32>,
     /// Input of a block.
     pub input: Vec<Line>,
@@ -43,21 +44,19 @@ impl Scratch {
         let images = |i: usize| if i < alone { 1 } else { GROUP };
         let stem = &layers.stem;
         let plane = |side: usize| side * side;
-        let output = |i: usize, block: &BlockLayers| {
-            images(i) * block.project.blocks * plane(block.depthwise.output)
-        };
-        let gathered = match alone.checked_sub(1).map(|last| &layers.blocks[last]) {
-            Some(block) => GROUP * block.project.blocks * plane(block.depthwise.output),
-            None => 0,
-        };
-        let activations = largest(&output).max(stem.product.blocks * plane(stem.output));
+        let output = |i: usize, block: &BlockLayers| images(i) * block.output_lines();
+        // The three that change places have one size.
+        let last = layers.blocks[..alone].last();
+        let gathered = last.map_or(0, |block| GROUP * block.output_lines());
+        let activations =
+            largest(&output).max(gathered).max(stem.product.blocks * plane(stem.output));
         let head = layers.head.panels.iter().map(|panel| panel.blocks.len()).max().unwrap_or(0);
         let small = |lines: usize| vec![Line::ZERO; GROUP * lines];
         Self {
-            pixels: vec![0.0; 4 * stem.row_values()],
+            pixels: vec![0.0; Pixels::values(stem)],
             input: vec![Line::ZERO; activations],
             output: vec![Line::ZERO; activations],
-            gathered: vec![Line::ZERO; gathered],
+            gathered: vec![Line::ZERO; activations],
             expanded: vec![
                 Line::ZERO;
                 largest(&|i, block| images(i)

@@ -60,6 +60,9 @@ pub(super) trait Simd: Copy {
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// `a − b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// `a · b`
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
@@ -85,28 +88,94 @@ pub(super) trait Kernel {
     fn run<S: Simd>(self, simd: S);
 }
 
-/// `1 / (1 + exp(−x))`, to about 3e-7 of its value.
-///
-/// `exp` by Cody and Waite's reduction to ±ln 2 / 2 and a polynomial of degree
-/// 5 that is the minimax one of its relative error (1.5e-7 with the constant
-/// term set to 1).
-#[inline(always)]
-pub(super) fn sigmoid<S: Simd>(s: S, x: S::Vector) -> S::Vector {
-    // Beyond exp(87) the sigmoid is 0 for all purposes, and 1 + exp stays finite.
-    let y = s.min(s.mul(x, s.splat(-1.0)), s.splat(87.0));
-    let n = s.round(s.mul(y, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.mul_add(n, s.splat(-std::f32::consts::LN_2), y);
-    let p = s.mul_add(r, s.splat(8.297_648e-3), s.splat(4.191_543e-2));
-    let p = s.mul_add(r, p, s.splat(0.166_675_75));
-    let p = s.mul_add(r, p, s.splat(0.499_988_94));
-    let p = s.mul_add(r, p, s.splat(0.999_999_7));
-    let p = s.mul_add(r, p, s.splat(1.0));
-    let e = s.scale_by_exp2(p, n);
-    s.reciprocal(s.add(e, s.splat(1.0)))
+/// Repeats a block for each `i` below a constant of at most 14, as many as
+/// [`max_pixels`] gives, as code and not as a loop: vectors that a loop indexes
+/// stay in memory, and a loop of some length is unrolled too late to bring them
+/// into registers again.
+macro_rules! unrolled {
+    ($i:ident in 0..$n:expr => $body:block) => {
+        unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident, $n:expr, $body:block, $($value:literal)*) => {
+        $({
+            const $i: usize = $value;
+            if $i < $n $body
+        })*
+    };
+}
+pub(super) use unrolled;
+
+/// Most pixels in a tile of [`outer_product`] with so many vectors: these
+/// accumulators, the weights and one broadcast have to fit the registers.
+pub(super) const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
+    match (many_registers, vectors) {
+        (true, 1) => 14,
+        (true, 2) => 12,
+        (true, 3) => 8,
+        (true, _) => 6,
+        (false, 1) => 12,
+        (false, 2) => 6,
+        (false, 3) => 3,
+        (false, _) => 2,
+    }
 }
 
-/// `x · sigmoid(x)`, also known as swish.
+/// One step of a matrix product on a tile of `P` pixels × `V` vectors: adds the
+/// product of each pixel's value, `STEP` values apart, and each vector of
+/// weights.
+///
+/// (A function, as a closure would not be compiled for the instruction set.)
+///
+/// # Safety
+/// `weights` must hold `V` aligned vectors, and each pixel's value must be
+/// readable.
 #[inline(always)]
-pub(super) fn silu<S: Simd>(s: S, x: S::Vector) -> S::Vector {
-    s.mul(x, sigmoid(s, x))
+pub(super) unsafe fn outer_product<S: Simd, const P: usize, const V: usize, const STEP: usize>(
+    s: S,
+    acc: &mut [[S::Vector; V]; P],
+    input: *const f32,
+    weights: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut w = [s.splat(0.0); V];
+        unrolled!(I in 0..V => {
+            w[I] = s.load(weights.add(I * S::LANES));
+        });
+        unrolled!(J in 0..P => {
+            let x = s.splat(*input.add(J * STEP));
+            unrolled!(I in 0..V => {
+                acc[J][I] = s.mul_add(x, w[I], acc[J][I]);
+            });
+        });
+    }
+}
+
+/// `1 / (1 + 2ᵗ)`, the logistic function of `−t ln 2`, to about 4e-7 of its
+/// value.
+///
+/// `2ᵗ` by taking off the nearest whole number, and a polynomial of degree 5
+/// for the rest in ±1/2: the minimax one of its relative error, which is
+/// 1.5e-7 as the constant term is set to 1.
+#[inline(always)]
+pub(super) fn sigmoid2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
+    // Above, the result is 0 for all purposes, and 1 + 2ᵗ stays finite.
+    let t = s.min(t, s.splat(126.0));
+    let n = s.round(t);
+    let r = s.sub(t, n);
+    let p = s.mul_add(r, s.splat(1.327_645_8e-3), s.splat(9.675_541e-3));
+    let p = s.mul_add(r, p, s.splat(5.550_713e-2));
+    let p = s.mul_add(r, p, s.splat(0.240_221_2));
+    let p = s.mul_add(r, p, s.splat(0.693_146_97));
+    let p = s.mul_add(r, p, s.splat(1.0));
+    s.reciprocal(s.add(s.scale_by_exp2(p, n), s.splat(1.0)))
+}
+
+/// `t / (1 + 2ᵗ)`, which is `−silu(x) / ln 2` for `t = −x / ln 2`.
+///
+/// Two multiplications fewer than SiLU itself: the factors are folded into the
+/// weights before and after (see `packed`).
+#[inline(always)]
+pub(super) fn silu2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
+    s.mul(t, sigmoid2(s, t))
 }

@@ -1,5 +1,5 @@
 //! The stem: bytes to normalised pixels, and the 3×3 convolution of stride 2
-//! over them with bias and SiLU.
+//! over them with bias and SiLU ([`silu2`]).
 //!
 //! Pixels are normalised row by row into a small ring, with zeros left and
 //! right, as PyTorch pads: after normalisation. The convolution then is a
@@ -9,7 +9,7 @@
 
 use super::{
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, silu},
+    simd::{Kernel, Simd, max_pixels, outer_product, silu2, unrolled},
 };
 
 /// Taps of one row: three pixels of three colours.
@@ -86,16 +86,6 @@ pub(super) struct Stem<'a> {
     pub width: usize,
 }
 
-/// Most pixels in a tile; panels are at most four vectors wide.
-const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
-    match (many_registers, vectors) {
-        (true, 1 | 2) => 8,
-        (true, _) => 6,
-        (false, 1 | 2) => 4,
-        (false, _) => 2,
-    }
-}
-
 impl Kernel for Stem<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -140,7 +130,7 @@ impl Stem<'_> {
                     }
                 };
             }
-            dispatch!(8 7 6 5 4 3 2 1);
+            dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
             x += pixels;
         }
     }
@@ -159,30 +149,25 @@ unsafe fn stem_tile<S: Simd, const V: usize, const P: usize>(
     // SAFETY: the caller's promise; weights hold 27 × V vectors.
     unsafe {
         let mut acc = [[s.splat(0.0); V]; P];
-        for v in 0..V {
-            let bias = s.load(bias.add(v * S::LANES));
-            for row in &mut acc {
-                row[v] = bias;
-            }
-        }
+        unrolled!(I in 0..V => {
+            let bias = s.load(bias.add(I * S::LANES));
+            unrolled!(J in 0..P => {
+                acc[J][I] = bias;
+            });
+        });
         for row in rows {
             let input = row.add(x * STEP);
             for tap in 0..ROW_TAPS {
-                for v in 0..V {
-                    let w = s.load(weights.add(v * S::LANES));
-                    for (p, acc) in acc.iter_mut().enumerate() {
-                        acc[v] = s.mul_add(s.splat(*input.add(p * STEP + tap)), w, acc[v]);
-                    }
-                }
+                outer_product::<S, P, V, STEP>(s, &mut acc, input.add(tap), weights);
                 weights = weights.add(V * S::LANES);
             }
         }
         let per_block = BLOCK / S::LANES;
-        for v in 0..V {
-            let at = v / per_block * output_block * BLOCK + v % per_block * S::LANES;
-            for (p, acc) in acc.iter().enumerate() {
-                s.store(output.add(at + (x + p) * BLOCK), silu(s, acc[v]));
-            }
-        }
+        unrolled!(I in 0..V => {
+            let at = I / per_block * output_block * BLOCK + I % per_block * S::LANES;
+            unrolled!(J in 0..P => {
+                s.store(output.add(at + (x + J) * BLOCK), silu2(s, acc[J][I]));
+            });
+        });
     }
 }

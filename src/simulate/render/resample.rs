@@ -50,9 +50,9 @@ pub(in super::super) fn resample(
     })
 }
 
-/// Working pixels needed beside the cutout's edge: two for the cubic, one for
-/// the shift of a band.
-pub(in super::super) const MARGIN: usize = 3;
+/// Working pixels beside the cutout's edge: two for the cubic, one for the shift
+/// of a band, three from where seeing brings light.
+pub(in super::super) const MARGIN: usize = 6;
 
 fn taps(canvas: &Canvas, size: usize, pixel: f32, shift: f32, scale: f32) -> Vec<Tap> {
     (0..size)

@@ -18,13 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
-use super::super::{Entry, Locator};
+use super::super::Entry;
 use super::archive::Archive;
 use super::bands::{BandGroups, Role};
-use super::names::{FileKind, file_entry, is_hidden};
+use super::names::{FileKind, broken_link, file_entry, is_hidden};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
-use crate::cutout::{Reason, Rejection};
 
 /// A walk under way.
 pub(super) struct Walk {
@@ -49,13 +48,14 @@ type Identity = (u64, u64);
 struct Item {
     name: OsString,
     kind: ItemKind,
+    /// A link that leads nowhere.
+    is_broken: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ItemKind {
     Folder,
     File(FileKind),
-    BrokenLink(FileKind),
 }
 
 impl Walk {
@@ -125,29 +125,35 @@ impl Item {
         }
         let (by_name, _) = FileKind::of(&name.to_string_lossy());
         let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
-        let kind = if is_link {
+        // Only links are looked at: one look more at every file would be most
+        // of the time of a listing.
+        let (is_folder, is_broken) = if is_link {
             match fs::metadata(entry.path()) {
-                Ok(target) if target.is_dir() => ItemKind::Folder,
-                Ok(_) => ItemKind::File(by_name),
-                Err(_) => ItemKind::BrokenLink(by_name),
+                Ok(target) => (target.is_dir(), false),
+                Err(_) => (false, true),
             }
-        } else if entry.file_type().is_ok_and(|t| t.is_dir()) {
-            ItemKind::Folder
         } else {
-            ItemKind::File(by_name)
+            (entry.file_type().is_ok_and(|t| t.is_dir()), false)
         };
-        match kind {
-            // It may have led to a folder full of cutouts.
-            ItemKind::BrokenLink(kind) if !kind.is_image() => {
-                notes.problem(given.join(&name), "a link that leads nowhere");
-                None
-            }
-            ItemKind::File(FileKind::Other) => {
-                notes.skip();
-                None
-            }
-            kind => Some(Self { name, kind }),
+        if is_folder {
+            return Some(Self { name, kind: ItemKind::Folder, is_broken });
         }
+        if is_broken && !by_name.is_image() {
+            // It may have led to a folder full of cutouts.
+            notes.problem(given.join(&name), "a link that leads nowhere");
+            return None;
+        }
+        if by_name == FileKind::Other {
+            notes.skip();
+            return None;
+        }
+        Some(Self { name, kind: ItemKind::File(by_name), is_broken })
+    }
+
+    /// The entry of a file of its own.
+    fn entry(&self, given: &Path, absolute: PathBuf) -> Entry {
+        let entry = file_entry(given, absolute);
+        if self.is_broken { broken_link(entry) } else { entry }
     }
 }
 
@@ -179,8 +185,7 @@ impl Source for Walk {
                 ItemKind::File(FileKind::Fits) => {
                     entries.extend(level.fits(&item, &given, absolute, notes));
                 }
-                ItemKind::File(_) => entries.push(file_entry(&given, absolute)),
-                ItemKind::BrokenLink(_) => entries.push(broken_link(&given, absolute)),
+                ItemKind::File(_) => entries.push(item.entry(&given, absolute)),
             }
         }
         Ok(Chunk::of(entries))
@@ -201,7 +206,7 @@ impl Level {
             None => Role::Alone,
         };
         match role {
-            Role::Alone => Some(file_entry(given, absolute)),
+            Role::Alone => Some(item.entry(given, absolute)),
             Role::Leader(entry) => Some(entry),
             Role::Member => None,
             Role::Companion => {
@@ -210,17 +215,4 @@ impl Level {
             }
         }
     }
-}
-
-/// The entry of a link with an image's name that leads nowhere.
-pub(super) fn broken_link(given: &Path, absolute: PathBuf) -> Entry {
-    let target = fs::read_link(&absolute).unwrap_or_default();
-    let mut entry = file_entry(given, absolute);
-    if let Locator::File(_) = entry.locator {
-        entry.locator = Locator::Rejected(Rejection::new(
-            Reason::Missing,
-            format!("a link to {}, which is not there", target.display()),
-        ));
-    }
-    entry
 }

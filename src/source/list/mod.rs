@@ -1,9 +1,9 @@
 //! Listing the inputs of a run: one pass, always in the same order.
 //!
 //! [`Lister`] takes the inputs as the user gave them, decides what each is,
-//! and yields [`Chunk`]s of entries. A file a kind of input: [`folder`],
-//! [`archive`] (on [`tar`]), [`table`], [`paths`]; [`bands`] puts FITS files
-//! of one band each together. Reading the cutouts is left to
+//! and yields [`Chunk`]s of entries. A file a kind of input: `folder`,
+//! `archive` (on `tar`), `table`, `paths`; `bands` puts FITS files of one band
+//! each together. Reading the cutouts is left to
 //! [`read`](super::read), keeping the listing to [`crate::catalog`].
 //!
 //! Invariant: the same inputs on the same files give the same chunks; memory
@@ -38,7 +38,7 @@ pub use error::ListError;
 pub use notes::Problem;
 
 use bands::BandGroups;
-use names::{FileKind, without_extension};
+use names::{FileKind, broken_link, without_extension};
 use notes::Notes;
 use table::Table;
 
@@ -120,7 +120,7 @@ impl Lister {
         // Band files are put together over the whole command line.
         let mut groups = BandGroups::new(&options.band_pattern, &options.bands);
         for (path, kind) in inputs.iter().zip(&kinds) {
-            if let InputKind::File = kind {
+            if let InputKind::File | InputKind::BrokenLink = kind {
                 paths::note(&mut groups, path)?;
             }
         }
@@ -131,12 +131,13 @@ impl Lister {
                 InputKind::Archive => Planned::Archive(path.clone()),
                 InputKind::Paths => Planned::Paths(path.clone()),
                 InputKind::Table => Planned::Table(Table::open(path, &options)?),
-                InputKind::BrokenLink => {
-                    Planned::Entries(vec![folder::broken_link(path, absolute(path)?)])
-                }
                 InputKind::File => {
                     let entry = paths::entry(&mut groups, path, &mut notes)?;
                     Planned::Entries(entry.into_iter().collect())
+                }
+                InputKind::BrokenLink => {
+                    let entry = paths::entry(&mut groups, path, &mut notes)?;
+                    Planned::Entries(entry.map(broken_link).into_iter().collect())
                 }
             };
             match (planned.last_mut(), next) {

@@ -4,6 +4,7 @@
 //! bytes. Invariant: an id loses a known image extension and nothing else, so
 //! that names such as `J000001.01+123456.7.jpg` keep their dots.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::{Entry, Locator};
@@ -97,6 +98,16 @@ pub(super) fn file_entry(given: &Path, absolute: PathBuf) -> Entry {
         locator,
         position: None,
     }
+}
+
+/// An entry of a file of its own, now known to be a link that leads nowhere.
+pub(super) fn broken_link(mut entry: Entry) -> Entry {
+    if let Locator::File(path) = &entry.locator {
+        let target = fs::read_link(path).unwrap_or_default();
+        let words = format!("a link to {}, which is not there", target.display());
+        entry.locator = Locator::Rejected(Rejection::new(Reason::Missing, words));
+    }
+    entry
 }
 
 /// The rejection of a path that a catalog cannot name. Catalogs are UTF-8, and

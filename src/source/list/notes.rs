@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_problems_are_counted_and_not_kept() {
+    fn problems_beyond_the_limit_are_counted_and_not_kept() {
         let mut notes = Notes::default();
         for _ in 0..KEPT + 5 {
             notes.problem("x", "y");

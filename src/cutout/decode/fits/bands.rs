@@ -109,7 +109,7 @@ fn plane_names(cube: &Hdu<'_>, planes: usize) -> Option<Vec<String>> {
     }
     // A plane has at least one pixel, and the header's length bounds `planes`
     // as soon as one BANDn is missing.
-    (0..planes).map(|n| cube.header.text(&format!("BAND{n}")).map(String::from)).collect()
+    (0..planes).map(|n| cube.header.text(&format!("BAND{n}"))).collect()
 }
 
 /// The bands in an unnamed sequence, by the order the options give.
@@ -169,7 +169,6 @@ fn no_bands(images: &[&Hdu<'_>]) -> Rejection {
             let names: Vec<String> = images
                 .iter()
                 .filter_map(|h| ["EXTNAME", "FILTER", "BAND"].iter().find_map(|k| h.header.text(k)))
-                .map(String::from)
                 .collect();
             let detail =
                 format!("the HDUs are {}; none is a band that is needed", names.join(", "));

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Once;
 
-use fitsio_sys as sys;
+use fitsio::sys;
 
 /// Status: a value does not fit the type asked for; the rest is read.
 const NUM_OVERFLOW: c_int = 412;

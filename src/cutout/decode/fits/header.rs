@@ -5,8 +5,6 @@
 //! HIERARCH are not needed for what is read here. As in cfitsio, the first
 //! record of a keyword counts.
 
-use std::borrow::Cow;
-
 /// Bytes of a record.
 pub const CARD: usize = 80;
 
@@ -67,7 +65,7 @@ impl<'a> Header<'a> {
     }
 
     /// A string, quotes and trailing blanks removed.
-    pub fn text(&self, keyword: &str) -> Option<Cow<'a, str>> {
+    pub fn text(&self, keyword: &str) -> Option<String> {
         let field = self.field(keyword)?.trim_ascii_start().strip_prefix(b"'")?;
         let mut text = Vec::new();
         let mut bytes = field.iter().copied().peekable();
@@ -78,8 +76,7 @@ impl<'a> Header<'a> {
             }
             text.push(byte);
         }
-        let text = String::from_utf8_lossy(&text).trim_end().to_owned();
-        Some(Cow::Owned(text))
+        Some(String::from_utf8_lossy(&text).trim_end().to_owned())
     }
 }
 

@@ -11,6 +11,9 @@ use super::header::{BLOCK, Header};
 use crate::cutout::decode::Limits;
 use crate::cutout::{Reason, Rejection};
 
+/// How the header of every HDU after the first begins.
+const EXTENSION: &[u8] = b"XTENSION";
+
 /// Most HDUs that are looked at. A cutout has one a band, with a mask and a
 /// weight for each at worst.
 const MAX_HDUS: usize = 100;
@@ -57,7 +60,7 @@ impl Hdu<'_> {
 pub struct Layout<'a> {
     /// HDUs whose header and data are inside the file.
     pub hdus: Vec<Hdu<'a>>,
-    /// Why the walk ended early, if the file was cut.
+    /// Where the file was cut, if it was.
     pub cut: Option<String>,
 }
 
@@ -76,16 +79,18 @@ impl<'a> Layout<'a> {
             let number = layout.hdus.len() + 1;
             let rest = &file[at..];
             // The standard allows other records after the last HDU.
-            if number > 1 && !rest.starts_with(b"XTENSION") {
+            if number > 1 && !rest.starts_with(EXTENSION) && !EXTENSION.starts_with(rest) {
                 break;
             }
-            let Some((header, length)) = Header::parse(rest) else {
-                layout.cut = Some(format!("the header of HDU {number} has no end"));
+            let whole = Header::parse(rest).filter(|(_, length)| *length <= rest.len());
+            let Some((header, length)) = whole else {
+                layout.cut = Some(format!("the header of HDU {number} is not whole"));
                 break;
             };
-            let (kind, axes, bytes) = describe(&header, limits).map_err(|e| at_hdu(&e, number))?;
+            let (kind, axes, bytes) =
+                describe(&header, limits).map_err(|e| e.at(format_args!("HDU {number}")))?;
             let start = at + length;
-            let held = file.len().saturating_sub(start) as u64;
+            let held = (file.len() - start) as u64;
             if bytes > held {
                 layout.cut = Some(format!(
                     "the data of HDU {number} are {bytes} bytes, the file holds {held}"
@@ -96,6 +101,9 @@ impl<'a> Layout<'a> {
             let data = start..start + bytes as usize;
             at = data.end.next_multiple_of(BLOCK);
             layout.hdus.push(Hdu { number, header, kind, axes, data });
+            if at > file.len() {
+                layout.cut = Some(format!("the padding of HDU {number} is not whole"));
+            }
         }
         Ok(layout)
     }
@@ -108,11 +116,6 @@ impl<'a> Layout<'a> {
             None => otherwise,
         }
     }
-}
-
-/// A rejection with the HDU's number in front.
-pub fn at_hdu(rejection: &Rejection, number: usize) -> Rejection {
-    Rejection::new(rejection.reason, format!("HDU {number}: {}", rejection.detail))
 }
 
 /// Kind, image axes and bytes of data of the HDU with this header.
@@ -230,11 +233,14 @@ mod tests {
 
     #[test]
     fn axes_and_data_are_found() {
-        let bytes = file(&[&CUBE[..], &["NAXIS4  = 1"]].concat(), 240);
-        let layout = layout(&bytes).unwrap();
-        assert_eq!(layout.hdus[0].axes, [5, 4, 3]);
-        assert_eq!(layout.hdus[0].data, 2880..3120);
-        assert!(layout.cut.is_none());
+        let bytes = file(&[&CUBE[..], &["NAXIS4  = 1"]].concat(), BLOCK);
+        let padded = layout(&bytes).unwrap();
+        assert_eq!(padded.hdus[0].axes, [5, 4, 3]);
+        assert_eq!(padded.hdus[0].data, 2880..3120);
+        assert!(padded.cut.is_none());
+        let unpadded = layout(&bytes[..3120]).unwrap();
+        assert_eq!(unpadded.hdus[0].data, 2880..3120, "the pixels are all there");
+        assert!(unpadded.cut.is_some());
     }
 
     #[test]

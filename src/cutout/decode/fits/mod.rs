@@ -6,7 +6,8 @@
 //! matters: cfitsio sees only files that passed the others.
 //!
 //! Pixels are physical values (BSCALE and BZERO applied) as `f32`; undefined
-//! and infinite ones are NaN.
+//! and infinite ones are NaN, and those too small for a normal `f32` are zero,
+//! as cfitsio has it.
 
 mod bands;
 mod cfitsio;
@@ -17,7 +18,7 @@ mod wcs;
 
 use bands::Plane;
 use cfitsio::{CfitsioError, MemoryFile};
-use layout::{Hdu, Kind, Layout, at_hdu};
+use layout::{Hdu, Kind, Layout};
 
 use super::DecodeOptions;
 use crate::cutout::{BandImage, Reason, Rejection, SkyPosition};
@@ -43,7 +44,9 @@ pub fn decode_file(file: &[u8], options: &DecodeOptions) -> Result<BandImage, Re
             open.go_to(plane.hdu.number).map_err(|e| rejection(&e, plane.hdu))?;
         }
         image.read(&mut open, plane, channel)?;
-        image.check(plane.hdu, channel).map_err(|e| e.within(&options.bands[channel]))?;
+        image
+            .check(plane.hdu, channel)
+            .map_err(|e| e.at(format_args!("band {}", options.bands[channel])))?;
     }
     Ok(image.finish(planes.iter().find_map(|p| centre(p.hdu))))
 }
@@ -84,7 +87,7 @@ pub fn decode_files<T: AsRef<[u8]>>(
             position = position.or_else(|| centre(plane.hdu));
             image.check(plane.hdu, channel)
         };
-        read().map_err(|e| e.within(band))?;
+        read().map_err(|e| e.at(format_args!("band {band}")))?;
     }
     let image =
         image.ok_or_else(|| Rejection::new(Reason::MissingBand, "no bands are asked for"))?;
@@ -185,7 +188,8 @@ fn enter(
     options: &DecodeOptions,
 ) -> Result<(), Rejection> {
     if hdu.kind == Kind::Compressed {
-        tiles::check(hdu, file, &options.limits).map_err(|e| at_hdu(&e, hdu.number))?;
+        tiles::check(hdu, file, &options.limits)
+            .map_err(|e| e.at(format_args!("HDU {}", hdu.number)))?;
     }
     open.go_to(hdu.number).map_err(|e| rejection(&e, hdu))?;
     let axes = open.axes().map_err(|e| rejection(&e, hdu))?;

@@ -46,8 +46,14 @@ pub struct Outline {
     pub height: u16,
     /// How the components are to be read.
     pub colour: Colour,
+    /// Whether the components are named R, G and B.
+    pub named_rgb: bool,
     /// Where the Adobe marker keeps its colour transform, if there is one.
     pub adobe_transform_at: Option<usize>,
+    /// Whether the frame is progressive.
+    pub progressive: bool,
+    /// Scans before the end marker.
+    pub scans: usize,
     /// Where the picture ends: the byte after EOI. What follows is not part
     /// of it (thumbnails and junk are common there).
     pub end: usize,
@@ -55,6 +61,7 @@ pub struct Outline {
 
 /// The frame header.
 struct Frame {
+    progressive: bool,
     width: u16,
     height: u16,
     ids: Vec<u8>,
@@ -124,7 +131,16 @@ pub fn walk(bytes: &[u8]) -> Result<Outline, Rejection> {
     }
     let transform = adobe_transform_at.map(|i| bytes[i]);
     let colour = colour(&frame, jfif, transform)?;
-    Ok(Outline { width: frame.width, height: frame.height, colour, adobe_transform_at, end: at })
+    Ok(Outline {
+        width: frame.width,
+        height: frame.height,
+        colour,
+        named_rgb: frame.ids == b"RGB",
+        adobe_transform_at,
+        progressive: frame.progressive,
+        scans,
+        end: at,
+    })
 }
 
 /// Reads a marker code and moves past it. Any number of FF may precede it.
@@ -204,7 +220,12 @@ fn frame_header(marker: u8, body: &[u8]) -> Result<Frame, Rejection> {
     if rest.len() != usize::from(components) * 3 {
         return Err(corrupt("a frame header whose length does not fit its components"));
     }
-    Ok(Frame { width, height, ids: rest.chunks_exact(3).map(|c| c[0]).collect() })
+    Ok(Frame {
+        progressive: marker == 0xC2,
+        width,
+        height,
+        ids: rest.chunks_exact(3).map(|c| c[0]).collect(),
+    })
 }
 
 /// The rules of libjpeg's `default_decompress_parms` (jdapimin.c), which

@@ -216,7 +216,7 @@ impl Rows {
 fn position(ra: Option<f64>, dec: Option<f64>) -> Option<SkyPosition> {
     let (ra, dec) = ra.zip(dec)?;
     let on_sky = (-180.0..=360.0).contains(&ra) && (-90.0..=90.0).contains(&dec);
-    on_sky.then(|| SkyPosition { ra: if ra < 0.0 { ra + 360.0 } else { ra }, dec })
+    on_sky.then_some(SkyPosition { ra: if ra < 0.0 { ra + 360.0 } else { ra }, dec })
 }
 
 #[cfg(test)]

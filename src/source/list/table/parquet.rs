@@ -13,6 +13,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::carried::as_carried;
 use super::{Columns, Place, Rows, position};
@@ -69,7 +70,26 @@ fn is_text(found: &DataType) -> bool {
 
 fn open(place: &Place) -> Result<ParquetRecordBatchReaderBuilder<File>, ListError> {
     let file = File::open(&place.given).map_err(|source| place.io(source))?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| failed(place, source))
+    let size = file.metadata().map_err(|source| place.io(source))?.len();
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| failed(place, source))?;
+    let groups = builder.metadata().row_groups();
+    if groups.iter().flat_map(|group| group.columns()).all(|column| lies_within(column, size)) {
+        Ok(builder)
+    } else {
+        let words = "its footer places a column outside the file".into();
+        Err(failed(place, ParquetError::General(words)))
+    }
+}
+
+/// Whether a column's pages are where a file of `size` bytes has bytes. The
+/// reader takes the footer's word for it, panics on negative numbers and
+/// allocates what the others ask for.
+fn lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
+    let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let end = first.checked_add(column.compressed_size());
+    let is_negative = first < 0 || column.compressed_size() < 0;
+    !is_negative && end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= size)
 }
 
 fn failed(place: &Place, source: ParquetError) -> ListError {

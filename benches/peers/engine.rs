@@ -1,0 +1,77 @@
+//! This project's side of `benches/peers/forward.py`: an engine that waits for
+//! its turn, so that a driver can measure several engines in turns.
+//!
+//! `forward --peer MODEL IMAGES LOGITS BATCH...` loads the first stage of a
+//! model file and images (bytes, one after another), writes their logits, once
+//! for each size of batch (f32, little-endian, `[batches, images, classes]`),
+//! and says `ready` and what it is. Each line `BATCH SECONDS` that it then
+//! reads is a turn: it classifies batches for at least so long and answers
+//! with the number of images and the seconds that they took.
+
+use std::{fs, path::Path, time::Instant};
+
+use hiwl::{
+    kernels::cpu::{Normalisation, PackedNetwork},
+    network::{description::Input, model_file::Model},
+};
+
+/// Serves turns until standard input ends. `arguments` are those after
+/// `--peer`.
+pub fn serve(arguments: &[String]) {
+    let [model, images, logits, batches @ ..] = arguments else {
+        panic!("--peer MODEL IMAGES LOGITS BATCH...");
+    };
+    let network = load(Path::new(model));
+    let bytes = fs::read(images).unwrap();
+    let images: Vec<&[u8]> = bytes.chunks_exact(3 * network.size().pow(2)).collect();
+
+    let mut answers = Vec::new();
+    for batch in batches {
+        let batch = batch.parse().unwrap();
+        for images in images.chunks(batch) {
+            let mut row = vec![0.0; images.len() * network.classes()];
+            network.forward(images, &mut row);
+            answers.extend(row.into_iter().flat_map(f32::to_le_bytes));
+        }
+    }
+    fs::write(logits, answers).unwrap();
+    println!("ready hiwl {} ({})", env!("CARGO_PKG_VERSION"), network.backend().name());
+
+    for turn in std::io::stdin().lines() {
+        let turn = turn.unwrap();
+        let (batch, seconds) = turn.split_once(' ').unwrap();
+        let (done, took) =
+            take_turn(&network, &images, batch.parse().unwrap(), seconds.parse().unwrap());
+        println!("{done} {took}");
+    }
+}
+
+fn load(path: &Path) -> PackedNetwork {
+    let model = Model::read(path).unwrap();
+    let classes = model.description.outputs.stage1.len();
+    let Input { size, mean, std, .. } = model.description.input;
+    let architecture = &model.description.architecture;
+    let normalisation = Normalisation { mean, std };
+    PackedNetwork::new(architecture, classes, size, &model.stage1, normalisation).unwrap()
+}
+
+/// Images classified, and the seconds that it took. One batch goes before the
+/// clock starts, to wake the threads.
+fn take_turn(
+    network: &PackedNetwork,
+    images: &[&[u8]],
+    batch: usize,
+    seconds: f64,
+) -> (usize, f64) {
+    let mut logits = vec![0.0; batch * network.classes()];
+    let mut batches = images.chunks_exact(batch).cycle();
+    let mut classify = || network.forward(batches.next().unwrap(), &mut logits);
+    classify();
+    let start = Instant::now();
+    let mut done = 0;
+    while start.elapsed().as_secs_f64() < seconds {
+        classify();
+        done += batch;
+    }
+    (done, start.elapsed().as_secs_f64())
+}

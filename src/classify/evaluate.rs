@@ -1,0 +1,184 @@
+//! Predictions held against labels: the line of `hiwl classify`, with metrics
+//! at its end in place of the catalog.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::cutout::Cutout;
+use super::{ClassifyError, Options, line, setup};
+use crate::catalog::ModelIdentity;
+use crate::labels::join::Join;
+use crate::labels::{LabelTable, Split};
+use crate::metrics::{self, Calibration, Confusion};
+use crate::network::hierarchy::Class;
+use crate::network::model_file::Model;
+use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
+use crate::report::progress::Progress;
+use crate::source::list::{BandPattern, ListOptions, Lister};
+use crate::source::{Entry, Locator};
+
+/// How good a model is on labelled images.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// Of the images that could be classified.
+    pub report: metrics::Report,
+    /// Ids of the others, and why.
+    pub rejected: Vec<(String, String)>,
+    /// What has no counterpart, and what could not be listed.
+    pub notes: Vec<String>,
+    /// The model.
+    pub model: ModelIdentity,
+    /// Stages of the line.
+    pub stages: Vec<StageReport>,
+    /// How long it ran.
+    pub elapsed: Duration,
+}
+
+/// Names of the classes that a model tells apart, as labels have them.
+pub fn classes() -> [&'static str; 5] {
+    Class::ALL.map(Class::label)
+}
+
+/// Classifies the images of the inputs that `labels` knows, or those of them
+/// in `split`, and compares. The options' output is not used. `None` if
+/// `stop` ended it.
+///
+/// # Errors
+/// [`ClassifyError`]; [`ClassifyError::NothingLabelled`] if no image has a
+/// label.
+///
+/// # Panics
+/// If the table's classes are not [`classes`].
+pub fn evaluate(
+    options: &Options,
+    labels: &LabelTable,
+    split: Option<Split>,
+    progress: &Arc<Progress>,
+    stop: &Stop,
+) -> Result<Option<Evaluation>, ClassifyError> {
+    assert_eq!(labels.classes, classes(), "the classes of the catalog");
+    let model = Model::read(&options.model)?;
+    let preparation = setup::preparation(options, &model)?;
+    let line = setup::line(options, &model, preparation)?;
+    let identity = ModelIdentity {
+        digest: model.digest.clone().unwrap_or_default(),
+        name: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        untrained: model.description.untrained,
+    };
+    let wanted = LabelTable {
+        classes: labels.classes.clone(),
+        rows: match split {
+            Some(split) => labels.of(split).cloned().collect(),
+            None => labels.rows.clone(),
+        },
+    };
+    let (entries, mut notes) = list(options, &setup::bands(options, &model))?;
+    let join = Join::new(&wanted, entries.iter().map(|entry| entry.id.as_str()));
+    if join.pairs.is_empty() {
+        return Err(ClassifyError::NothingLabelled {
+            images: entries.len(),
+            labels: wanted.rows.len(),
+        });
+    }
+    notes.extend(join.to_string().lines().map(str::to_owned));
+    drop(model);
+
+    let truth: Vec<usize> = join.pairs.iter().map(|&(row, _)| wanted.rows[row].class).collect();
+    let images: Vec<Entry> = join.pairs.iter().map(|&(_, image)| entries[image].clone()).collect();
+    progress.start(images.len() as u64);
+    let counts = Arc::new(Mutex::new(Counts {
+        matrix: Confusion::new(&wanted.classes),
+        calibration: Calibration::new(),
+        rejected: Vec::new(),
+    }));
+    let mut graph = Graph::new(stop.clone());
+    let window = line.window();
+    let places = window.clone();
+    let listed = graph.source("list", line::QUEUE, move |out| send_all(images, &places, out));
+    let classified = line.extend(&mut graph, listed);
+    let (sink, told) = (Arc::clone(&counts), Arc::clone(progress));
+    graph.sink("metrics", classified, move |batch| {
+        let Some(batch) = batch else { return Ok(()) };
+        let mut counts = sink.lock().unwrap_or_else(|e| e.into_inner());
+        let rows = batch.item.rows;
+        let (count, before) = (rows.len(), counts.rejected.len());
+        for row in rows {
+            let truth = truth[row.index as usize];
+            match row.outcome {
+                Ok(prediction) => {
+                    let predicted = prediction.label as usize;
+                    counts.matrix.add(truth, predicted);
+                    let confidence = f64::from(prediction.confidence);
+                    counts.calibration.add(confidence, truth == predicted);
+                }
+                Err(rejection) => counts.rejected.push((row.id, rejection.to_string())),
+            }
+        }
+        window.leave(count);
+        told.advance(count as u64, (counts.rejected.len() - before) as u64);
+        Ok(())
+    });
+    let outcome = graph.run();
+    match outcome.result {
+        Ok(()) => {}
+        Err(Failure::Interrupted) => return Ok(None),
+        Err(Failure::Stage { error, .. }) => return Err(error),
+        Err(failure @ Failure::Panic { .. }) => {
+            return Err(ClassifyError::Panic(failure.to_string()));
+        }
+    }
+    let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
+    Ok(Some(Evaluation {
+        report: metrics::Report::new(&counts.matrix, Some(&counts.calibration)),
+        rejected: std::mem::take(&mut counts.rejected),
+        notes,
+        model: identity,
+        stages: outcome.stages,
+        elapsed: outcome.elapsed,
+    }))
+}
+
+/// What the sink counts.
+struct Counts {
+    matrix: Confusion,
+    calibration: Calibration,
+    rejected: Vec<(String, String)>,
+}
+
+/// The inputs' images, and what could not be listed.
+fn list(options: &Options, bands: &[String]) -> Result<(Vec<Entry>, Vec<String>), ClassifyError> {
+    let list = ListOptions {
+        band_pattern: options.band_pattern.parse::<BandPattern>()?,
+        bands: bands.to_vec(),
+        carry: Vec::new(),
+    };
+    let mut lister = Lister::open(&options.inputs, list)?;
+    let mut entries = Vec::new();
+    for chunk in lister.by_ref() {
+        entries.extend(chunk?.entries);
+    }
+    let problem = |p: &crate::source::list::Problem| format!("{}: {}", p.path.display(), p.message);
+    Ok((entries, lister.problems().iter().map(problem).collect()))
+}
+
+/// The source: images one by one, all of one range.
+fn send_all(
+    images: Vec<Entry>,
+    window: &Window,
+    out: &Outlet<Sequenced<Cutout<Locator>>>,
+) -> Result<(), Ended<ClassifyError>> {
+    let last = images.len() as u64 - 1;
+    for (index, entry) in (0..).zip(images) {
+        window.enter(out)?;
+        let item = Cutout {
+            index,
+            ends_range: index == last,
+            id: entry.id,
+            source: entry.source,
+            position: entry.position,
+            state: Ok(entry.locator),
+        };
+        out.send(Sequenced { sequence: index, item })?;
+    }
+    Ok(())
+}

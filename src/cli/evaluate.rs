@@ -1,0 +1,151 @@
+//! `hiwl evaluate`: how good a model is on labelled images.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::{CliError, Exit, print, signals, usage};
+use crate::classify::recipe::Recipe;
+use crate::classify::{self, Evaluation, Options};
+use crate::labels::{LabelTable, Split};
+use crate::network::hierarchy::Stage2;
+use crate::pipeline::Stop;
+use crate::report::format;
+use crate::report::progress::{Audience, Progress};
+use crate::source::list::BandPattern;
+
+/// Compare a model's labels with known ones.
+///
+/// Prints accuracy, recall, precision and F1 of every class with their means,
+/// the expected calibration error, and the confusion matrix.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  hiwl evaluate galaxies/*.tar --labels labels.csv --split val --model model.safetensors")]
+pub struct Arguments {
+    /// Folders, images, tar archives, tables, lists.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The label table: id and label, and split if --split is given.
+    #[arg(short, long, value_name = "TABLE")]
+    labels: PathBuf,
+
+    /// Only the rows of this split: train, val or test.
+    #[arg(long, value_name = "SPLIT", value_parser = split)]
+    split: Option<Split>,
+
+    /// The column of splits.  [default: split]
+    #[arg(long, value_name = "COLUMN", requires = "split")]
+    split_column: Option<String>,
+
+    /// The model file.
+    #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
+    model: Option<PathBuf>,
+
+    /// A pipeline that comes with the program (sdss, any-size) or a file of
+    /// your own.
+    #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
+    pipeline: String,
+
+    /// Images a batch.
+    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    batch: Option<usize>,
+
+    /// Threads: so many decode, prepare and infer.  [default: one a core]
+    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    workers: Option<usize>,
+
+    /// Also write the metrics as a table: metric, class, predicted, value.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+
+    /// Print the metrics as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    Split::from_name(text).ok_or_else(|| "one of train, val, test".to_owned())
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let (json, csv, split) = (self.json, self.csv.clone(), self.split);
+        let column = match split {
+            Some(_) => Some(self.split_column.as_deref().unwrap_or("split")),
+            None => None,
+        };
+        let labels =
+            LabelTable::read(&self.labels, Some(&classify::classes()), column).map_err(usage)?;
+        let options = self.resolve()?;
+        let stop = Stop::new();
+        signals::stop_on_signal(stop.clone())?;
+        let audience = if json { Audience::Nobody } else { Audience::Person };
+        let progress = Arc::new(Progress::new(audience));
+        let found = classify::evaluate(&options, &labels, split, &progress, &stop);
+        progress.finish();
+        let found = found
+            .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
+        let Some(found) = found else {
+            return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
+        };
+        if let Some(path) = csv {
+            std::fs::write(&path, found.report.to_csv())
+                .with_context(|| format!("{}: cannot be written", path.display()))?;
+        }
+        print(&if json { found.report.to_json()? + "\n" } else { text(&found) })?;
+        Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
+    }
+
+    /// What the line needs, from flags, the pipeline and the machine.
+    fn resolve(self) -> Result<Options, CliError> {
+        let sdss = Recipe::find("sdss").map_err(usage)?;
+        let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
+        let model = self.model.or(recipe.model.file).ok_or_else(|| {
+            usage(anyhow!("no model: give one with --model FILE, or set HIWL_MODEL"))
+        })?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Options {
+            inputs: self.inputs,
+            output: PathBuf::new(),
+            model,
+            bands: recipe.input.bands,
+            band_pattern: recipe
+                .input
+                .band_pattern
+                .unwrap_or_else(|| BandPattern::default().to_string()),
+            cube_bands: recipe.input.cube_bands,
+            carry: Vec::new(),
+            rgb_profile: recipe.prepare.rgb_profile,
+            resample: recipe.prepare.resample.unwrap_or_default(),
+            stage2: Stage2::Routed,
+            batch: self.batch.or(recipe.run.batch).unwrap_or(32),
+            workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
+            range_size: 1,
+            shard: None,
+        })
+    }
+}
+
+/// The metrics, and what they leave out.
+fn text(found: &Evaluation) -> String {
+    let mut lines = found.notes.clone();
+    lines.push(format!("model {} ({})", found.model.name, found.model.digest));
+    if found.model.untrained {
+        lines.push("The model is untrained: its labels mean nothing.".into());
+    }
+    if !found.rejected.is_empty() {
+        let some: Vec<String> =
+            found.rejected.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
+        let more = if found.rejected.len() > 5 { "; …" } else { "" };
+        lines.push(format!(
+            "{} images were rejected and are not counted: {}{more}",
+            format::count(found.rejected.len() as u64),
+            some.join("; "),
+        ));
+    }
+    format!("{}\n{}", lines.join("\n"), format_args!("\n{}", found.report))
+}

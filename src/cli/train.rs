@@ -1,0 +1,169 @@
+//! `hiwl train`: what was typed becomes [`Options`], and their run is told to
+//! whoever listens.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{CliError, Exit, print, signals, usage};
+use crate::pipeline::Stop;
+use crate::report::progress::Audience;
+use crate::report::training::TrainingProgress;
+use crate::train::recipe::Recipe;
+use crate::train::run::{self, Options, Report, Sources};
+
+/// Train a model.
+///
+/// Inputs are those of `hiwl classify`; LABELS is a table of id and label
+/// (CSV or Parquet) with, if it has one, a column `split` of train and val
+/// (without it: 8:1:1 within every class). Ids are file names without their
+/// extension, or a table's ids.
+///
+/// A recipe says how to learn. With the same images, labels, initial weights
+/// and seed it gives the same model, whatever the number of workers. DIR holds
+/// checkpoints, metrics.csv, curves.svg and in the end model.safetensors: the
+/// best pair of the two models on the validation images.
+///
+/// A run that was killed or interrupted goes on when the same command is given
+/// again.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  hiwl train galaxies/*.tar --labels labels.csv --recipe train-hiwl --output run1
+  hiwl train mine/ --labels mine.csv --init model.safetensors --freeze --output run2")]
+pub struct Arguments {
+    /// Folders, images, tar archives, tables, lists.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The label table.
+    #[arg(short, long, value_name = "TABLE")]
+    labels: PathBuf,
+
+    /// The column of splits.  [default: split, if there is one]
+    #[arg(long, value_name = "COLUMN")]
+    split_column: Option<String>,
+
+    /// The run's folder: made, or resumed if it holds the same run.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+
+    /// A recipe that comes with the program (train-best, train-hiwl,
+    /// train-slwslm, train-hmws, train-plain) or a file of your own.
+    #[arg(short, long, value_name = "NAME|FILE", default_value = "train-best")]
+    recipe: PathBuf,
+
+    /// Start from a model file, from kept weights of a run, or from the
+    /// weights of an EfficientNet (torchvision, timm, EfficientNet-PyTorch,
+    /// EfficientNet-Lite).  [default: random weights]
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+
+    /// Let only the classifiers learn: new labels in minutes.
+    #[arg(long, requires = "init")]
+    freeze: bool,
+
+    /// Of everything that is random.  [default: the recipe's]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+
+    /// Threads: so many decode, augment and learn.  [default: one a core]
+    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    workers: Option<usize>,
+
+    /// Minutes between checkpoints within an epoch.
+    #[arg(long, value_name = "M", default_value_t = 5.0)]
+    checkpoint_minutes: f64,
+
+    /// Say nothing but errors.
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print events and the evaluation as JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let audience = match (self.quiet, self.json) {
+            (true, _) => Audience::Nobody,
+            (_, true) => Audience::Program,
+            _ => Audience::Person,
+        };
+        let options = self.resolve()?;
+        let stop = Stop::new();
+        signals::stop_on_signal(stop.clone())?;
+        let progress = Arc::new(TrainingProgress::new(audience));
+        let report = run::run(&options, &progress, &stop);
+        progress.finish();
+        let report = report.map_err(|error| {
+            if error.is_usage() {
+                return usage(error);
+            }
+            let context = "the run stopped; the same command goes on from the last checkpoint";
+            CliError::Failed(anyhow!(error).context(context))
+        })?;
+        if let Some(evaluation) = &report.evaluation {
+            match audience {
+                Audience::Nobody => {}
+                Audience::Program => progress.event(serde_json::json!({
+                    "event": "end", "model": &report.model, "evaluation": evaluation,
+                })),
+                Audience::Person => print(&text(&report, &evaluation.to_string())?)?,
+            }
+            return Ok(Exit::Ok);
+        }
+        Ok(match stop.signal() {
+            Some(signal) => {
+                progress.say("stopped; the same command goes on");
+                Exit::Signal(signal)
+            }
+            None => Exit::Incomplete,
+        })
+    }
+
+    /// What the run needs.
+    fn resolve(self) -> Result<Options, CliError> {
+        let mut recipe = Recipe::read(&self.recipe).map_err(usage)?;
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
+            .map_err(|_| usage(anyhow!("--checkpoint-minutes takes a positive number")))?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Options {
+            sources: Sources {
+                inputs: self.inputs,
+                labels: self.labels,
+                split_column: self.split_column,
+            },
+            recipe,
+            output: self.output,
+            initial: self.init,
+            freeze: self.freeze,
+            workers: self.workers.unwrap_or(cores),
+            checkpoint_every,
+        })
+    }
+}
+
+/// What a finished run came to.
+fn text(report: &Report, evaluation: &str) -> Result<String, CliError> {
+    let mut out = format!("On the validation images:\n{evaluation}\n");
+    for (model, epoch) in &report.epochs {
+        writeln!(out, "{model}: epoch {epoch}")?;
+    }
+    match &report.model {
+        Some(model) => writeln!(out, "model: {}", model.display())?,
+        None => writeln!(
+            out,
+            "weights: {}\nThis is a single network; `hiwl classify` needs a model of two stages, \
+             so there is no model file.",
+            report.checkpoints.display()
+        )?,
+    }
+    Ok(out)
+}

@@ -1,0 +1,57 @@
+//! The rows of an image's pixels that the stem is at, normalised as it goes
+//! down the image.
+
+use super::{backend::Runner, forward::Walk, lines::BLOCK, packed::StemLayer, stem::Normalise};
+
+/// A ring of three rows of pixels.
+pub(super) struct Pixels<'a> {
+    stem: &'a StemLayer,
+    runner: Runner,
+    scale: &'a [f32; 3 * BLOCK],
+    shift: &'a [f32; 3 * BLOCK],
+    /// The image, interleaved RGB.
+    bytes: &'a [u8],
+    /// Row `y` at `y % 3`, zeros left and right of it; then a row of zeros.
+    values: &'a mut [f32],
+    /// How many rows were normalised.
+    done: usize,
+}
+
+impl<'a> Pixels<'a> {
+    /// At the top of an image, in a buffer of [`Self::values`].
+    pub(super) fn new(walk: &Walk<'a>, bytes: &'a [u8], values: &'a mut [f32]) -> Self {
+        values.fill(0.0);
+        let &Walk { layers, runner, scale, shift } = walk;
+        Self { stem: &layers.stem, runner, scale, shift, bytes, values, done: 0 }
+    }
+
+    /// Length of the buffer.
+    pub(super) fn values(stem: &StemLayer) -> usize {
+        4 * stem.row_values()
+    }
+
+    /// Normalises the rows before row `to`, of which the last three stay;
+    /// `restart` from the top.
+    pub(super) fn advance(&mut self, to: usize, restart: bool) {
+        let (row, side) = (self.stem.row_values(), 3 * self.stem.input);
+        if restart {
+            self.done = 0;
+        }
+        while self.done < to {
+            self.runner.run(Normalise {
+                bytes: &self.bytes[self.done * side..][..side],
+                scale: self.scale,
+                shift: self.shift,
+                output: &mut self.values[self.done % 3 * row + 3 * self.stem.pad..][..side],
+            });
+            self.done += 1;
+        }
+    }
+
+    /// Row `y`, or zeros where the image has none.
+    pub(super) fn row(&self, y: Option<usize>) -> &[f32] {
+        let at = y.filter(|&y| y < self.stem.input).map_or(3, |y| y % 3);
+        let row = self.stem.row_values();
+        &self.values[at * row..][..row]
+    }
+}

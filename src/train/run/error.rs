@@ -1,0 +1,142 @@
+//! Why a training run could not begin or go on.
+
+use std::path::PathBuf;
+
+use crate::catalog::CatalogError;
+use crate::cutout::Rejection;
+use crate::labels::LabelError;
+use crate::network::hierarchy::InferenceError;
+use crate::network::import::ImportError;
+use crate::network::model_file::ModelError;
+use crate::network::weights::WeightsError;
+use crate::source::list::ListError;
+
+/// Why a training run could not begin or go on. What is on disk stays, and
+/// the same command goes on from it once the reason is gone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The inputs cannot be listed.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The labels cannot be used.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// The images and labels do not make a training set for the recipe.
+    #[error("{0}")]
+    Data(String),
+    /// The recipe asks for what cannot be done.
+    #[error("recipe: {0}")]
+    Recipe(String),
+    /// The run folder cannot be used, or holds another run.
+    #[error(transparent)]
+    Folder(#[from] CatalogError),
+    /// The folder holds something that is no training run.
+    #[error("{} holds {name} and no training run: name another output", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// One of its files.
+        name: String,
+    },
+    /// Another process trains into the folder.
+    #[error("{}: another process is training into it", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The initial weights cannot be read.
+    #[error("initial weights: {0}")]
+    InitialModel(#[from] ModelError),
+    /// The same, where they are somebody else's.
+    #[error("initial weights: {0}")]
+    InitialWeights(#[from] ImportError),
+    /// The initial weights are of another network than the recipe's.
+    #[error("initial weights: {}: {what}", path.display())]
+    Initial {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// A checkpoint is damaged, or of another run.
+    #[error("{}: {what}; without this file the run goes on from before it", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Weights and architecture do not agree.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A network could not be run.
+    #[error(transparent)]
+    Network(#[from] InferenceError),
+    /// The model could not be written.
+    #[error(transparent)]
+    Model(ModelError),
+    /// An image that could be read when the run began.
+    #[error("image {id} cannot be read any more: {rejection}")]
+    Image {
+        /// Its id.
+        id: String,
+        /// What is wrong with it now.
+        rejection: Rejection,
+    },
+    /// The loss or the weights are not finite any more.
+    #[error(
+        "{model}: {what} not finite at step {step} of epoch {epoch} (both from 1); {}. A smaller \
+         learning rate or a longer warm-up may help",
+        last_good(checkpoint.as_ref())
+    )]
+    Diverged {
+        /// Which model of the run.
+        model: String,
+        /// `the loss is` or `the weights are`.
+        what: &'static str,
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step within the epoch, from 1.
+        step: u64,
+        /// The last checkpoint before it.
+        checkpoint: Option<PathBuf>,
+    },
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// What the system said.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A worker panicked.
+    #[error("{0}: this is a defect of hiwl; please report it")]
+    Panic(String),
+}
+
+fn last_good(checkpoint: Option<&PathBuf>) -> String {
+    match checkpoint {
+        Some(path) => format!("the last good checkpoint is {}", path.display()),
+        None => "there is no checkpoint yet".into(),
+    }
+}
+
+impl TrainError {
+    /// Whether something else must be asked for: trying again will not help.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::List(_)
+            | Self::Labels(_)
+            | Self::Data(_)
+            | Self::Recipe(_)
+            | Self::NotEmpty { .. }
+            | Self::Busy { .. }
+            | Self::InitialModel(_)
+            | Self::InitialWeights(_)
+            | Self::Initial { .. } => true,
+            Self::Folder(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+}

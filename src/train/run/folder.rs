@@ -1,0 +1,206 @@
+//! The folder of a training run.
+//!
+//! ```text
+//! DIR/run.json                           what decides the result
+//! DIR/checkpoints/<model>-last.safetensors   where the run is
+//! DIR/checkpoints/<model>-epoch-<n>.safetensors   weights of the best epochs
+//! DIR/metrics.csv, DIR/curves.svg        an epoch a line, and drawn
+//! DIR/model.safetensors                  the model, once there is one
+//! DIR/evaluation.json                    how good it is on validation
+//! ```
+//!
+//! Invariants: one process at a time; what is under its final name is whole;
+//! `run.json` is written before anything else and never changes.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::TrainError;
+use super::state::Best;
+use crate::catalog::lock::PathLock;
+use crate::catalog::{self, CatalogError};
+use crate::network::file;
+use crate::report::curves;
+use crate::train::history::{self, Epoch};
+use crate::train::recipe::Recipe;
+
+/// Everything that decides the result of a run.
+#[derive(Debug, Serialize)]
+pub struct Settings<'a> {
+    /// The program's version.
+    pub version: &'a str,
+    /// The recipe, with the seed that was asked for.
+    pub recipe: &'a Recipe,
+    /// SHA-256 of the data (see [`super::data::Dataset::digest`]).
+    pub data: &'a str,
+    /// Training images.
+    pub train_images: usize,
+    /// Validation images.
+    pub val_images: usize,
+    /// Name and SHA-256 of the file that the models start from.
+    pub initial: Option<(String, String)>,
+    /// Whether only classifiers learn.
+    pub freeze: bool,
+}
+
+/// A run's folder, locked.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    digest: String,
+    _lock: PathLock,
+}
+
+impl Folder {
+    /// Locks the folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`TrainError::Busy`], and what the system says.
+    pub fn lock(dir: &Path) -> Result<PathLock, TrainError> {
+        if dir.exists() && !dir.is_dir() {
+            return Err(CatalogError::NotAFolder { path: dir.to_owned() }.into());
+        }
+        PathLock::try_acquire(&dir.join(".lock"))?
+            .ok_or_else(|| TrainError::Busy { path: dir.to_owned() })
+    }
+
+    /// The folder of a new run, or of the one that was begun with the same
+    /// settings.
+    ///
+    /// # Errors
+    /// [`CatalogError::OtherRun`] if they differ, [`TrainError::NotEmpty`] if the
+    /// folder holds something else.
+    pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
+        let asked = catalog::json(settings);
+        let path = dir.join("run.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => {
+                let there: Value = serde_json::from_slice(&bytes)
+                    .map_err(|source| CatalogError::BadManifest { path, source })?;
+                let differences = catalog::differences(&there, &asked);
+                if !differences.is_empty() {
+                    return Err(CatalogError::OtherRun { path: dir.to_owned(), differences }.into());
+                }
+                bytes
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if let Some(name) = visible(dir)?.into_iter().next() {
+                    return Err(TrainError::NotEmpty { path: dir.to_owned(), name });
+                }
+                let bytes = format!("{asked:#}\n").into_bytes();
+                file::replace(&path, &bytes).map_err(CatalogError::io("write", &path))?;
+                bytes
+            }
+            Err(error) => return Err(CatalogError::io("read", &path)(error).into()),
+        };
+        let this = Self { dir: dir.to_owned(), digest: file::sha256(&bytes), _lock: lock };
+        let checkpoints = this.checkpoints();
+        fs::create_dir_all(&checkpoints).map_err(CatalogError::io("create", &checkpoints))?;
+        this.sweep()?;
+        Ok(this)
+    }
+
+    /// SHA-256 of `run.json`.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The folder of the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.dir.join("checkpoints")
+    }
+
+    /// Where a model's last checkpoint is.
+    pub fn last(&self, model: &str) -> PathBuf {
+        self.checkpoints().join(format!("{model}-last.safetensors"))
+    }
+
+    /// Where the weights of a model's epoch (from 1) are kept.
+    pub fn kept(&self, model: &str, epoch: u32) -> PathBuf {
+        self.checkpoints().join(format!("{model}-epoch-{epoch:04}.safetensors"))
+    }
+
+    /// The model.
+    pub fn model(&self) -> PathBuf {
+        self.dir.join("model.safetensors")
+    }
+
+    /// How good it is.
+    pub fn evaluation(&self) -> PathBuf {
+        self.dir.join("evaluation.json")
+    }
+
+    /// Removes kept weights that are not among the best any more.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn drop_others(&self, model: &str, best: &[Best]) -> Result<(), TrainError> {
+        let wanted: Vec<PathBuf> = best.iter().map(|b| self.kept(model, b.epoch)).collect();
+        let prefix = format!("{model}-epoch-");
+        for path in self.entries()? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(&prefix) && !wanted.contains(&path) {
+                fs::remove_file(&path).map_err(CatalogError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `metrics.csv` and `curves.svg`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_history(&self, epochs: &[Epoch], classes: &[String]) -> Result<(), TrainError> {
+        let mut text = history::header(classes);
+        for epoch in epochs {
+            text.push_str(&epoch.line(classes));
+        }
+        for (name, text) in [("metrics.csv", text), ("curves.svg", curves::svg(epochs))] {
+            self.write(&self.dir.join(name), text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+        Ok(file::replace(path, bytes).map_err(CatalogError::io("write", path))?)
+    }
+
+    fn entries(&self) -> Result<Vec<PathBuf>, TrainError> {
+        list(&self.checkpoints())
+    }
+
+    /// Removes what a killed process was writing; the lock says that it is
+    /// nobody else's.
+    fn sweep(&self) -> Result<(), TrainError> {
+        for path in list(&self.dir)?.into_iter().chain(self.entries()?) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with('.') && name.ends_with(".tmp") {
+                fs::remove_file(&path).map_err(CatalogError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let entries = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
+    Ok(entries.map_err(CatalogError::io("list", folder))?)
+}
+
+/// Names in a folder that do not begin with a dot.
+fn visible(folder: &Path) -> Result<Vec<String>, TrainError> {
+    let names = list(folder)?.into_iter().filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        (!name.starts_with('.')).then_some(name)
+    });
+    Ok(names.collect())
+}

@@ -1,0 +1,90 @@
+//! Networks on validation images, by the fast engine that classifies.
+
+use std::sync::{Arc, Mutex};
+
+use super::feed::{Feed, Shot, View, even_batches};
+use super::{Run, TrainError, learner};
+use crate::kernels::cpu::PackedNetwork;
+use crate::metrics::{Confusion, accuracy, recall};
+use crate::network::hierarchy::Logits;
+use crate::network::weights::Weights;
+use crate::pipeline::Graph;
+use crate::train::recipe::Model;
+use crate::train::targets;
+
+/// Images the engine takes at once.
+const BATCH: usize = 32;
+
+/// How good a network is on validation.
+pub struct Judgement {
+    /// Mean loss, with the smoothing of training.
+    pub loss: f64,
+    /// 0 to 1.
+    pub accuracy: f64,
+    /// Output by output.
+    pub recall: Vec<(String, f64)>,
+}
+
+impl Judgement {
+    /// From the logits of `shots`, row by row.
+    pub fn new(model: &Model, smoothing: f32, shots: &[Shot], logits: &[f32]) -> Self {
+        let names = model.output_names();
+        let outputs: Vec<usize> = shots.iter().map(|shot| shot.output).collect();
+        let mut wanted = vec![0.0; logits.len()];
+        targets::smoothed(&outputs, names.len(), smoothing, &mut wanted);
+        let mut matrix = Confusion::new(&names);
+        for (row, &output) in logits.chunks_exact(names.len()).zip(&outputs) {
+            matrix.add(output, arg_max(row));
+        }
+        Self {
+            loss: targets::cross_entropy(logits, &wanted, names.len()),
+            accuracy: accuracy(&matrix),
+            recall: names.iter().cloned().zip(recall(&matrix)).collect(),
+        }
+    }
+}
+
+/// The first of the largest.
+pub fn arg_max(logits: &[f32]) -> usize {
+    logits.iter().enumerate().fold(0, |best, (i, &v)| if v > logits[best] { i } else { best })
+}
+
+/// Logits of validation images, row by row; `None` if the run is stopped. The
+/// images' central squares are resized to `size`.
+///
+/// # Errors
+/// [`TrainError::Image`], [`TrainError::Weights`], [`TrainError::Network`].
+pub fn logits(
+    run: &Run,
+    weights: &Weights,
+    shots: &[Shot],
+    outputs: usize,
+    size: usize,
+) -> Result<Option<Vec<f32>>, TrainError> {
+    let normalisation = learner::normalisation(&run.recipe);
+    let network = PackedNetwork::new(&run.architecture, outputs, size, weights, normalisation)?;
+    let feed = Feed {
+        images: Arc::clone(&run.data.val),
+        shots: shots.to_vec(),
+        batches: even_batches(shots.len(), BATCH),
+        view: View::Centre(run.recipe.input.crop),
+        size,
+        workers: run.workers,
+    };
+    let mut graph = Graph::new(run.stop.clone());
+    let (batches, window) = feed.extend(&mut graph);
+    let all = Arc::new(Mutex::new(Vec::with_capacity(shots.len() * outputs)));
+    let (rows, pool) = (Arc::clone(&all), Arc::clone(&run.pool));
+    graph.sink("judge", batches, move |batch| {
+        let Some(batch) = batch else { return Ok(()) };
+        let count = batch.item.outputs.len();
+        let images: Vec<&[u8]> = batch.item.pixels.chunks_exact(3 * size * size).collect();
+        let mut out = vec![f32::NAN; count * outputs];
+        pool.install(|| network.logits(&images, &mut out))?;
+        rows.lock().unwrap_or_else(|e| e.into_inner()).extend(out);
+        window.leave(count);
+        Ok(())
+    });
+    Ok(super::ended(graph.run())?
+        .then(|| std::mem::take(&mut *all.lock().unwrap_or_else(|e| e.into_inner()))))
+}

@@ -1,0 +1,167 @@
+//! What learns: a network, its optimiser, the average of its weights.
+//!
+//! When it learns what is decided elsewhere. Invariant: what a [`Learner`]
+//! does depends on its [`Learner::snapshot`] and the steps given to it, bit for
+//! bit.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+
+use crate::kernels::cpu::Normalisation;
+use crate::network::architecture::Architecture;
+use crate::network::parameters::parameters;
+use crate::network::weights::{Weights, WeightsError};
+use crate::train::network::{Settings, StepOutput, TrainNetwork};
+use crate::train::optimizer::{self, Average, Optimizer, Rule};
+use crate::train::recipe::{Model, Optimiser, Recipe};
+
+/// A network with what remembers its steps.
+pub struct Learner {
+    architecture: Architecture,
+    outputs: usize,
+    network: TrainNetwork,
+    optimizer: Optimizer,
+    average: Option<Average>,
+}
+
+/// All that decides what a learner does next, but for the batch.
+pub struct Snapshot {
+    /// Learned tensors and running statistics.
+    pub weights: Weights,
+    /// What the optimiser remembers of each parameter.
+    pub optimizer: BTreeMap<String, optimizer::State>,
+    /// The average and its number of updates, if there is one.
+    pub average: Option<(BTreeMap<String, Vec<f32>>, u64)>,
+}
+
+impl Learner {
+    /// A model of the recipe before its first step.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if `weights` are not those of the architecture.
+    pub fn new(
+        recipe: &Recipe,
+        model: &Model,
+        architecture: &Architecture,
+        weights: &Weights,
+        freeze: bool,
+    ) -> Result<Self, WeightsError> {
+        let training = recipe.training(model);
+        let settings = Settings {
+            classes: model.outputs.len(),
+            batch: training.batch,
+            max_size: training.phases.iter().map(|phase| phase.size).max().unwrap_or(1),
+            normalisation: normalisation(recipe),
+            frozen_backbone: freeze,
+            stochastic_depth: 0.0,
+        };
+        let mut network = TrainNetwork::new(architecture, weights, settings)?;
+        network.set_norm_momentum(recipe.bn_momentum);
+        let (rule, decay_vectors) = rule(&training.optimiser);
+        Ok(Self {
+            architecture: architecture.clone(),
+            outputs: model.outputs.len(),
+            network,
+            optimizer: Optimizer::new(rule, !decay_vectors),
+            average: training.ema.map(|decay| Average::new(decay as f32)),
+        })
+    }
+
+    /// Learns a batch (see [`TrainNetwork::step`]). Where the loss is not
+    /// finite nothing is changed.
+    pub fn step(
+        &mut self,
+        images: &[u8],
+        size: usize,
+        targets: &[f32],
+        rate: f64,
+        seed: u64,
+    ) -> StepOutput {
+        let output = self.network.step(images, size, targets, seed);
+        if !output.loss.is_finite() {
+            return output;
+        }
+        self.optimizer.step(self.network.parameters_mut(), rate);
+        if let Some(average) = &mut self.average {
+            let running: Vec<(String, &[f32])> = self.network.running().collect();
+            let learned =
+                self.network.parameters().iter().map(|p| (p.name.as_str(), p.values.as_slice()));
+            average.update(learned.chain(running.iter().map(|(name, v)| (name.as_str(), *v))));
+        }
+        output
+    }
+
+    /// The weights that validation judges: the average where there is one.
+    ///
+    /// # Errors
+    /// [`WeightsError::Tensor`] if candle cannot allocate.
+    pub fn judged(&self) -> Result<Weights, WeightsError> {
+        match &self.average {
+            Some(average) if average.updates() > 0 => {
+                let mut weights = Weights::new();
+                for parameter in parameters(&self.architecture, self.outputs) {
+                    let name = parameter.name;
+                    let Some(values) = average.values().get(&name) else {
+                        return Err(WeightsError::Missing { name });
+                    };
+                    let tensor =
+                        Tensor::from_slice(values, parameter.shape.as_slice(), &Device::Cpu)
+                            .map_err(WeightsError::tensor(&name))?;
+                    weights.insert(name, tensor);
+                }
+                Ok(weights)
+            }
+            _ => self.network.weights(),
+        }
+    }
+
+    /// Whether every learned value is finite.
+    pub fn is_finite(&self) -> bool {
+        self.network.parameters().iter().all(|p| p.values.iter().all(|v| v.is_finite()))
+    }
+
+    /// A copy of all that decides what comes next.
+    ///
+    /// # Errors
+    /// [`WeightsError::Tensor`] if candle cannot allocate.
+    pub fn snapshot(&self) -> Result<Snapshot, WeightsError> {
+        Ok(Snapshot {
+            weights: self.network.weights()?,
+            optimizer: self.optimizer.state().clone(),
+            average: self.average.as_ref().map(|a| (a.values().clone(), a.updates())),
+        })
+    }
+
+    /// Goes on from a snapshot.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if it is another network's.
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), WeightsError> {
+        self.network.load(&snapshot.weights)?;
+        self.optimizer.restore(snapshot.optimizer);
+        if let (Some(average), Some((values, updates))) = (&mut self.average, snapshot.average) {
+            average.restore(values, updates);
+        }
+        Ok(())
+    }
+}
+
+/// What the networks do to pixels first.
+pub fn normalisation(recipe: &Recipe) -> Normalisation {
+    Normalisation { mean: recipe.input.mean, std: recipe.input.std }
+}
+
+/// The rule of a recipe's optimiser, and whether vectors decay.
+fn rule(optimiser: &Optimiser) -> (Rule, bool) {
+    match *optimiser {
+        Optimiser::Sgd { momentum, nesterov, weight_decay, decay_vectors, .. } => {
+            let (momentum, weight_decay) = (momentum as f32, weight_decay as f32);
+            (Rule::Sgd { momentum, nesterov, weight_decay }, decay_vectors)
+        }
+        Optimiser::Adamw { betas, epsilon, weight_decay, decay_vectors, .. } => {
+            let weight_decay = weight_decay as f32;
+            (Rule::AdamW { betas, eps: epsilon, weight_decay }, decay_vectors)
+        }
+    }
+}

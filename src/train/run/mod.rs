@@ -1,0 +1,204 @@
+//! `hiwl train` as a library: images, labels and a recipe in, a model out.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `data` | images joined with labels, looked at once |
+//! | `feed` | the stages from a list of images to batches |
+//! | `plan` | what a model learns from, in which order |
+//! | `initial` | what it starts from |
+//! | `learner` | network, optimiser and average of weights |
+//! | `session` | epochs of steps, validation, when to save |
+//! | `judge` | networks on validation images |
+//! | `state`, `checkpoint`, `kept`, `folder` | what is on disk |
+//! | `finish` | the best pair, and the model file |
+//!
+//! Invariant: the same recipe, data and initial weights give the same model
+//! bit for bit on one kind of processor, with any number of workers, however
+//! often the run was stopped.
+
+mod checkpoint;
+pub mod data;
+mod error;
+mod feed;
+mod finish;
+mod folder;
+mod initial;
+mod judge;
+mod kept;
+mod learner;
+mod plan;
+mod session;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::data::Sources;
+pub use self::error::TrainError;
+use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
+use crate::metrics;
+use crate::network::architecture::Architecture;
+use crate::pipeline::{Failure, Outcome, Stop};
+use crate::report::training::TrainingProgress;
+use crate::train::recipe::Recipe;
+
+/// What a run needs to know, every choice made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Images and labels.
+    pub sources: Sources,
+    /// How to learn, with the seed asked for.
+    pub recipe: Recipe,
+    /// The run's folder.
+    pub output: PathBuf,
+    /// What the models start from; random weights if not given.
+    pub initial: Option<PathBuf>,
+    /// Whether only classifiers learn.
+    pub freeze: bool,
+    /// Threads that decode, that augment, and that learn.
+    pub workers: usize,
+    /// A checkpoint within an epoch this often.
+    pub checkpoint_every: Duration,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report {
+    /// How good the result is on validation; `None` if the run was stopped.
+    pub evaluation: Option<metrics::Report>,
+    /// The model file, if the recipe makes one.
+    pub model: Option<PathBuf>,
+    /// Where the weights of the best epochs are.
+    pub checkpoints: PathBuf,
+    /// The epochs that were chosen, by model.
+    pub epochs: Vec<(String, u32)>,
+}
+
+/// A run under way: what all its models share.
+struct Run {
+    recipe: Recipe,
+    architecture: Architecture,
+    initial: Initial,
+    freeze: bool,
+    data: Dataset,
+    folder: Folder,
+    pool: Arc<rayon::ThreadPool>,
+    stop: Stop,
+    progress: Arc<TrainingProgress>,
+    workers: usize,
+    checkpoint_every: Duration,
+}
+
+impl Run {
+    /// Names of the outputs of all models.
+    fn outputs(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.recipe.models.iter().flat_map(|model| model.output_names()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// Trains the recipe's models, or what of them is left to train. `stop` ends
+/// the run early, with a checkpoint.
+///
+/// # Errors
+/// [`TrainError`]; what is on disk stays, and the same call goes on.
+pub fn run(
+    options: &Options,
+    progress: &Arc<TrainingProgress>,
+    stop: &Stop,
+) -> Result<Report, TrainError> {
+    let recipe = &options.recipe;
+    recipe.check().map_err(TrainError::Recipe)?;
+    if recipe.is_hierarchical() && finish::outputs(recipe).is_none() {
+        return Err(TrainError::Recipe(
+            "a model of two stages is of the classes CRS, IBS, CSS, EO and SPI with CSS and EO \
+             combined: train other classes with a model `single`"
+                .into(),
+        ));
+    }
+    let initial = Initial::read(options.initial.as_deref())?;
+    let architecture = initial.architecture(recipe)?;
+    let lock = Folder::lock(&options.output)?;
+    let workers = options.workers.max(1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .thread_name(|i| format!("learn-{i}"))
+        .build()
+        .map_err(|source| TrainError::Threads { threads: workers, source })?;
+    progress.say("looking at every image");
+    let found = pool.install(|| Dataset::read(&options.sources, recipe, stop))?;
+    let Some(data) = found else {
+        let checkpoints = options.output.join("checkpoints");
+        return Ok(Report { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
+    };
+    data.notes.iter().for_each(|note| progress.say(note));
+    progress.say(&format!("{} images to learn, {} to judge by", data.train.len(), data.val.len()));
+    let settings = folder::Settings {
+        version: env!("CARGO_PKG_VERSION"),
+        recipe,
+        data: &data.digest,
+        train_images: data.train.len(),
+        val_images: data.val.len(),
+        initial: initial.identity(),
+        freeze: options.freeze,
+    };
+    let folder = Folder::open(&options.output, lock, &settings)?;
+    let run = Arc::new(Run {
+        recipe: recipe.clone(),
+        architecture,
+        initial,
+        freeze: options.freeze,
+        data,
+        folder,
+        pool: Arc::new(pool),
+        stop: stop.clone(),
+        progress: Arc::clone(progress),
+        workers,
+        checkpoint_every: options.checkpoint_every,
+    });
+    let mut report = Report {
+        evaluation: None,
+        model: None,
+        checkpoints: run.folder.checkpoints(),
+        epochs: Vec::new(),
+    };
+    let plans: Vec<Arc<Plan>> =
+        recipe.models.iter().map(|model| Arc::new(Plan::new(recipe, model, &run.data))).collect();
+    let mut states = Vec::new();
+    let mut history = Vec::new();
+    for (index, plan) in plans.iter().enumerate() {
+        let later: f64 = plans[index + 1..].iter().map(|plan| plan.pixels_after(0, 0)).sum();
+        let state = session::train(&run, plan, &history, later)?;
+        if !state.finished {
+            return Ok(report);
+        }
+        history.extend(state.history.iter().cloned());
+        states.push(state);
+    }
+    progress.say("scoring the epochs that were kept");
+    if let Some(finished) = finish::finish(&run, &states)? {
+        let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;
+        run.folder.write(&run.folder.evaluation(), text.as_bytes())?;
+        run.folder.write_history(&history, &run.outputs())?;
+        report.model = finished.is_model.then(|| run.folder.model());
+        report.evaluation = Some(finished.report);
+        report.epochs = finished.epochs.into_iter().collect();
+    }
+    Ok(report)
+}
+
+/// Whether a line of stages came to its end; `false` if the run is stopped.
+fn ended(outcome: Outcome<TrainError>) -> Result<bool, TrainError> {
+    match outcome.result {
+        Ok(()) => Ok(true),
+        Err(Failure::Interrupted) => Ok(false),
+        Err(Failure::Stage { error, .. }) => Err(error),
+        Err(failure @ Failure::Panic { .. }) => Err(TrainError::Panic(failure.to_string())),
+    }
+}

@@ -1,0 +1,287 @@
+//! One model of a run, from where it is to its end: epochs of steps, each
+//! followed by validation, with checkpoints after every epoch and every few
+//! minutes.
+//!
+//! Invariant: a checkpoint is written at the boundary of a step, and going on
+//! from it is going on.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use super::feed::{Batch, Feed, View};
+use super::judge::{self, Judgement};
+use super::learner::Learner;
+use super::plan::Plan;
+use super::state::{Best, State};
+use super::{Run, TrainError, checkpoint, ended, kept};
+use crate::pipeline::Graph;
+use crate::train::history::Epoch;
+use crate::train::recipe::Phase;
+use crate::train::targets;
+
+/// A model being trained.
+struct Session {
+    run: Arc<Run>,
+    plan: Arc<Plan>,
+    learner: Learner,
+    state: State,
+    /// The last checkpoint, once there is one, and when it was written.
+    saved: (Option<PathBuf>, Instant),
+    /// When the last step ended.
+    mark: Instant,
+    targets: Vec<f32>,
+}
+
+/// Trains a model until nothing is left to learn or the run is stopped;
+/// `others` are the epochs of the models before it, and `later` the pixels that
+/// those after it will learn.
+///
+/// # Errors
+/// [`TrainError`]; what is on disk is good to go on from.
+pub fn train(
+    run: &Arc<Run>,
+    plan: &Arc<Plan>,
+    others: &[Epoch],
+    later: f64,
+) -> Result<State, TrainError> {
+    let name = &plan.model.name;
+    let path = run.folder.last(name);
+    let found = if path.exists() {
+        Some(checkpoint::read(&path, run.folder.digest(), name)?)
+    } else {
+        None
+    };
+    if let Some((state, _)) = &found
+        && state.finished
+    {
+        return Ok(state.clone());
+    }
+    let mut session = Session::new(run, plan)?;
+    if let Some((state, snapshot)) = found {
+        session.learner.restore(snapshot)?;
+        run.progress.say(&format!(
+            "{name} goes on after epoch {}, step {} of the next",
+            state.epoch, state.step
+        ));
+        (session.state, session.saved.0) = (state, Some(path));
+    }
+    let State { epoch, step, .. } = session.state;
+    run.progress.start(plan.pixels_after(epoch, step) + later);
+    let epochs = plan.training.epochs();
+    let session = Arc::new(Mutex::new(session));
+    loop {
+        let epoch = lock(&session).state.epoch;
+        let Some((place, phase)) = plan.training.phase(epoch) else { break };
+        if !learn(&session, run, plan, phase, epochs)? {
+            break;
+        }
+        let mut session = lock(&session);
+        if !session.judge(place, phase, epochs, others)? || session.state.finished {
+            break;
+        }
+    }
+    let mut session = lock(&session);
+    if run.stop.requested() && !session.state.finished {
+        session.save()?;
+    }
+    Ok(session.state.clone())
+}
+
+fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Learns what is left of the epoch; whether it came to its end.
+fn learn(
+    session: &Arc<Mutex<Session>>,
+    run: &Arc<Run>,
+    plan: &Arc<Plan>,
+    phase: Phase,
+    epochs: u32,
+) -> Result<bool, TrainError> {
+    let (shots, batches) = {
+        let mut session = lock(session);
+        let State { epoch, step, .. } = session.state;
+        session.mark = Instant::now();
+        let done = session.state.sums.images;
+        let name = &plan.model.name;
+        run.progress.epoch(name, epoch + 1, epochs, phase.size, done, plan.images());
+        plan.epoch(epoch, step)
+    };
+    if shots.is_empty() {
+        return Ok(!run.stop.requested());
+    }
+    let feed = Feed {
+        images: Arc::clone(&run.data.train),
+        shots,
+        batches,
+        view: View::Augmented {
+            recipe: Arc::new(run.recipe.augmentation.clone()),
+            seed: plan.seed,
+            epoch: lock(session).state.epoch,
+        },
+        size: phase.size,
+        workers: run.workers,
+    };
+    let mut graph = Graph::new(run.stop.clone());
+    let (batches, window) = feed.extend(&mut graph);
+    let learning = Arc::clone(session);
+    graph.sink("learn", batches, move |batch| {
+        let Some(batch) = batch else { return Ok(()) };
+        let count = batch.item.outputs.len();
+        lock(&learning).learn(&batch.item, phase.size)?;
+        window.leave(count);
+        Ok(())
+    });
+    ended(graph.run())
+}
+
+impl Session {
+    fn new(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<Self, TrainError> {
+        let weights = run.initial.weights(&run.architecture, &plan.model, plan.seed)?;
+        let learner =
+            Learner::new(&run.recipe, &plan.model, &run.architecture, &weights, run.freeze)?;
+        let now = Instant::now();
+        Ok(Self {
+            run: Arc::clone(run),
+            plan: Arc::clone(plan),
+            learner,
+            state: State::new(run.folder.digest(), &plan.model.name, &plan.training),
+            saved: (None, now),
+            mark: now,
+            targets: Vec::new(),
+        })
+    }
+
+    /// One step, and a checkpoint if it is time for one.
+    fn learn(&mut self, batch: &Batch, size: usize) -> Result<(), TrainError> {
+        let Self { run, plan, learner, state, .. } = self;
+        let outputs = plan.model.outputs.len();
+        let count = batch.outputs.len();
+        self.targets.resize(count * outputs, 0.0);
+        targets::smoothed(&batch.outputs, outputs, plan.training.smoothing, &mut self.targets);
+        let step = u64::from(state.epoch) * plan.steps() + state.step;
+        let rate = rate(plan, step);
+        let seed = plan.dropout_seed(step);
+        let targets = &self.targets;
+        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed));
+        if !output.loss.is_finite() {
+            let step = self.state.step + 1;
+            return Err(self.diverged("the loss is", step));
+        }
+        let rows = output.logits.chunks_exact(outputs).zip(&batch.outputs);
+        let correct = rows.filter(|(row, output)| judge::arg_max(row) == **output).count();
+        let now = Instant::now();
+        let sums = &mut state.sums;
+        sums.images += count as u64;
+        sums.correct += correct as u64;
+        sums.loss += output.loss * count as f64;
+        sums.seconds += (now - self.mark).as_secs_f64();
+        self.mark = now;
+        state.step += 1;
+        let pixels = (count * size * size) as f64;
+        run.progress.batch(count as u64, pixels, state.sums.mean_loss(), state.sums.rate());
+        if self.saved.1.elapsed() >= self.run.checkpoint_every {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Validation, and the end of the epoch; whether it was not interrupted.
+    fn judge(
+        &mut self,
+        place: usize,
+        phase: Phase,
+        epochs: u32,
+        others: &[Epoch],
+    ) -> Result<bool, TrainError> {
+        if !self.learner.is_finite() {
+            return Err(self.diverged("the weights are", self.state.step));
+        }
+        let (run, plan) = (Arc::clone(&self.run), Arc::clone(&self.plan));
+        let began = Instant::now();
+        let weights = self.learner.judged()?;
+        let outputs = plan.model.outputs.len();
+        let Some(logits) = judge::logits(&run, &weights, &plan.val, outputs, phase.size)? else {
+            return Ok(false);
+        };
+        let found = Judgement::new(&plan.model, plan.training.smoothing, &plan.val, &logits);
+
+        let state = &mut self.state;
+        let sums = std::mem::take(&mut state.sums);
+        let first = u64::from(state.epoch) * plan.steps();
+        let epoch = Epoch {
+            model: plan.model.name.clone(),
+            epoch: state.epoch + 1,
+            size: phase.size,
+            learning_rate: rate(&plan, first),
+            train_loss: sums.mean_loss(),
+            train_accuracy: sums.accuracy(),
+            val_loss: found.loss,
+            val_accuracy: found.accuracy,
+            images_per_s: sums.rate(),
+            seconds: sums.seconds + began.elapsed().as_secs_f64(),
+            recall: found.recall,
+        };
+        (state.epoch, state.step) = (epoch.epoch, 0);
+        let candidate = Best {
+            epoch: epoch.epoch,
+            phase: place,
+            accuracy: epoch.val_accuracy,
+            loss: epoch.val_loss,
+        };
+        let last_phase = place + 1 == plan.training.phases.len();
+        let enough = last_phase && state.stopping.observe(epoch.val_loss, epoch.val_accuracy);
+        state.finished = enough || state.epoch >= epochs;
+        if enough {
+            run.progress.skip(plan.pixels_after(state.epoch, 0));
+        }
+        if state.rank(candidate, plan.training.keep) {
+            let description = kept::Description {
+                architecture: run.architecture.clone(),
+                outputs: plan.model.outputs.clone(),
+                model: plan.model.name.clone(),
+                epoch: epoch.epoch,
+                accuracy: epoch.val_accuracy,
+                run: run.folder.digest().to_owned(),
+            };
+            kept::write(&run.folder.kept(&plan.model.name, epoch.epoch), &description, &weights)?;
+        }
+        run.progress.epoch_done(&epoch, epochs);
+        state.history.push(epoch);
+        let history: Vec<Epoch> = others.iter().chain(&state.history).cloned().collect();
+        self.save()?;
+        run.folder.drop_others(&plan.model.name, &self.state.best)?;
+        run.folder.write_history(&history, &run.outputs())?;
+        Ok(true)
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        if !self.learner.is_finite() {
+            return Err(self.diverged("the weights are", self.state.step));
+        }
+        let path = self.run.folder.last(&self.plan.model.name);
+        checkpoint::write(&path, &self.state, self.learner.snapshot()?)?;
+        self.saved = (Some(path), Instant::now());
+        // Writing is not learning.
+        self.mark = self.saved.1;
+        Ok(())
+    }
+
+    fn diverged(&self, what: &'static str, step: u64) -> TrainError {
+        TrainError::Diverged {
+            model: self.plan.model.name.clone(),
+            what,
+            epoch: self.state.epoch + 1,
+            step,
+            checkpoint: self.saved.0.clone(),
+        }
+    }
+}
+
+/// The learning rate of a step, counted from 0 over all epochs.
+fn rate(plan: &Plan, step: u64) -> f64 {
+    let base = plan.training.optimiser.learning_rate();
+    plan.training.schedule.rate(base, step, plan.steps())
+}

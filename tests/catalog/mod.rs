@@ -1,0 +1,122 @@
+//! The run folder: what it promises to whoever reads, kills, fills up, damages
+//! or shares it.
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failure of its test")]
+
+use std::path::{Path, PathBuf};
+
+use hiwl::catalog::{
+    CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RowRange, RunFolder, Settings,
+};
+use hiwl::cutout::{Reason, Rejection, SkyPosition};
+use hiwl::network::hierarchy::{Class, Prediction, Stage2};
+use hiwl::source::{Entry, Locator};
+use serde_json::json;
+
+mod damage;
+mod folder;
+mod killed;
+mod readers;
+
+/// Settings of a run over `rows` made-up cutouts.
+fn settings(range_size: u64) -> Settings {
+    Settings {
+        version: "0.1.0".into(),
+        inputs: vec!["/data/galaxies".into()],
+        band_pattern: None,
+        bands: vec!["i".into(), "r".into(), "g".into()],
+        carry: Vec::new(),
+        model: ModelIdentity { digest: "ab".repeat(32), name: "narrow".into(), untrained: true },
+        preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
+        stage2: Stage2::Routed,
+        range_size,
+    }
+}
+
+/// Cutout `index`: every seventh is rejected, some ids are Greek and Chinese.
+fn entry(index: u64) -> Entry {
+    let id = match index % 5 {
+        0 => format!("γαλαξίας {index}"),
+        1 => format!("星系-{index}🌌"),
+        _ => format!("J{index:09}"),
+    };
+    let position =
+        SkyPosition { ra: index as f64 * 0.37 % 360.0, dec: (index % 180) as f64 - 89.5 };
+    Entry {
+        source: format!("/data/galaxies/{index}.jpg"),
+        locator: Locator::File(format!("/data/galaxies/{index}.jpg").into()),
+        position: (!index.is_multiple_of(3)).then_some(position),
+        id,
+    }
+}
+
+/// The row of an entry: values that follow from its index alone.
+fn row(index: u64, entry: &Entry) -> Row {
+    let p = |k: u64| ((index * 7 + k * 13) % 100) as f32 / 100.0;
+    let label = Class::ALL[(index % 5) as usize];
+    let outcome = if index.is_multiple_of(7) {
+        let reason = Reason::ALL[(index / 7) as usize % Reason::ALL.len()];
+        Err(Rejection::new(reason, format!("made up: {index} “é”")))
+    } else {
+        Ok(Prediction {
+            label,
+            confidence: p(0),
+            p_crs: p(1),
+            p_ibs: p(2),
+            p_spi: p(3),
+            p_css_eo: p(4),
+            p_css_and_eo: matches!(label, Class::Css | Class::Eo).then_some((p(5), p(6))),
+        })
+    };
+    Row {
+        index,
+        id: entry.id.clone(),
+        source: entry.source.clone(),
+        position: entry.position,
+        outcome,
+    }
+}
+
+fn list(rows: u64) -> impl Fn(&mut InputsWriter) -> Result<(), CatalogError> {
+    move |writer| (0..rows).try_for_each(|index| writer.push(&entry(index)))
+}
+
+fn plan(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
+    RunFolder::open_or_create(dir, &settings(range_size), list(rows)).expect("a plan")
+}
+
+/// Writes one range, if it is free.
+fn write_range(run: &RunFolder, range: RowRange) -> Result<Option<PathBuf>, CatalogError> {
+    let Claimed::Ours(claim) = run.claim(range.index)? else { return Ok(None) };
+    let (entries, carried) = run.inputs().range(range.index)?;
+    let mut part = run.part(claim, carried)?;
+    for (index, entry) in (range.first..).zip(&entries) {
+        part.push(&row(index, entry))?;
+    }
+    part.commit().map(Some)
+}
+
+fn write_missing(run: &RunFolder) -> Result<(), CatalogError> {
+    run.missing_ranges(None)?.into_iter().try_for_each(|range| write_range(run, range).map(drop))
+}
+
+/// A complete run.
+fn complete(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
+    let run = plan(dir, rows, range_size);
+    write_missing(&run).expect("every part");
+    run
+}
+
+/// The names and bytes of the files in a folder, sorted.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read(&path).expect("a file"))
+        })
+        .collect();
+    files.sort();
+    files
+}

@@ -1,0 +1,439 @@
+//! `hiwl train` from its command line: it learns, it resumes to the bit, it
+//! refuses; and what it made is judged the same by everyone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use hiwl::network::architecture::Architecture;
+use hiwl::network::model_file::{Model, Precision};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use crate::util::catalog::column;
+use crate::util::command::{assert_code, errors, hiwl, run};
+use crate::util::root;
+
+/// Simulated galaxies and a recipe for them.
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(count: usize) -> Self {
+        let scene = Self { folder: tempfile::tempdir().unwrap() };
+        scene.simulate("in", count, 3);
+        scene.recipe("nano.toml", &[]);
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn simulate(&self, name: &str, count: usize, seed: u64) {
+        let (count, seed) = (count.to_string(), seed.to_string());
+        let more = ["--quiet", "--size", "72", "--count", &count, "--seed", &seed];
+        assert_code(&hiwl().arg("simulate").arg(self.path(name)).args(more).output().unwrap(), 0);
+    }
+
+    /// The recipe of the tests with some of its text replaced.
+    fn recipe(&self, name: &str, changes: &[(&str, &str)]) {
+        let mut text = fs::read_to_string(root().join("tests/train/nano.toml")).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// `hiwl train` into `output` by `recipe`.
+    fn train(&self, output: &str, recipe: &str, more: &[&str]) -> Command {
+        let mut command = hiwl();
+        command.arg("train").arg(self.path("in"));
+        command.arg("--labels").arg(self.path("in/labels.csv"));
+        command.arg("--recipe").arg(self.path(recipe));
+        command.arg("--output").arg(self.path(output)).args(more);
+        command
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// The lines of `metrics.csv` without the columns that tell the time.
+    fn curve(&self, run: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.path(run).join("metrics.csv")).unwrap();
+        let timeless = |line: &str| {
+            let cells: Vec<&str> = line.split(',').collect();
+            [&cells[..8], &cells[10..]].concat().join(",")
+        };
+        text.lines().map(timeless).collect()
+    }
+}
+
+/// A few epochs only, for tests of everything but learning.
+const SHORT: [(&str, &str); 3] = [
+    ("{ epochs = 4, size = 48 }", "{ epochs = 1, size = 48 }"),
+    ("{ epochs = 8, size = 64 }", "{ epochs = 2, size = 64 }"),
+    ("epochs = 12\n", "epochs = 3\n"),
+];
+
+fn done(mut command: Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    assert_code(&output, code);
+    output
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn it_learns_to_tell_unseen_galaxies_apart() {
+    let scene = Scene::new(2000);
+    let began = Instant::now();
+    let output = done(scene.train("run", "nano.toml", &[]), 0);
+    eprintln!("trained in {:.1} s", began.elapsed().as_secs_f64());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    for word in ["macro avg", "stage1: epoch", "model.safetensors"] {
+        assert!(told.contains(word), "`{word}` is not in {told}");
+    }
+    let log = errors(&output);
+    for word in ["stage1 epoch 12/12 64 px", "stage2 epoch 12/12", "images/s", "CSS+EO"] {
+        assert!(log.contains(word), "`{word}` is not in {log}");
+    }
+    assert_eq!(scene.curve("run").len(), 1 + 24);
+    assert!(scene.bytes("run/curves.svg").starts_with(b"<svg"));
+
+    // Of the validation images the model file is as good as it was said.
+    let evaluate = |input: &str, labels: &str, more: &[&str]| {
+        let mut command = hiwl();
+        command.args(["evaluate", "--json"]).arg(scene.path(input)).args(more);
+        command.arg("--labels").arg(scene.path(labels));
+        command.arg("--model").arg(scene.path("run/model.safetensors"));
+        json(&done(command, 0))
+    };
+    let said: Value = serde_json::from_slice(&scene.bytes("run/evaluation.json")).unwrap();
+    let mut labels = hiwl();
+    labels.arg("labels").arg(scene.path("in/labels.csv"));
+    labels.arg("--output").arg(scene.path("split.csv"));
+    done(labels, 0);
+    assert_eq!(evaluate("in", "split.csv", &["--split", "val"]), said);
+
+    scene.simulate("unseen", 400, 99);
+    let unseen = evaluate("unseen", "unseen/labels.csv", &[]);
+    let accuracy = unseen["accuracy"].as_f64().unwrap();
+    eprintln!("accuracy on unseen galaxies {accuracy:.3}");
+    assert!(accuracy > 0.6, "{accuracy}: chance is 0.2");
+
+    // And `hiwl classify` with it gives the labels that the metrics count.
+    let mut classify = hiwl();
+    classify.args(["classify", "--quiet"]).arg(scene.path("unseen"));
+    classify.arg("--output").arg(scene.path("catalog"));
+    classify.arg("--model").arg(scene.path("run/model.safetensors"));
+    done(classify, 0);
+    let truth: std::collections::HashMap<String, String> =
+        fs::read_to_string(scene.path("unseen/labels.csv"))
+            .unwrap()
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let cells: Vec<&str> = line.split(',').collect();
+                (cells[0].to_owned(), cells[1].to_owned())
+            })
+            .collect();
+    let classes = ["CRS", "IBS", "CSS", "EO", "SPI"];
+    let place = |label: &str| classes.iter().position(|c| *c == label).unwrap();
+    let mut confusion = vec![vec![0u64; 5]; 5];
+    let catalog = scene.path("catalog");
+    for (id, label) in column(&catalog, "id").iter().zip(column(&catalog, "label")) {
+        confusion[place(&truth[id])][place(&label)] += 1;
+    }
+    assert_eq!(unseen["confusion"], serde_json::to_value(confusion).unwrap());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_model_with_1_and_4_workers() {
+    let scene = Scene::new(200);
+    scene.recipe("short.toml", &SHORT);
+    done(scene.train("one", "short.toml", &["--workers", "1"]), 0);
+    done(scene.train("four", "short.toml", &["--workers", "4"]), 0);
+    done(scene.train("other", "short.toml", &["--seed", "7"]), 0);
+    assert_eq!(scene.bytes("one/model.safetensors"), scene.bytes("four/model.safetensors"));
+    assert_eq!(scene.curve("one"), scene.curve("four"));
+    assert_ne!(scene.curve("one"), scene.curve("other"));
+    // What is finished is only scored again.
+    let again = done(scene.train("one", "short.toml", &[]), 0);
+    assert!(!errors(&again).contains("epoch 1/3"), "{}", errors(&again));
+    assert_eq!(scene.bytes("one/model.safetensors"), scene.bytes("four/model.safetensors"));
+}
+
+/// Disturbs a run at random moments until it was cut short `times` times, then
+/// lets it finish: nothing may tell it from one that was left alone.
+fn disturb(signal: &str, code: Option<i32>, times: usize, seed: u64) {
+    let scene = Scene::new(300);
+    scene.recipe("short.toml", &SHORT);
+    let began = Instant::now();
+    done(scene.train("whole", "short.toml", &[]), 0);
+    let whole = began.elapsed();
+    // A checkpoint after every step: a kill is likely to meet one.
+    let more = ["--checkpoint-minutes", "0", "--quiet"];
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut disturbed = 0;
+    while disturbed < times {
+        let mut child = scene
+            .train("cut", "short.toml", &more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(whole.mul_f64(random.random_range(0.05..0.7)));
+        // Not yet waited for, so the process is there, if only as a zombie.
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        match status.code() {
+            Some(0) => fs::remove_dir_all(scene.path("cut")).unwrap(),
+            found => {
+                assert_eq!(found, code, "{status}");
+                disturbed += 1;
+            }
+        }
+    }
+    done(scene.train("cut", "short.toml", &[]), 0);
+    assert_eq!(scene.bytes("cut/model.safetensors"), scene.bytes("whole/model.safetensors"));
+    assert_eq!(scene.curve("cut"), scene.curve("whole"));
+    let tensors = |run: &str| {
+        let bytes = scene.bytes(&format!("{run}/checkpoints/stage2-last.safetensors"));
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let mut all: Vec<(String, Vec<u8>)> =
+            file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+        all.sort();
+        all
+    };
+    assert!(tensors("cut") == tensors("whole"), "weights, velocities, averages");
+    let left: Vec<_> = fs::read_dir(scene.path("cut/checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert_eq!(left, [""; 0], "what a killed process was writing is cleaned up");
+}
+
+#[test]
+fn eight_sigkills_at_random_moments_change_no_bit() {
+    disturb("-KILL", None, 8, 21);
+}
+
+#[test]
+fn sigterm_saves_and_a_resume_changes_no_bit() {
+    disturb("-TERM", Some(143), 3, 22);
+}
+
+#[test]
+fn sigint_says_130() {
+    disturb("-INT", Some(130), 1, 23);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint() {
+    let scene = Scene::new(100);
+    scene.recipe(
+        "hot.toml",
+        &[
+            ("learning_rate = 0.05", "learning_rate = 100.0"),
+            ("ema = 0.99\n", ""),
+            ("warmup_steps = 10", "warmup_steps = 0"),
+            ("\nmomentum = 0.9", "\nmomentum = 0.99"),
+        ],
+    );
+    let output = done(scene.train("run", "hot.toml", &["--checkpoint-minutes", "0"]), 2);
+    let errors = errors(&output);
+    for word in ["not finite", "at step", "stage1-last.safetensors"] {
+        assert!(errors.contains(word), "`{word}` is not in {errors}");
+    }
+    let good = scene.bytes("run/checkpoints/stage1-last.safetensors");
+    let file = SafeTensors::deserialize(&good).unwrap();
+    for (name, view) in file.iter().filter(|(name, _)| name.starts_with("weights/")) {
+        let (values, _) = view.data().as_chunks::<4>();
+        assert!(values.iter().all(|v| f32::from_le_bytes(*v).is_finite()), "{name}");
+    }
+
+    // In the very first step there is none yet.
+    let mut model = Model::seeded(Architecture::nano(), 64, 1).unwrap();
+    let head = model.stage1.get("classifier.1.weight").unwrap();
+    let huge = head.affine(0.0, 3e38).unwrap();
+    model.stage1.insert("classifier.1.weight", huge);
+    model.write(&scene.path("huge.safetensors"), Precision::F32).unwrap();
+    let mut command = scene.train("first", "nano.toml", &[]);
+    command.arg("--init").arg(scene.path("huge.safetensors"));
+    let errors = self::errors(&done(command, 2));
+    assert!(errors.contains("step 1 of epoch 1"), "{errors}");
+    assert!(errors.contains("no checkpoint yet"), "{errors}");
+}
+
+#[test]
+fn a_second_run_into_the_folder_is_refused_and_so_is_another() {
+    let scene = Scene::new(400);
+    let long = ("{ epochs = 8, size = 64 }", "{ epochs = 800, size = 64 }");
+    scene.recipe("long.toml", &[long]);
+    let mut first = scene
+        .train("run", "long.toml", &["--quiet"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !scene.path("run/run.json").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let second = done(scene.train("run", "long.toml", &[]), 64);
+    assert!(errors(&second).contains("another process"), "{}", errors(&second));
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let other = done(scene.train("run", "long.toml", &["--seed", "2"]), 64);
+    let errors = errors(&other);
+    assert!(errors.contains("another run") && errors.contains("recipe seed: 1 → 2"), "{errors}");
+    // Other images are another run too.
+    let image = fs::read_dir(scene.path("in")).unwrap().map(|entry| entry.unwrap().path());
+    let image = find_jpeg(image);
+    fs::remove_file(image).unwrap();
+    let other = done(scene.train("run", "long.toml", &[]), 64);
+    assert!(self::errors(&other).contains("data"), "{}", self::errors(&other));
+    let occupied = done(scene.train("in", "long.toml", &[]), 64);
+    assert!(self::errors(&occupied).contains("no training run"), "{}", self::errors(&occupied));
+}
+
+/// A JPEG among these paths, or in the folders among them.
+fn find_jpeg(paths: impl Iterator<Item = PathBuf>) -> PathBuf {
+    let mut folders = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            folders.push(path);
+        } else if path.extension().is_some_and(|e| e == "jpg" || e == "jpeg") {
+            return path;
+        }
+    }
+    let inside = folders.iter().flat_map(|f| fs::read_dir(f).unwrap()).map(|e| e.unwrap().path());
+    find_jpeg(inside.collect::<Vec<_>>().into_iter())
+}
+
+#[test]
+fn bad_images_are_told_and_left_out() {
+    let scene = Scene::new(100);
+    scene.recipe("short.toml", &SHORT);
+    let image = find_jpeg(std::iter::once(scene.path("in")));
+    fs::write(&image, "not a galaxy").unwrap();
+    let output = done(scene.train("run", "short.toml", &[]), 0);
+    let errors = errors(&output);
+    let id = image.file_stem().unwrap().to_str().unwrap();
+    assert!(errors.contains("1 images cannot be used") && errors.contains(id), "{errors}");
+}
+
+#[test]
+fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
+    let scene = Scene::new(200);
+    scene.recipe("short.toml", &SHORT);
+    let model = Model::seeded(Architecture::nano(), 64, 5).unwrap();
+    let init = scene.path("model.safetensors");
+    model.write(&init, Precision::F32).unwrap();
+    let mut command = scene.train("run", "short.toml", &["--freeze"]);
+    command.arg("--init").arg(&init);
+    done(command, 0);
+    let bytes = scene.bytes("run/checkpoints/stage1-last.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let before = scene.bytes("model.safetensors");
+    let before = SafeTensors::deserialize(&before).unwrap();
+    let mut backbone = 0;
+    for (name, view) in before.iter() {
+        let Some(name) = name.strip_prefix("stage1.") else { continue };
+        let after = file.tensor(&format!("weights/{name}")).unwrap();
+        let same = after.data() == view.data();
+        assert_eq!(same, !name.starts_with("classifier."), "{name}");
+        backbone += usize::from(same);
+    }
+    assert!(backbone > 50, "{backbone}");
+
+    // Kept weights start another run, here of a single network.
+    let single = [
+        SHORT[0],
+        SHORT[1],
+        SHORT[2],
+        (
+            "[[models]]\nname = \"stage1\"\noutputs = [[\"CRS\"], [\"IBS\"], [\"SPI\"], [\"CSS\", \"EO\"]]",
+            "[[models]]\nname = \"single\"\noutputs = [[\"CRS\"], [\"IBS\"], [\"CSS\"], [\"EO\"], [\"SPI\"]]",
+        ),
+        (
+            "[[models]]\nname = \"stage2\"\noutputs = [[\"CSS\"], [\"EO\"]]\nsampling = \"weighted\"\n",
+            "",
+        ),
+    ];
+    scene.recipe("single.toml", &single);
+    let kept = fs::read_dir(scene.path("run/checkpoints")).unwrap().map(|e| e.unwrap().path());
+    let kept = kept.filter(|p| p.to_str().unwrap().contains("stage1-epoch")).min().unwrap();
+    let mut command = scene.train("single", "single.toml", &[]);
+    command.arg("--init").arg(kept);
+    let output = done(command, 0);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("macro avg") && told.contains("single network"), "{told}");
+    assert!(!scene.path("single/model.safetensors").exists());
+
+    // Weights of another network are refused by name.
+    let mut command = scene.train("b1", "b1.toml", &[]);
+    scene.recipe("b1.toml", &[("efficientnet-nano", "efficientnet-b1")]);
+    command.arg("--init").arg(&init);
+    let refused = done(command, 64);
+    assert!(errors(&refused).contains("efficientnet-nano"), "{}", errors(&refused));
+}
+
+#[test]
+fn labels_are_counted_split_and_held_against_images() {
+    let scene = Scene::new(50);
+    let table = scene.path("in/labels.csv");
+    let image = find_jpeg(std::iter::once(scene.path("in")));
+    fs::remove_file(image).unwrap();
+    let mut command = hiwl();
+    command.arg("labels").arg(&table).args(["--split", "3:1:1", "--output"]);
+    command.arg(scene.path("out.csv")).arg("--images").arg(scene.path("in"));
+    let told = String::from_utf8(done(command, 0).stdout).unwrap();
+    for word in ["train", "CSS", "1 labels without an image"] {
+        assert!(told.contains(word), "`{word}` is not in {told}");
+    }
+    let text = fs::read_to_string(scene.path("out.csv")).unwrap();
+    let of = |split: &str| text.lines().filter(|line| line.ends_with(split)).count();
+    assert_eq!((of(",train"), of(",val"), of(",test")), (30, 10, 10));
+}
+
+#[test]
+fn votes_become_the_clean_sample() {
+    let Some(data) = crate::util::real_data() else { return };
+    let output = run([Path::new("labels"), &data.join("votes/training_solutions_rev1-sample.csv")]);
+    assert_code(&output, 0);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("41 of 70 galaxies are clean") && told.contains("cumulative"), "{told}");
+}
+
+#[test]
+fn wrong_usage_is_named() {
+    let scene = Scene::new(20);
+    let refused = |command: Command, words: &[&str]| {
+        let errors = errors(&done(command, 64));
+        assert!(words.iter().all(|word| errors.contains(word)), "{words:?}: {errors}");
+    };
+    refused(scene.train("run", "gone.toml", &[]), &["gone.toml", "train-best"]);
+    refused(scene.train("run", "nano.toml", &["--freeze"]), &["--init"]);
+    scene.recipe("wide.toml", &[("batch = 16", "batch = 0")]);
+    refused(scene.train("run", "wide.toml", &[]), &["batch"]);
+    scene.recipe("other.toml", &[("\"EO\"", "\"RING\"")]);
+    refused(scene.train("run", "other.toml", &[]), &["single"]);
+    assert!(!scene.path("run").exists(), "nothing was begun");
+    let mut evaluate = hiwl();
+    evaluate.arg("evaluate").arg(scene.path("in"));
+    evaluate.arg("--labels").arg(scene.path("in/labels.csv")).args(["--split", "val"]);
+    refused(evaluate, &["no column split"]);
+}
