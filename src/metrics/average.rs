@@ -17,10 +17,9 @@ mod tests {
         let rounded = |values: Vec<f64>| format!("{:.4}", macro_average(&values));
         assert_eq!(rounded(recall(&table_3())), "0.9156");
         assert_eq!(rounded(f1(&table_3())), "0.9227");
-        // The paper prints 0.9302, the mean with its slip for CSS.
-        let mut own = precision(&table_3());
-        assert_eq!(rounded(own.clone()), "0.9308");
-        own[2] = 0.7855;
-        assert_eq!(rounded(own), "0.9302");
+        assert_eq!(rounded(precision(&table_3())), "0.9307");
+        // The paper prints 0.9302: the mean of the precisions as it prints
+        // them, its slip for CSS (0.7855 for 0.7885) among them.
+        assert_eq!(rounded(vec![0.9679, 0.9499, 0.7855, 0.9641, 0.9834]), "0.9302");
     }
 }

@@ -194,7 +194,7 @@ IBS        0.9628     0.9499  0.9563       807
 CSS        0.7069     0.7885  0.7455        58
 EO         0.9616     0.9641  0.9629       391
 SPI        0.9834     0.9834  0.9834       781
-macro avg  0.9156     0.9308  0.9227
+macro avg  0.9156     0.9307  0.9227
 
 confusion: rows true, columns predicted; count and fraction of the row
                      CRS            IBS            CSS             EO            SPI

@@ -5,7 +5,7 @@
 //! from [`crate::train::history`].
 //!
 //! Invariant: whatever the numbers, the text is well-formed XML in which every
-//! coordinate is finite; points that are not finite are gaps in a line.
+//! coordinate is finite; points that cannot be drawn are gaps in a line.
 
 use std::fmt::Write as _;
 
@@ -22,6 +22,10 @@ const BOTTOM: f64 = 45.0;
 
 /// Colours that differ for the colour-blind too (Okabe & Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+
+/// Values beyond this are no points: a diverged loss would flatten every other
+/// epoch to a line, and arithmetic on its axis would overflow.
+const LIMIT: f64 = 1e9;
 
 /// A line of a panel.
 struct Line {
@@ -74,7 +78,7 @@ pub fn svg(epochs: &[Epoch]) -> String {
 
 /// One panel whose upper edge is at `top`.
 fn panel(text: &mut String, top: f64, title: &str, lines: &[Line]) {
-    let points = || lines.iter().flat_map(|l| &l.points).filter(|(_, y)| y.is_finite());
+    let points = || lines.iter().flat_map(|l| &l.points).filter(|(_, y)| drawable(*y));
     let x_axis = Axis::new(points().map(|p| p.0), true);
     let y_axis = Axis::new(points().map(|p| p.1), false);
     let (right, bottom) = (WIDTH - RIGHT, top + PANEL);
@@ -119,7 +123,7 @@ fn panel(text: &mut String, top: f64, title: &str, lines: &[Line]) {
     for (index, line) in lines.iter().enumerate() {
         let dash = if line.dashed { " stroke-dasharray=\"5 3\"" } else { "" };
         let style = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"{dash}", line.colour);
-        for part in line.points.split(|(_, value)| !value.is_finite()).filter(|p| !p.is_empty()) {
+        for part in line.points.split(|(_, value)| !drawable(*value)).filter(|p| !p.is_empty()) {
             let _ = match part {
                 // A line of one point is invisible.
                 [(px, py)] => writeln!(
@@ -148,6 +152,11 @@ fn panel(text: &mut String, top: f64, title: &str, lines: &[Line]) {
     text.push_str("</g>\n");
 }
 
+/// Whether a value is a point of a line. NaN and infinities are not.
+fn drawable(value: f64) -> bool {
+    value.abs() <= LIMIT
+}
+
 /// A linear axis with round ticks.
 struct Axis {
     low: f64,
@@ -164,13 +173,12 @@ impl Axis {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        // A range that is nothing, or lost in rounding, becomes a little.
-        let least = if whole { 1.0 } else { (low.abs().max(high.abs()) * 1e-6).max(1e-6) };
+        // A range that is nothing, or next to nothing, becomes a little.
+        let least = if whole { 1.0 } else { (low.abs().max(high.abs()) * 1e-3).max(1e-6) };
         if high - low < least {
             high = low + least;
         }
-        // Halves, since the span of two huge numbers may overflow.
-        let rough = (high / 6.0 - low / 6.0).max(f64::MIN_POSITIVE);
+        let rough = (high - low) / 6.0;
         let power = 10f64.powf(rough.log10().floor());
         let round = [1.0, 2.0, 5.0, 10.0].into_iter().find(|r| r * power >= rough);
         let mut step = round.unwrap_or(10.0) * power;
@@ -185,8 +193,7 @@ impl Axis {
 
     /// Where a value is between the ends, 0 to 1.
     fn place(&self, value: f64) -> f64 {
-        let place = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
-        if place.is_finite() { place.clamp(0.0, 1.0) } else { 0.0 }
+        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
     fn ticks(&self) -> Vec<f64> {
@@ -270,13 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_a_gap() {
+    fn what_cannot_be_drawn_is_a_gap() {
         let mut epochs: Vec<Epoch> = (1..=7).map(|i| epoch("single", i, 0.5, 0.9)).collect();
-        epochs[3].val_loss = f64::NAN;
-        let text = svg(&epochs);
-        assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
-        let lengths: Vec<usize> = points(&text).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [7, 3, 3, 7, 7]);
+        for diverged in [f64::NAN, f64::NEG_INFINITY, 1e30] {
+            epochs[3].val_loss = diverged;
+            let text = svg(&epochs);
+            assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+            let lengths: Vec<usize> = points(&text).iter().map(Vec::len).collect();
+            assert_eq!(lengths, [7, 3, 3, 7, 7]);
+        }
     }
 
     #[test]
@@ -297,8 +306,8 @@ mod tests {
     fn ticks_are_round_and_hold_every_value() {
         for (values, expected) in [
             (vec![0.11, 0.93], "0.0 0.2 0.4 0.6 0.8 1.0"),
-            (vec![0.951, 0.982], "0.950 0.955 0.960 0.965 0.970 0.975 0.980 0.985"),
-            (vec![0.5], "0.5000000 0.5000002 0.5000004 0.5000006 0.5000008 0.5000010"),
+            (vec![0.951, 0.982], "0.95 0.96 0.97 0.98 0.99"),
+            (vec![0.5], "0.5000 0.5001 0.5002 0.5003 0.5004 0.5005"),
         ] {
             let axis = Axis::new(values.into_iter(), false);
             let labels: Vec<String> = axis.ticks().iter().map(|&t| axis.label(t)).collect();

@@ -234,6 +234,7 @@ impl Training {
     }
 
     fn check(&self, crop: usize) -> Result<(), String> {
+        self.optimiser.check()?;
         let sizes = |range: std::ops::RangeInclusive<usize>| {
             self.phases.iter().all(|p| range.contains(&p.size))
         };
@@ -256,10 +257,10 @@ impl Training {
                 "schedule.minimum is not between 0 and the learning rate".into(),
             ),
         ];
-        if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
-            return Err(what);
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, what)) => Err(what),
+            None => Ok(()),
         }
-        self.optimiser.check()
     }
 }
 
