@@ -116,9 +116,12 @@ impl Learner {
         }
     }
 
-    /// Whether every learned value is finite.
+    /// Whether every learned value and every running statistic is finite.
+    /// Statistics overflow first: a batch's variance is squared activations.
     pub fn is_finite(&self) -> bool {
-        self.network.parameters().iter().all(|p| p.values.iter().all(|v| v.is_finite()))
+        let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
+        self.network.parameters().iter().all(|p| finite(&p.values))
+            && self.network.running().all(|(_, values)| finite(values))
     }
 
     /// A copy of all that decides what comes next.
