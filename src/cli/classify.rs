@@ -50,7 +50,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 
-    /// The model file.
+    /// The model file.  [default: the one that comes with the program]
     #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
     model: Option<PathBuf>,
 
@@ -169,9 +169,7 @@ impl Arguments {
         }
         let sdss = Recipe::find("sdss").map_err(usage)?;
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
-        let model = self.model.or(recipe.model.file).ok_or_else(|| {
-            usage(anyhow!("no model: give one with --model FILE, or set HIWL_MODEL"))
-        })?;
+        let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let bands = match self.bands {
             Some(bands) => Some(

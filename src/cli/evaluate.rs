@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
@@ -41,7 +41,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COLUMN", requires = "split")]
     split_column: Option<String>,
 
-    /// The model file.
+    /// The model file.  [default: the one that comes with the program]
     #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
     model: Option<PathBuf>,
 
@@ -104,9 +104,7 @@ impl Arguments {
     fn resolve(self) -> Result<Options, CliError> {
         let sdss = Recipe::find("sdss").map_err(usage)?;
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
-        let model = self.model.or(recipe.model.file).ok_or_else(|| {
-            usage(anyhow!("no model: give one with --model FILE, or set HIWL_MODEL"))
-        })?;
+        let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
             inputs: self.inputs,

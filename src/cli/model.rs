@@ -12,9 +12,23 @@ use crate::{
         description::Input,
         import,
         model_file::{Model, Precision},
+        shipped,
     },
     report::format,
 };
+
+/// The model that was asked for, or the one that comes with the program.
+///
+/// # Errors
+/// Where nothing was asked for and the program came without.
+pub(super) fn chosen(asked: Option<PathBuf>) -> Result<PathBuf, CliError> {
+    asked.or_else(shipped::find).ok_or_else(|| {
+        let name = shipped::NAME;
+        usage(anyhow!(
+            "no model: give one with --model FILE, set HIWL_MODEL, or put {name} beside the program"
+        ))
+    })
+}
 
 /// Look at model files, and make them.
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,8 @@
 //! training) and [`crate::kernels`] runs it fused and packed for inference.
 //! [`model_file`] reads and writes the one file that holds both stages and
 //! the [`description`] needed to use them; [`import`] makes one from other
-//! people's weights, [`seeded`] makes weights from a seed. [`hierarchy`] turns
+//! people's weights, [`seeded`] makes weights from a seed, [`shipped`] finds
+//! the trained one that comes with the program. [`hierarchy`] turns
 //! the logits of any execution into labels.
 
 pub mod architecture;
@@ -17,5 +18,6 @@ pub mod model_file;
 mod packed;
 pub mod parameters;
 pub mod seeded;
+pub mod shipped;
 pub mod tensors;
 pub mod weights;
