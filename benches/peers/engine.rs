@@ -8,7 +8,7 @@
 //! reads is a turn: it classifies batches for at least so long and answers
 //! with the number of images and the seconds that they took.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, io::Write, path::Path, time::Instant};
 
 use hiwl::{
     kernels::cpu::{Normalisation, PackedNetwork},
@@ -42,7 +42,10 @@ pub fn serve(arguments: &[String]) {
         let (batch, seconds) = turn.split_once(' ').unwrap();
         let (done, took) =
             take_turn(&network, &images, batch.parse().unwrap(), seconds.parse().unwrap());
-        println!("{done} {took}");
+        // Whoever asked may be gone: then there is nobody left to serve.
+        if writeln!(std::io::stdout(), "{done} {took}").is_err() {
+            return;
+        }
     }
 }
 

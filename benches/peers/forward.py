@@ -219,6 +219,15 @@ def ratio(ours, peers, batch):
     return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
+def summary(running):
+    """The latest round, for who waits: f32 ratios to the best peer of the
+    round, by batch."""
+    peers = [e for e in running if e.peer and e.precision == "f32"]
+    ours = next(e for e in running if not e.peer)
+    best = {b: max(e.rates[b][-1] for e in peers) for b in ours.rates}
+    return ", ".join(f"{ours.rates[b][-1] / best[b]:.2f} (batch {b})" for b in best)
+
+
 def report(running, differences, batches):
     print("\n| images/s: median (least–most) | logits differ |", end="")
     print(*(f" batch {batch} |" for batch in batches), sep="")
@@ -270,7 +279,7 @@ def main():
         for batch in arguments.batches:
             for engine in running[first:] + running[:first]:
                 engine.turn(batch, arguments.seconds)
-        print(f"round {turn + 1} of {arguments.rounds}", file=sys.stderr)
+        print(f"round {turn + 1} of {arguments.rounds}:", summary(running), file=sys.stderr)
     after = processor_time(processes)
 
     now = datetime.datetime.now(datetime.timezone.utc)
