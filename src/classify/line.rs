@@ -10,7 +10,7 @@
 //! not depend on the number of cutouts.
 //!
 //! No deadlock: the line needs one batch of cutouts in flight to go on and
-//! the window holds [`WINDOW_BATCHES`]; see [`crate::pipeline::order`].
+//! the window holds `WINDOW_BATCHES`; see [`crate::pipeline::order`].
 
 use std::sync::Arc;
 

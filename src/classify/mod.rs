@@ -2,11 +2,11 @@
 //!
 //! It joins the parts: lists the inputs once ([`crate::source`]), keeps the
 //! plan ([`crate::catalog`]), and runs the [`line`](mod@line) over the ranges
-//! that have no part yet. What each stage does is told in [`stages`].
+//! that have no part yet. What each stage does is told in `stages`.
 //!
 //! Invariant: one row an input, in the order of the listing; a range's part
 //! appears whole or not at all, so that a run ends at any moment and the same
-//! [`run`] goes on.
+//! [`run()`] goes on.
 
 pub mod batch;
 pub mod cutout;

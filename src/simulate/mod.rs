@@ -5,9 +5,9 @@
 //! learn from. They are no substitute for a survey: nothing may be concluded
 //! from them about real galaxies.
 //!
-//! The files, in the order in which a galaxy meets them: [`truth`] (class,
+//! The files, in the order in which a galaxy meets them: `truth` (class,
 //! position, size), `scene` and `field` (what the cutout shows), `render`
-//! (pixels), `colours` and `fits` (what is written of them), [`write`] (many).
+//! (pixels), `colours` and `fits` (what is written of them), [`write()`] (many).
 //!
 //! Invariant: a galaxy depends on the seed, its index and the choice of classes
 //! alone, so that a range can be made anywhere, in any order, by any number of
