@@ -1,8 +1,8 @@
 //! Training steps of EfficientNet-B1: images/s, where the time goes, and peak
 //! memory, on two threads.
 //!
-//! `cargo bench --bench train -- [batch] [rounds]`; `benches/peers/train.py`
-//! does the same in PyTorch.
+//! `cargo bench --bench train --profile release -- [batch] [rounds]`;
+//! `benches/peers/train.py` does the same in PyTorch, in turns with this.
 
 #![allow(clippy::print_stdout, reason = "a bench reports")]
 

@@ -1,44 +1,70 @@
-"""Training steps of torchvision's EfficientNet-B1 in PyTorch, channels_last
-f32, for comparison with `cargo bench --bench train`.
+#!/usr/bin/env python3
+"""Trains EfficientNet-B1 for a few steps in this project and in PyTorch
+(channels_last, f32, the same batch and threads), in turns, and prints how fast
+each is and the ratio.
 
-    train.py [batch] [rounds] [sizes...]
+    benches/peers/train.py [--rounds 5] [--steps 3] [--batch 24]
+
+Makes a virtual environment with pinned PyTorch under target/ (6 GB) and builds
+the benchmark. Each turn is a fresh process that warms up with a step of its
+own; the ratio is taken within rounds, since other users of the machine slow
+both.
 """
 
-import resource
+import argparse
+import platform
+import re
+import statistics
+import subprocess
 import sys
-import time
+from pathlib import Path
 
-import torch
-import torchvision
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "benches/peers"
+VENV = ROOT / "target/train-peers-venv"
+LINE = re.compile(r"(\d+) px, batch \d+: ([\d.]+) images/s \(median\)")
 
-torch.set_num_threads(2)
-numbers = [int(a) for a in sys.argv[1:]]
-batch = numbers[0] if numbers else 24
-rounds = numbers[1] if len(numbers) > 1 else 5
-sizes = numbers[2:] or [240, 128]
 
-torch.manual_seed(7)
-network = torchvision.models.efficientnet_b1(num_classes=4, stochastic_depth_prob=0.0)
-network = network.to(memory_format=torch.channels_last).train()
-optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9, weight_decay=1e-4)
-loss_function = torch.nn.CrossEntropyLoss(label_smoothing=0.05)
-print("torch", torch.__version__, "threads", torch.get_num_threads())
-for size in sizes:
-    images = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
-    targets = torch.arange(batch) % 4
-    wall, cpu = [], []
-    for step in range(rounds + 1):
-        start = time.perf_counter(), time.process_time()
-        optimizer.zero_grad(set_to_none=True)
-        loss_function(network(images), targets).backward()
-        optimizer.step()
-        if step:
-            wall.append(time.perf_counter() - start[0])
-            cpu.append(time.process_time() - start[1])
-    wall.sort()
-    cpu.sort()
-    print(
-        f"{size} px, batch {batch}: {batch / wall[len(wall) // 2]:.1f} images/s (median),"
-        f" {batch / wall[0]:.1f} (best), {batch / cpu[len(cpu) // 2]:.1f} a CPU second"
-    )
-print("peak memory:", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "kB")
+def interpreter():
+    """The virtual environment's Python, with PyTorch in it."""
+    python = VENV / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    requirements = HERE / "requirements-train.txt"
+    subprocess.run([python, "-m", "pip", "install", "-q", "-r", requirements], check=True)
+    return python
+
+
+def rates(command):
+    """Images a second by size, as the command prints them."""
+    output = subprocess.run(command, check=True, cwd=ROOT, text=True, capture_output=True).stdout
+    return {int(size): float(rate) for size, rate in LINE.findall(output)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=24)
+    options = parser.parse_args()
+    numbers = [str(options.batch), str(options.steps)]
+    ours = ["cargo", "bench", "--quiet", "--bench", "train", "--profile", "release", "--", *numbers]
+    theirs = [interpreter(), HERE / "torch_steps.py", *numbers]
+    subprocess.run([*ours[:5], "--profile", "release", "--no-run"], check=True, cwd=ROOT)
+
+    rounds = []
+    for i in range(options.rounds):
+        rounds.append((rates(ours), rates(theirs)))
+        print(f"round {i + 1}: hiwl {rounds[-1][0]}, PyTorch {rounds[-1][1]}", file=sys.stderr)
+    print(f"{platform.processor() or platform.machine()}, batch {options.batch}, 2 threads, f32")
+    for size in rounds[0][0]:
+        ratios = sorted(ours[size] / theirs[size] for ours, theirs in rounds)
+        median = [statistics.median(side[size] for side in sides) for sides in zip(*rounds)]
+        print(
+            f"{size} px: hiwl {median[0]:.1f} images/s, PyTorch {median[1]:.1f}, "
+            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
