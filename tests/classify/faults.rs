@@ -171,8 +171,6 @@ fn a_full_disk_stops_the_run_and_space_given_back_lets_it_finish() {
         return;
     };
     let ballast = disk.0.join("ballast");
-    std::fs::create_dir(disk.0.join("catalog")).unwrap();
-    std::fs::remove_dir(disk.0.join("catalog")).unwrap();
     std::fs::write(&ballast, vec![1u8; 180 * 1024]).unwrap();
     let run = command(&scene.input, &scene.output).output().unwrap();
     assert_code(&run, 2);
