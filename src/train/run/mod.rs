@@ -171,16 +171,15 @@ pub fn run(
     let plans: Vec<Arc<Plan>> =
         recipe.models.iter().map(|model| Arc::new(Plan::new(recipe, model, &run.data))).collect();
     let mut states = Vec::new();
-    let mut history = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
         let later: f64 = plans[index + 1..].iter().map(|plan| plan.pixels_after(0, 0)).sum();
-        let state = session::train(&run, plan, &history, later)?;
+        let state = session::train(&run, plan, &states, later)?;
         if !state.finished {
             return Ok(report);
         }
-        history.extend(state.history.iter().cloned());
         states.push(state);
     }
+    let history: Vec<_> = states.iter().flat_map(|state| state.history.iter().cloned()).collect();
     progress.say("scoring the epochs that were kept");
     if let Some(finished) = finish::finish(&run, &states)? {
         let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;
