@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{ClassifyError, line::Line, recipe::ResampleChoice, run::Options};
+use super::{
+    ClassifyError,
+    line::Line,
+    recipe::{PrecisionChoice, ResampleChoice},
+    run::Options,
+};
 use crate::{
     cutout::{
         decode::DecodeOptions,
         prepare::{Preparation, Resample},
         rgb,
     },
-    kernels::cpu::{Normalisation, PackedNetwork},
+    kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision},
     network::{
         hierarchy::Hierarchy,
         model_file::Model,
@@ -59,21 +64,44 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
     })
 }
 
+/// The precision that is asked for, if this processor has it; `pinned` is that
+/// of the run that is resumed.
+///
+/// # Errors
+/// [`ClassifyError::NoPrecision`].
+pub fn precision(
+    asked: PrecisionChoice,
+    pinned: Option<Precision>,
+) -> Result<Precision, ClassifyError> {
+    let precision = match asked {
+        PrecisionChoice::Auto => pinned.unwrap_or_else(Precision::detect),
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::Bf16 => Precision::Bf16,
+    };
+    if precision.is_available_on(Backend::detect()) {
+        Ok(precision)
+    } else {
+        Err(ClassifyError::NoPrecision { name: precision.name() })
+    }
+}
+
 /// Both networks of the model, packed for this processor.
 ///
 /// # Errors
 /// [`WeightsError`] if weights and architecture do not agree.
-pub fn hierarchy(model: &Model) -> Result<Hierarchy, ClassifyError> {
+pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, ClassifyError> {
     let description = &model.description;
     let network = |weights: &Weights, classes| -> Result<_, WeightsError> {
         let input = &description.input;
         let normalisation = Normalisation { mean: input.mean, std: input.std };
-        let network = PackedNetwork::new(
+        let network = PackedNetwork::with(
             &description.architecture,
             classes,
             input.size,
             weights,
             normalisation,
+            Backend::detect(),
+            precision,
         )?;
         Ok(Box::new(network))
     };
@@ -93,6 +121,7 @@ pub fn line(
     options: &Options,
     model: &Model,
     preparation: Preparation,
+    precision: Precision,
 ) -> Result<Line, ClassifyError> {
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(options.workers)
@@ -102,7 +131,7 @@ pub fn line(
     Ok(Line {
         decode: Arc::new(decode_options(options, model)),
         preparation: Arc::new(preparation),
-        hierarchy: Arc::new(hierarchy(model)?),
+        hierarchy: Arc::new(hierarchy(model, precision)?),
         stage2: options.stage2,
         batch: options.batch,
         workers: options.workers,
