@@ -1,7 +1,9 @@
 //! End to end: cutouts of a tar archive into a catalog, against the forward
-//! pass alone on the same pixels, in the same run and interleaved.
+//! pass alone on the same pixels, in the same run and interleaved; for each
+//! number of workers, size of batch and precision asked for.
 //!
-//! `cargo bench --bench classify --profile release -- ARCHIVE.tar [MODEL] [ROUNDS]`
+//! `cargo bench --bench classify -- ARCHIVE.tar [--model FILE] [--rounds N]
+//! [--workers 1,2] [--batches 8,32] [--precisions f32,bf16]`
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench reports to the terminal")]
 
 use std::{
@@ -10,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use clap::Parser;
 use hiwl::{
     classify::{
         self, Options,
@@ -23,6 +26,7 @@ use hiwl::{
     kernels::cpu::{self, Backend, Normalisation, PackedNetwork},
     network::{
         architecture::Architecture,
+        description::Description,
         hierarchy::Stage2,
         model_file::{Model, Precision},
     },
@@ -36,36 +40,118 @@ use hiwl::{
 
 /// Cutouts whose pixels the forward pass alone is timed on.
 const SAMPLE: usize = 320;
-const BATCH: usize = 32;
+
+#[derive(Parser)]
+struct Arguments {
+    /// A tar archive of cutouts; without one nothing is measured.
+    archive: Option<PathBuf>,
+    /// A model file; an untrained B1 if not given.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// As many as there are cores if not given.
+    #[arg(long, value_delimiter = ',')]
+    workers: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "32")]
+    batches: Vec<usize>,
+    /// The faster one if not given.
+    #[arg(long, value_delimiter = ',')]
+    precisions: Vec<PrecisionChoice>,
+    /// What `cargo bench` adds.
+    #[arg(long)]
+    bench: bool,
+}
+
+/// One way to run, and what was measured.
+struct Setting {
+    workers: usize,
+    batch: usize,
+    precision: PrecisionChoice,
+    network: PackedNetwork,
+    pool: rayon::ThreadPool,
+    rounds: Vec<Round>,
+}
+
+/// What one run and one series of forward passes took.
+struct Round {
+    /// Images a second, from the archive into the catalog.
+    end: f64,
+    /// Forward passes an image: stage 2 is one more.
+    passes: f64,
+    /// Forward passes a second alone.
+    forward: f64,
+}
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
-    let Some(archive) = arguments.next().map(PathBuf::from) else {
+    let arguments = Arguments::parse();
+    let Some(archive) = arguments.archive else {
         println!("classify: name a tar archive of cutouts; nothing was measured");
         return;
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = arguments.next().map_or_else(
-        || {
-            let path = folder.path().join("b1.safetensors");
-            let b1 = Architecture::efficientnet(1).expect("B1 exists");
-            let model = Model::seeded(b1, 240, 1).expect("memory for a model");
-            model.write(&path, Precision::F32).expect("room for a model");
-            path
-        },
-        PathBuf::from,
-    );
-    let rounds: usize = arguments.next().map_or(3, |n| n.parse().expect("a number of rounds"));
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let path = arguments.model.unwrap_or_else(|| {
+        let path = folder.path().join("b1.safetensors");
+        let b1 = Architecture::efficientnet(1).expect("B1 exists");
+        let model = Model::seeded(b1, 240, 1).expect("memory for a model");
+        model.write(&path, Precision::F32).expect("room for a model");
+        path
+    });
+    let model = Model::read(&path).expect("a model");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let or = |asked: Vec<usize>| if asked.is_empty() { vec![cores] } else { asked };
+    let precisions = match arguments.precisions {
+        none if none.is_empty() => vec![PrecisionChoice::Auto],
+        some => some,
+    };
+    let mut settings = Vec::new();
+    for workers in or(arguments.workers) {
+        for &batch in &arguments.batches {
+            for &precision in &precisions {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build();
+                settings.push(Setting {
+                    workers,
+                    batch,
+                    precision,
+                    network: network(&model, precision),
+                    pool: pool.expect("threads"),
+                    rounds: Vec::new(),
+                });
+            }
+        }
+    }
 
-    let (pixels, network) = sample(&archive, &model);
-    let (mut ends, mut forwards) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
-        let output = folder.path().join(format!("out-{round}"));
+    let pixels = sample(&archive, &model);
+    for round in 0..arguments.rounds {
+        for (place, setting) in settings.iter_mut().enumerate() {
+            let output = folder.path().join(format!("out-{round}-{place}"));
+            setting.measure(&archive, &path, output, &pixels);
+        }
+    }
+    println!("| workers | batch | precision | images/s | passes an image | passes/s alone | share |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for Setting { workers, batch, network, rounds, .. } in &settings {
+        let of = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
+        println!(
+            "| {workers} | {batch} | {} | {:.1} | {:.2} | {:.1} | {:.1} % |",
+            network.precision().name(),
+            of(&|round| round.end),
+            of(&|round| round.passes),
+            of(&|round| round.forward),
+            100.0 * of(&|round| round.end * round.passes / round.forward),
+        );
+    }
+    let peak = hiwl::report::memory::peak_resident().unwrap_or(0);
+    println!("peak memory of all of it, sample and networks included: {} MiB", peak >> 20);
+}
+
+impl Setting {
+    /// A run, and the forward pass alone on the sample.
+    fn measure(&mut self, archive: &Path, model: &Path, output: PathBuf, pixels: &[Vec<u8>]) {
         let options = Options {
-            inputs: vec![archive.clone()],
+            inputs: vec![archive.to_owned()],
             output,
-            model: model.clone(),
+            model: model.to_owned(),
             bands: None,
             band_pattern: "{id}_{band}.fits".to_owned(),
             cube_bands: None,
@@ -73,16 +159,14 @@ fn main() {
             rgb_profile: None,
             resample: ResampleChoice::None,
             stage2: Stage2::Routed,
-            precision: PrecisionChoice::Auto,
-            batch: BATCH,
-            workers,
+            precision: self.precision,
+            batch: self.batch,
+            workers: self.workers,
             range_size: 16_384,
             shard: None,
         };
         let progress = Arc::new(Progress::new(Audience::Nobody));
         let report = classify::run(&options, &progress, &Stop::new()).expect("a run");
-        let end = report.written.rows as f64 / report.elapsed.as_secs_f64();
-        // Stage 2 is more forward passes: count them.
         let tally = report.tally();
         let routed: u64 = tally
             .labels
@@ -90,30 +174,21 @@ fn main() {
             .filter(|(c, _)| matches!(c.label(), "CSS" | "EO"))
             .map(|(_, n)| n)
             .sum();
-        let passes = 1.0 + routed as f64 / tally.rows.max(1) as f64;
 
         let images: Vec<&[u8]> = pixels.iter().map(Vec::as_slice).collect();
-        let mut logits = vec![0.0; BATCH * network.classes()];
+        let Self { network, batch, .. } = self;
+        let mut logits = vec![0.0; *batch * network.classes()];
         let began = Instant::now();
-        for batch in images.chunks_exact(BATCH) {
-            network.forward(batch, &mut logits);
-        }
-        let done = images.len() / BATCH * BATCH;
-        let forward = done as f64 / began.elapsed().as_secs_f64();
-        println!(
-            "round {round}: end to end {end:6.1} images/s ({passes:.2} passes each), forward alone {forward:6.1}, \
-             share of the forward rate {:.1} %, peak memory {} MiB",
-            100.0 * end * passes / forward,
-            report.peak_memory.unwrap_or(0) >> 20,
-        );
-        ends.push(end * passes);
-        forwards.push(forward);
+        self.pool.install(|| {
+            images.chunks_exact(*batch).for_each(|batch| network.forward(batch, &mut logits));
+        });
+        let done = images.len() / *batch * *batch;
+        self.rounds.push(Round {
+            end: report.written.rows as f64 / report.elapsed.as_secs_f64(),
+            passes: 1.0 + routed as f64 / tally.rows.max(1) as f64,
+            forward: done as f64 / began.elapsed().as_secs_f64(),
+        });
     }
-    let (end, forward) = (median(ends), median(forwards));
-    println!(
-        "medians: {end:.1} passes/s end to end, {forward:.1} alone: {:.1} %",
-        100.0 * end / forward
-    );
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -121,9 +196,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The first crops of the archive, and the model's first network.
-fn sample(archive: &Path, model: &Path) -> (Vec<Vec<u8>>, PackedNetwork) {
-    let model = Model::read(model).expect("a model");
+/// The first crops of the archive.
+fn sample(archive: &Path, model: &Model) -> Vec<Vec<u8>> {
     let input = &model.description.input;
     let preparation = Preparation {
         size: input.size,
@@ -132,7 +206,7 @@ fn sample(archive: &Path, model: &Path) -> (Vec<Vec<u8>>, PackedNetwork) {
     };
     let mut reader = Reader::new();
     let lister = Lister::open(&[archive.to_owned()], ListOptions::default()).expect("an archive");
-    let pixels = lister
+    lister
         .flat_map(|chunk| chunk.expect("a listing").entries)
         .filter_map(|entry| {
             let payload = reader.read(&entry.locator).ok()?;
@@ -140,16 +214,27 @@ fn sample(archive: &Path, model: &Path) -> (Vec<Vec<u8>>, PackedNetwork) {
             Some(prepare(&decoded, &preparation).ok()?.pixels)
         })
         .take(SAMPLE)
-        .collect();
-    let network = PackedNetwork::with(
-        &model.description.architecture,
-        model.description.outputs.stage1.len(),
+        .collect()
+}
+
+/// The model's first network.
+fn network(model: &Model, precision: PrecisionChoice) -> PackedNetwork {
+    let Description { architecture, input, outputs, .. } = &model.description;
+    let normalisation = Normalisation { mean: input.mean, std: input.std };
+    let (weights, classes, backend) = (&model.stage1, outputs.stage1.len(), Backend::detect());
+    let precision = match precision {
+        PrecisionChoice::Auto => cpu::Precision::detect(),
+        PrecisionChoice::F32 => cpu::Precision::F32,
+        PrecisionChoice::Bf16 => cpu::Precision::Bf16,
+    };
+    PackedNetwork::with(
+        architecture,
+        classes,
         input.size,
-        &model.stage1,
-        Normalisation { mean: input.mean, std: input.std },
-        Backend::detect(),
-        cpu::Precision::detect(),
+        weights,
+        normalisation,
+        backend,
+        precision,
     )
-    .expect("a network");
-    (pixels, network)
+    .expect("a network")
 }

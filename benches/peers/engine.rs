@@ -2,12 +2,12 @@
 //! its turn, so that a driver can measure several engines in turns.
 //!
 //! `forward --peer PRECISION MODEL IMAGES LOGITS BATCH...` loads the first
-//! stage of a model file and images (bytes, one after another), writes their logits, once
-//! for each size of batch (f32, little-endian, `[batches, images, classes]`),
-//! and says `ready` and what it is, or `absent` where the processor does not have
-//! the precision. Each line `BATCH SECONDS` that it then
-//! reads is a turn: it classifies batches for at least so long and answers
-//! with the number of images and the seconds that they took.
+//! stage of a model file and images (bytes, one after another), writes their
+//! logits, once for each size of batch (f32, little-endian,
+//! `[batches, images, classes]`), and says `ready` and what it is, or `absent`
+//! where the processor does not have the precision. Each line `BATCH SECONDS`
+//! that it then reads is a turn: it classifies batches for at least so long
+//! and answers with the number of images and the seconds that they took.
 
 use std::{fs, io::Write, path::Path, time::Instant};
 
