@@ -19,12 +19,13 @@ use crate::labels::sampler::Sampling;
 use crate::network::architecture::Architecture;
 
 /// The recipes that the program holds.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("train-hiwl", include_str!("../../pipelines/train-hiwl.toml")),
     ("train-slwslm", include_str!("../../pipelines/train-slwslm.toml")),
     ("train-hmws", include_str!("../../pipelines/train-hmws.toml")),
     ("train-plain", include_str!("../../pipelines/train-plain.toml")),
     ("train-best", include_str!("../../pipelines/train-best.toml")),
+    ("train-refine", include_str!("../../pipelines/train-refine.toml")),
 ];
 
 /// Why a recipe cannot be used.

@@ -359,6 +359,25 @@ fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
     }
     assert!(backbone > 50, "{backbone}");
 
+    // A model that starts from an earlier one has its backbone, not the file's own.
+    let inherits = [
+        SHORT[0],
+        SHORT[1],
+        SHORT[2],
+        ("sampling = \"weighted\"\n", "sampling = \"weighted\"\nstarts_from = \"stage1\"\n"),
+    ];
+    scene.recipe("inherits.toml", &inherits);
+    let mut command = scene.train("inherits", "inherits.toml", &["--freeze"]);
+    command.arg("--init").arg(&init);
+    done(command, 0);
+    let bytes = scene.bytes("inherits/checkpoints/stage2-last.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let same = |stage: &str, name: &str| {
+        let after = file.tensor(&format!("weights/{name}")).unwrap();
+        after.data() == before.tensor(&format!("{stage}.{name}")).unwrap().data()
+    };
+    assert!(same("stage1", "features.0.0.weight") && !same("stage2", "features.0.0.weight"));
+
     // Kept weights start another run, here of a single network.
     let single = [
         SHORT[0],
