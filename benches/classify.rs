@@ -71,6 +71,7 @@ fn main() {
             resample: ResampleChoice::None,
             stage2: Stage2::Routed,
             batch: BATCH,
+            device: Device::Cpu,
             workers,
             range_size: 16_384,
             shard: None,

@@ -60,6 +60,9 @@ pub fn evaluate(
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
     let line = setup::line(options, &model, preparation)?;
+    if let Some(note) = &line.note {
+        progress.say(note);
+    }
     let identity = ModelIdentity {
         digest: model.digest.clone().unwrap_or_default(),
         name: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -32,7 +32,8 @@ use crate::{
 pub const QUEUE: usize = 8;
 
 /// Batches in flight: one with the networks, one waiting, one being gathered,
-/// one leaving, and as many again for what runs ahead.
+/// one leaving, and as many again for what runs ahead. On a GPU up to three are
+/// with the networks: the window still holds five more.
 const WINDOW_BATCHES: usize = 8;
 
 /// Threads that read. Reading waits for disks more than it computes, so their
@@ -56,6 +57,8 @@ pub struct Line {
     pub workers: usize,
     /// The pool that infers.
     pub threads: Arc<rayon::ThreadPool>,
+    /// What a person should know before it starts.
+    pub note: Option<String>,
 }
 
 impl Line {
@@ -66,7 +69,7 @@ impl Line {
     }
 
     /// Adds the stages to `graph`, after the source behind `listed`. Batches
-    /// come out numbered; one worker infers, so they come in order.
+    /// come out numbered; where several are run at once, in any order.
     pub fn extend(
         &self,
         graph: &mut Graph<ClassifyError>,
@@ -87,7 +90,7 @@ impl Line {
             })
         });
         let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
-        graph.stage("infer", 1, 1, batches, || {
+        graph.stage("infer", self.hierarchy.lanes(), 1, batches, || {
             let (hierarchy, stage2) = (Arc::clone(&self.hierarchy), self.stage2);
             let threads = Arc::clone(&self.threads);
             map(move |Sequenced { sequence, item }: Sequenced<_>| {

@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use serde_json::json;
 
 use super::{
-    ClassifyError,
+    ClassifyError, Device,
     cutout::Cutout,
     line,
     recipe::ResampleChoice,
@@ -59,6 +59,8 @@ pub struct Options {
     pub stage2: Stage2,
     /// Cutouts a batch.
     pub batch: usize,
+    /// Where the networks run.
+    pub device: Device,
     /// Threads that decode, that prepare, and that infer.
     pub workers: usize,
     /// Rows a range.
@@ -135,6 +137,9 @@ pub fn run(
     let preparation = setup::preparation(options, &model)?;
     let settings = settings(options, &model, &preparation)?;
     let line = setup::line(options, &model, preparation)?;
+    if let Some(note) = &line.note {
+        progress.say(note);
+    }
     let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
         list(options, &settings.bands, inputs, progress)
     })?;

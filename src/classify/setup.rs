@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{ClassifyError, line::Line, recipe::ResampleChoice, run::Options};
+use super::{ClassifyError, Device, line::Line, recipe::ResampleChoice, run::Options};
 use crate::{
     cutout::{
         decode::DecodeOptions,
         prepare::{Preparation, Resample},
         rgb,
     },
-    kernels::cpu::{Normalisation, PackedNetwork},
+    kernels::{
+        cpu::{Normalisation, PackedNetwork},
+        cuda::{self, Cascade, CascadeOptions, CudaError},
+    },
     network::{
-        hierarchy::Hierarchy,
+        hierarchy::{Hierarchy, Stage2},
         model_file::Model,
         weights::{Weights, WeightsError},
     },
@@ -85,6 +88,53 @@ pub fn hierarchy(model: &Model) -> Result<Hierarchy, ClassifyError> {
     )?)
 }
 
+/// Batches under way on a GPU: one that computes, one whose pixels are copied,
+/// one whose rows are being made.
+const LANES: usize = 3;
+
+/// Both networks of the model on a GPU, and what to tell of it.
+///
+/// # Errors
+/// [`ClassifyError::Gpu`].
+pub fn on_gpu(
+    options: &Options,
+    model: &Model,
+    index: usize,
+    precision: cuda::Precision,
+) -> Result<(Hierarchy, String), ClassifyError> {
+    let failed = |source| ClassifyError::Gpu { device: options.device, source };
+    let gpu = cuda::open(index, precision).map_err(failed)?;
+    let description = &model.description;
+    let (input, outputs) = (&description.input, description.outputs);
+    let cascade = Cascade::new(
+        &mut || gpu.queue(),
+        &description.architecture,
+        input.size,
+        [(&model.stage1, outputs.stage1.len()), (&model.stage2, outputs.stage2.len())],
+        Normalisation { mean: input.mean, std: input.std },
+        CascadeOptions {
+            precision,
+            batch: options.batch,
+            lanes: LANES,
+            combined: outputs.combined(),
+            all: options.stage2 == Stage2::All,
+        },
+    )
+    .map_err(|error| match error {
+        CudaError::Weights(error) => ClassifyError::Weights(error),
+        error => failed(error),
+    })?;
+    let mut note = format!("{}: {}", options.device, gpu.description);
+    if cascade.batch() < options.batch {
+        note += &format!(
+            "; its memory holds batches of {} instead of {}",
+            cascade.batch(),
+            options.batch
+        );
+    }
+    Ok((Hierarchy::together(Box::new(cascade), outputs)?, note))
+}
+
 /// The line for a model and its options.
 ///
 /// # Errors
@@ -99,13 +149,21 @@ pub fn line(
         .thread_name(|i| format!("infer-{i}"))
         .build()
         .map_err(|source| ClassifyError::Threads { threads: options.workers, source })?;
+    let (hierarchy, note) = match options.device {
+        Device::Cpu => (hierarchy(model)?, None),
+        Device::Cuda(index) => {
+            let (hierarchy, note) = on_gpu(options, model, index, cuda::Precision::Bf16)?;
+            (hierarchy, Some(note))
+        }
+    };
     Ok(Line {
         decode: Arc::new(decode_options(options, model)),
         preparation: Arc::new(preparation),
-        hierarchy: Arc::new(hierarchy(model)?),
+        hierarchy: Arc::new(hierarchy),
         stage2: options.stage2,
         batch: options.batch,
         workers: options.workers,
         threads: Arc::new(threads),
+        note,
     })
 }

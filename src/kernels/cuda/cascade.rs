@@ -41,6 +41,7 @@ pub struct Cascade {
     batch: usize,
     classes: [usize; 2],
     image: usize,
+    all: bool,
 }
 
 /// What one batch needs.
@@ -106,6 +107,7 @@ impl Cascade {
             batch,
             classes: [networks[0].classes, networks[1].classes],
             image: 3 * size * size,
+            all: options.all,
         })
     }
 
@@ -122,6 +124,11 @@ impl Cascade {
     /// Logits an image, of each network.
     pub fn classes(&self) -> [usize; 2] {
         self.classes
+    }
+
+    /// Whether the second network sees all images.
+    pub fn sees_all(&self) -> bool {
+        self.all
     }
 
     /// Bytes of an image.
