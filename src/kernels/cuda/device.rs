@@ -143,9 +143,10 @@ impl Buffer {
         self.address
     }
 
-    /// How large it is.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// What lies so many floats behind its start, as an argument.
+    pub fn at(&self, floats: usize) -> Argument {
+        assert!(4 * floats < self.bytes, "a place in a buffer of {} bytes", self.bytes);
+        Argument(self.address + 4 * floats as u64)
     }
 
     /// Copies to it and waits.
@@ -248,6 +249,12 @@ impl Argument {
     pub const NULL: Self = Self(0);
 }
 
+impl From<&Self> for Argument {
+    fn from(argument: &Self) -> Self {
+        *argument
+    }
+}
+
 impl From<&Buffer> for Argument {
     fn from(buffer: &Buffer) -> Self {
         Self(buffer.address)
@@ -296,4 +303,4 @@ macro_rules! run {
         )
     };
 }
-pub(super) use run;
+pub(crate) use run;

@@ -19,12 +19,12 @@
 //! open.
 
 mod cascade;
-mod device;
+pub(crate) mod device;
 mod error;
 mod fold;
-mod forward;
+pub(crate) mod forward;
 mod open;
-mod shapes;
+pub(crate) mod shapes;
 mod sources;
 mod storage;
 
@@ -34,7 +34,7 @@ mod compile;
 mod driver;
 
 #[cfg(test)]
-mod emulated;
+pub(crate) mod emulated;
 #[cfg(test)]
 mod kernel_tests;
 #[cfg(test)]

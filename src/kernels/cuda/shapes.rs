@@ -70,10 +70,8 @@ pub struct Depthwise {
 impl Depthwise {
     /// For a convolution with an output of `out` × `out` pixels.
     pub fn new(channels: usize, out: usize) -> Self {
-        let groups = channels / 4;
         // At most 64 threads of 4 channels: 512 bytes side by side.
-        let across = (1..=groups.min(64)).rev().find(|n| groups % n == 0).unwrap_or(1);
-        let down = (THREADS / across).max(1);
+        let (across, down) = across(channels / 4);
         // About 8 strips of 4 pixels a thread, so that weights are read once
         // for 32 pixels and rows are shared within a block.
         let rows = (8 * down).div_ceil(out.div_ceil(4)).clamp(1, out);
@@ -96,6 +94,103 @@ impl Depthwise {
             shared: (size * size).max(self.down) * self.across * 16,
         }
     }
+}
+
+/// Threads along `groups` of channels, which they divide, and along pixels.
+fn across(groups: usize) -> (usize, usize) {
+    let across = (1..=groups.min(64)).rev().find(|n| groups.is_multiple_of(*n)).unwrap_or(1);
+    (across, (THREADS / across).max(1))
+}
+
+/// A kernel that goes over all pixels, 4 channels a thread: blocks of channels ×
+/// pixels, and tiles of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows {
+    across: usize,
+    down: usize,
+    /// Pixels a tile.
+    pub rows: usize,
+    /// Tiles an image.
+    pub tiles: usize,
+}
+
+impl Rows {
+    /// For images of so many pixels.
+    pub fn new(channels: usize, pixels: usize) -> Self {
+        let (across, down) = across(channels / 4);
+        // 16 pixels a thread, so that what is known of a channel is read once
+        // for all of them.
+        let rows = (16 * down).min(pixels);
+        Self { across, down, rows, tiles: pixels.div_ceil(rows) }
+    }
+
+    /// The launch over images, with `sums` floats a channel and thread.
+    pub fn launch(
+        &self,
+        kernel: &'static str,
+        images: usize,
+        channels: usize,
+        sums: usize,
+    ) -> Launch {
+        Launch {
+            kernel,
+            grid: [grid(images * self.tiles)[0], (channels / (4 * self.across)) as u32, 1],
+            block: [self.across as u32, self.down as u32, 1],
+            shared: self.down * sums * self.across * 16,
+        }
+    }
+}
+
+/// A kernel that adds up the parts of 32 channels a block.
+pub fn finish(kernel: &'static str, channels: usize) -> Launch {
+    flat(kernel, channels.div_ceil(32), 0)
+}
+
+/// The gradient of a product's weights from `m` rows, and into how many ranges
+/// they are cut.
+pub fn weight_gradient(precision: Precision, m: usize, n: usize, k: usize) -> (Launch, usize) {
+    let tiles = n.div_ceil(64) * k.div_ceil(64);
+    // Four blocks for each multiprocessor of a large GPU.
+    let splits = (528 / tiles).clamp(1, m.div_ceil(32).max(1));
+    let launch = match precision {
+        Precision::F32 => flat("weight_gradient_f32", tiles * splits, 0),
+        Precision::Bf16 => Launch {
+            block: [128, 1, 1],
+            ..flat("weight_gradient", tiles * splits, 3 * 2 * 32 * 144)
+        },
+    };
+    (launch, splits)
+}
+
+/// The gradient of a depthwise convolution's weights.
+pub fn depthwise_weights(size: usize, images: usize, channels: usize) -> Launch {
+    let (across, down) = across(channels / 2);
+    Launch {
+        kernel: if size == 3 { "depthwise_weights_3" } else { "depthwise_weights_5" },
+        grid: [grid(images)[0], (channels / (2 * across)) as u32, 1],
+        block: [across as u32, down as u32, 1],
+        shared: down * across * 8,
+    }
+}
+
+/// The gradient of a depthwise convolution of stride 2 towards its input.
+pub fn depthwise_input(size: usize, pixels: usize, channels: usize) -> Launch {
+    let kernel = if size == 3 { "depthwise_input_3" } else { "depthwise_input_5" };
+    each(kernel, pixels * channels / 4)
+}
+
+/// The gradient of the stem's weights: launch, rows a tile, tiles an image.
+pub fn stem_weights(images: usize, channels: usize, out: usize) -> (Launch, usize, usize) {
+    let rows = out.div_ceil(4);
+    let tiles = out.div_ceil(rows);
+    let down = (THREADS / channels).max(1);
+    let launch = Launch {
+        kernel: "stem_weights",
+        grid: grid(images * tiles),
+        block: [channels as u32, down as u32, 1],
+        shared: channels * down * 4,
+    };
+    (launch, rows, tiles)
 }
 
 /// The name of a depthwise kernel.
