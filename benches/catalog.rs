@@ -12,6 +12,7 @@ use hiwl::catalog::{
     CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RunFolder, Settings, verify,
 };
 use hiwl::cutout::SkyPosition;
+use hiwl::kernels::cpu::Precision;
 use hiwl::network::hierarchy::{Class, Prediction, Stage2};
 use hiwl::source::{Entry, Locator};
 use rand::{Rng, SeedableRng};
@@ -62,6 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         model: ModelIdentity { digest: "00".repeat(32), name: "B1".into(), untrained: true },
         preparation: serde_json::json!({ "size": 240 }),
         stage2: Stage2::Routed,
+        precision: Precision::F32,
         range_size: 65_536,
     };
     let report = |what: &str, start: Instant, bytes: Option<u64>| {

@@ -11,13 +11,16 @@ use std::{
 };
 
 use hiwl::{
-    classify::{self, Options, recipe::ResampleChoice},
+    classify::{
+        self, Options,
+        recipe::{PrecisionChoice, ResampleChoice},
+    },
     cutout::{
         decode::{DecodeOptions, decode},
         prepare::{Preparation, prepare},
         rgb,
     },
-    kernels::cpu::{Normalisation, PackedNetwork},
+    kernels::cpu::{self, Backend, Normalisation, PackedNetwork},
     network::{
         architecture::Architecture,
         hierarchy::Stage2,
@@ -70,6 +73,7 @@ fn main() {
             rgb_profile: None,
             resample: ResampleChoice::None,
             stage2: Stage2::Routed,
+            precision: PrecisionChoice::Auto,
             batch: BATCH,
             device: Device::Cpu,
             workers,
@@ -138,12 +142,14 @@ fn sample(archive: &Path, model: &Path) -> (Vec<Vec<u8>>, PackedNetwork) {
         })
         .take(SAMPLE)
         .collect();
-    let network = PackedNetwork::new(
+    let network = PackedNetwork::with(
         &model.description.architecture,
         model.description.outputs.stage1.len(),
         input.size,
         &model.stage1,
         Normalisation { mean: input.mean, std: input.std },
+        Backend::detect(),
+        cpu::Precision::detect(),
     )
     .expect("a network");
     (pixels, network)

@@ -1,27 +1,33 @@
 //! This project's side of `benches/peers/forward.py`: an engine that waits for
 //! its turn, so that a driver can measure several engines in turns.
 //!
-//! `forward --peer MODEL IMAGES LOGITS BATCH...` loads the first stage of a
-//! model file and images (bytes, one after another), writes their logits, once
+//! `forward --peer PRECISION MODEL IMAGES LOGITS BATCH...` loads the first
+//! stage of a model file and images (bytes, one after another), writes their logits, once
 //! for each size of batch (f32, little-endian, `[batches, images, classes]`),
-//! and says `ready` and what it is. Each line `BATCH SECONDS` that it then
+//! and says `ready` and what it is, or `absent` where the processor does not have
+//! the precision. Each line `BATCH SECONDS` that it then
 //! reads is a turn: it classifies batches for at least so long and answers
 //! with the number of images and the seconds that they took.
 
 use std::{fs, io::Write, path::Path, time::Instant};
 
 use hiwl::{
-    kernels::cpu::{Normalisation, PackedNetwork},
+    kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision},
     network::{description::Input, model_file::Model},
 };
 
 /// Serves turns until standard input ends. `arguments` are those after
 /// `--peer`.
 pub fn serve(arguments: &[String]) {
-    let [model, images, logits, batches @ ..] = arguments else {
-        panic!("--peer MODEL IMAGES LOGITS BATCH...");
+    let [precision, model, images, logits, batches @ ..] = arguments else {
+        panic!("--peer PRECISION MODEL IMAGES LOGITS BATCH...");
     };
-    let network = load(Path::new(model));
+    let precision = if precision == "bf16" { Precision::Bf16 } else { Precision::F32 };
+    if !precision.is_available_on(Backend::detect()) {
+        println!("absent this processor has no {}", precision.name());
+        return;
+    }
+    let network = load(Path::new(model), precision);
     let bytes = fs::read(images).unwrap();
     let images: Vec<&[u8]> = bytes.chunks_exact(3 * network.size().pow(2)).collect();
 
@@ -49,13 +55,15 @@ pub fn serve(arguments: &[String]) {
     }
 }
 
-fn load(path: &Path) -> PackedNetwork {
+fn load(path: &Path, precision: Precision) -> PackedNetwork {
     let model = Model::read(path).unwrap();
     let classes = model.description.outputs.stage1.len();
     let Input { size, mean, std, .. } = model.description.input;
     let architecture = &model.description.architecture;
     let normalisation = Normalisation { mean, std };
-    PackedNetwork::new(architecture, classes, size, &model.stage1, normalisation).unwrap()
+    let (weights, backend) = (&model.stage1, Backend::detect());
+    PackedNetwork::with(architecture, classes, size, weights, normalisation, backend, precision)
+        .unwrap()
 }
 
 /// Images classified, and the seconds that it took. One batch goes before the

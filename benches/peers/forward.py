@@ -53,12 +53,13 @@ class Engine:
 
     def start(self, ours, threads, batches):
         """Whether it can run here."""
-        logits = FOLDER / f"logits-{self.peer or 'hiwl'}.f32"
+        logits = FOLDER / f"logits-{self.peer or 'hiwl'}-{self.precision}.f32"
         if self.peer:
             command = [sys.executable, HERE / "peer.py", self.peer]
             command += [FOLDER / "model.onnx", FOLDER / "images.npy", logits, threads]
         else:
-            command = [*ours, FOLDER / "images.u8", logits]
+            program, peer, model = ours
+            command = [program, peer, self.precision, model, FOLDER / "images.u8", logits]
         self.process = subprocess.Popen(
             [str(part) for part in [*command, *batches]],
             env={**os.environ, "RAYON_NUM_THREADS": str(threads)},
@@ -90,6 +91,7 @@ class Engine:
 def engines():
     return [
         Engine("hiwl", "f32", True),
+        Engine("hiwl", "bf16", True),
         Engine("ONNX Runtime", "f32", True, "onnxruntime"),
         Engine("ONNX Runtime, a caller a thread", "f32", False, "onnxruntime-callers"),
         Engine("OpenVINO, latency hint", "f32", True, "openvino-latency"),
@@ -220,12 +222,16 @@ def ratio(ours, peers, batch):
 
 
 def summary(running):
-    """The latest round, for who waits: f32 ratios to the best peer of the
-    round, by batch."""
-    peers = [e for e in running if e.peer and e.precision == "f32"]
-    ours = next(e for e in running if not e.peer)
-    best = {b: max(e.rates[b][-1] for e in peers) for b in ours.rates}
-    return ", ".join(f"{ours.rates[b][-1] / best[b]:.2f} (batch {b})" for b in best)
+    """The latest round, for who waits: ratios to the best peer of the round in
+    the same precision, by batch."""
+    parts = []
+    for ours in (e for e in running if not e.peer):
+        peers = [e for e in running if e.peer and e.precision == ours.precision]
+        if peers:
+            best = {b: max(e.rates[b][-1] for e in peers) for b in ours.rates}
+            ratios = (f"{ours.rates[b][-1] / best[b]:.2f} (batch {b})" for b in best)
+            parts.append(f"{ours.precision} " + ", ".join(ratios))
+    return "; ".join(parts)
 
 
 def report(running, differences, batches):

@@ -102,6 +102,18 @@ impl RunFolder {
         Ok(run)
     }
 
+    /// The settings of the run in `dir`, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn settings(dir: &Path) -> Result<Option<Settings>, CatalogError> {
+        if exists(&dir.join(MANIFEST))? {
+            Ok(Some(read_manifest(dir)?.0.settings))
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The run in `dir`, whatever its settings. Writes nothing.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::CatalogError;
 use super::digest::sha256;
+use crate::kernels::cpu::Precision;
 use crate::network::hierarchy::Stage2;
 
 /// Ranges larger than this would need row groups, and memory a worker, of
@@ -39,6 +40,8 @@ pub struct Settings {
     pub preparation: Value,
     /// Which rows stage 2 sees.
     pub stage2: Stage2,
+    /// How the networks hold and multiply numbers.
+    pub precision: Precision,
     /// Rows a range.
     pub range_size: u64,
 }
@@ -239,6 +242,7 @@ pub(super) mod tests {
             model: ModelIdentity { digest: "ab".repeat(32), name: "B1".into(), untrained: false },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
             stage2: Stage2::Routed,
+            precision: Precision::F32,
             range_size,
         }
     }

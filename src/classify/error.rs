@@ -39,6 +39,15 @@ pub enum ClassifyError {
         /// Its name.
         name: String,
     },
+    /// The processor does not have the precision.
+    #[error(
+        "this processor has no {name} arithmetic: ask for --precision f32, or run where it has; \
+         a run that began with {name} goes on with it alone"
+    )]
+    NoPrecision {
+        /// Its name.
+        name: &'static str,
+    },
     /// The run folder cannot be used, or written on.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -83,6 +92,7 @@ impl ClassifyError {
             | Self::Weights(_)
             | Self::Mismatch { .. }
             | Self::UnknownProfile { .. }
+            | Self::NoPrecision { .. }
             | Self::NothingLabelled { .. } => true,
             Self::Catalog(error) => error.is_usage(),
             Self::Gpu { source, .. } => source.is_usage(),

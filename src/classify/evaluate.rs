@@ -59,7 +59,8 @@ pub fn evaluate(
     assert_eq!(labels.classes, classes(), "the classes of the catalog");
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let line = setup::line(options, &model, preparation)?;
+    let precision = setup::precision(options, None)?;
+    let line = setup::line(options, &model, preparation, precision)?;
     if let Some(note) = &line.note {
         progress.say(note);
     }

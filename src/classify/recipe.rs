@@ -75,6 +75,8 @@ pub struct Run {
     pub stage2: Option<Stage2>,
     /// Cutouts a batch.
     pub batch: Option<usize>,
+    /// How numbers are held and multiplied.
+    pub precision: Option<PrecisionChoice>,
     /// Threads of each stage.
     pub workers: Option<usize>,
     /// Rows a part of the catalog.
@@ -92,6 +94,20 @@ pub enum ResampleChoice {
     Bilinear,
     /// Enlarged with a Lanczos filter of order 3.
     Lanczos3,
+}
+
+/// How the networks hold and multiply numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrecisionChoice {
+    /// As the run that is resumed does; else bfloat16 where the processor
+    /// multiplies it, and single precision elsewhere.
+    #[default]
+    Auto,
+    /// Single precision.
+    F32,
+    /// bfloat16, sums in single precision.
+    Bf16,
 }
 
 /// Why a pipeline cannot be used.
@@ -169,6 +185,7 @@ impl Recipe {
             run: Run {
                 stage2: self.run.stage2.or(base.run.stage2),
                 batch: self.run.batch.or(base.run.batch),
+                precision: self.run.precision.or(base.run.precision),
                 workers: self.run.workers.or(base.run.workers),
                 range_size: self.run.range_size.or(base.run.range_size),
             },

@@ -13,7 +13,7 @@ use super::{
     ClassifyError, Device,
     cutout::Cutout,
     line,
-    recipe::ResampleChoice,
+    recipe::{PrecisionChoice, ResampleChoice},
     setup,
     sink::{Begun, Sink},
     tally::Tally,
@@ -24,6 +24,7 @@ use crate::{
         Settings, Shard, Verification,
     },
     cutout::prepare::Preparation,
+    kernels::cpu::Precision,
     network::{hierarchy::Stage2, model_file::Model},
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window},
     report::{format, memory, progress::Progress},
@@ -61,6 +62,8 @@ pub struct Options {
     pub batch: usize,
     /// Where the networks run.
     pub device: Device,
+    /// How the networks hold and multiply numbers.
+    pub precision: PrecisionChoice,
     /// Threads that decode, that prepare, and that infer.
     pub workers: usize,
     /// Rows a range.
@@ -135,8 +138,10 @@ pub fn run(
 ) -> Result<Report, ClassifyError> {
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let settings = settings(options, &model, &preparation)?;
-    let line = setup::line(options, &model, preparation)?;
+    let pinned = RunFolder::settings(&options.output)?.map(|settings| settings.precision);
+    let precision = setup::precision(options, pinned)?;
+    let settings = settings(options, &model, &preparation, precision)?;
+    let line = setup::line(options, &model, preparation, precision)?;
     if let Some(note) = &line.note {
         progress.say(note);
     }
@@ -198,6 +203,7 @@ fn settings(
     options: &Options,
     model: &Model,
     preparation: &Preparation,
+    precision: Precision,
 ) -> Result<Settings, ClassifyError> {
     let inputs = options
         .inputs
@@ -219,6 +225,7 @@ fn settings(
             "cube_bands": setup::decode_options(options, model).cube_bands,
         }),
         stage2: options.stage2,
+        precision,
         range_size: options.range_size,
     })
 }

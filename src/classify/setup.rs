@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{ClassifyError, Device, line::Line, recipe::ResampleChoice, run::Options};
+use super::{
+    ClassifyError, Device,
+    line::Line,
+    recipe::{PrecisionChoice, ResampleChoice},
+    run::Options,
+};
 use crate::{
     cutout::{
         decode::DecodeOptions,
@@ -10,7 +15,7 @@ use crate::{
         rgb,
     },
     kernels::{
-        cpu::{Normalisation, PackedNetwork},
+        cpu::{Backend, Normalisation, PackedNetwork, Precision},
         cuda::{self, Cascade, CascadeOptions, CudaError},
     },
     network::{
@@ -62,21 +67,43 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
     })
 }
 
+/// The precision that is asked for, if the device has it; `pinned` is that of
+/// the run that is resumed.
+///
+/// # Errors
+/// [`ClassifyError::NoPrecision`].
+pub fn precision(options: &Options, pinned: Option<Precision>) -> Result<Precision, ClassifyError> {
+    let on_cpu = options.device == Device::Cpu;
+    let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
+    let precision = match options.precision {
+        PrecisionChoice::Auto => pinned.unwrap_or_else(fastest),
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::Bf16 => Precision::Bf16,
+    };
+    if !on_cpu || precision.is_available_on(Backend::detect()) {
+        Ok(precision)
+    } else {
+        Err(ClassifyError::NoPrecision { name: precision.name() })
+    }
+}
+
 /// Both networks of the model, packed for this processor.
 ///
 /// # Errors
 /// [`WeightsError`] if weights and architecture do not agree.
-pub fn hierarchy(model: &Model) -> Result<Hierarchy, ClassifyError> {
+pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, ClassifyError> {
     let description = &model.description;
     let network = |weights: &Weights, classes| -> Result<_, WeightsError> {
         let input = &description.input;
         let normalisation = Normalisation { mean: input.mean, std: input.std };
-        let network = PackedNetwork::new(
+        let network = PackedNetwork::with(
             &description.architecture,
             classes,
             input.size,
             weights,
             normalisation,
+            Backend::detect(),
+            precision,
         )?;
         Ok(Box::new(network))
     };
@@ -143,6 +170,7 @@ pub fn line(
     options: &Options,
     model: &Model,
     preparation: Preparation,
+    precision: Precision,
 ) -> Result<Line, ClassifyError> {
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(options.workers)
@@ -150,9 +178,9 @@ pub fn line(
         .build()
         .map_err(|source| ClassifyError::Threads { threads: options.workers, source })?;
     let (hierarchy, note) = match options.device {
-        Device::Cpu => (hierarchy(model)?, None),
+        Device::Cpu => (hierarchy(model, precision)?, None),
         Device::Cuda(index) => {
-            let (hierarchy, note) = on_gpu(options, model, index, cuda::Precision::Bf16)?;
+            let (hierarchy, note) = on_gpu(options, model, index, precision.into())?;
             (hierarchy, Some(note))
         }
     };

@@ -11,7 +11,7 @@ use crate::{
     catalog::Shard,
     classify::{
         self, ClassifyError, DeviceChoice, Options,
-        recipe::{Recipe, ResampleChoice},
+        recipe::{PrecisionChoice, Recipe, ResampleChoice},
     },
     network::hierarchy::Stage2,
     pipeline::Stop,
@@ -67,6 +67,12 @@ pub struct Arguments {
     /// Cutouts a batch.
     #[arg(long, value_name = "N", value_parser = positive)]
     batch: Option<usize>,
+
+    /// How the networks hold and multiply numbers: single precision, bfloat16
+    /// where the processor multiplies it, or the faster that it has.  [default:
+    /// auto]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionChoice>,
 
     /// Threads: so many decode, prepare and infer.  [default: one a core]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -182,6 +188,7 @@ impl Arguments {
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
             batch: self.batch.or(recipe.run.batch).unwrap_or(device.batch()),
             device,
+            precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
             range_size: self.range_size.or(recipe.run.range_size).unwrap_or(16_384),
             shard: self.shard,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
-use crate::classify::recipe::Recipe;
+use crate::classify::recipe::{PrecisionChoice, Recipe};
 use crate::classify::{self, DeviceChoice, Evaluation, Options};
 use crate::labels::{LabelTable, Split};
 use crate::network::hierarchy::Stage2;
@@ -57,6 +57,10 @@ pub struct Arguments {
     /// Images a batch.
     #[arg(long, value_name = "N", value_parser = super::classify::positive)]
     batch: Option<usize>,
+
+    /// How the networks hold and multiply numbers.  [default: auto]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionChoice>,
 
     /// Threads: so many decode, prepare and infer.  [default: one a core]
     #[arg(long, value_name = "N", value_parser = super::classify::positive)]
@@ -127,6 +131,7 @@ impl Arguments {
             stage2: Stage2::Routed,
             batch: self.batch.or(recipe.run.batch).unwrap_or(device.batch()),
             device,
+            precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
             range_size: 1,
             shard: None,

@@ -12,6 +12,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod classify;
 mod evaluate;
 mod labels;
@@ -48,6 +49,7 @@ enum Command {
     Classify(classify::Arguments),
     Verify(verify::Arguments),
     Evaluate(evaluate::Arguments),
+    Bench(bench::Arguments),
     Labels(labels::Arguments),
     Train(train::Arguments),
     #[command(subcommand)]
@@ -109,6 +111,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Classify(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
+        Command::Bench(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),
         Command::Train(arguments) => arguments.run(),
         Command::Model(command) => command.run(),

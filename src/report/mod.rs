@@ -10,5 +10,6 @@ pub mod curves;
 pub mod format;
 pub mod memory;
 pub mod progress;
+pub mod speed;
 pub mod summary;
 pub mod training;

@@ -113,6 +113,11 @@ pub struct Model {
     pub outputs: Vec<Vec<String>>,
     /// How an epoch draws its images.
     pub sampling: Sampling,
+    /// An earlier model of the recipe, the weights of whose best epoch this
+    /// one starts from, in place of what the run starts from. Its classifier
+    /// is made anew where the outputs differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_from: Option<String>,
     /// How this model learns, in place of the recipe's `training` as a whole.
     pub training: Option<Training>,
 }
@@ -344,8 +349,13 @@ impl Recipe {
             return Err("input.mean or input.std makes no sense".into());
         }
         self.augmentation.check().map_err(|what| format!("augmentation: {what}"))?;
-        for model in &self.models {
+        for (place, model) in self.models.iter().enumerate() {
             self.training(model).check(*crop).map_err(|what| format!("{}: {what}", model.name))?;
+            if let Some(name) = &model.starts_from
+                && !self.models[..place].iter().any(|earlier| earlier.name == *name)
+            {
+                return Err(format!("{}: starts_from {name:?} is no earlier model", model.name));
+            }
         }
         self.check_outputs()
     }

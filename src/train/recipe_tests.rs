@@ -73,8 +73,8 @@ fn phases_follow_one_another() {
     assert_eq!(training.epochs(), training.schedule.epochs);
     assert_eq!(size(0), Some((0, 128)));
     assert_eq!(size(training.phases[0].epochs - 1), Some((0, 128)));
-    assert_eq!(size(training.phases[0].epochs), Some((1, 192)));
-    assert_eq!(size(training.epochs() - 1), Some((2, 240)));
+    assert_eq!(size(training.phases[0].epochs), Some((1, 240)));
+    assert_eq!(size(training.epochs() - 1), Some((1, 240)));
     assert_eq!(size(training.epochs()), None);
 }
 
@@ -97,8 +97,9 @@ fn what_makes_no_sense_is_named() {
         (hiwl, "[[\"CSS\"], [\"EO\"]]", "[[\"CSS\"], [\"SPI\"]]", "does not tell apart"),
         (hiwl, "\"stage2\"", "\"stage3\"", "models are"),
         (hiwl, "every = \"epoch\"", "every = \"day\"", "day"),
+        (best, "starts_from = \"stage1\"", "starts_from = \"stage2\"", "no earlier model"),
         (best, "warmup_steps", "warmup", "warmup"),
-        (best, "ema = 0.995", "ema = 1.0", "stage2: ema"),
+        (best, "ema = 0.98\n", "ema = 1.0\n", "stage2: ema"),
     ];
     for (text, from, to, phrase) in cases {
         assert!(text.contains(from), "{from}");

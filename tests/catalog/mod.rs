@@ -8,6 +8,7 @@ use hiwl::catalog::{
     CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RowRange, RunFolder, Settings,
 };
 use hiwl::cutout::{Reason, Rejection, SkyPosition};
+use hiwl::kernels::cpu::Precision;
 use hiwl::network::hierarchy::{Class, Prediction, Stage2};
 use hiwl::source::{Entry, Locator};
 use serde_json::json;
@@ -28,6 +29,7 @@ fn settings(range_size: u64) -> Settings {
         model: ModelIdentity { digest: "ab".repeat(32), name: "narrow".into(), untrained: true },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
         stage2: Stage2::Routed,
+        precision: Precision::F32,
         range_size,
     }
 }

@@ -3,5 +3,7 @@
 mod bad_input;
 mod equal;
 mod faults;
+mod precision;
 mod real;
+mod shipped;
 mod usage;

@@ -26,7 +26,7 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn run<K: Kernel>(simd: Avx2, kernel: K) {
+fn run<K: Kernel<Avx2>>(simd: Avx2, kernel: K) {
     kernel.run(simd);
 }
 
@@ -36,7 +36,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const MANY_REGISTERS: bool = false;
 
-    fn vectorize<K: Kernel>(self, kernel: K) {
+    fn vectorize<K: Kernel<Self>>(self, kernel: K) {
         // SAFETY: the token proves the features.
         unsafe { run(self, kernel) }
     }

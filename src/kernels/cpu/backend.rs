@@ -9,6 +9,24 @@ use super::{
     simd::{Kernel, Simd},
 };
 
+/// A kernel for every instruction set.
+#[cfg(target_arch = "x86_64")]
+pub(super) trait EveryKernel: Kernel<Portable> + Kernel<Avx2> + Kernel<Avx512> {}
+#[cfg(target_arch = "x86_64")]
+impl<K: Kernel<Portable> + Kernel<Avx2> + Kernel<Avx512>> EveryKernel for K {}
+
+/// A kernel for every instruction set.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) trait EveryKernel: Kernel<Portable> {}
+#[cfg(not(target_arch = "x86_64"))]
+impl<K: Kernel<Portable>> EveryKernel for K {}
+
+/// What runs kernels of the type `K`.
+pub(super) trait Launch<K> {
+    /// Runs one.
+    fn launch(self, kernel: K);
+}
+
 /// An instruction set that the kernels are compiled for.
 ///
 /// Results of different backends may differ in the last bits; those of one
@@ -47,7 +65,7 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => Avx2::detected(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Avx512::detected(),
+            Self::Avx512 => Avx512::<false>::detected(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -84,7 +102,7 @@ impl Runner {
     }
 
     /// Runs a kernel.
-    pub(super) fn run<K: Kernel>(self, kernel: K) {
+    pub(super) fn run<K: EveryKernel>(self, kernel: K) {
         match self.0 {
             Backend::Portable => Portable.vectorize(kernel),
             #[cfg(target_arch = "x86_64")]
@@ -95,10 +113,49 @@ impl Runner {
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512 => {
                 // SAFETY: a `Runner` is made only where the backend is available.
-                unsafe { Avx512::new_unchecked() }.vectorize(kernel);
+                unsafe { Avx512::<false>::new_unchecked() }.vectorize(kernel);
             }
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("a Runner is made only where the backend is available"),
         }
+    }
+}
+
+impl<K: EveryKernel> Launch<K> for Runner {
+    fn launch(self, kernel: K) {
+        self.run(kernel);
+    }
+}
+
+/// Products of bfloat16 pairs, which this processor was found to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HalfRunner(());
+
+impl HalfRunner {
+    /// `None` where the processor does not have them.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn new() -> Option<Self> {
+        Avx512::<true>::detected().then_some(Self(()))
+    }
+
+    /// `None` where the processor does not have them.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) fn new() -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<K: Kernel<Avx512<true>>> Launch<K> for HalfRunner {
+    fn launch(self, kernel: K) {
+        // SAFETY: a `HalfRunner` is made only where the processor has the instructions.
+        unsafe { Avx512::<true>::new_unchecked() }.vectorize(kernel);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl<K> Launch<K> for HalfRunner {
+    fn launch(self, _: K) {
+        unreachable!("a HalfRunner is made only where the processor has the instructions")
     }
 }

@@ -10,8 +10,10 @@
 use std::ops::Range;
 
 use super::{
+    format::{Format, FormatOn},
     lines::{BLOCK, Line},
-    simd::{Kernel, Simd, silu2, unrolled},
+    planes::PlanesMut,
+    simd::{Kernel, Simd, unrolled},
 };
 
 /// The shape of a depthwise convolution's plane and of the ring of input rows
@@ -40,7 +42,7 @@ impl Ring {
 }
 
 /// Some rows of a depthwise convolution, for a panel of blocks.
-pub(super) struct Depthwise<'a> {
+pub(super) struct Depthwise<'a, F: Format> {
     /// `[panel blocks][ring rows][ring width]`.
     pub input: &'a [Line],
     /// Its shape.
@@ -57,16 +59,14 @@ pub(super) struct Depthwise<'a> {
     pub weights: &'a [Line],
     /// `[panel blocks]`.
     pub bias: &'a [Line],
-    /// `[panel blocks][output_block]`.
-    pub output: &'a mut [Line],
-    /// Lines from a block of `output` to the next.
-    pub output_block: usize,
+    /// The panel's blocks, from the first of `rows` on.
+    pub output: PlanesMut<'a, F::Cell>,
     /// Pixels of an output row.
     pub output_width: usize,
     /// Output rows to compute; the ring must hold the input rows they need.
     pub rows: Range<usize>,
-    /// `[panel blocks]`: the sum over the pixels computed is added to it.
-    pub pool: &'a mut [Line],
+    /// One line a block of the panel: the sum over the pixels computed.
+    pub sums: PlanesMut<'a, Line>,
 }
 
 /// Most pixels in a tile.
@@ -74,9 +74,9 @@ const fn max_pixels(many_registers: bool) -> usize {
     if many_registers { 8 } else { 6 }
 }
 
-impl Kernel for Depthwise<'_> {
+impl<S: Simd, F: FormatOn<S>> Kernel<S> for Depthwise<'_, F> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         match (self.kernel, self.stride) {
             (3, 1) => self.sized::<S, 3, 1>(s),
             (3, 2) => self.sized::<S, 3, 2>(s),
@@ -95,17 +95,20 @@ struct Row<const K: usize> {
     weights: *const f32,
 }
 
-impl Depthwise<'_> {
+impl<F: Format> Depthwise<'_, F> {
     #[inline(always)]
-    fn sized<S: Simd, const K: usize, const STRIDE: usize>(self, s: S) {
+    fn sized<S: Simd, const K: usize, const STRIDE: usize>(mut self, s: S)
+    where
+        F: FormatOn<S>,
+    {
         let panel = self.bias.len();
-        assert_eq!(self.pool.len(), panel);
+        assert!(self.sums.blocks() == panel && self.sums.len() > 0);
         assert_eq!(self.weights.len(), panel * K * K);
         assert!(panel * self.ring.block() <= self.input.len());
         assert!(self.output_width > 0 && self.rows.start < self.rows.end);
         assert!((self.output_width - 1) * STRIDE + K <= self.ring.width);
-        let end = (panel - 1) * self.output_block + self.rows.end * self.output_width;
-        assert!(end <= self.output.len());
+        assert_eq!(self.output.blocks(), panel);
+        assert!(self.rows.len() * self.output_width <= self.output.len());
         assert!(self.height > 0 && self.ring.rows > 0);
 
         let count = self.output_width.div_ceil(max_pixels(S::MANY_REGISTERS));
@@ -117,11 +120,11 @@ impl Depthwise<'_> {
                 unsafe {
                     let input = self.input.as_ptr().add(block * self.ring.block());
                     let input = input.cast::<f32>().add(lanes);
-                    let output = self.output.as_mut_ptr().add(block * self.output_block);
-                    let output = output.cast::<f32>().add(lanes);
+                    let output_block = block * self.output.stride();
+                    let output = self.output.as_mut_ptr().add(output_block);
                     let weights = self.weights.as_ptr().add(block * K * K).cast::<f32>().add(lanes);
                     let bias = s.load(self.bias.as_ptr().add(block).cast::<f32>().add(lanes));
-                    let pool = self.pool.as_mut_ptr().add(block).cast::<f32>().add(lanes);
+                    let sums = self.sums.as_mut_ptr().add(block * self.sums.stride());
                     let mut sum = s.splat(0.0);
                     for y in self.rows.clone() {
                         let top = y * STRIDE;
@@ -132,18 +135,19 @@ impl Depthwise<'_> {
                             let ring_row = (top + tap - self.pad_top) % self.ring.rows;
                             row.input[tap] = input.add(ring_row * self.ring.width * BLOCK);
                         }
-                        let output = output.add(y * self.output_width * BLOCK);
+                        let output = output.add((y - self.rows.start) * self.output_width);
                         let mut row_sum = s.splat(0.0);
                         let mut x = 0;
                         for tile in 0..count {
                             let pixels = small + usize::from(tile < larger);
-                            let tile_sum = row.tile::<S, STRIDE>(s, bias, output, x, pixels);
+                            let at = (output.add(x), lanes);
+                            let tile_sum = row.tile::<F, S, STRIDE>(s, bias, at, x, pixels);
                             row_sum = s.add(row_sum, tile_sum);
                             x += pixels;
                         }
                         sum = s.add(sum, row_sum);
                     }
-                    s.store(pool, s.add(s.load(pool), sum));
+                    s.store(sums.cast::<f32>().add(lanes), sum);
                 }
             }
         }
@@ -152,11 +156,11 @@ impl Depthwise<'_> {
 
 impl<const K: usize> Row<K> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const STRIDE: usize>(
+    unsafe fn tile<F: FormatOn<S>, S: Simd, const STRIDE: usize>(
         &self,
         s: S,
         bias: S::Vector,
-        output: *mut f32,
+        output: (*mut F::Cell, usize),
         x: usize,
         pixels: usize,
     ) -> S::Vector {
@@ -165,7 +169,7 @@ impl<const K: usize> Row<K> {
                 match pixels {
                     $($p if const { $p <= max_pixels(S::MANY_REGISTERS) } => {
                         // SAFETY: the caller's promise.
-                        unsafe { self.pixels::<S, STRIDE, $p>(s, bias, output, x) }
+                        unsafe { self.pixels::<F, S, STRIDE, $p>(s, bias, output, x) }
                     })*
                     n => unreachable!("no tile has {n} pixels"),
                 }
@@ -175,11 +179,11 @@ impl<const K: usize> Row<K> {
     }
 
     #[inline(always)]
-    unsafe fn pixels<S: Simd, const STRIDE: usize, const P: usize>(
+    unsafe fn pixels<F: FormatOn<S>, S: Simd, const STRIDE: usize, const P: usize>(
         &self,
         s: S,
         bias: S::Vector,
-        output: *mut f32,
+        (output, lane): (*mut F::Cell, usize),
         x: usize,
     ) -> S::Vector {
         // SAFETY: the caller's promise.
@@ -188,18 +192,18 @@ impl<const K: usize> Row<K> {
             for tap in self.taps.clone() {
                 let input = self.input[tap].add(x * STRIDE * BLOCK);
                 let weights = self.weights.add(tap * K * BLOCK);
-                unrolled!(J in 0..K => {
+                unrolled!(J in 0..K, up to 5 => {
                     let w = s.load(weights.add(J * BLOCK));
-                    unrolled!(I in 0..P => {
+                    unrolled!(I in 0..P, up to 8 => {
                         let x = s.load(input.add((I * STRIDE + J) * BLOCK));
                         acc[I] = s.mul_add(x, w, acc[I]);
                     });
                 });
             }
             let mut sum = s.splat(0.0);
-            unrolled!(I in 0..P => {
-                let y = silu2(s, acc[I]);
-                s.store(output.add((x + I) * BLOCK), y);
+            unrolled!(I in 0..P, up to 8 => {
+                let y = F::silu2(s, acc[I]);
+                F::store(s, output.add(I), lane, y);
                 sum = s.add(sum, y);
             });
             sum

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "vector loads and stores of whole lines")]
 
 use super::{
+    format::{Format, FormatOn},
     lines::{BLOCK, Line},
     simd::{Kernel, Simd, sigmoid2},
 };
@@ -28,27 +29,31 @@ fn store<S: Simd>(s: S, line: &mut Line, at: usize, value: S::Vector) {
 }
 
 /// Multiplies the pixels of one block by a factor a channel.
-pub(super) struct ScalePixels<'a> {
+pub(super) struct ScalePixels<'a, F: Format> {
     /// Pixels of one block.
-    pub pixels: &'a mut [Line],
+    pub pixels: &'a mut [F::Cell],
     /// Factors of its channels.
     pub factors: &'a Line,
 }
 
-impl Kernel for ScalePixels<'_> {
+impl<S: Simd, F: FormatOn<S>> Kernel<S> for ScalePixels<'_, F> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         for lanes in (0..BLOCK).step_by(S::LANES) {
             let factors = load(s, self.factors, lanes);
             for pixel in self.pixels.iter_mut() {
-                store(s, pixel, lanes, s.mul(load(s, pixel, lanes), factors));
+                // SAFETY: a cell, and a lane below BLOCK.
+                unsafe {
+                    let y = s.mul(F::load(s, pixel, lanes), factors);
+                    F::store(s, pixel, lanes, y);
+                }
             }
         }
     }
 }
 
 /// Multiplies the weights of a panel by a factor an input channel.
-pub(super) struct ScaleWeights<'a> {
+pub(super) struct ScaleWeights<'a, F: Format> {
     /// `[channels][panel blocks]`.
     pub weights: &'a [Line],
     /// Blocks of the panel.
@@ -57,19 +62,22 @@ pub(super) struct ScaleWeights<'a> {
     pub factors: &'a [Line],
     /// Lines from a block of `factors` to the next.
     pub step: usize,
-    /// As `weights`.
-    pub output: &'a mut [Line],
+    /// `[⌈channels / STEP⌉][panel blocks]`.
+    pub output: &'a mut [F::Weights],
 }
 
-impl Kernel for ScaleWeights<'_> {
+impl<S: Simd, F: FormatOn<S>> Kernel<S> for ScaleWeights<'_, F> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let rows = self.weights.chunks_exact(self.panel);
-        for (k, (from, to)) in rows.zip(self.output.chunks_exact_mut(self.panel)).enumerate() {
-            let factor = s.splat(self.factors[k / BLOCK * self.step].0[k % BLOCK]);
-            for (from, to) in from.iter().zip(to) {
+    fn run(self, s: S) {
+        let rows = self.weights.chunks_exact(F::STEP * self.panel);
+        assert!(rows.remainder().is_empty(), "a step is not whole");
+        for (step, (from, to)) in rows.zip(self.output.chunks_exact_mut(self.panel)).enumerate() {
+            let k = step * F::STEP;
+            let factors = &self.factors[k / BLOCK * self.step].0[k % BLOCK..][..F::STEP];
+            for (block, to) in to.iter_mut().enumerate() {
                 for lanes in (0..BLOCK).step_by(S::LANES) {
-                    store(s, to, lanes, s.mul(load(s, from, lanes), factor));
+                    // SAFETY: `from` holds STEP rows of the panel's lines.
+                    unsafe { F::scale(s, &raw const from[block], self.panel, factors, to, lanes) };
                 }
             }
         }
@@ -79,9 +87,9 @@ impl Kernel for ScaleWeights<'_> {
 /// [`sigmoid2`], in place.
 pub(super) struct Sigmoid2<'a>(pub &'a mut [Line]);
 
-impl Kernel for Sigmoid2<'_> {
+impl<S: Simd> Kernel<S> for Sigmoid2<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         for line in self.0 {
             for lanes in (0..BLOCK).step_by(S::LANES) {
                 let y = sigmoid2(s, load(s, line, lanes));
@@ -99,9 +107,9 @@ pub(super) struct Mean<'a> {
     pub output: &'a mut Line,
 }
 
-impl Kernel for Mean<'_> {
+impl<S: Simd> Kernel<S> for Mean<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let share = s.splat(1.0 / self.pixels.len() as f32);
         for lanes in (0..BLOCK).step_by(S::LANES) {
             let mut sum = s.splat(0.0);

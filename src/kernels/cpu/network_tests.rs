@@ -2,7 +2,7 @@
 //! reference, and that nothing but the image decides its logits.
 
 use super::{
-    Backend, Normalisation, PackedNetwork,
+    Backend, Normalisation, PackedNetwork, Precision,
     random_weights::{random_image, random_weights},
     reference,
 };
@@ -22,12 +22,41 @@ fn narrow(width: f64, padding: Padding) -> Architecture {
     Architecture { name: "narrow".to_owned(), width, depth: 0.6, padding, ..b0 }
 }
 
+/// Everything that this processor runs networks with.
+fn available() -> Vec<(Backend, Precision)> {
+    let precisions = |backend: Backend| {
+        let available = move |p: &Precision| p.is_available_on(backend);
+        [Precision::F32, Precision::Bf16].into_iter().filter(available).map(move |p| (backend, p))
+    };
+    Backend::available().into_iter().flat_map(precisions).collect()
+}
+
+/// How near the reference logits have to be.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-5,
+        Precision::Bf16 => 2e-2,
+    }
+}
+
 /// The largest difference from the reference over the largest logit.
-fn error(architecture: &Architecture, classes: usize, size: usize, backend: Backend) -> f64 {
+fn error(
+    architecture: &Architecture,
+    classes: usize,
+    size: usize,
+    (backend, precision): (Backend, Precision),
+) -> f64 {
     let weights = random_weights(architecture, classes, 5);
-    let network =
-        PackedNetwork::with_backend(architecture, classes, size, &weights, NORMALISATION, backend)
-            .unwrap();
+    let network = PackedNetwork::with(
+        architecture,
+        classes,
+        size,
+        &weights,
+        NORMALISATION,
+        backend,
+        precision,
+    )
+    .unwrap();
     let image = random_image(size, 6);
     let mut logits = vec![f32::NAN; classes];
     network.forward(&[&image], &mut logits);
@@ -39,7 +68,7 @@ fn error(architecture: &Architecture, classes: usize, size: usize, backend: Back
 
 #[test]
 fn narrow_networks_are_the_reference_at_all_sizes() {
-    for backend in Backend::available() {
+    for (backend, precision) in available() {
         for (width, size, padding) in [
             (0.25, 32, Padding::Symmetric),
             (0.25, 33, Padding::Same),
@@ -48,8 +77,9 @@ fn narrow_networks_are_the_reference_at_all_sizes() {
             (0.4, 64, Padding::Same),
             (0.6, 47, Padding::Symmetric),
         ] {
-            let error = error(&narrow(width, padding), 20, size, backend);
-            assert!(error < 1e-5, "{backend:?}, {width}, {size}, {padding:?}: {error}");
+            let error = error(&narrow(width, padding), 20, size, (backend, precision));
+            let what = format!("{backend:?}, {precision:?}, {width}, {size}, {padding:?}");
+            assert!(error < tolerance(precision), "{what}: {error}");
         }
     }
 }
@@ -57,8 +87,10 @@ fn narrow_networks_are_the_reference_at_all_sizes() {
 #[test]
 fn b1_at_240_pixels_is_the_reference() {
     let b1 = Architecture::efficientnet(1).unwrap();
-    let error = error(&b1, 4, 240, Backend::detect());
-    assert!(error < 1e-5, "{error}");
+    for precision in [Precision::F32, Precision::detect()] {
+        let error = error(&b1, 4, 240, (Backend::detect(), precision));
+        assert!(error < tolerance(precision), "{precision:?}: {error}");
+    }
 }
 
 #[test]
@@ -68,30 +100,39 @@ fn logits_depend_on_neither_batch_nor_threads() {
     let weights = random_weights(&architecture, classes, 7);
     let images: Vec<_> = (0..11).map(|seed| random_image(size, seed)).collect();
     let images: Vec<_> = images.iter().map(Vec::as_slice).collect();
-    for backend in Backend::available() {
-        let network = PackedNetwork::with_backend(
+    for (backend, precision) in available() {
+        let network = PackedNetwork::with(
             &architecture,
             classes,
             size,
             &weights,
             NORMALISATION,
             backend,
+            precision,
         )
         .unwrap();
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut alone = vec![0.0; images.len() * classes];
         for (image, logits) in images.iter().zip(alone.chunks_mut(classes)) {
-            network.forward(&[image], logits);
+            pool(1).install(|| network.forward(&[image], logits));
         }
         for threads in [1, 2, 3, 8] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = pool(threads);
+            let what = format!("{backend:?}, {precision:?}, {threads} threads");
+            // Threads share the layers of an image.
+            let mut shared = vec![0.0; images.len() * classes];
+            for (image, logits) in images.iter().zip(shared.chunks_mut(classes)) {
+                pool.install(|| network.forward(&[image], logits));
+            }
+            assert_eq!(shared, alone, "{what}, one by one");
             let mut together = vec![0.0; images.len() * classes];
             pool.install(|| network.forward(&images, &mut together));
-            assert_eq!(together, alone, "{backend:?}, {threads} threads");
+            assert_eq!(together, alone, "{what}");
 
             let reversed: Vec<_> = images.iter().rev().copied().collect();
             pool.install(|| network.forward(&reversed, &mut together));
             let rows: Vec<_> = together.chunks(classes).rev().flatten().copied().collect();
-            assert_eq!(rows, alone, "{backend:?}, {threads} threads, reversed");
+            assert_eq!(rows, alone, "{what}, reversed");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use super::{
     depthwise::Ring,
+    format::{F32, Format},
     lines::{BLOCK, Line, blocks, lines},
     pointwise::panel_widths,
     profile::{LayerKind, LayerTimes},
@@ -38,13 +39,13 @@ const PLAIN: f64 = 1.0;
 pub(super) struct Panel {
     /// Its blocks of output channels.
     pub blocks: Range<usize>,
-    /// Its lines of the packed weights.
-    weights: Range<usize>,
+    /// Its place in the packed weights.
+    pub weights: Range<usize>,
 }
 
 /// A convolution that is a matrix product: 1×1, dense, or the stem.
 #[derive(Debug)]
-pub(super) struct Product {
+pub(super) struct Product<F: Format> {
     /// Length of the sum: channels in, or taps.
     pub channels: usize,
     /// Channels out.
@@ -53,28 +54,36 @@ pub(super) struct Product {
     pub blocks: usize,
     /// Its panels in order.
     pub panels: Vec<Panel>,
-    weights: Vec<Line>,
+    weights: Vec<F::Weights>,
     bias: Vec<Line>,
 }
 
-impl Product {
+impl<F: Format> Product<F> {
     /// Packs `weights`, row-major `[outputs][channels]`.
     pub fn new(weights: &[f32], bias: &[f32], whole_lines: bool) -> Self {
         let outputs = bias.len();
         let channels = weights.len() / outputs;
-        let mut packed = Vec::with_capacity(channels * blocks(outputs));
+        // Channels that fill up the last step weigh nothing.
+        let weight = |output: usize, channel: usize| {
+            let exists = output < outputs && channel < channels;
+            if exists { weights[output * channels + channel] } else { 0.0 }
+        };
+        let steps = channels.div_ceil(F::STEP);
+        let mut packed = Vec::with_capacity(steps * blocks(outputs));
         let mut first = 0;
         let panels = panel_widths(blocks(outputs), whole_lines)
             .into_iter()
             .map(|width| {
                 let panel = first..first + width;
                 let start = packed.len();
-                for channel in 0..channels {
+                for step in 0..steps {
                     for block in panel.clone() {
-                        packed.push(Line(std::array::from_fn(|lane| {
-                            let output = block * BLOCK + lane;
-                            weights.get(output * channels + channel).copied().unwrap_or(0.0)
-                        })));
+                        let of = |channel| {
+                            Line(std::array::from_fn(|lane| weight(block * BLOCK + lane, channel)))
+                        };
+                        let channels: Vec<Line> =
+                            (step * F::STEP..(step + 1) * F::STEP).map(of).collect();
+                        packed.push(F::pack(&channels));
                     }
                 }
                 first += width;
@@ -91,9 +100,14 @@ impl Product {
         }
     }
 
-    /// The weights of a panel, `[channels][panel blocks]`.
-    pub fn weights(&self, panel: &Panel) -> &[Line] {
+    /// The weights of a panel, `[⌈channels / STEP⌉][panel blocks]`.
+    pub fn weights(&self, panel: &Panel) -> &[F::Weights] {
         &self.weights[panel.weights.clone()]
+    }
+
+    /// The weights of all panels.
+    pub fn all_weights(&self) -> &[F::Weights] {
+        &self.weights
     }
 
     /// The bias of a panel.
@@ -105,10 +119,44 @@ impl Product {
     fn multiply_adds(&self, pixels: usize) -> usize {
         self.channels * self.outputs * pixels
     }
+}
 
-    /// The most lines any panel's weights take.
-    pub fn largest_panel(&self) -> usize {
-        self.panels.iter().map(|panel| panel.weights.len()).max().unwrap_or(0)
+/// A projection, whose input is multiplied by a factor a channel: in its
+/// weights or in its pixels, whichever are fewer.
+#[derive(Debug)]
+pub(super) struct Projection<F: Format> {
+    /// The convolution.
+    pub product: Product<F>,
+    /// Where factors go into the weights: the weights in f32,
+    /// `[channels][panel blocks]` a panel, channels filled up to a step.
+    scaled: Option<Product<F32>>,
+}
+
+impl<F: Format> Projection<F> {
+    fn new(weights: &[f32], bias: &[f32], pixels: usize, whole_lines: bool) -> Self {
+        let product = Product::new(weights, bias, whole_lines);
+        let scaled = (pixels > product.blocks * BLOCK).then(|| {
+            let channels = product.channels;
+            let padded: Vec<f32> = weights
+                .chunks_exact(channels)
+                .flat_map(|row| {
+                    let filled = channels.next_multiple_of(F::STEP) - channels;
+                    row.iter().copied().chain(std::iter::repeat_n(0.0, filled))
+                })
+                .collect();
+            Product::new(&padded, bias, whole_lines)
+        });
+        Self { product, scaled }
+    }
+
+    /// The panel's weights in f32, if factors go into them.
+    pub fn scaled(&self, panel: usize) -> Option<&[Line]> {
+        self.scaled.as_ref().map(|product| product.weights(&product.panels[panel]))
+    }
+
+    /// Elements of the weights, if factors go into them.
+    pub fn scaled_weights(&self) -> usize {
+        self.scaled.as_ref().map_or(0, |_| self.product.weights.len())
     }
 }
 
@@ -188,6 +236,16 @@ impl DepthwiseLayer {
         &self.bias[panel.clone()]
     }
 
+    /// How many strips there are.
+    pub fn strips(&self) -> usize {
+        self.output.div_ceil(self.strip)
+    }
+
+    /// The output rows of strips.
+    pub fn rows(&self, strips: &Range<usize>) -> Range<usize> {
+        strips.start * self.strip..(strips.end * self.strip).min(self.output)
+    }
+
     /// Lines of the ring for the widest panel.
     pub fn ring_lines(&self) -> usize {
         self.panels.iter().map(Range::len).max().unwrap_or(0) * self.ring.block()
@@ -203,27 +261,29 @@ impl DepthwiseLayer {
 
 /// An inverted-bottleneck block.
 #[derive(Debug)]
-pub(super) struct BlockLayers {
+pub(super) struct BlockLayers<F: Format> {
     /// Blocks of input channels.
     pub input_blocks: usize,
     /// 1×1, where the block expands.
-    pub expand: Option<Product>,
+    pub expand: Option<Product<F>>,
     /// The depthwise convolution.
     pub depthwise: DepthwiseLayer,
     /// Expanded to squeezed channels.
-    pub squeeze: Product,
+    pub squeeze: Product<F32>,
     /// Squeezed to expanded channels.
-    pub excite: Product,
+    pub excite: Product<F32>,
     /// 1×1 to the block's output.
-    pub project: Product,
+    pub project: Projection<F>,
     /// Whether the input is added to the output.
     pub residual: bool,
+    /// Whether the output is kept in f32 too, for the next block's residual.
+    pub keeps_wide: bool,
 }
 
-impl BlockLayers {
-    /// Lines of the block's output, of one image.
-    pub fn output_lines(&self) -> usize {
-        self.project.blocks * self.depthwise.output.pow(2)
+impl<F: Format> BlockLayers<F> {
+    /// Cells of the block's output, of one image.
+    pub fn output_cells(&self) -> usize {
+        self.project.product.blocks * self.depthwise.output.pow(2)
     }
 }
 
@@ -231,7 +291,7 @@ impl BlockLayers {
 #[derive(Debug)]
 pub(super) struct StemLayer {
     /// 3×3 as a product over 27 taps, `[ky][kx][colour]`.
-    pub product: Product,
+    pub product: Product<F32>,
     /// Zero rows above and columns left.
     pub pad: usize,
     /// Side of the image.
@@ -249,15 +309,15 @@ impl StemLayer {
 
 /// A whole network.
 #[derive(Debug)]
-pub(super) struct NetworkLayers {
+pub(super) struct NetworkLayers<F: Format> {
     /// Pixels to channels.
     pub stem: StemLayer,
     /// The blocks in order.
-    pub blocks: Vec<BlockLayers>,
+    pub blocks: Vec<BlockLayers<F>>,
     /// 1×1 to features.
-    pub head: Product,
+    pub head: Product<F>,
     /// Features to logits.
-    pub classifier: Product,
+    pub classifier: Product<F32>,
     /// Side of the planes the head runs over.
     pub side: usize,
 }
@@ -269,7 +329,7 @@ struct Packer<'a> {
     whole_lines: bool,
 }
 
-impl NetworkLayers {
+impl<F: Format> NetworkLayers<F> {
     /// Folds and packs all weights. `whole_lines` says that vectors are as
     /// long as a line.
     pub fn new(
@@ -287,9 +347,12 @@ impl NetworkLayers {
         let stem =
             StemLayer { product: packer.stem(stem_channels)?, pad, input: size, output: side };
         let (mut last, mut held) = (stem_channels, HELD);
-        let mut packed = Vec::with_capacity(mb_convs.len());
+        let mut packed: Vec<BlockLayers<F>> = Vec::with_capacity(mb_convs.len());
         for layer in &mb_convs {
             let (pad, output) = architecture.padding.resolve(side, layer.kernel, layer.stride);
+            if let Some(before) = packed.last_mut() {
+                before.keeps_wide = F::WIDE && layer.residual();
+            }
             packed.push(packer.block(layer, (pad, side, output), held)?);
             (side, last) = (output, layer.output);
             held = if layer.residual() { held } else { PLAIN };
@@ -298,6 +361,12 @@ impl NetworkLayers {
         let head = Product::new(&values, &bias, whole_lines);
         let classifier = packer.biased("classifier.1", &[classes, features], (HELD, PLAIN))?;
         Ok(Self { stem, blocks: packed, head, classifier, side })
+    }
+
+    /// Whether the first block takes the stem's rows as they are made, so that
+    /// the stem's output never reaches memory.
+    pub fn takes_in_stem(&self) -> bool {
+        self.blocks.first().is_some_and(|first| first.expand.is_none() && !first.residual)
     }
 
     /// Adds the arithmetic of so many images.
@@ -313,7 +382,7 @@ impl NetworkLayers {
             count(LayerKind::Depthwise, block.squeeze.channels * layer.kernel.pow(2) * output);
             let dense = block.squeeze.multiply_adds(1) + block.excite.multiply_adds(1);
             count(LayerKind::SqueezeExcite, dense);
-            count(LayerKind::Project, block.project.multiply_adds(output));
+            count(LayerKind::Project, block.project.product.multiply_adds(output));
         }
         let dense = self.classifier.multiply_adds(1);
         count(LayerKind::Head, self.head.multiply_adds(self.side.pow(2)) + dense);
@@ -350,7 +419,7 @@ impl Packer<'_> {
         Ok((values, bias))
     }
 
-    fn stem(&self, channels: usize) -> Result<Product, WeightsError> {
+    fn stem(&self, channels: usize) -> Result<Product<F32>, WeightsError> {
         let (values, bias) = self.folded("features.0", &[channels, 3, 3, 3], (PLAIN, HELD))?;
         // From [output][colour][ky][kx] to [output][ky][kx][colour].
         let reordered: Vec<f32> = (0..values.len())
@@ -368,7 +437,7 @@ impl Packer<'_> {
         prefix: &str,
         shape: &[usize],
         (input, output): (f64, f64),
-    ) -> Result<Product, WeightsError> {
+    ) -> Result<Product<F32>, WeightsError> {
         let times = |name: &str, shape: &[usize], factor: f64| -> Result<Vec<f32>, WeightsError> {
             let mut values = self.weights.values(&format!("{prefix}.{name}"), shape)?;
             values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
@@ -381,12 +450,12 @@ impl Packer<'_> {
 
     /// A block with its planes; its input, and what comes out by the
     /// residual, is held times `held`.
-    fn block(
+    fn block<F: Format>(
         &self,
         layer: &MbConv,
         sides: (usize, usize, usize),
         held: f64,
-    ) -> Result<BlockLayers, WeightsError> {
+    ) -> Result<BlockLayers<F>, WeightsError> {
         let &MbConv { input, expanded, squeezed, output, kernel, .. } = layer;
         let mut depthwise_input = held;
         let expand = match layer.expand_prefix() {
@@ -417,8 +486,17 @@ impl Packer<'_> {
         let (prefix, shape) = (layer.project_prefix(), [output, expanded, 1, 1]);
         let project_output = if layer.residual() { held } else { PLAIN };
         let (values, bias) = self.folded(&prefix, &shape, (HELD, project_output))?;
-        let project = Product::new(&values, &bias, self.whole_lines);
+        let project = Projection::new(&values, &bias, sides.2.pow(2), self.whole_lines);
         let (input_blocks, residual) = (blocks(input), layer.residual());
-        Ok(BlockLayers { input_blocks, expand, depthwise, squeeze, excite, project, residual })
+        Ok(BlockLayers {
+            input_blocks,
+            expand,
+            depthwise,
+            squeeze,
+            excite,
+            project,
+            residual,
+            keeps_wide: false,
+        })
     }
 }

@@ -1,7 +1,10 @@
 //! The rows of an image's pixels that the stem is at, normalised as it goes
 //! down the image.
 
-use super::{backend::Runner, forward::Walk, lines::BLOCK, packed::StemLayer, stem::Normalise};
+use super::{
+    backend::Runner, format::Format, forward::Walk, lines::BLOCK, packed::StemLayer,
+    stem::Normalise,
+};
 
 /// A ring of three rows of pixels.
 pub(super) struct Pixels<'a> {
@@ -19,9 +22,13 @@ pub(super) struct Pixels<'a> {
 
 impl<'a> Pixels<'a> {
     /// At the top of an image, in a buffer of [`Self::values`].
-    pub(super) fn new(walk: &Walk<'a>, bytes: &'a [u8], values: &'a mut [f32]) -> Self {
+    pub(super) fn new<F: Format>(
+        walk: &Walk<'a, F>,
+        bytes: &'a [u8],
+        values: &'a mut [f32],
+    ) -> Self {
         values.fill(0.0);
-        let &Walk { layers, runner, scale, shift } = walk;
+        let &Walk { layers, runner, scale, shift, .. } = walk;
         Self { stem: &layers.stem, runner, scale, shift, bytes, values, done: 0 }
     }
 
@@ -30,12 +37,14 @@ impl<'a> Pixels<'a> {
         4 * stem.row_values()
     }
 
-    /// Normalises the rows before row `to`, of which the last three stay;
-    /// `restart` from the top.
-    pub(super) fn advance(&mut self, to: usize, restart: bool) {
+    /// Normalises rows `from` to before `to` as far as they are not at hand;
+    /// at most three.
+    pub(super) fn advance(&mut self, from: usize, to: usize) {
         let (row, side) = (self.stem.row_values(), 3 * self.stem.input);
-        if restart {
-            self.done = 0;
+        let to = to.min(self.stem.input);
+        // A walk that goes back, or leaves rows out, begins anew.
+        if self.done < from || self.done > to {
+            self.done = from;
         }
         while self.done < to {
             self.runner.run(Normalise {

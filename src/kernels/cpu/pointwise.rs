@@ -11,29 +11,29 @@
 #![allow(unsafe_code, reason = "a microkernel on raw pointers; all bounds are asserted on entry")]
 
 use super::{
+    format::{Format, FormatOn},
     lines::{BLOCK, Line, blocks},
-    simd::{Kernel, Simd, max_pixels, outer_product, silu2, unrolled},
+    planes::PlanesMut,
+    simd::{Kernel, Simd, max_pixels, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
-pub(super) struct Pointwise<'a> {
+pub(super) struct Pointwise<'a, F: Format> {
     /// Blocks of channels, each of `rows · width` pixels in order.
-    pub input: &'a [Line],
+    pub input: &'a [F::Cell],
     /// Lines from a block of `input` to the next.
     pub input_block: usize,
     /// Channels in.
     pub channels: usize,
-    /// The panel's weights, `[channels][panel blocks]`.
-    pub weights: &'a [Line],
+    /// The panel's weights, `[⌈channels / STEP⌉][panel blocks]`.
+    pub weights: &'a [F::Weights],
     /// `[panel blocks]`.
     pub bias: &'a [Line],
-    /// Added after the activation; laid out as `output`.
+    /// Added after the activation; laid out as the output.
     pub residual: Option<&'a [Line]>,
-    /// Blocks of channels, each of `rows` rows of `width` pixels.
-    pub output: &'a mut [Line],
-    /// Lines from a block of `output` to the next.
-    pub output_block: usize,
-    /// Lines from a row of `output` to the next.
+    /// The panel's blocks, each of `rows` rows of `width` pixels.
+    pub output: Output<'a, F>,
+    /// Lines from a row of the output to the next.
     pub output_row: usize,
     /// Rows.
     pub rows: usize,
@@ -41,6 +41,33 @@ pub(super) struct Pointwise<'a> {
     pub width: usize,
     /// Whether [`silu2`] follows the bias.
     pub silu2: bool,
+}
+
+/// Where results go, and how they are held.
+pub(super) enum Output<'a, F: Format> {
+    /// Into lines.
+    Lines(PlanesMut<'a, Line>),
+    /// Into cells.
+    Cells(PlanesMut<'a, F::Cell>),
+    /// Into cells, and into lines of the same layout.
+    Both(PlanesMut<'a, F::Cell>, PlanesMut<'a, Line>),
+}
+
+impl<F: Format> Output<'_, F> {
+    /// Blocks, elements of each, and from one to the next; cells and lines.
+    fn parts(&mut self) -> ([usize; 3], *mut F::Cell, *mut Line) {
+        fn shape<T>(planes: &PlanesMut<'_, T>) -> [usize; 3] {
+            [planes.blocks(), planes.len(), planes.stride()]
+        }
+        match self {
+            Self::Lines(lines) => (shape(lines), std::ptr::null_mut(), lines.as_mut_ptr()),
+            Self::Cells(cells) => (shape(cells), cells.as_mut_ptr(), std::ptr::null_mut()),
+            Self::Both(cells, lines) => {
+                assert_eq!(shape(cells), shape(lines), "cells and lines of other layouts");
+                (shape(cells), cells.as_mut_ptr(), lines.as_mut_ptr())
+            }
+        }
+    }
 }
 
 /// Widths in blocks of the panels that `blocks` are cut into, for processors
@@ -58,47 +85,60 @@ pub(super) fn panel_widths(blocks: usize, whole_lines: bool) -> Vec<usize> {
     }
 }
 
-impl Kernel for Pointwise<'_> {
+/// Whether [`panel_widths`] has panels of so many vectors.
+const fn packed<S: Simd>(vectors: usize) -> bool {
+    if S::LANES == BLOCK { vectors <= 4 } else { vectors == BLOCK / S::LANES }
+}
+
+impl<S: Simd, F: FormatOn<S>> Kernel<S> for Pointwise<'_, F> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         match self.bias.len() * (BLOCK / S::LANES) {
-            1 => self.vectors::<S, 1>(s),
-            2 => self.vectors::<S, 2>(s),
-            3 => self.vectors::<S, 3>(s),
-            4 => self.vectors::<S, 4>(s),
+            1 if const { packed::<S>(1) } => self.vectors::<S, 1>(s),
+            2 if const { packed::<S>(2) } => self.vectors::<S, 2>(s),
+            3 if const { packed::<S>(3) } => self.vectors::<S, 3>(s),
+            4 if const { packed::<S>(4) } => self.vectors::<S, 4>(s),
             n => unreachable!("panels of {n} vectors are never packed"),
         }
     }
 }
 
-impl Pointwise<'_> {
+impl<F: Format> Pointwise<'_, F> {
     #[inline(always)]
-    fn vectors<S: Simd, const V: usize>(self, s: S) {
-        const { assert!(BLOCK.is_multiple_of(S::LANES)) };
+    fn vectors<S: Simd, const V: usize>(mut self, s: S)
+    where
+        F: FormatOn<S>,
+    {
+        const { assert!(BLOCK.is_multiple_of(S::LANES) && BLOCK.is_multiple_of(F::STEP)) };
         let panel = self.bias.len();
         assert!(self.rows > 0 && self.width > 0 && self.channels > 0);
         let pixels = self.rows * self.width;
         assert!((blocks(self.channels) - 1) * self.input_block + pixels <= self.input.len());
-        assert_eq!(self.weights.len(), self.channels * panel);
-        let end = (panel - 1) * self.output_block + (self.rows - 1) * self.output_row + self.width;
-        assert!(end <= self.output.len());
+        let steps = self.channels.div_ceil(F::STEP);
+        assert_eq!(self.weights.len(), steps * panel);
+        let ([blocks, len, output_block], cells, lines) = self.output.parts();
+        assert_eq!(blocks, panel);
+        let run = (self.rows - 1) * self.output_row + self.width;
+        assert!(run <= len);
+        let end = (panel - 1) * output_block + run;
         assert!(self.residual.is_none_or(|residual| end <= residual.len()));
 
         // Tiles of equal size, or one pixel less, waste nothing at the end of a row.
         let count = self.width.div_ceil(max_pixels(S::MANY_REGISTERS, V));
         let small = self.width / count;
         let larger = self.width % count;
-        let mut tiles = Tiles::<1, V> {
-            input: self.input.as_ptr().cast(),
-            input_block: self.input_block * BLOCK,
-            input_row: self.width * BLOCK,
-            channels: self.channels,
-            weights: self.weights.as_ptr().cast(),
+        let mut tiles = Tiles::<F, 1, V> {
+            input: self.input.as_ptr(),
+            input_block: self.input_block,
+            input_row: self.width,
+            steps,
+            weights: self.weights.as_ptr(),
             bias: self.bias.as_ptr().cast(),
-            residual: self.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().cast()),
-            output: self.output.as_mut_ptr().cast(),
-            output_block: self.output_block * BLOCK,
-            output_row: self.output_row * BLOCK,
+            residual: self.residual.map_or(std::ptr::null(), <[Line]>::as_ptr),
+            cells,
+            lines,
+            output_block,
+            output_row: self.output_row,
             rows: self.rows,
             first: 0,
             count: larger,
@@ -112,16 +152,18 @@ impl Pointwise<'_> {
     }
 }
 
-/// The tiles of `P` pixels × `V` vectors of all rows. Strides in values.
-struct Tiles<const P: usize, const V: usize> {
-    input: *const f32,
+/// The tiles of `P` pixels × `V` vectors of all rows. Strides in lines; what is
+/// null is not there.
+struct Tiles<F: Format, const P: usize, const V: usize> {
+    input: *const F::Cell,
     input_block: usize,
     input_row: usize,
-    channels: usize,
-    weights: *const f32,
+    steps: usize,
+    weights: *const F::Weights,
     bias: *const f32,
-    residual: *const f32,
-    output: *mut f32,
+    residual: *const Line,
+    cells: *mut F::Cell,
+    lines: *mut Line,
     output_block: usize,
     output_row: usize,
     rows: usize,
@@ -130,10 +172,13 @@ struct Tiles<const P: usize, const V: usize> {
     silu2: bool,
 }
 
-impl<const V: usize> Tiles<1, V> {
+impl<F: Format, const V: usize> Tiles<F, 1, V> {
     /// Runs with tiles of so many pixels.
     #[inline(always)]
-    fn dispatch<S: Simd>(&self, s: S, pixels: usize) {
+    fn dispatch<S: Simd>(&self, s: S, pixels: usize)
+    where
+        F: FormatOn<S>,
+    {
         macro_rules! dispatch {
             ($($p:literal)*) => {
                 match pixels {
@@ -148,19 +193,20 @@ impl<const V: usize> Tiles<1, V> {
     }
 
     #[inline(always)]
-    fn with_pixels<const P: usize>(&self) -> Tiles<P, V> {
-        let &Self { input, input_block, input_row, channels, weights, bias, .. } = self;
-        let &Self { residual, output, output_block, output_row, .. } = self;
+    fn with_pixels<const P: usize>(&self) -> Tiles<F, P, V> {
+        let &Self { input, input_block, input_row, steps, weights, bias, residual, .. } = self;
+        let &Self { cells, lines, output_block, output_row, .. } = self;
         let &Self { rows, first, count, silu2, .. } = self;
         Tiles {
             input,
             input_block,
             input_row,
-            channels,
+            steps,
             weights,
             bias,
             residual,
-            output,
+            cells,
+            lines,
             output_block,
             output_row,
             rows,
@@ -171,12 +217,12 @@ impl<const V: usize> Tiles<1, V> {
     }
 }
 
-impl<const P: usize, const V: usize> Kernel for Tiles<P, V> {
+impl<S: Simd, F: FormatOn<S>, const P: usize, const V: usize> Kernel<S> for Tiles<F, P, V> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         for row in 0..self.rows {
             for tile in 0..self.count {
-                let x = (self.first + tile * P) * BLOCK;
+                let x = self.first + tile * P;
                 // SAFETY: `Pointwise::vectors` made this and asserted that all rows × (first +
                 // count · P) pixels lie in the input, the output and the residual.
                 unsafe {
@@ -188,49 +234,71 @@ impl<const P: usize, const V: usize> Kernel for Tiles<P, V> {
     }
 }
 
-impl<const P: usize, const V: usize> Tiles<P, V> {
+impl<F: Format, const P: usize, const V: usize> Tiles<F, P, V> {
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, s: S, input: *const f32, output: usize) {
+    unsafe fn tile<S: Simd>(&self, s: S, input: *const F::Cell, output: usize)
+    where
+        F: FormatOn<S>,
+    {
         // SAFETY: the caller's promise for pixels; weights and bias were asserted to hold
-        // `channels` × V and V vectors; lines are aligned to 64 bytes.
+        // `steps` × V and V vectors; lines are aligned to 64 bytes.
         unsafe {
             let mut acc = [[s.splat(0.0); V]; P];
-            unrolled!(I in 0..V => {
+            unrolled!(I in 0..V, up to 4 => {
                 let bias = s.load(self.bias.add(I * S::LANES));
-                unrolled!(J in 0..P => {
+                unrolled!(J in 0..P, up to 14 => {
                     acc[J][I] = bias;
                 });
             });
+            let (per_block, vectors) = (BLOCK / F::STEP, BLOCK / S::LANES);
+            let panel = V / vectors;
             let mut weights = self.weights;
-            let full = self.channels / BLOCK;
+            let full = self.steps / per_block;
             for block in 0..full {
                 let input = input.add(block * self.input_block);
-                for k in 0..BLOCK {
-                    outer_product::<S, P, V, BLOCK>(s, &mut acc, input.add(k), weights);
-                    weights = weights.add(V * S::LANES);
+                for k in 0..per_block {
+                    F::step::<P, V>(s, &mut acc, input, k, weights);
+                    weights = weights.add(panel);
                 }
             }
-            for k in 0..self.channels % BLOCK {
-                let input = input.add(full * self.input_block + k);
-                outer_product::<S, P, V, BLOCK>(s, &mut acc, input, weights);
-                weights = weights.add(V * S::LANES);
+            for k in 0..self.steps % per_block {
+                let input = input.add(full * self.input_block);
+                F::step::<P, V>(s, &mut acc, input, k, weights);
+                weights = weights.add(panel);
             }
 
-            let per_block = BLOCK / S::LANES;
-            unrolled!(I in 0..V => {
-                let at = output + I / per_block * self.output_block + I % per_block * S::LANES;
-                unrolled!(J in 0..P => {
-                    let at = at + J * BLOCK;
-                    let mut y = acc[J][I];
-                    if self.silu2 {
-                        y = silu2(s, y);
-                    }
-                    if !self.residual.is_null() {
-                        y = s.add(y, s.load(self.residual.add(at)));
-                    }
-                    s.store(self.output.add(at), y);
+            if self.silu2 {
+                unrolled!(I in 0..V, up to 4 => {
+                    unrolled!(J in 0..P, up to 14 => {
+                        acc[J][I] = F::silu2(s, acc[J][I]);
+                    });
                 });
-            });
+            }
+            // Where vector I of pixel J goes, and from which lane on.
+            let at = |i: usize, j: usize| output + i / vectors * self.output_block + j;
+            let lane = |i: usize| i % vectors * S::LANES;
+            if !self.residual.is_null() {
+                unrolled!(I in 0..V, up to 4 => {
+                    unrolled!(J in 0..P, up to 14 => {
+                        let from = self.residual.add(at(I, J)).cast::<f32>().add(lane(I));
+                        acc[J][I] = s.add(acc[J][I], s.load(from));
+                    });
+                });
+            }
+            if !self.lines.is_null() {
+                unrolled!(I in 0..V, up to 4 => {
+                    unrolled!(J in 0..P, up to 14 => {
+                        s.store(self.lines.add(at(I, J)).cast::<f32>().add(lane(I)), acc[J][I]);
+                    });
+                });
+            }
+            if !self.cells.is_null() {
+                unrolled!(I in 0..V, up to 4 => {
+                    unrolled!(J in 0..P, up to 14 => {
+                        F::store(s, self.cells.add(at(I, J)), lane(I), acc[J][I]);
+                    });
+                });
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ impl Simd for Portable {
     const LANES: usize = LANES;
     const MANY_REGISTERS: bool = cfg!(target_arch = "aarch64");
 
-    fn vectorize<K: Kernel>(self, kernel: K) {
+    fn vectorize<K: Kernel<Self>>(self, kernel: K) {
         kernel.run(self);
     }
 

@@ -79,9 +79,12 @@ impl LayerTimes {
 }
 
 /// What watches a forward pass.
-pub(super) trait Clock {
+pub(super) trait Clock: Send {
     /// Does `work`, which is part of layers of this kind.
     fn measure<R>(&mut self, kind: LayerKind, work: impl FnOnce() -> R) -> R;
+
+    /// A clock for work that another thread does meanwhile.
+    fn fork(&self) -> Self;
 }
 
 /// Watches nothing and costs nothing.
@@ -92,6 +95,10 @@ impl Clock for NoClock {
     fn measure<R>(&mut self, _: LayerKind, work: impl FnOnce() -> R) -> R {
         work()
     }
+
+    fn fork(&self) -> Self {
+        Self
+    }
 }
 
 impl Clock for LayerTimes {
@@ -100,5 +107,11 @@ impl Clock for LayerTimes {
         let result = work();
         self.steps.push((kind, start.elapsed()));
         result
+    }
+
+    /// What other threads do is not counted: only walks of one thread are
+    /// profiled.
+    fn fork(&self) -> Self {
+        Self::default()
     }
 }

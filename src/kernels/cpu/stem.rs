@@ -35,9 +35,9 @@ pub(super) fn colours(values: [f32; 3]) -> [f32; 3 * BLOCK] {
     std::array::from_fn(|i| values[i % 3])
 }
 
-impl Kernel for Normalise<'_> {
+impl<S: Simd> Kernel<S> for Normalise<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let len = self.bytes.len();
         assert_eq!(len, self.output.len());
         let whole = len - len % S::LANES;
@@ -86,15 +86,16 @@ pub(super) struct Stem<'a> {
     pub width: usize,
 }
 
-impl Kernel for Stem<'_> {
+impl<S: Simd> Kernel<S> for Stem<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        match self.bias.len() * (BLOCK / S::LANES) {
-            1 => self.vectors::<S, 1>(s),
-            2 => self.vectors::<S, 2>(s),
-            3 => self.vectors::<S, 3>(s),
-            4 => self.vectors::<S, 4>(s),
-            n => unreachable!("panels of {n} vectors are never packed"),
+    fn run(self, s: S) {
+        // One block at a time: with fourteen pixels to a vector of weights, loads keep up with
+        // arithmetic as well as with wider tiles, of which there would be thrice as many.
+        match BLOCK / S::LANES {
+            1 if const { BLOCK == S::LANES } => self.vectors::<S, 1>(s),
+            2 if const { BLOCK == 2 * S::LANES } => self.vectors::<S, 2>(s),
+            4 if const { BLOCK == 4 * S::LANES } => self.vectors::<S, 4>(s),
+            n => unreachable!("no vector is a {n}th of a line"),
         }
     }
 }
@@ -112,61 +113,68 @@ impl Stem<'_> {
         let count = self.width.div_ceil(max_pixels(S::MANY_REGISTERS, V));
         let (small, larger) = (self.width / count, self.width % count);
         let rows = self.rows.map(<[f32]>::as_ptr);
-        let (weights, bias) = (self.weights.as_ptr().cast(), self.bias.as_ptr().cast());
-        let (output, output_block) = (self.output.as_mut_ptr().cast(), self.output_block);
-        let mut x = 0;
-        for tile in 0..count {
-            let pixels = small + usize::from(tile < larger);
-            macro_rules! dispatch {
-                ($($p:literal)*) => {
-                    match pixels {
-                        $($p if const { $p <= max_pixels(S::MANY_REGISTERS, V) } => {
-                            // SAFETY: tiles cover `width` pixels exactly, all asserted above.
-                            unsafe {
-                                stem_tile::<S, V, $p>(s, rows, weights, bias, output, output_block, x);
-                            }
-                        })*
-                        n => unreachable!("no tile has {n} pixels"),
-                    }
-                };
+        for block in 0..panel {
+            // SAFETY: block `block` of the weights, the bias and the output, as asserted above.
+            let (weights, bias, output) = unsafe {
+                (
+                    self.weights.as_ptr().add(block).cast(),
+                    self.bias.as_ptr().add(block).cast(),
+                    self.output.as_mut_ptr().add(block * self.output_block).cast(),
+                )
+            };
+            let tap = panel * BLOCK;
+            let mut x = 0;
+            for tile in 0..count {
+                let pixels = small + usize::from(tile < larger);
+                macro_rules! dispatch {
+                    ($($p:literal)*) => {
+                        match pixels {
+                            $($p if const { $p <= max_pixels(S::MANY_REGISTERS, V) } => {
+                                // SAFETY: tiles cover `width` pixels exactly, all asserted above.
+                                unsafe {
+                                    stem_tile::<S, V, $p>(s, rows, (weights, tap), bias, output, x);
+                                }
+                            })*
+                            n => unreachable!("no tile has {n} pixels"),
+                        }
+                    };
+                }
+                dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+                x += pixels;
             }
-            dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
-            x += pixels;
         }
     }
 }
 
+/// `P` pixels of one block; `tap` values of weights from a tap to the next.
 #[inline(always)]
 unsafe fn stem_tile<S: Simd, const V: usize, const P: usize>(
     s: S,
     rows: [*const f32; 3],
-    mut weights: *const f32,
+    (mut weights, tap): (*const f32, usize),
     bias: *const f32,
     output: *mut f32,
-    output_block: usize,
     x: usize,
 ) {
-    // SAFETY: the caller's promise; weights hold 27 × V vectors.
+    // SAFETY: the caller's promise; weights hold 27 taps of V vectors.
     unsafe {
         let mut acc = [[s.splat(0.0); V]; P];
-        unrolled!(I in 0..V => {
+        unrolled!(I in 0..V, up to 4 => {
             let bias = s.load(bias.add(I * S::LANES));
-            unrolled!(J in 0..P => {
+            unrolled!(J in 0..P, up to 14 => {
                 acc[J][I] = bias;
             });
         });
         for row in rows {
             let input = row.add(x * STEP);
-            for tap in 0..ROW_TAPS {
-                outer_product::<S, P, V, STEP>(s, &mut acc, input.add(tap), weights);
-                weights = weights.add(V * S::LANES);
+            for k in 0..ROW_TAPS {
+                outer_product::<S, P, V, STEP>(s, &mut acc, input.add(k), weights);
+                weights = weights.add(tap);
             }
         }
-        let per_block = BLOCK / S::LANES;
-        unrolled!(I in 0..V => {
-            let at = I / per_block * output_block * BLOCK + I % per_block * S::LANES;
-            unrolled!(J in 0..P => {
-                s.store(output.add(at + (x + J) * BLOCK), silu2(s, acc[J][I]));
+        unrolled!(I in 0..V, up to 4 => {
+            unrolled!(J in 0..P, up to 14 => {
+                s.store(output.add((x + J) * BLOCK + I * S::LANES), silu2(s, acc[J][I]));
             });
         });
     }

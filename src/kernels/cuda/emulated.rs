@@ -19,7 +19,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    CudaError, Launch, Precision, Queue, Recorded,
+    CudaError, Gpu, Launch, Precision, Queue, Recorded, devices,
     sources::{HEADER, SOURCES, Source, options},
 };
 
@@ -42,6 +42,22 @@ pub struct Emulated {
     taken: Mutex<BTreeMap<u64, usize>>,
     /// Bytes that may be taken.
     limit: usize,
+}
+
+/// A queue on the first GPU, where there is one: tests then run on it as well.
+/// Says once where there is none.
+pub fn gpu(precision: Precision) -> Option<Arc<dyn Queue>> {
+    static GPUS: [OnceLock<Option<Gpu>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let gpu = GPUS[usize::from(precision == Precision::F32)].get_or_init(|| {
+        if devices() == 0 {
+            eprintln!("no GPU: {precision:?} is tested on the emulated device alone");
+            return None;
+        }
+        let gpu = super::open(0, precision).expect("a GPU that can be used");
+        eprintln!("{precision:?} is tested on {} too", gpu.description);
+        Some(gpu)
+    });
+    gpu.as_ref().map(|gpu| gpu.queue().expect("a stream"))
 }
 
 impl Emulated {
@@ -212,7 +228,10 @@ fn open(path: &Path, kernels: &[&'static str]) -> Vec<(&'static str, usize)> {
 /// Compiles files that have changed since they were last compiled, two at a
 /// time; returns a library for each.
 fn build(sources: &[&Source], precision: Precision) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Cargo says where; a test program that was carried elsewhere is told.
+    let root = std::env::var_os("CARGO_MANIFEST_DIR");
+    let root = root.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&root);
     let folder = root.join("target/cuda-emulation");
     fs::create_dir_all(&folder).unwrap();
     let header = fs::read_to_string(root.join("tests/cuda/emulation.h")).unwrap();

@@ -25,8 +25,10 @@ mod fold;
 pub(crate) mod forward;
 mod open;
 pub(crate) mod shapes;
+mod single;
 mod sources;
 mod storage;
+mod timed;
 
 #[cfg(feature = "cuda")]
 mod compile;
@@ -45,5 +47,7 @@ pub use self::{
     device::{Launch, Queue, Recorded},
     error::CudaError,
     open::{Gpu, devices, open},
+    single::Single,
     storage::Precision,
+    timed::{Timed, Times},
 };

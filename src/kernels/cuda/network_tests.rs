@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Cascade, CascadeOptions, CudaError, Precision, Queue,
-    emulated::{Emulated, Mode},
+    emulated::{Emulated, Mode, gpu},
 };
 use crate::kernels::cpu::{Normalisation, PackedNetwork};
 use crate::network::{
@@ -24,7 +24,10 @@ struct Case {
 }
 
 fn case(padding: Padding, size: usize, images: usize) -> Case {
-    let architecture = Architecture { padding, ..Architecture::nano() };
+    of_architecture(Architecture { padding, ..Architecture::nano() }, size, images)
+}
+
+fn of_architecture(architecture: Architecture, size: usize, images: usize) -> Case {
     let weights = [(4, "stage1."), (2, "stage2.")]
         .map(|(classes, prefix)| seeded::weights(&architecture, classes, 11, prefix).unwrap());
     let image = |i: u64| {
@@ -44,7 +47,15 @@ impl Case {
         limit: usize,
     ) -> Result<Cascade, CudaError> {
         let queue = Emulated::with_memory(options.precision, mode, limit);
-        let mut queues = || Ok(Arc::clone(&queue) as Arc<dyn Queue>);
+        self.cascade_on(&queue, options)
+    }
+
+    fn cascade_on(
+        &self,
+        queue: &Arc<dyn Queue>,
+        options: CascadeOptions,
+    ) -> Result<Cascade, CudaError> {
+        let mut queues = || Ok(Arc::clone(queue));
         let [first, second] = &self.weights;
         Cascade::new(
             &mut queues,
@@ -98,6 +109,35 @@ fn both_networks_are_those_of_the_cpu() {
             for (found, expected) in found.iter().zip(&expected) {
                 let error = (found - expected).abs() / largest;
                 assert!(error < tolerance, "{padding:?}, {precision:?}: {found}, {expected}");
+            }
+        }
+    }
+}
+
+/// The whole of inference on hardware: recorded launches, several lanes from
+/// several threads, B1 at its own size.
+#[test]
+fn on_a_gpu_both_networks_are_those_of_the_cpu() {
+    let b1 = Architecture::efficientnet(1).unwrap();
+    for (architecture, size, images) in [(Architecture::nano(), 61, 11), (b1, 240, 6)] {
+        for (precision, tolerance) in [(Precision::F32, 2e-4), (Precision::Bf16, 3e-2)] {
+            let Some(queue) = gpu(precision) else { return };
+            let case = of_architecture(architecture.clone(), size, images);
+            let options = CascadeOptions { lanes: 2, ..options(precision, 4, true) };
+            let cascade = case.cascade_on(&queue, options).unwrap();
+            let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
+            let both = std::thread::scope(|scope| {
+                let run = || scope.spawn(|| cascade.logits(&images).unwrap());
+                [run(), run()].map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(both[0], both[1], "a lane of its own, the same bits");
+            for (stage, found) in both[0].iter().enumerate() {
+                let expected = case.on_the_cpu(stage);
+                let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+                for (found, expected) in found.iter().zip(&expected) {
+                    let error = (found - expected).abs() / largest;
+                    assert!(error < tolerance, "{size}, {precision:?}: {found}, {expected}");
+                }
             }
         }
     }

@@ -84,15 +84,7 @@ pub const SOURCES: &[Source] = &[
     source!("stem_backward.cu", None, "stem_weights"),
     source!("classifier.cu", None, "classifier"),
     source!("sums.cu", None, "sum_parts", "outer"),
-    source!(
-        "update.cu",
-        None,
-        "sgd",
-        "adamw",
-        "average",
-        "prepare_product",
-        "prepare_taps"
-    ),
+    source!("update.cu", None, "sgd", "adamw", "average", "prepare_product", "prepare_taps"),
 ];
 
 /// Options of the compiler beside the architecture. Products and sums may be

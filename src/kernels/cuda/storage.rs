@@ -2,6 +2,8 @@
 
 use half::bf16;
 
+use crate::kernels::cpu;
+
 /// What activations and weights of products are stored in. Sums are in f32
 /// always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +12,15 @@ pub enum Precision {
     Bf16,
     /// For comparison.
     F32,
+}
+
+impl From<cpu::Precision> for Precision {
+    fn from(precision: cpu::Precision) -> Self {
+        match precision {
+            cpu::Precision::Bf16 => Self::Bf16,
+            cpu::Precision::F32 => Self::F32,
+        }
+    }
 }
 
 impl Precision {

@@ -320,11 +320,8 @@ impl Product {
         pixels: usize,
     ) -> Result<(), CudaError> {
         let Self { n, k, .. } = *self;
-        let (launch, splits) =
-            shapes::weight_gradient(pass.precision, pass.images * pixels, n, k);
-        run!(
-            pass.queue, launch, dy, x, factors, pass.parts, pass.live, pixels, n, k, splits,
-        )?;
+        let (launch, splits) = shapes::weight_gradient(pass.precision, pass.images * pixels, n, k);
+        run!(pass.queue, launch, dy, x, factors, pass.parts, pass.live, pixels, n, k, splits,)?;
         let to = pass.parameters.slope(&self.weight);
         sum_parts(pass, to, None, splits, n * k, (0, false))
     }

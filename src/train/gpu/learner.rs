@@ -4,9 +4,11 @@
 //! Checkpoints are those of the CPU's learner: either goes on from the other's.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::GpuNetwork;
+use super::parameters::Place;
 use crate::kernels::cuda::{
     CudaError, Precision, Queue,
     device::{Buffer, bytes_of, run},
@@ -32,6 +34,8 @@ pub struct GpuLearner {
     queue: Arc<dyn Queue>,
     rule: Rule,
     decaying: usize,
+    /// What learns of all parameters.
+    ranges: Vec<Range<usize>>,
     steps: u64,
     first: Buffer,
     second: Option<Buffer>,
@@ -59,9 +63,6 @@ impl GpuLearner {
         let frozen = settings.frozen_backbone;
         let mut network = GpuNetwork::new(queue, precision, architecture, weights, settings)?;
         network.set_norm_momentum(norm_momentum);
-        // A frozen backbone has gradients of zero, and must not decay either:
-        // then nothing but the classifier is handed to the optimiser.
-        assert!(!frozen, "a classifier alone learns on the CPU");
         let bytes = 4 * network.parameters.count;
         let second = matches!(rule, Rule::AdamW { .. });
         let average = match average {
@@ -74,8 +75,16 @@ impl GpuLearner {
             None => None,
         };
         let parameters = &network.parameters;
+        let decaying = if decay_vectors { parameters.count } else { parameters.decaying };
+        let ranges = if frozen {
+            let own = parameters.places.iter().filter(|p| p.name.starts_with("classifier."));
+            own.map(|p| p.start..p.start + p.len()).collect()
+        } else {
+            vec![0..parameters.count]
+        };
         Ok(Self {
-            decaying: if decay_vectors { parameters.count } else { parameters.decaying },
+            decaying,
+            ranges,
             first: Buffer::zeros(queue, bytes)?,
             second: if second { Some(Buffer::zeros(queue, bytes)?) } else { None },
             settings: Buffer::zeros(queue, 8 * 4)?,
@@ -124,33 +133,38 @@ impl GpuLearner {
                 let settings = [rate, b1, b2, f64::from(weight_decay), eps, step, root]
                     .map(|value| value as f32);
                 self.settings.write(&bytes_of(&[&settings[..], &[kept]].concat()))?;
-                run!(
-                    &*self.queue,
-                    shapes::each("adamw", count),
-                    values,
-                    gradient,
-                    &self.first,
-                    second,
-                    &self.settings,
-                    self.decaying,
-                    count,
-                )?;
+                for range in &self.ranges {
+                    let (from, count) = (range.start, range.len());
+                    run!(
+                        &*self.queue,
+                        shapes::each("adamw", count),
+                        values.at(from),
+                        gradient.at(from),
+                        self.first.at(from),
+                        second.at(from),
+                        &self.settings,
+                        self.decaying.saturating_sub(from),
+                        count,
+                    )?;
+                }
             }
             (Rule::Sgd { momentum, nesterov, weight_decay }, _) => {
-                let settings =
-                    [rate as f32, momentum, 0.0, weight_decay, 0.0, 0.0, 0.0, kept];
+                let settings = [rate as f32, momentum, 0.0, weight_decay, 0.0, 0.0, 0.0, kept];
                 self.settings.write(&bytes_of(&settings))?;
-                run!(
-                    &*self.queue,
-                    shapes::each("sgd", count),
-                    values,
-                    gradient,
-                    &self.first,
-                    &self.settings,
-                    self.decaying,
-                    count,
-                    nesterov,
-                )?;
+                for range in &self.ranges {
+                    let (from, count) = (range.start, range.len());
+                    run!(
+                        &*self.queue,
+                        shapes::each("sgd", count),
+                        values.at(from),
+                        gradient.at(from),
+                        self.first.at(from),
+                        &self.settings,
+                        self.decaying.saturating_sub(from),
+                        count,
+                        nesterov,
+                    )?;
+                }
             }
             (Rule::AdamW { .. }, None) => unreachable!("made with the rule"),
         }
@@ -212,7 +226,12 @@ impl GpuLearner {
             Some(second) => parameters.read(second)?,
             None => BTreeMap::new(),
         };
-        let states = parameters.read(&self.first)?.into_iter().map(|(name, first)| {
+        let learns = |name: &str| {
+            let place = parameters.places.iter().find(|place| place.name == name);
+            place.is_some_and(|place| self.ranges.iter().any(|range| range.contains(&place.start)))
+        };
+        let first = parameters.read(&self.first)?.into_iter().filter(|(name, _)| learns(name));
+        let states = first.map(|(name, first)| {
             let second = second.remove(&name).unwrap_or_default();
             (name, State { steps: self.steps, first, second })
         });
@@ -233,12 +252,14 @@ impl GpuLearner {
         let parameters = &self.network.parameters;
         self.steps = optimizer.values().map(|state| state.steps).max().unwrap_or(0);
         if self.steps > 0 {
-            let state = |name: &str| {
-                optimizer.get(name).ok_or_else(|| WeightsError::Missing { name: name.to_owned() })
+            // What does not learn has no state.
+            let state = |place: &Place, part: fn(&State) -> &Vec<f32>| {
+                let state = optimizer.get(&place.name).map(part).cloned();
+                state.unwrap_or_else(|| vec![0.0; place.len()])
             };
-            parameters.write(&self.first, |place| Ok(state(&place.name)?.first.clone()))?;
+            parameters.write(&self.first, |place| Ok(state(place, |s| &s.first)))?;
             if let Some(second) = &self.second {
-                parameters.write(second, |place| Ok(state(&place.name)?.second.clone()))?;
+                parameters.write(second, |place| Ok(state(place, |s| &s.second)))?;
             }
         }
         if let (Some(own), Some((mut values, updates))) = (&mut self.average, average) {

@@ -34,6 +34,7 @@ use crate::kernels::cuda::{
     shapes::{self, Depthwise, Rows},
 };
 use crate::network::architecture::{Architecture, Padding};
+use crate::network::parameters::Parameter;
 use crate::network::seeded::SplitMix64;
 use crate::network::weights::{Weights, WeightsError};
 use crate::train::network::{Settings, StepOutput};
@@ -69,6 +70,7 @@ pub struct GpuNetwork {
     queue: Arc<dyn Queue>,
     precision: Precision,
     settings: Settings,
+    architecture: Architecture,
     padding: Padding,
     dropout: f64,
     momentum: f32,
@@ -128,8 +130,7 @@ impl GpuNetwork {
         let (mut blocks, mut outputs) = (Vec::new(), Vec::new());
         for spec in &layers.blocks {
             let sizes = (batch, side);
-            let block =
-                Block::new(queue, precision, weights, spec, (padding, eps), sizes)?;
+            let block = Block::new(queue, precision, weights, spec, (padding, eps), sizes)?;
             let out = block.output_side(side);
             let (before, behind) = (side * side, out * out);
             let wide = spec.expanded;
@@ -189,6 +190,7 @@ impl GpuNetwork {
             live: Buffer::zeros(queue, 4)?,
             queue: Arc::clone(queue),
             precision,
+            architecture: architecture.clone(),
             padding,
             dropout: architecture.dropout,
             momentum: 0.1,
@@ -331,12 +333,7 @@ impl GpuNetwork {
     }
 
     /// Returns the sides of all blocks' inputs, and of the head's.
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        size: usize,
-        learns: bool,
-    ) -> Result<Vec<usize>, CudaError> {
+    fn forward(&self, pass: &Pass<'_>, size: usize, learns: bool) -> Result<Vec<usize>, CudaError> {
         let Stem { channels, by_taps, norm, raw, activation, normalisation } = &self.stem;
         let (pad, mut side) = self.padding.resolve(size, 3, 2);
         run!(
@@ -436,6 +433,21 @@ impl GpuNetwork {
         sum_parts(pass, to, Some(pass.live), tiles, 27 * channels, (27, true))
     }
 
+    /// Names and shapes of all tensors.
+    pub fn tensors(&self) -> Vec<Parameter> {
+        parameters::all(&self.architecture, self.settings.classes)
+    }
+
+    /// Whether every learned value and every running statistic is finite.
+    ///
+    /// # Errors
+    /// [`CudaError::Lost`].
+    pub fn is_finite(&self) -> Result<bool, CudaError> {
+        let values = self.parameters.values.floats(self.parameters.count)?;
+        let running = self.running()?;
+        Ok(values.iter().chain(running.values().flatten()).all(|value| value.is_finite()))
+    }
+
     /// The gradients of the last step, by name.
     ///
     /// # Errors
@@ -468,9 +480,8 @@ impl GpuNetwork {
     pub fn weights(&self) -> Result<Weights, CudaError> {
         let mut weights = Weights::new();
         let mut insert = |name: &str, values: &[f32], shape: &[usize]| {
-            let tensor =
-                candle_core::Tensor::from_slice(values, shape, &candle_core::Device::Cpu)
-                    .map_err(WeightsError::tensor(name))?;
+            let tensor = candle_core::Tensor::from_slice(values, shape, &candle_core::Device::Cpu)
+                .map_err(WeightsError::tensor(name))?;
             weights.insert(name, tensor);
             Ok::<_, CudaError>(())
         };

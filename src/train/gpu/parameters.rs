@@ -12,7 +12,7 @@ use crate::kernels::cuda::{
     device::{Argument, Buffer, bytes_of},
 };
 use crate::network::architecture::Architecture;
-use crate::network::parameters::parameters;
+pub use crate::network::parameters::parameters as all;
 use crate::network::weights::{Weights, WeightsError};
 
 /// Where a tensor lies.
@@ -56,7 +56,7 @@ impl Parameters {
         classes: usize,
         weights: &Weights,
     ) -> Result<Self, CudaError> {
-        let all = parameters(architecture, classes);
+        let all = all(architecture, classes);
         let learned = || all.iter().filter(|p| !p.name.contains(".running_"));
         let (mut places, mut starts) = (Vec::new(), BTreeMap::new());
         let (mut count, mut decaying) = (0, 0);

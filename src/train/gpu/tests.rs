@@ -1,12 +1,13 @@
 //! The engine on the emulated device against the CPU's, gradient by gradient.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{GpuLearner, GpuNetwork};
 use crate::kernels::cpu::Normalisation;
 use crate::kernels::cuda::{
-    Precision,
-    emulated::{Emulated, Mode},
+    Precision, Queue,
+    emulated::{Emulated, Mode, gpu},
 };
 use crate::network::architecture::{Architecture, Padding};
 use crate::network::seeded::{self, SplitMix64};
@@ -70,11 +71,20 @@ fn emulated(
     (images, room): (usize, usize),
     (size, max_size): (usize, usize),
 ) -> Outcome {
-    let (architecture, weights) = nano(padding);
     let queue = Emulated::queue(precision, mode);
+    on_device(&queue, precision, padding, (images, room), (size, max_size))
+}
+
+fn on_device(
+    queue: &Arc<dyn Queue>,
+    precision: Precision,
+    padding: Padding,
+    (images, room): (usize, usize),
+    (size, max_size): (usize, usize),
+) -> Outcome {
+    let (architecture, weights) = nano(padding);
     let settings = settings(room, max_size);
-    let mut network =
-        GpuNetwork::new(&queue, precision, &architecture, &weights, settings).unwrap();
+    let mut network = GpuNetwork::new(queue, precision, &architecture, &weights, settings).unwrap();
     let (pixels, targets) = batch(images, size);
     let output = network.step(&pixels, size, &targets, 5).unwrap();
     let (gradients, running) = (network.gradients().unwrap(), network.running().unwrap());
@@ -124,11 +134,22 @@ fn gradients_are_those_of_the_cpu() {
 }
 
 #[test]
+fn on_a_gpu_gradients_are_those_of_the_cpu() {
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.15)] {
+        let Some(queue) = gpu(precision) else { return };
+        let expected = on_the_cpu(Padding::Symmetric, 9, 75);
+        let run = || on_device(&queue, precision, Padding::Symmetric, (9, 11), (75, 80));
+        let (found, again) = (run(), run());
+        assert_eq!(found.gradients, again.gradients, "the same bits each time");
+        let (all, worst, name) = difference(&found.gradients, &expected.gradients);
+        assert!(all < tolerance, "{precision:?}: {all}, {worst} in {name}");
+    }
+}
+
+#[test]
 fn bf16_gradients_differ_by_its_rounding_and_no_order_matters() {
     let expected = on_the_cpu(Padding::Symmetric, 4, 40);
-    let run = |precision, mode| {
-        emulated(precision, mode, Padding::Symmetric, (4, 5), (40, 40))
-    };
+    let run = |precision, mode| emulated(precision, mode, Padding::Symmetric, (4, 5), (40, 40));
     for precision in [Precision::Bf16, Precision::F32] {
         let found = run(precision, Mode::Forward);
         let again = run(precision, Mode::Backward);
@@ -175,7 +196,8 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
             if step == 2 {
                 // Another takes over from the checkpoint.
                 let mut next = learner(&weights);
-                let (network, memory) = (gpu.network().weights().unwrap(), gpu.optimizer().unwrap());
+                let (network, memory) =
+                    (gpu.network().weights().unwrap(), gpu.optimizer().unwrap());
                 next.restore(&network, &memory, gpu.average().unwrap()).unwrap();
                 gpu = next;
             }

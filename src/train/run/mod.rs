@@ -37,6 +37,7 @@ use std::time::Duration;
 pub use self::data::Sources;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
+use crate::classify::Device;
 use crate::metrics;
 use crate::network::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
@@ -56,6 +57,8 @@ pub struct Options {
     pub initial: Option<PathBuf>,
     /// Whether only classifiers learn.
     pub freeze: bool,
+    /// Where the networks learn. Validation is the processor's.
+    pub device: Device,
     /// Threads that decode, that augment, and that learn.
     pub workers: usize,
     /// A checkpoint within an epoch this often.
@@ -81,6 +84,7 @@ struct Run {
     architecture: Architecture,
     initial: Initial,
     freeze: bool,
+    device: Device,
     data: Dataset,
     folder: Folder,
     pool: Arc<rayon::ThreadPool>,
@@ -154,6 +158,7 @@ pub fn run(
         architecture,
         initial,
         freeze: options.freeze,
+        device: options.device,
         data,
         folder,
         pool: Arc::new(pool),
@@ -171,16 +176,15 @@ pub fn run(
     let plans: Vec<Arc<Plan>> =
         recipe.models.iter().map(|model| Arc::new(Plan::new(recipe, model, &run.data))).collect();
     let mut states = Vec::new();
-    let mut history = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
         let later: f64 = plans[index + 1..].iter().map(|plan| plan.pixels_after(0, 0)).sum();
-        let state = session::train(&run, plan, &history, later)?;
+        let state = session::train(&run, plan, &states, later)?;
         if !state.finished {
             return Ok(report);
         }
-        history.extend(state.history.iter().cloned());
         states.push(state);
     }
+    let history: Vec<_> = states.iter().flat_map(|state| state.history.iter().cloned()).collect();
     progress.say("scoring the epochs that were kept");
     if let Some(finished) = finish::finish(&run, &states)? {
         let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::feed::{Batch, Feed, View};
+use super::initial::Initial;
 use super::judge::{self, Judgement};
 use super::learner::Learner;
 use super::plan::Plan;
@@ -34,15 +35,15 @@ struct Session {
 }
 
 /// Trains a model until nothing is left to learn or the run is stopped;
-/// `others` are the epochs of the models before it, and `later` the pixels that
-/// those after it will learn.
+/// `earlier` are the models before it, and `later` the pixels that those after
+/// it will learn.
 ///
 /// # Errors
 /// [`TrainError`]; what is on disk is good to go on from.
 pub fn train(
     run: &Arc<Run>,
     plan: &Arc<Plan>,
-    others: &[Epoch],
+    earlier: &[State],
     later: f64,
 ) -> Result<State, TrainError> {
     let name = &plan.model.name;
@@ -57,7 +58,8 @@ pub fn train(
     {
         return Ok(state.clone());
     }
-    let mut session = Session::new(run, plan)?;
+    let others: Vec<Epoch> = earlier.iter().flat_map(|state| state.history.clone()).collect();
+    let mut session = Session::new(run, plan, earlier)?;
     if let Some((state, snapshot)) = found {
         session.learner.restore(snapshot)?;
         run.progress.say(&format!(
@@ -77,7 +79,7 @@ pub fn train(
             break;
         }
         let mut session = lock(&session);
-        if !session.judge(place, phase, epochs, others)? || session.state.finished {
+        if !session.judge(place, phase, epochs, &others)? || session.state.finished {
             break;
         }
     }
@@ -138,10 +140,21 @@ fn learn(
 }
 
 impl Session {
-    fn new(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<Self, TrainError> {
-        let weights = run.initial.weights(&run.architecture, &plan.model, plan.seed)?;
-        let learner =
-            Learner::new(&run.recipe, &plan.model, &run.architecture, &weights, run.freeze)?;
+    fn new(run: &Arc<Run>, plan: &Arc<Plan>, earlier: &[State]) -> Result<Self, TrainError> {
+        let from_earlier = match &plan.model.starts_from {
+            Some(name) => Some(best(run, earlier, name)?),
+            None => None,
+        };
+        let initial = from_earlier.as_ref().unwrap_or(&run.initial);
+        let weights = initial.weights(&run.architecture, &plan.model, plan.seed)?;
+        let learner = Learner::new(
+            &run.recipe,
+            &plan.model,
+            &run.architecture,
+            &weights,
+            run.freeze,
+            run.device,
+        )?;
         let now = Instant::now();
         Ok(Self {
             run: Arc::clone(run),
@@ -165,7 +178,7 @@ impl Session {
         let rate = rate(plan, step);
         let seed = plan.dropout_seed(step);
         let targets = &self.targets;
-        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed));
+        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed))?;
         if !output.loss.is_finite() {
             let step = self.state.step + 1;
             return Err(self.diverged("the loss is", step));
@@ -196,7 +209,7 @@ impl Session {
         epochs: u32,
         others: &[Epoch],
     ) -> Result<bool, TrainError> {
-        if !self.learner.is_finite() {
+        if !self.learner.is_finite()? {
             return Err(self.diverged("the weights are", self.state.step));
         }
         let (run, plan) = (Arc::clone(&self.run), Arc::clone(&self.plan));
@@ -258,7 +271,7 @@ impl Session {
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
-        if !self.learner.is_finite() {
+        if !self.learner.is_finite()? {
             return Err(self.diverged("the weights are", self.state.step));
         }
         let path = self.run.folder.last(&self.plan.model.name);
@@ -277,6 +290,16 @@ impl Session {
             step,
             checkpoint: self.saved.0.clone(),
         }
+    }
+}
+
+/// The best epoch of an earlier model, to start from.
+fn best(run: &Run, earlier: &[State], name: &str) -> Result<Initial, TrainError> {
+    let best = earlier.iter().find(|state| state.model == name).and_then(|s| s.best.first());
+    let path = run.folder.kept(name, best.map_or(0, |best| best.epoch));
+    match kept::read(&path)?.filter(|kept| kept.description.run == run.folder.digest()) {
+        Some(kept) => Ok(Initial::Kept(Box::new(kept), path)),
+        None => Err(TrainError::Checkpoint { path, what: "not weights of this run".into() }),
     }
 }
 

@@ -179,9 +179,9 @@ struct Forward<'a> {
     ring: &'a mut [f32],
 }
 
-impl Kernel for Forward<'_> {
+impl<S: Simd> Kernel<S> for Forward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
+    fn run(mut self, s: S) {
         match (self.g.kernel, self.g.stride) {
             (3, 1) => self.image::<S, 3, 1>(s),
             (3, _) => self.image::<S, 3, 2>(s),

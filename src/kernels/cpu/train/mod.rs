@@ -27,8 +27,7 @@ pub(crate) use self::{
     strip::{activate, affine, combine},
     sums::{Moments, Sums, gradient_sums, pool, pool_gradient, project_sums},
 };
-use super::backend::{Backend, Runner};
-use super::simd::Kernel;
+use super::backend::{Backend, EveryKernel, Runner};
 
 /// What runs the kernels: a backend that this processor was found to have.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +39,7 @@ impl Cpu {
         Runner::new(backend).map(Self)
     }
 
-    fn run<K: Kernel>(self, kernel: K) {
+    fn run<K: EveryKernel>(self, kernel: K) {
         self.0.run(kernel);
     }
 }

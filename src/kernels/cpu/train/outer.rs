@@ -49,9 +49,9 @@ struct Outer<'a> {
     first: bool,
 }
 
-impl Kernel for Outer<'_> {
+impl<S: Simd> Kernel<S> for Outer<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let lines = self.w / BLOCK;
         let mut line = 0;
         while line < lines {

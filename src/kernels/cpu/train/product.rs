@@ -85,9 +85,9 @@ struct Product<'a> {
     accumulate: bool,
 }
 
-impl Kernel for Product<'_> {
+impl<S: Simd> Kernel<S> for Product<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let (k, lines) = (self.b.k, padded(self.b.n) / BLOCK);
         let (mut line, mut b) = (0, self.b.data.as_ptr());
         while line < lines {

@@ -42,9 +42,9 @@ struct Activate<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Activate<'_> {
+impl<S: Simd> Kernel<S> for Activate<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let (scale, shift, out) = (self.scale.as_ptr(), self.shift.as_ptr(), self.out.as_mut_ptr());
         for row in (0..self.x.len()).step_by(self.c) {
             for i in (0..self.c).step_by(S::LANES) {
@@ -90,9 +90,9 @@ struct Affine<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Affine<'_> {
+impl<S: Simd> Kernel<S> for Affine<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let (scale, shift, out) = (self.scale.as_ptr(), self.shift.as_ptr(), self.out.as_mut_ptr());
         let factor = s.splat(self.factor);
         for row in (0..self.x.len()).step_by(self.c) {
@@ -133,9 +133,9 @@ struct Combine<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Combine<'_> {
+impl<S: Simd> Kernel<S> for Combine<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let out = self.out.as_mut_ptr();
         for row in (0..self.a.len()).step_by(self.c) {
             for i in (0..self.c).step_by(S::LANES) {

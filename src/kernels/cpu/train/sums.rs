@@ -128,9 +128,9 @@ struct Add<'a> {
     sums: &'a mut [f32],
 }
 
-impl Kernel for Add<'_> {
+impl<S: Simd> Kernel<S> for Add<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let (x, c) = (self.x.as_ptr(), self.c);
         let sums = self.sums.as_mut_ptr();
         let rows = self.x.len() / c;
@@ -189,9 +189,9 @@ struct Pool<'a> {
     sums: &'a mut [f32],
 }
 
-impl Kernel for Pool<'_> {
+impl<S: Simd> Kernel<S> for Pool<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let sums = self.sums.as_mut_ptr();
         for row in (0..self.x.len()).step_by(self.c) {
             for i in (0..self.c).step_by(S::LANES) {
@@ -235,9 +235,9 @@ struct GradientSums<'a> {
     sums: &'a mut [f32],
 }
 
-impl Kernel for GradientSums<'_> {
+impl<S: Simd> Kernel<S> for GradientSums<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let sums = self.sums.as_mut_ptr();
         for row in (0..self.x.len()).step_by(self.c) {
             for i in (0..self.c).step_by(S::LANES) {
@@ -293,9 +293,9 @@ struct ProjectSums<'a> {
     sums: &'a mut [f32],
 }
 
-impl Kernel for ProjectSums<'_> {
+impl<S: Simd> Kernel<S> for ProjectSums<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let (c, sums, out) = (self.c, self.sums.as_mut_ptr(), self.out.as_mut_ptr());
         for row in (0..self.x.len()).step_by(c) {
             for i in (0..c).step_by(S::LANES) {
@@ -351,9 +351,9 @@ struct PoolGradient<'a> {
     sums: &'a mut [f32],
 }
 
-impl Kernel for PoolGradient<'_> {
+impl<S: Simd> Kernel<S> for PoolGradient<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run(self, s: S) {
         let (c, sums, dz) = (self.c, self.sums.as_mut_ptr(), self.dz.as_mut_ptr());
         for row in (0..self.x.len()).step_by(c) {
             for i in (0..c).step_by(S::LANES) {

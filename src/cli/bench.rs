@@ -1,0 +1,106 @@
+//! `hiwl bench`: how fast is this machine, and where does the time go?
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{CliError, Exit, print, usage};
+use crate::classify::recipe::PrecisionChoice;
+use crate::kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision};
+use crate::network::model_file::Model;
+use crate::network::seeded::SplitMix64;
+use crate::report::speed;
+
+/// Measure how fast this machine classifies.
+///
+/// Runs the model's first network on images of noise, in batches of several
+/// sizes and in each precision that the processor has, and prints images a
+/// second, the time of each kind of layer, and the limit that the processor's
+/// arithmetic sets. Decoding is not in it: while a night's run goes on, its
+/// last lines tell which stage is the slowest.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The model file.  [default: the one that comes with the program]
+    #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
+    model: Option<PathBuf>,
+
+    /// Only this precision.  [default: all that the processor has]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionChoice>,
+
+    /// Images a batch.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 8, 32])]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batches: Vec<u16>,
+
+    /// Threads.  [default: one a core]
+    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    workers: Option<usize>,
+
+    /// Seconds that each measurement takes.
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
+    seconds: f64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("seconds, up to 3600".to_owned()),
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let path = super::model::chosen(self.model)?;
+        let model = Model::read(&path).map_err(usage)?;
+        let backend = Backend::detect();
+        let wanted = match self.precision {
+            None => vec![Precision::F32, Precision::Bf16],
+            Some(PrecisionChoice::Auto) => vec![Precision::detect()],
+            Some(PrecisionChoice::F32) => vec![Precision::F32],
+            Some(PrecisionChoice::Bf16) => vec![Precision::Bf16],
+        };
+        let found: Vec<Precision> =
+            wanted.iter().copied().filter(|p| p.is_available_on(backend)).collect();
+        if found.is_empty() {
+            return Err(usage(anyhow::anyhow!(
+                "this processor has no {} arithmetic",
+                wanted[0].name()
+            )));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = self.workers.unwrap_or(cores);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .build()
+            .with_context(|| format!("cannot start {workers} threads"))?;
+        let batches: Vec<usize> = self.batches.iter().copied().map(usize::from).collect();
+        let description = &model.description;
+        let size = description.input.size;
+        let images = noise(batches.iter().copied().max().unwrap_or(1), size);
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        print(&format!("{}, {size} × {size} pixels\n", description.architecture.name))?;
+        for precision in found {
+            let network = PackedNetwork::with(
+                &description.architecture,
+                description.outputs.stage1.len(),
+                size,
+                &model.stage1,
+                Normalisation { mean: description.input.mean, std: description.input.std },
+                backend,
+                precision,
+            )?;
+            let speed = pool.install(|| speed::measure(&network, &images, &batches, self.seconds));
+            print(&format!("\n{speed}"))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Images of noise, interleaved RGB.
+fn noise(count: usize, size: usize) -> Vec<Vec<u8>> {
+    let mut random = SplitMix64::named(1, "noise");
+    let mut image = || (0..3 * size * size).map(|_| (random.next_u64() >> 56) as u8).collect();
+    (0..count).map(|_| image()).collect()
+}

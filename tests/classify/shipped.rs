@@ -1,0 +1,80 @@
+//! The model that comes with the program, on real galaxies: as good as the
+//! README says, and the same in every precision.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::util::catalog::column;
+use crate::util::command::{assert_code, hiwl};
+use crate::util::{real_data, root};
+
+fn shipped() -> PathBuf {
+    root().join("models/hiwl-b1.safetensors")
+}
+
+/// What `hiwl evaluate` says of images and their labels.
+fn evaluate(inputs: &Path, labels: &Path, precision: &str) -> Value {
+    let output = hiwl()
+        .env("HIWL_MODEL", shipped())
+        .args(["evaluate", "--json", "--precision", precision, "--labels"])
+        .args([labels, inputs])
+        .output()
+        .unwrap();
+    assert_code(&output, 0);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn recall(report: &Value, class: &str) -> f64 {
+    let classes = report["classes"].as_array().unwrap();
+    let found = classes.iter().find(|entry| entry["class"] == class);
+    found.unwrap_or_else(|| panic!("no {class} in {report}"))["recall"].as_f64().unwrap()
+}
+
+#[test]
+fn validation_galaxies_get_the_right_labels_in_every_precision() {
+    let Some(data) = real_data() else { return };
+    let galaxies = data.join("galaxies");
+    let of = |precision| {
+        let archive = galaxies.join("val-00.tar");
+        let report = evaluate(&archive, &galaxies.join("labels.csv"), precision);
+        let accuracy = report["accuracy"].as_f64().unwrap();
+        let css = recall(&report, "CSS");
+        assert!(accuracy >= 0.965, "{precision}: accuracy {accuracy}");
+        assert!(css >= 0.65, "{precision}: recall of CSS {css}");
+        accuracy
+    };
+    let (single, chosen) = (of("f32"), of("auto"));
+    assert!(chosen >= single - 0.001, "{single} in f32, {chosen} as chosen");
+}
+
+/// `--precision auto` may take bfloat16 because this holds.
+#[test]
+fn one_label_in_a_thousand_may_differ_in_bf16() {
+    let Some(data) = real_data() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let labels = |precision: &str| {
+        let output = folder.path().join(precision);
+        let run = hiwl()
+            .env("HIWL_MODEL", shipped())
+            .args(["classify", "--quiet", "--precision", precision, "--output"])
+            .args([&output, &data.join("galaxies/val-00.tar")])
+            .output()
+            .unwrap();
+        assert_code(&run, 0);
+        column(&output, "label")
+    };
+    let (single, chosen) = (labels("f32"), labels("auto"));
+    assert_eq!(single.len(), 2_878);
+    let differ = single.iter().zip(&chosen).filter(|(a, b)| a != b).count();
+    assert!(differ * 1_000 <= single.len(), "{differ} of {}", single.len());
+}
+
+#[test]
+fn most_of_sixty_originals_get_the_right_label() {
+    let Some(data) = real_data() else { return };
+    let originals = data.join("jpeg424");
+    let report = evaluate(&originals, &originals.join("labels.csv"), "auto");
+    let accuracy = report["accuracy"].as_f64().unwrap();
+    assert!(accuracy * 60.0 > 52.5, "{accuracy}");
+}
