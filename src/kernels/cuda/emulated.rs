@@ -5,6 +5,7 @@
 //! holds NaN before it is written. See the header for what the two modes find.
 
 #![allow(unsafe_code, reason = "a shared library is loaded and called")]
+#![allow(clippy::print_stderr, reason = "a test says what it could not do")]
 
 use std::{
     alloc::{Layout, alloc, dealloc},

@@ -508,7 +508,7 @@ fn routing_is_that_of_the_host() {
                     &count,
                     &on.int(live),
                     4usize,
-                    combined as usize,
+                    combined,
                     all,
                 )
                 .unwrap();

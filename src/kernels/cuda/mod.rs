@@ -26,6 +26,7 @@ pub(crate) mod forward;
 mod open;
 pub(crate) mod shapes;
 mod single;
+#[cfg(any(feature = "cuda", test))]
 mod sources;
 mod storage;
 mod timed;

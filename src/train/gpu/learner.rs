@@ -76,12 +76,13 @@ impl GpuLearner {
         };
         let parameters = &network.parameters;
         let decaying = if decay_vectors { parameters.count } else { parameters.decaying };
-        let ranges = if frozen {
+        let mut ranges = Vec::new();
+        if frozen {
             let own = parameters.places.iter().filter(|p| p.name.starts_with("classifier."));
-            own.map(|p| p.start..p.start + p.len()).collect()
+            ranges.extend(own.map(|p| p.start..p.start + p.len()));
         } else {
-            vec![0..parameters.count]
-        };
+            ranges.push(0..parameters.count);
+        }
         Ok(Self {
             decaying,
             ranges,
