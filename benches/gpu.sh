@@ -83,8 +83,10 @@ step forward_again 30 "$bench" forward "$model" bf16 256
 step profile 20 "$bench" profile "$model" bf16 256
 
 # 3. From archives to a catalog.
+mkdir "$work/many"
+for i in $(seq -w "${COPIES:-40}"); do ln "$images" "$work/many/$i.tar"; done
 end() {
-  "$hiwl" classify "$images" --model "$model" --json --output "$work/end" --device cuda:0
+  "$hiwl" classify "$work/many" --model "$model" --json --output "$work/end" --device cuda:0
 }
 export -f end
 step end_to_end 60 bash -c end
@@ -115,6 +117,11 @@ for r in results:
 for what in ("forward", "train"):
     if (what, "hiwl") in best and (what, "torch") in best:
         print(f"\n{what}: hiwl / PyTorch's best = {best[what, 'hiwl'] / best[what, 'torch']:.2f}")
+for r in results:
+    if r.get("event") == "end":
+        print(f"\nend to end: {r['images_per_second']:.0f} images/s, {r['rows']} rows")
+        for stage in r["stages"]:
+            print("   ", json.dumps(stage))
 for r in results:
     if r.get("what") == "labels":
         print(f"\nlabels equal on CPU (f32) and GPU (bf16): {r['equal']:.4%} of {r['rows']}")

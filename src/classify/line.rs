@@ -3,7 +3,8 @@
 //!
 //! Memory. A [`Window`] of `WINDOW_BATCHES × batch` cutouts bounds what is in
 //! flight, from the source to the sink, and most of it waits as crops: with
-//! the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB. Before the
+//! the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB, and with a GPU's
+//! batches of 256 354 MB. Before the
 //! crop a cutout is larger (a 424 px JPEG 0.5 MB as pixels, three 424 px FITS
 //! bands 2.2 MB), and there the channels are the bound: at most
 //! [`QUEUE`] + workers of them as bytes, and as many as pixels. The sum does
@@ -92,9 +93,15 @@ impl Line {
         let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
         graph.stage("infer", self.hierarchy.lanes(), 1, batches, || {
             let (hierarchy, stage2) = (Arc::clone(&self.hierarchy), self.stage2);
-            let threads = Arc::clone(&self.threads);
+            // Several batches at once are a GPU's: a thread that waits for it
+            // must not hold one of the pool's.
+            let threads = (hierarchy.lanes() == 1).then(|| Arc::clone(&self.threads));
             map(move |Sequenced { sequence, item }: Sequenced<_>| {
-                let item = threads.install(|| stages::infer(&hierarchy, stage2, item))?;
+                let infer = || stages::infer(&hierarchy, stage2, item);
+                let item = match &threads {
+                    Some(threads) => threads.install(infer)?,
+                    None => infer()?,
+                };
                 Ok(Sequenced { sequence, item })
             })
         })
