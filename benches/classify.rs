@@ -162,6 +162,7 @@ impl Setting {
             precision: self.precision,
             batch: self.batch,
             workers: self.workers,
+            device: Device::Cpu,
             range_size: 16_384,
             shard: None,
         };

@@ -8,6 +8,7 @@
 mod augment;
 mod catalog;
 mod classify;
+mod cuda;
 mod curves;
 mod decode;
 mod labels;

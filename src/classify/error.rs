@@ -2,6 +2,7 @@
 
 use crate::{
     catalog::CatalogError,
+    kernels::cuda::CudaError,
     network::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
     source::list::ListError,
 };
@@ -58,6 +59,14 @@ pub enum ClassifyError {
         /// Labels asked for.
         labels: usize,
     },
+    /// The GPU cannot be used.
+    #[error("{device}: {source}")]
+    Gpu {
+        /// Which was asked for.
+        device: super::Device,
+        /// What is wrong with it.
+        source: CudaError,
+    },
     /// The networks could not be run.
     #[error(transparent)]
     Network(#[from] InferenceError),
@@ -86,6 +95,7 @@ impl ClassifyError {
             | Self::NoPrecision { .. }
             | Self::NothingLabelled { .. } => true,
             Self::Catalog(error) => error.is_usage(),
+            Self::Gpu { source, .. } => source.is_usage(),
             Self::Network(_) | Self::Threads { .. } | Self::Panic(_) => false,
         }
     }

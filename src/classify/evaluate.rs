@@ -59,8 +59,11 @@ pub fn evaluate(
     assert_eq!(labels.classes, classes(), "the classes of the catalog");
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let precision = setup::precision(options.precision, None)?;
+    let precision = setup::precision(options, None)?;
     let line = setup::line(options, &model, preparation, precision)?;
+    if let Some(note) = &line.note {
+        progress.say(note);
+    }
     let identity = ModelIdentity {
         digest: model.digest.clone().unwrap_or_default(),
         name: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -3,7 +3,8 @@
 //!
 //! Memory. A [`Window`] of `WINDOW_BATCHES × batch` cutouts bounds what is in
 //! flight, from the source to the sink, and most of it waits as crops: with
-//! the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB. Before the
+//! the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB, and with a GPU's
+//! batches of 256 354 MB. Before the
 //! crop a cutout is larger (a 424 px JPEG 0.5 MB as pixels, three 424 px FITS
 //! bands 2.2 MB), and there the channels are the bound: at most
 //! [`QUEUE`] + workers of them as bytes, and as many as pixels. The sum does
@@ -32,7 +33,8 @@ use crate::{
 pub const QUEUE: usize = 8;
 
 /// Batches in flight: one with the networks, one waiting, one being gathered,
-/// one leaving, and as many again for what runs ahead.
+/// one leaving, and as many again for what runs ahead. On a GPU up to three are
+/// with the networks: the window still holds five more.
 const WINDOW_BATCHES: usize = 8;
 
 /// Threads that read. Reading waits for disks more than it computes, so their
@@ -56,6 +58,8 @@ pub struct Line {
     pub workers: usize,
     /// The pool that infers.
     pub threads: Arc<rayon::ThreadPool>,
+    /// What a person should know before it starts.
+    pub note: Option<String>,
 }
 
 impl Line {
@@ -66,7 +70,7 @@ impl Line {
     }
 
     /// Adds the stages to `graph`, after the source behind `listed`. Batches
-    /// come out numbered; one worker infers, so they come in order.
+    /// come out numbered; where several are run at once, in any order.
     pub fn extend(
         &self,
         graph: &mut Graph<ClassifyError>,
@@ -87,11 +91,17 @@ impl Line {
             })
         });
         let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
-        graph.stage("infer", 1, 1, batches, || {
+        graph.stage("infer", self.hierarchy.lanes(), 1, batches, || {
             let (hierarchy, stage2) = (Arc::clone(&self.hierarchy), self.stage2);
-            let threads = Arc::clone(&self.threads);
+            // Several batches at once are a GPU's: a thread that waits for it
+            // must not hold one of the pool's.
+            let threads = (hierarchy.lanes() == 1).then(|| Arc::clone(&self.threads));
             map(move |Sequenced { sequence, item }: Sequenced<_>| {
-                let item = threads.install(|| stages::infer(&hierarchy, stage2, item))?;
+                let infer = || stages::infer(&hierarchy, stage2, item);
+                let item = match &threads {
+                    Some(threads) => threads.install(infer)?,
+                    None => infer()?,
+                };
                 Ok(Sequenced { sequence, item })
             })
         })

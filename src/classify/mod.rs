@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod cutout;
+mod device;
 mod error;
 mod evaluate;
 pub mod line;
@@ -20,6 +21,7 @@ mod sink;
 mod stages;
 pub mod tally;
 
+pub use device::{Device, DeviceChoice};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
 pub use run::{Options, Report, run};

@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use serde_json::json;
 
 use super::{
-    ClassifyError,
+    ClassifyError, Device,
     cutout::Cutout,
     line,
     recipe::{PrecisionChoice, ResampleChoice},
@@ -60,6 +60,8 @@ pub struct Options {
     pub stage2: Stage2,
     /// Cutouts a batch.
     pub batch: usize,
+    /// Where the networks run.
+    pub device: Device,
     /// How the networks hold and multiply numbers.
     pub precision: PrecisionChoice,
     /// Threads that decode, that prepare, and that infer.
@@ -137,9 +139,12 @@ pub fn run(
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
     let pinned = RunFolder::settings(&options.output)?.map(|settings| settings.precision);
-    let precision = setup::precision(options.precision, pinned)?;
+    let precision = setup::precision(options, pinned)?;
     let settings = settings(options, &model, &preparation, precision)?;
     let line = setup::line(options, &model, preparation, precision)?;
+    if let Some(note) = &line.note {
+        progress.say(note);
+    }
     let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
         list(options, &settings.bands, inputs, progress)
     })?;

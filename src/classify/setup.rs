@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    ClassifyError,
+    ClassifyError, Device,
     line::Line,
     recipe::{PrecisionChoice, ResampleChoice},
     run::Options,
@@ -14,9 +14,12 @@ use crate::{
         prepare::{Preparation, Resample},
         rgb,
     },
-    kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision},
+    kernels::{
+        cpu::{Backend, Normalisation, PackedNetwork, Precision},
+        cuda::{self, Cascade, CascadeOptions, CudaError},
+    },
     network::{
-        hierarchy::Hierarchy,
+        hierarchy::{Hierarchy, Stage2},
         model_file::Model,
         weights::{Weights, WeightsError},
     },
@@ -64,21 +67,20 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
     })
 }
 
-/// The precision that is asked for, if this processor has it; `pinned` is that
-/// of the run that is resumed.
+/// The precision that is asked for, if the device has it; `pinned` is that of
+/// the run that is resumed.
 ///
 /// # Errors
 /// [`ClassifyError::NoPrecision`].
-pub fn precision(
-    asked: PrecisionChoice,
-    pinned: Option<Precision>,
-) -> Result<Precision, ClassifyError> {
-    let precision = match asked {
-        PrecisionChoice::Auto => pinned.unwrap_or_else(Precision::detect),
+pub fn precision(options: &Options, pinned: Option<Precision>) -> Result<Precision, ClassifyError> {
+    let on_cpu = options.device == Device::Cpu;
+    let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
+    let precision = match options.precision {
+        PrecisionChoice::Auto => pinned.unwrap_or_else(fastest),
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Bf16 => Precision::Bf16,
     };
-    if precision.is_available_on(Backend::detect()) {
+    if !on_cpu || precision.is_available_on(Backend::detect()) {
         Ok(precision)
     } else {
         Err(ClassifyError::NoPrecision { name: precision.name() })
@@ -113,6 +115,53 @@ pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, Class
     )?)
 }
 
+/// Batches under way on a GPU: one that computes, one whose pixels are copied,
+/// one whose rows are being made.
+const LANES: usize = 3;
+
+/// Both networks of the model on a GPU, and what to tell of it.
+///
+/// # Errors
+/// [`ClassifyError::Gpu`].
+pub fn on_gpu(
+    options: &Options,
+    model: &Model,
+    index: usize,
+    precision: cuda::Precision,
+) -> Result<(Hierarchy, String), ClassifyError> {
+    let failed = |source| ClassifyError::Gpu { device: options.device, source };
+    let gpu = cuda::open(index, precision).map_err(failed)?;
+    let description = &model.description;
+    let (input, outputs) = (&description.input, description.outputs);
+    let cascade = Cascade::new(
+        &mut || gpu.queue(),
+        &description.architecture,
+        input.size,
+        [(&model.stage1, outputs.stage1.len()), (&model.stage2, outputs.stage2.len())],
+        Normalisation { mean: input.mean, std: input.std },
+        CascadeOptions {
+            precision,
+            batch: options.batch,
+            lanes: LANES,
+            combined: outputs.combined(),
+            all: options.stage2 == Stage2::All,
+        },
+    )
+    .map_err(|error| match error {
+        CudaError::Weights(error) => ClassifyError::Weights(error),
+        error => failed(error),
+    })?;
+    let mut note = format!("{}: {}", options.device, gpu.description);
+    if cascade.batch() < options.batch {
+        note += &format!(
+            "; its memory holds batches of {} instead of {}",
+            cascade.batch(),
+            options.batch
+        );
+    }
+    Ok((Hierarchy::together(Box::new(cascade), outputs)?, note))
+}
+
 /// The line for a model and its options.
 ///
 /// # Errors
@@ -128,13 +177,21 @@ pub fn line(
         .thread_name(|i| format!("infer-{i}"))
         .build()
         .map_err(|source| ClassifyError::Threads { threads: options.workers, source })?;
+    let (hierarchy, note) = match options.device {
+        Device::Cpu => (hierarchy(model, precision)?, None),
+        Device::Cuda(index) => {
+            let (hierarchy, note) = on_gpu(options, model, index, precision.into())?;
+            (hierarchy, Some(note))
+        }
+    };
     Ok(Line {
         decode: Arc::new(decode_options(options, model)),
         preparation: Arc::new(preparation),
-        hierarchy: Arc::new(hierarchy(model, precision)?),
+        hierarchy: Arc::new(hierarchy),
         stage2: options.stage2,
         batch: options.batch,
         workers: options.workers,
         threads: Arc::new(threads),
+        note,
     })
 }

@@ -4,13 +4,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
 use crate::{
     catalog::Shard,
     classify::{
-        self, ClassifyError, Options,
+        self, ClassifyError, DeviceChoice, Options,
         recipe::{PrecisionChoice, Recipe, ResampleChoice},
     },
     network::hierarchy::Stage2,
@@ -78,9 +78,9 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = positive)]
     workers: Option<usize>,
 
-    /// Where the networks run.
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    device: Device,
+    /// Where the networks run: auto (a GPU if there is one), cpu, or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
 
     /// Do one of several shares of the work: INDEX/COUNT, counted from 0. All
     /// shards write into the same folder.
@@ -115,15 +115,6 @@ pub struct Arguments {
     /// Print events and the summary as JSON lines.
     #[arg(long)]
     json: bool,
-}
-
-/// Where the networks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Device {
-    /// The best there is.
-    Auto,
-    /// The processor.
-    Cpu,
 }
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {
@@ -169,10 +160,7 @@ impl Arguments {
 
     /// What the run needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
-        // The only device so far; the match is here to be extended.
-        match self.device {
-            Device::Auto | Device::Cpu => {}
-        }
+        let device = self.device.resolve();
         let sdss = Recipe::find("sdss").map_err(usage)?;
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
@@ -198,7 +186,8 @@ impl Arguments {
             rgb_profile: recipe.prepare.rgb_profile,
             resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
-            batch: self.batch.or(recipe.run.batch).unwrap_or(32),
+            batch: self.batch.or(recipe.run.batch).unwrap_or(device.batch()),
+            device,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
             range_size: self.range_size.or(recipe.run.range_size).unwrap_or(16_384),

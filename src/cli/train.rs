@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
+use crate::classify::DeviceChoice;
 use crate::pipeline::Stop;
 use crate::report::progress::Audience;
 use crate::report::training::TrainingProgress;
@@ -67,6 +68,12 @@ pub struct Arguments {
     /// Let only the classifiers learn: new labels in minutes.
     #[arg(long, requires = "init")]
     freeze: bool,
+
+    /// Where the networks learn: auto (a GPU if there is one), cpu, or cuda:N. A
+    /// run may go on elsewhere; its weights are the same bit for bit only on
+    /// one kind of device.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
 
     /// Of everything that is random.  [default: the recipe's]
     #[arg(long, value_name = "S")]
@@ -149,6 +156,7 @@ impl Arguments {
             output: self.output,
             initial: self.init,
             freeze: self.freeze,
+            device: self.device.resolve(),
             workers: self.workers.unwrap_or(cores),
             checkpoint_every,
         })

@@ -2,4 +2,5 @@
 //! reference that its tests compare it with.
 
 pub mod cpu;
+pub mod cuda;
 pub mod depthwise;

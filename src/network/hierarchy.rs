@@ -159,6 +159,9 @@ pub enum InferenceError {
     /// candle failed.
     #[error("candle: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// The GPU failed, or is gone.
+    #[error(transparent)]
+    Gpu(#[from] crate::kernels::cuda::CudaError),
 }
 
 /// A network in evaluation mode, however it is executed.
@@ -175,10 +178,37 @@ pub trait Logits: Send + Sync {
     fn logits(&self, images: &[&[u8]], out: &mut [f32]) -> Result<(), InferenceError>;
 }
 
+/// Both networks where the execution itself decides which images the second
+/// one sees, as it must where a round trip to the host is dear.
+pub trait BothLogits: Send + Sync {
+    /// Outputs an image, of each network.
+    fn classes(&self) -> [usize; 2];
+
+    /// Batches that may be run at once, from as many threads.
+    fn lanes(&self) -> usize;
+
+    /// Which rows the second network sees.
+    fn stage2(&self) -> Stage2;
+
+    /// Logits of `images` (see [`Logits::logits`]), a row an image of each
+    /// network. Rows of the second that it did not see hold anything.
+    ///
+    /// # Errors
+    /// [`InferenceError`]; logits that are not finite are no error here.
+    fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError>;
+}
+
+/// How the networks are run.
+enum Networks {
+    /// Each by itself.
+    Apart([Box<dyn Logits>; 2]),
+    /// As one.
+    Together(Box<dyn BothLogits>),
+}
+
 /// Both networks and what their outputs mean.
 pub struct Hierarchy {
-    stage1: Box<dyn Logits>,
-    stage2: Box<dyn Logits>,
+    networks: Networks,
     outputs: Outputs,
 }
 
@@ -192,13 +222,30 @@ impl Hierarchy {
         stage2: Box<dyn Logits>,
         outputs: Outputs,
     ) -> Result<Self, InferenceError> {
-        for (stage, network, expected) in [(1, &stage1, 4), (2, &stage2, 2)] {
-            let found = network.classes();
-            if found != expected {
-                return Err(InferenceError::Classes { stage, expected, found });
-            }
+        check_classes([stage1.classes(), stage2.classes()])?;
+        Ok(Self { networks: Networks::Apart([stage1, stage2]), outputs })
+    }
+
+    /// Two networks that are run as one. The second sees what
+    /// [`Outputs::combined`] of the first says, or all.
+    ///
+    /// # Errors
+    /// As [`Hierarchy::new`].
+    pub fn together(
+        networks: Box<dyn BothLogits>,
+        outputs: Outputs,
+    ) -> Result<Self, InferenceError> {
+        check_classes(networks.classes())?;
+        Ok(Self { networks: Networks::Together(networks), outputs })
+    }
+
+    /// Batches that are worth running at once, each from a thread of its own.
+    pub fn lanes(&self) -> usize {
+        match &self.networks {
+            // One batch has all cores.
+            Networks::Apart(_) => 1,
+            Networks::Together(networks) => networks.lanes(),
         }
-        Ok(Self { stage1, stage2, outputs })
     }
 
     /// Classifies a batch of crops (see [`Logits::logits`]): one outcome an
@@ -210,12 +257,22 @@ impl Hierarchy {
     ///
     /// # Errors
     /// [`InferenceError`] if the batch could not be run.
+    ///
+    /// # Panics
+    /// If the networks are run as one, and with another `stage2`.
     pub fn classify(
         &self,
         images: &[&[u8]],
         stage2: Stage2,
     ) -> Result<Vec<Result<Prediction, Rejection>>, InferenceError> {
-        let first = rows::<4>(self.stage1.as_ref(), images)?;
+        let (first, both) = match &self.networks {
+            Networks::Apart([network, _]) => (rows::<4>(network.as_ref(), images)?, None),
+            Networks::Together(networks) => {
+                assert_eq!(networks.stage2(), stage2, "networks that route otherwise");
+                let [first, second] = networks.logits(images)?;
+                (finite_rows::<4>(&first), Some(second))
+            }
+        };
         let combined: Vec<bool> = first
             .iter()
             .map(|row| {
@@ -225,9 +282,18 @@ impl Hierarchy {
                 })
             })
             .collect();
-        let gathered: Vec<&[u8]> =
-            images.iter().zip(&combined).filter(|(_, c)| **c).map(|(image, _)| *image).collect();
-        let mut second = rows::<2>(self.stage2.as_ref(), &gathered)?.into_iter();
+        let chosen = |rows: Vec<_>| -> Vec<_> {
+            rows.into_iter().zip(&combined).filter(|(_, c)| **c).map(|(row, _)| row).collect()
+        };
+        let second = match (&self.networks, both) {
+            (Networks::Apart([_, network]), _) => {
+                let gathered = images.iter().zip(&combined).filter(|(_, c)| **c);
+                let gathered: Vec<&[u8]> = gathered.map(|(image, _)| *image).collect();
+                rows::<2>(network.as_ref(), &gathered)?
+            }
+            (Networks::Together(_), both) => chosen(finite_rows::<2>(&both.unwrap_or_default())),
+        };
+        let mut second = second.into_iter();
         Ok(first
             .into_iter()
             .zip(combined)
@@ -243,7 +309,22 @@ impl Hierarchy {
     }
 }
 
+/// That networks have 4 and 2 outputs.
+fn check_classes(found: [usize; 2]) -> Result<(), InferenceError> {
+    for (stage, found, expected) in [(1, found[0], 4), (2, found[1], 2)] {
+        if found != expected {
+            return Err(InferenceError::Classes { stage, expected, found });
+        }
+    }
+    Ok(())
+}
+
 impl Outputs {
+    /// The output of the 4-class network that means the combined class.
+    pub fn combined(&self) -> usize {
+        self.stage1.iter().position(|class| *class == Stage1Class::Combined).unwrap_or(0)
+    }
+
     /// Routes one image's logits. `fine` is stage 2's, where it ran; it must
     /// have run where stage 1 says [`Stage1Class::Combined`].
     fn predict(&self, coarse: &[f32; 4], fine: Option<&[f32; 2]>) -> Prediction {
@@ -288,8 +369,13 @@ fn rows<const N: usize>(
     if !images.is_empty() {
         network.logits(images, &mut out)?;
     }
-    let (rows, _) = out.as_chunks::<N>();
-    Ok(rows.iter().map(|row| row.iter().all(|v| v.is_finite()).then_some(*row)).collect())
+    Ok(finite_rows(&out))
+}
+
+/// Rows of logits; `None` where one of them is not finite.
+fn finite_rows<const N: usize>(logits: &[f32]) -> Vec<Option<[f32; N]>> {
+    let (rows, _) = logits.as_chunks::<N>();
+    rows.iter().map(|row| row.iter().all(|v| v.is_finite()).then_some(*row)).collect()
 }
 
 fn not_finite(stage: u8) -> Rejection {
@@ -413,6 +499,48 @@ mod tests {
     fn extreme_logits_stay_probabilities() {
         assert_eq!(softmax(&[1e30, -1e30]), [1.0, 0.0]);
         assert_eq!(softmax(&[-1e38, -1e38]), [0.5, 0.5]);
+    }
+
+    /// Runs two networks as one, all rows through both.
+    struct Joined([Box<dyn Logits>; 2], Stage2);
+
+    impl BothLogits for Joined {
+        fn classes(&self) -> [usize; 2] {
+            [self.0[0].classes(), self.0[1].classes()]
+        }
+
+        fn lanes(&self) -> usize {
+            3
+        }
+
+        fn stage2(&self) -> Stage2 {
+            self.1
+        }
+
+        fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError> {
+            let mut logits = self.classes().map(|classes| vec![0.0; classes * images.len()]);
+            for (network, out) in self.0.iter().zip(&mut logits) {
+                network.logits(images, out)?;
+            }
+            Ok(logits)
+        }
+    }
+
+    #[test]
+    fn networks_run_as_one_say_the_same() {
+        let outputs = Outputs::default();
+        for stage2 in [Stage2::Routed, Stage2::All] {
+            let (apart, seen) = hierarchy(outputs);
+            let networks: [Box<dyn Logits>; 2] = [
+                Box::new(Bytes::<4> { offset: 0, seen }),
+                Box::new(Bytes::<2> { offset: 4, seen }),
+            ];
+            let together =
+                Hierarchy::together(Box::new(Joined(networks, stage2)), outputs).unwrap();
+            assert_eq!((apart.lanes(), together.lanes()), (1, 3));
+            let expected = apart.classify(&IMAGES, stage2).unwrap();
+            assert_eq!(together.classify(&IMAGES, stage2).unwrap(), expected);
+        }
     }
 
     #[test]

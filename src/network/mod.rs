@@ -12,6 +12,7 @@
 pub mod architecture;
 pub mod description;
 pub(crate) mod file;
+mod gpu;
 pub mod hierarchy;
 pub mod import;
 pub mod model_file;

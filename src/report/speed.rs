@@ -146,13 +146,7 @@ impl fmt::Display for Speed {
     }
 }
 
-fn line(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    seconds: f64,
-    flop: f64,
-    peak: f64,
-) -> fmt::Result {
+fn line(f: &mut fmt::Formatter<'_>, name: &str, seconds: f64, flop: f64, peak: f64) -> fmt::Result {
     let rate = flop / seconds.max(f64::MIN_POSITIVE);
     writeln!(
         f,

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`network`] | EfficientNet forward and backward on the CPU, without an autograd graph |
+//! | [`gpu`] | the same on a GPU |
 //! | [`optimizer`] | how gradients become steps |
 //! | [`recipe`] | everything that decides a run, as a file |
 //! | [`targets`] | smoothed labels and the loss's reference |
@@ -12,6 +13,7 @@
 //! | [`run`] | a run from its options to its model |
 
 pub mod early_stopping;
+pub mod gpu;
 pub mod history;
 pub mod network;
 pub mod optimizer;

@@ -38,9 +38,7 @@ fn precisions_agree_on_what_they_see() {
     classify(&path("cutouts"), &path("f32"), Some("f32"), 0);
     classify(&path("cutouts"), &path("auto"), None, 0);
     let bits = |text: &String| f32::from_bits(u32::from_str_radix(text, 16).unwrap());
-    let of = |run: &str| -> Vec<f32> {
-        column(&path(run), "p_crs").iter().map(bits).collect()
-    };
+    let of = |run: &str| -> Vec<f32> { column(&path(run), "p_crs").iter().map(bits).collect() };
     for (single, chosen) in of("f32").into_iter().zip(of("auto")) {
         assert!((single - chosen).abs() < 0.02, "{single}, {chosen}");
     }

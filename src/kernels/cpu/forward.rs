@@ -168,13 +168,7 @@ impl<F: Format> Walk<'_, F> {
     }
 
     /// The last convolution, the mean over pixels and the classifier.
-    fn head(
-        &self,
-        scratch: &mut Scratch<F>,
-        nook: &mut Nook,
-        images: usize,
-        logits: &mut [f32],
-    ) {
+    fn head(&self, scratch: &mut Scratch<F>, nook: &mut Nook, images: usize, logits: &mut [f32]) {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
         let Scratch { input, pool, squeezed, .. } = scratch;
         let pool = &mut pool[..head.blocks * images];

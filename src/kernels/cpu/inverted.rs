@@ -85,14 +85,7 @@ impl<F: Format> Filtering<'_, F> {
         let (sums, other_sums) = sums.split_at(first.len());
         (
             Self { block, source, panels: panels.clone(), strips: first, output, sums },
-            Self {
-                block,
-                source,
-                panels,
-                strips: second,
-                output: other_output,
-                sums: other_sums,
-            },
+            Self { block, source, panels, strips: second, output: other_output, sums: other_sums },
         )
     }
 }
@@ -352,8 +345,8 @@ impl<F: Format> Walk<'_, F> {
         let step = if images == 1 { product.panels.len() } else { 1 };
         for first in (0..product.panels.len()).step_by(step) {
             let panels = first..first + step;
-            let blocks = product.panels[first].blocks.start
-                ..product.panels[first + step - 1].blocks.end;
+            let blocks =
+                product.panels[first].blocks.start..product.panels[first + step - 1].blocks.end;
             for i in 0..images {
                 for p in panels.clone() {
                     let Some(scaled) = block.project.scaled(p) else { continue };
@@ -394,10 +387,7 @@ impl<F: Format> Walk<'_, F> {
         let divides = work.panels.len() > 1 || work.pixels.len() >= 2 * FEWEST_PIXELS;
         if work.panels.len() * work.pixels.len() > share && divides {
             let (mine, others) = work.split();
-            rayon::join(
-                || self.project_panels(mine, share),
-                || self.project_panels(others, share),
-            );
+            rayon::join(|| self.project_panels(mine, share), || self.project_panels(others, share));
             return;
         }
         let product = &work.block.project.product;

@@ -433,7 +433,8 @@ fn factors_are_rounded_once_into_pairs_of_bf16() {
         assert_eq!(*found, Bf16::pack(&[of(2 * step), of(2 * step + 1)]));
     }
 
-    let before: Vec<_> = lines(&random(&mut rng, 5 * BLOCK, 1.0)).iter().map(Bf16::narrow).collect();
+    let before: Vec<_> =
+        lines(&random(&mut rng, 5 * BLOCK, 1.0)).iter().map(Bf16::narrow).collect();
     let mut pixels = before.clone();
     format.runner.launch(ScalePixels::<Bf16> { pixels: &mut pixels, factors: &factors[0] });
     for (found, before) in pixels.iter().zip(&before) {

@@ -244,13 +244,7 @@ impl PackedNetwork {
         assert_eq!(logits.len(), images.len() * self.classes, "room for other logits");
     }
 
-    fn walk<C: Clock>(
-        &self,
-        clock: &mut C,
-        team: usize,
-        images: &[&[u8]],
-        logits: &mut [f32],
-    ) {
+    fn walk<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], logits: &mut [f32]) {
         match &self.engine {
             Engine::F32(packed) => self.walk_in(packed, clock, team, images, logits),
             Engine::Bf16(packed) => self.walk_in(packed, clock, team, images, logits),

@@ -111,8 +111,7 @@ fn logits_depend_on_neither_batch_nor_threads() {
             precision,
         )
         .unwrap();
-        let pool =
-            |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut alone = vec![0.0; images.len() * classes];
         for (image, logits) in images.iter().zip(alone.chunks_mut(classes)) {
             pool(1).install(|| network.forward(&[image], logits));

@@ -119,7 +119,6 @@ impl<F: Format> Product<F> {
     fn multiply_adds(&self, pixels: usize) -> usize {
         self.channels * self.outputs * pixels
     }
-
 }
 
 /// A projection, whose input is multiplied by a factor a channel: in its

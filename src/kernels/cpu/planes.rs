@@ -106,8 +106,7 @@ mod tests {
     fn halves_share_nothing_and_miss_nothing() {
         let (blocks, stride, len) = (5, 7, 6);
         let mut elements = vec![0; (blocks - 1) * stride + len];
-        let (low, mut high) =
-            PlanesMut::new(&mut elements, blocks, stride, len).split_blocks(2);
+        let (low, mut high) = PlanesMut::new(&mut elements, blocks, stride, len).split_blocks(2);
         let (mut left, mut right) = low.split_at(4);
         let windows = [(&mut left, 1), (&mut right, 2), (&mut high, 3)];
         for (window, name) in windows {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::cutout::Rejection;
+use crate::kernels::cuda::CudaError;
 use crate::labels::LabelError;
 use crate::network::hierarchy::InferenceError;
 use crate::network::import::ImportError;
@@ -70,6 +71,9 @@ pub enum TrainError {
     /// Weights and architecture do not agree.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The GPU cannot be used, or is gone.
+    #[error(transparent)]
+    Gpu(CudaError),
     /// A network could not be run.
     #[error(transparent)]
     Network(#[from] InferenceError),
@@ -115,6 +119,15 @@ pub enum TrainError {
     Panic(String),
 }
 
+impl From<CudaError> for TrainError {
+    fn from(error: CudaError) -> Self {
+        match error {
+            CudaError::Weights(error) => Self::Weights(error),
+            error => Self::Gpu(error),
+        }
+    }
+}
+
 fn last_good(checkpoint: Option<&PathBuf>) -> String {
     match checkpoint {
         Some(path) => format!("the last good checkpoint is {}", path.display()),
@@ -136,6 +149,7 @@ impl TrainError {
             | Self::InitialWeights(_)
             | Self::Initial { .. } => true,
             Self::Folder(error) => error.is_usage(),
+            Self::Gpu(error) => error.is_usage(),
             _ => false,
         }
     }

@@ -1,4 +1,5 @@
-//! What learns: a network, its optimiser, the average of its weights.
+//! What learns: a network, its optimiser, the average of its weights, on the
+//! processor or on a GPU.
 //!
 //! When it learns what is decided elsewhere. Invariant: what a [`Learner`]
 //! does depends on its [`Learner::snapshot`] and the steps given to it, bit for
@@ -6,18 +7,30 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
+use super::TrainError;
+use crate::classify::Device;
 use crate::kernels::cpu::Normalisation;
+use crate::kernels::cuda::{self, Precision};
 use crate::network::architecture::Architecture;
-use crate::network::parameters::parameters;
+use crate::network::parameters::{Parameter, parameters};
 use crate::network::weights::{Weights, WeightsError};
+use crate::train::gpu::GpuLearner;
 use crate::train::network::{Settings, StepOutput, TrainNetwork};
 use crate::train::optimizer::{self, Average, Optimizer, Rule};
 use crate::train::recipe::{Model, Optimiser, Recipe};
 
+/// What learns, wherever it does.
+pub enum Learner {
+    /// On the processor.
+    Cpu(Box<CpuLearner>),
+    /// On a GPU.
+    Gpu(Box<GpuLearner>),
+}
+
 /// A network with what remembers its steps.
-pub struct Learner {
+pub struct CpuLearner {
     architecture: Architecture,
     outputs: usize,
     network: TrainNetwork,
@@ -36,17 +49,19 @@ pub struct Snapshot {
 }
 
 impl Learner {
-    /// A model of the recipe before its first step.
+    /// A model of the recipe before its first step, on `device`.
     ///
     /// # Errors
-    /// [`WeightsError`] if `weights` are not those of the architecture.
+    /// [`TrainError::Weights`] if `weights` are not those of the architecture;
+    /// [`TrainError::Gpu`].
     pub fn new(
         recipe: &Recipe,
         model: &Model,
         architecture: &Architecture,
         weights: &Weights,
         freeze: bool,
-    ) -> Result<Self, WeightsError> {
+        device: Device,
+    ) -> Result<Self, TrainError> {
         let training = recipe.training(model);
         let settings = Settings {
             classes: model.outputs.len(),
@@ -56,6 +71,133 @@ impl Learner {
             frozen_backbone: freeze,
             stochastic_depth: 0.0,
         };
+        let Device::Cuda(index) = device else {
+            let learner = CpuLearner::new(recipe, model, architecture, weights, settings)?;
+            return Ok(Self::Cpu(Box::new(learner)));
+        };
+        let precision = Precision::Bf16;
+        let queue = cuda::open(index, precision)?.queue()?;
+        let learner = GpuLearner::new(
+            &queue,
+            precision,
+            architecture,
+            weights,
+            settings,
+            recipe.bn_momentum,
+            rule(&training.optimiser),
+            training.ema,
+        )?;
+        Ok(Self::Gpu(Box::new(learner)))
+    }
+
+    /// Learns a batch (see [`TrainNetwork::step`]). Where the loss is not
+    /// finite nothing is changed.
+    ///
+    /// # Errors
+    /// [`TrainError::Gpu`].
+    pub fn step(
+        &mut self,
+        images: &[u8],
+        size: usize,
+        targets: &[f32],
+        rate: f64,
+        seed: u64,
+    ) -> Result<StepOutput, TrainError> {
+        match self {
+            Self::Cpu(learner) => Ok(learner.step(images, size, targets, rate, seed)),
+            Self::Gpu(learner) => Ok(learner.step(images, size, targets, rate, seed)?),
+        }
+    }
+
+    /// The weights that validation judges: the average where there is one.
+    ///
+    /// # Errors
+    /// [`TrainError::Weights`] if candle cannot allocate; [`TrainError::Gpu`].
+    pub fn judged(&self) -> Result<Weights, TrainError> {
+        match self {
+            Self::Cpu(learner) => Ok(learner.judged()?),
+            Self::Gpu(learner) => match learner.average()? {
+                Some((values, updates)) if updates > 0 => {
+                    let parameters = learner.network().tensors();
+                    Ok(weights_of(parameters, &values)?)
+                }
+                _ => Ok(learner.network().weights()?),
+            },
+        }
+    }
+
+    /// Whether every learned value and every running statistic is finite.
+    /// Statistics overflow first: a batch's variance is squared activations.
+    ///
+    /// # Errors
+    /// [`TrainError::Gpu`].
+    pub fn is_finite(&self) -> Result<bool, TrainError> {
+        match self {
+            Self::Cpu(learner) => Ok(learner.is_finite()),
+            Self::Gpu(learner) => Ok(learner.network().is_finite()?),
+        }
+    }
+
+    /// A copy of all that decides what comes next.
+    ///
+    /// # Errors
+    /// As [`Self::judged`].
+    pub fn snapshot(&self) -> Result<Snapshot, TrainError> {
+        match self {
+            Self::Cpu(learner) => Ok(learner.snapshot()?),
+            Self::Gpu(learner) => Ok(Snapshot {
+                weights: learner.network().weights()?,
+                optimizer: learner.optimizer()?,
+                average: learner.average()?,
+            }),
+        }
+    }
+
+    /// Goes on from a snapshot, of a learner on any device.
+    ///
+    /// # Errors
+    /// [`TrainError::Weights`] if it is another network's; [`TrainError::Gpu`].
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
+        match self {
+            Self::Cpu(learner) => Ok(learner.restore(snapshot)?),
+            Self::Gpu(learner) => {
+                let Snapshot { weights, optimizer, average } = snapshot;
+                Ok(learner.restore(&weights, &optimizer, average)?)
+            }
+        }
+    }
+}
+
+/// Tensors of these names and shapes from their values.
+fn weights_of(
+    parameters: Vec<Parameter>,
+    values: &BTreeMap<String, Vec<f32>>,
+) -> Result<Weights, WeightsError> {
+    let mut weights = Weights::new();
+    for Parameter { name, shape } in parameters {
+        let Some(values) = values.get(&name) else {
+            return Err(WeightsError::Missing { name });
+        };
+        let tensor = Tensor::from_slice(values, shape.as_slice(), &candle_core::Device::Cpu)
+            .map_err(WeightsError::tensor(&name))?;
+        weights.insert(name, tensor);
+    }
+    Ok(weights)
+}
+
+impl CpuLearner {
+    /// A model of the recipe before its first step.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if `weights` are not those of the architecture.
+    pub fn new(
+        recipe: &Recipe,
+        model: &Model,
+        architecture: &Architecture,
+        weights: &Weights,
+        settings: Settings,
+    ) -> Result<Self, WeightsError> {
+        let training = recipe.training(model);
         let mut network = TrainNetwork::new(architecture, weights, settings)?;
         network.set_norm_momentum(recipe.bn_momentum);
         let (rule, decay_vectors) = rule(&training.optimiser);
@@ -99,18 +241,7 @@ impl Learner {
     pub fn judged(&self) -> Result<Weights, WeightsError> {
         match &self.average {
             Some(average) if average.updates() > 0 => {
-                let mut weights = Weights::new();
-                for parameter in parameters(&self.architecture, self.outputs) {
-                    let name = parameter.name;
-                    let Some(values) = average.values().get(&name) else {
-                        return Err(WeightsError::Missing { name });
-                    };
-                    let tensor =
-                        Tensor::from_slice(values, parameter.shape.as_slice(), &Device::Cpu)
-                            .map_err(WeightsError::tensor(&name))?;
-                    weights.insert(name, tensor);
-                }
-                Ok(weights)
+                weights_of(parameters(&self.architecture, self.outputs), average.values())
             }
             _ => self.network.weights(),
         }

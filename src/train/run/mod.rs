@@ -37,6 +37,7 @@ use std::time::Duration;
 pub use self::data::Sources;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
+use crate::classify::Device;
 use crate::metrics;
 use crate::network::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
@@ -56,6 +57,8 @@ pub struct Options {
     pub initial: Option<PathBuf>,
     /// Whether only classifiers learn.
     pub freeze: bool,
+    /// Where the networks learn. Validation is the processor's.
+    pub device: Device,
     /// Threads that decode, that augment, and that learn.
     pub workers: usize,
     /// A checkpoint within an epoch this often.
@@ -81,6 +84,7 @@ struct Run {
     architecture: Architecture,
     initial: Initial,
     freeze: bool,
+    device: Device,
     data: Dataset,
     folder: Folder,
     pool: Arc<rayon::ThreadPool>,
@@ -154,6 +158,7 @@ pub fn run(
         architecture,
         initial,
         freeze: options.freeze,
+        device: options.device,
         data,
         folder,
         pool: Arc::new(pool),

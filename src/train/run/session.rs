@@ -147,8 +147,14 @@ impl Session {
         };
         let initial = from_earlier.as_ref().unwrap_or(&run.initial);
         let weights = initial.weights(&run.architecture, &plan.model, plan.seed)?;
-        let learner =
-            Learner::new(&run.recipe, &plan.model, &run.architecture, &weights, run.freeze)?;
+        let learner = Learner::new(
+            &run.recipe,
+            &plan.model,
+            &run.architecture,
+            &weights,
+            run.freeze,
+            run.device,
+        )?;
         let now = Instant::now();
         Ok(Self {
             run: Arc::clone(run),
@@ -172,7 +178,7 @@ impl Session {
         let rate = rate(plan, step);
         let seed = plan.dropout_seed(step);
         let targets = &self.targets;
-        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed));
+        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed))?;
         if !output.loss.is_finite() {
             let step = self.state.step + 1;
             return Err(self.diverged("the loss is", step));
@@ -203,7 +209,7 @@ impl Session {
         epochs: u32,
         others: &[Epoch],
     ) -> Result<bool, TrainError> {
-        if !self.learner.is_finite() {
+        if !self.learner.is_finite()? {
             return Err(self.diverged("the weights are", self.state.step));
         }
         let (run, plan) = (Arc::clone(&self.run), Arc::clone(&self.plan));
@@ -265,7 +271,7 @@ impl Session {
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
-        if !self.learner.is_finite() {
+        if !self.learner.is_finite()? {
             return Err(self.diverged("the weights are", self.state.step));
         }
         let path = self.run.folder.last(&self.plan.model.name);

@@ -1,0 +1,100 @@
+//! Where the networks run: what is asked for, and what there is.
+
+use std::{fmt, str::FromStr};
+
+use crate::kernels::cuda;
+
+/// Where the networks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU, counted from 0.
+    Cuda(usize),
+}
+
+/// What `--device` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first GPU, or the processor where there is none.
+    #[default]
+    Auto,
+    /// This and no other.
+    Only(Device),
+}
+
+impl DeviceChoice {
+    /// The device that it means on this machine. One that is asked for by name
+    /// is taken at its word: opening it says what is missing.
+    pub fn resolve(self) -> Device {
+        match self {
+            Self::Only(device) => device,
+            Self::Auto if cuda::devices() > 0 => Device::Cuda(0),
+            Self::Auto => Device::Cpu,
+        }
+    }
+}
+
+impl Device {
+    /// Cutouts a batch, unless told otherwise: enough to fill a GPU.
+    pub fn batch(self) -> usize {
+        match self {
+            Self::Cpu => 32,
+            Self::Cuda(_) => 256,
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "0")) {
+            ("auto", "0") => Ok(Self::Auto),
+            ("cpu", "0") => Ok(Self::Only(Device::Cpu)),
+            ("cuda", index) => match index.parse() {
+                Ok(index) => Ok(Self::Only(Device::Cuda(index))),
+                Err(_) => Err(format!("`{index}` is no number of a GPU, such as cuda:0")),
+            },
+            _ => Err("one of auto, cpu, cuda:0, cuda:1, …".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_named() {
+        let parse = |text: &str| text.parse::<DeviceChoice>();
+        assert_eq!(parse("auto"), Ok(DeviceChoice::Auto));
+        assert_eq!(parse("cpu"), Ok(DeviceChoice::Only(Device::Cpu)));
+        assert_eq!(parse("cuda"), Ok(DeviceChoice::Only(Device::Cuda(0))));
+        assert_eq!(parse("cuda:3"), Ok(DeviceChoice::Only(Device::Cuda(3))));
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:1", "auto:2", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Device::Cuda(3).to_string(), "cuda:3");
+    }
+
+    #[test]
+    fn a_gpu_without_a_driver_is_a_clear_error() {
+        if cuda::devices() > 0 {
+            return;
+        }
+        assert_eq!(DeviceChoice::Auto.resolve(), Device::Cpu);
+        let error = cuda::open(0, cuda::Precision::Bf16).err().unwrap();
+        assert!(error.is_usage(), "{error}");
+    }
+}

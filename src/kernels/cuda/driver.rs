@@ -1,0 +1,373 @@
+//! The NVIDIA driver: a device with its compiled kernels, and streams on it.
+//!
+//! The driver's library is opened when it is first asked for, never linked: the
+//! program starts on machines without one. Every call of the driver sets this
+//! thread's context first, since any worker may come.
+
+#![allow(unsafe_code, reason = "the driver's interface is C")]
+
+use std::{
+    collections::HashMap,
+    ffi::{CString, c_void},
+    sync::Arc,
+};
+
+use cudarc::driver::{
+    DriverError,
+    result::{self, stream::StreamKind},
+    sys,
+};
+
+use super::{CudaError, Launch, Precision, Queue, Recorded, compile, sources::SOURCES};
+
+/// The oldest driver whose functions are used: CUDA 12.0.
+const NEEDED: i32 = 12_000;
+
+/// Bytes of shared memory that a block gets without asking.
+const PLAIN_SHARED: usize = 48 << 10;
+
+/// Bytes of shared memory that a block may ask for, on any device of compute
+/// capability 8.0 or more.
+const MOST_SHARED: i32 = 96 << 10;
+
+/// Counts the devices.
+pub fn count() -> Result<usize, CudaError> {
+    // SAFETY: it only tries to open the library.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(CudaError::NoDriver);
+    }
+    match result::init() {
+        Ok(()) => {}
+        Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => return Ok(0),
+        Err(error) => return Err(said("cuInit")(error)),
+    }
+    Ok(result::device::get_count().map_err(said("cuDeviceGetCount"))? as usize)
+}
+
+/// The version of CUDA that the driver supports.
+fn version() -> Result<i32, CudaError> {
+    let mut version = 0;
+    // SAFETY: the library is there, and writes one int.
+    unsafe { sys::cuDriverGetVersion(&mut version) }
+        .result()
+        .map_err(said("cuDriverGetVersion"))?;
+    Ok(version)
+}
+
+/// A device, its context and the kernels loaded into it.
+pub struct Device {
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+    functions: HashMap<&'static str, sys::CUfunction>,
+    name: String,
+    capability: (i32, i32),
+    memory: usize,
+}
+
+// SAFETY: handles may be used from any thread that sets the context first.
+unsafe impl Send for Device {}
+// SAFETY: as above.
+unsafe impl Sync for Device {}
+
+impl Device {
+    /// Opens a device and loads the kernels of a precision.
+    pub fn open(index: usize, precision: Precision) -> Result<Self, CudaError> {
+        let count = count()?;
+        if index >= count {
+            return Err(CudaError::NoDevice { index, count });
+        }
+        let found = version()?;
+        let needed = NEEDED.max(compile::version()?.0 * 1000);
+        if found < needed {
+            return Err(CudaError::DriverTooOld { found, needed });
+        }
+        let device = result::device::get(index as i32).map_err(said("cuDeviceGet"))?;
+        let name = result::device::get_name(device).map_err(said("cuDeviceGetName"))?;
+        let attribute = |attribute| {
+            // SAFETY: the device was given by the driver.
+            unsafe { result::device::get_attribute(device, attribute) }
+                .map_err(said("cuDeviceGetAttribute"))
+        };
+        use sys::CUdevice_attribute as Attribute;
+        let capability = (
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        );
+        if capability < (8, 0) {
+            return Err(CudaError::DeviceTooOld { index, name, found: capability });
+        }
+        // SAFETY: the device was given by the driver; released when dropped.
+        let (context, memory) = unsafe {
+            let memory = result::device::total_mem(device).map_err(said("cuDeviceTotalMem"))?;
+            let context =
+                result::primary_ctx::retain(device).map_err(said("cuDevicePrimaryCtxRetain"))?;
+            (context, memory)
+        };
+        let functions = HashMap::new();
+        let mut opened = Self { device, context, functions, name, capability, memory };
+        opened.bind()?;
+        for source in SOURCES.iter().filter(|source| source.serves(precision)) {
+            let binary = compile::binary(source, precision, capability)?;
+            opened.load(&binary, source.kernels)?;
+        }
+        Ok(opened)
+    }
+
+    /// For a person.
+    pub fn description(&self) -> String {
+        let (major, minor) = self.capability;
+        let gigabytes = self.memory as f64 / f64::from(1 << 30);
+        format!("{}, compute capability {major}.{minor}, {gigabytes:.0} GiB", self.name)
+    }
+
+    fn load(&mut self, binary: &[u8], kernels: &[&'static str]) -> Result<(), CudaError> {
+        // SAFETY: a whole binary of the compiler; modules stay loaded as long
+        // as the context.
+        unsafe {
+            let module = result::module::load_data(binary.as_ptr().cast())
+                .map_err(said("cuModuleLoadData"))?;
+            for kernel in kernels {
+                let name = CString::new(*kernel).expect("names of kernels hold no zero");
+                let function = result::module::get_function(module, name)
+                    .map_err(|_| CudaError::NoKernel((*kernel).to_owned()))?;
+                let limit =
+                    sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                let mut declared = 0;
+                let of = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+                sys::cuFuncGetAttribute(&mut declared, of, function)
+                    .result()
+                    .map_err(said("cuFuncGetAttribute"))?;
+                result::function::set_function_attribute(function, limit, MOST_SHARED - declared)
+                    .map_err(said("cuFuncSetAttribute"))?;
+                self.functions.insert(kernel, function);
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&self) -> Result<(), CudaError> {
+        // SAFETY: the context is retained.
+        unsafe { result::ctx::set_current(self.context) }.map_err(said("cuCtxSetCurrent"))
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: retained once; streams hold the device, so they are gone.
+        // An error means that the device is gone too.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}
+
+/// A stream of a device.
+pub struct Stream {
+    device: Arc<Device>,
+    stream: sys::CUstream,
+}
+
+// SAFETY: as for the device.
+unsafe impl Send for Stream {}
+// SAFETY: as for the device.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    /// A stream that waits for no other.
+    pub fn new(device: &Arc<Device>) -> Result<Self, CudaError> {
+        device.bind()?;
+        let stream =
+            result::stream::create(StreamKind::NonBlocking).map_err(said("cuStreamCreate"))?;
+        Ok(Self { device: Arc::clone(device), stream })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.device.bind().is_ok() {
+            // SAFETY: created above and destroyed once. An error means that the
+            // device is gone.
+            let _ = unsafe { result::stream::destroy(self.stream) };
+        }
+    }
+}
+
+impl Queue for Stream {
+    fn allocate(&self, bytes: usize) -> Result<u64, CudaError> {
+        self.device.bind()?;
+        // SAFETY: given back by `free`; its users write before they read.
+        unsafe { result::malloc_sync(bytes) }.map_err(out_of(bytes, "cuMemAlloc"))
+    }
+
+    fn free(&self, address: u64) {
+        if self.device.bind().is_ok() {
+            // SAFETY: allocated above. It waits for the work under way; an
+            // error means that the device is gone, and the memory with it.
+            let _ = unsafe { result::free_sync(address) };
+        }
+    }
+
+    fn allocate_host(&self, bytes: usize) -> Result<*mut u8, CudaError> {
+        self.device.bind()?;
+        // SAFETY: given back by `free_host`.
+        let address = unsafe { result::malloc_host(bytes, sys::CU_MEMHOSTALLOC_PORTABLE) };
+        Ok(address.map_err(out_of(bytes, "cuMemHostAlloc"))?.cast())
+    }
+
+    fn free_host(&self, address: *mut u8) {
+        if self.device.bind().is_ok() {
+            // SAFETY: allocated above; as in `free`.
+            let _ = unsafe { result::free_host(address.cast()) };
+        }
+    }
+
+    unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<(), CudaError> {
+        self.device.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            sys::cuMemcpyHtoDAsync_v2(to, from.cast(), bytes, self.stream)
+                .result()
+                .map_err(said("cuMemcpyHtoDAsync"))
+        }
+    }
+
+    unsafe fn download(&self, to: *mut u8, from: u64, bytes: usize) -> Result<(), CudaError> {
+        self.device.bind()?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            sys::cuMemcpyDtoHAsync_v2(to.cast(), from, bytes, self.stream)
+                .result()
+                .map_err(said("cuMemcpyDtoHAsync"))
+        }
+    }
+
+    fn fill(&self, at: u64, bytes: usize, value: u8) -> Result<(), CudaError> {
+        self.device.bind()?;
+        // SAFETY: inside a buffer, as all addresses that are passed here.
+        unsafe { result::memset_d8_async(at, value, bytes, self.stream) }
+            .map_err(said("cuMemsetD8Async"))
+    }
+
+    fn launch(&self, launch: &Launch, arguments: &[u64]) -> Result<(), CudaError> {
+        let Launch { kernel, grid: [gx, gy, gz], block: [bx, by, bz], shared } = *launch;
+        let Some(&function) = self.device.functions.get(kernel) else {
+            return Err(CudaError::NoKernel(kernel.to_owned()));
+        };
+        debug_assert!(shared <= PLAIN_SHARED || shared <= MOST_SHARED as usize);
+        let mut pointers: Vec<*mut c_void> =
+            arguments.iter().map(|word| std::ptr::from_ref(word).cast_mut().cast()).collect();
+        self.device.bind()?;
+        // SAFETY: the function is of a module that stays loaded; arguments are
+        // copied by the call and fit the kernel, as its callers see to.
+        unsafe {
+            result::launch_kernel(
+                function,
+                (gx, gy, gz),
+                (bx, by, bz),
+                shared as u32,
+                self.stream,
+                &mut pointers,
+            )
+        }
+        .map_err(said("cuLaunchKernel"))
+    }
+
+    fn finish(&self) -> Result<(), CudaError> {
+        self.device.bind()?;
+        // SAFETY: the stream lives.
+        unsafe { result::stream::synchronize(self.stream) }.map_err(said("cuStreamSynchronize"))
+    }
+
+    fn record(
+        &self,
+        work: &mut dyn FnMut() -> Result<(), CudaError>,
+    ) -> Result<Option<Box<dyn Recorded>>, CudaError> {
+        self.device.bind()?;
+        // Other threads go on allocating on other streams meanwhile.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream lives; the graph is destroyed once it has been
+        // made executable.
+        unsafe {
+            result::stream::begin_capture(self.stream, mode)
+                .map_err(said("cuStreamBeginCapture"))?;
+            let worked = work();
+            let graph = result::stream::end_capture(self.stream);
+            worked?;
+            let graph = graph.map_err(said("cuStreamEndCapture"))?;
+            let mut executable = std::ptr::null_mut();
+            let made = sys::cuGraphInstantiateWithFlags(&mut executable, graph, 0).result();
+            let destroyed = result::graph::destroy(graph);
+            made.map_err(said("cuGraphInstantiate"))?;
+            let recorded =
+                Graph { device: Arc::clone(&self.device), stream: self.stream, executable };
+            destroyed.map_err(said("cuGraphDestroy"))?;
+            Ok(Some(Box::new(recorded)))
+        }
+    }
+}
+
+/// A recorded sequence. Whoever holds it holds its stream too.
+struct Graph {
+    device: Arc<Device>,
+    stream: sys::CUstream,
+    executable: sys::CUgraphExec,
+}
+
+// SAFETY: as for the device.
+unsafe impl Send for Graph {}
+// SAFETY: as for the device.
+unsafe impl Sync for Graph {}
+
+impl Recorded for Graph {
+    fn repeat(&self) -> Result<(), CudaError> {
+        self.device.bind()?;
+        // SAFETY: both live.
+        unsafe { result::graph::launch(self.executable, self.stream) }
+            .map_err(said("cuGraphLaunch"))
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        if self.device.bind().is_ok() {
+            // SAFETY: made above and destroyed once; an error means that the
+            // device is gone.
+            let _ = unsafe { result::graph::exec_destroy(self.executable) };
+        }
+    }
+}
+
+/// For `map_err`: what the driver said of a call.
+fn said(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+    use sys::CUresult as Code;
+    move |error| {
+        let text = match error.error_string() {
+            Ok(text) => text.to_string_lossy().into_owned(),
+            Err(_) => format!("{:?}", error.0),
+        };
+        match error.0 {
+            Code::CUDA_ERROR_ECC_UNCORRECTABLE
+            | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | Code::CUDA_ERROR_ILLEGAL_ADDRESS
+            | Code::CUDA_ERROR_LAUNCH_TIMEOUT
+            | Code::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | Code::CUDA_ERROR_ASSERT
+            | Code::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | Code::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | Code::CUDA_ERROR_MISALIGNED_ADDRESS
+            | Code::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | Code::CUDA_ERROR_INVALID_PC
+            | Code::CUDA_ERROR_LAUNCH_FAILED
+            | Code::CUDA_ERROR_DEINITIALIZED
+            | Code::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | Code::CUDA_ERROR_UNKNOWN => CudaError::Lost { call, text },
+            _ => CudaError::Driver { call, text },
+        }
+    }
+}
+
+/// The same of a call that takes memory.
+fn out_of(bytes: usize, call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+    move |error| match error.0 {
+        sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::OutOfMemory { bytes },
+        _ => said(call)(error),
+    }
+}
