@@ -66,6 +66,7 @@ fn main() {
             bands: None,
             band_pattern: "{id}_{band}.fits".to_owned(),
             cube_bands: None,
+            image_column: None,
             carry: Vec::new(),
             rgb_profile: None,
             resample: ResampleChoice::None,

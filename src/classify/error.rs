@@ -1,5 +1,7 @@
 //! Why a classification could not begin or go on.
 
+use std::path::PathBuf;
+
 use crate::{
     catalog::CatalogError,
     network::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
@@ -41,6 +43,30 @@ pub enum ClassifyError {
     /// The run folder cannot be used, or written on.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// `plan.json` holds options that are not this program's.
+    #[error("{}: plan.json: {source}; plan again with this version of the program", path.display())]
+    Plan {
+        /// The run's folder.
+        path: PathBuf,
+        /// What does not agree.
+        source: serde_json::Error,
+    },
+    /// A folder or an archive that was listed is not there any more.
+    #[error("{} was listed and is gone, or empty: is its disk mounted? Once it is back, the run goes on", path.display())]
+    SourceGone {
+        /// The input.
+        path: PathBuf,
+    },
+    /// An archive is not the one that was listed.
+    #[error("{} is not as it was when it was listed ({was} bytes then, {now} now): put it back, or plan another run", path.display())]
+    SourceChanged {
+        /// The archive.
+        path: PathBuf,
+        /// Bytes when it was listed.
+        was: u64,
+        /// Bytes now.
+        now: u64,
+    },
     /// No image to evaluate on has a label.
     #[error("none of {images} images has one of the {labels} labels: do their ids agree?")]
     NothingLabelled {
@@ -74,9 +100,14 @@ impl ClassifyError {
             | Self::Weights(_)
             | Self::Mismatch { .. }
             | Self::UnknownProfile { .. }
+            | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,
             Self::Catalog(error) => error.is_usage(),
-            Self::Network(_) | Self::Threads { .. } | Self::Panic(_) => false,
+            Self::Network(_)
+            | Self::Threads { .. }
+            | Self::SourceGone { .. }
+            | Self::SourceChanged { .. }
+            | Self::Panic(_) => false,
         }
     }
 }

@@ -150,6 +150,7 @@ fn list(options: &Options, bands: &[String]) -> Result<(Vec<Entry>, Vec<String>)
     let list = ListOptions {
         band_pattern: options.band_pattern.parse::<BandPattern>()?,
         bands: bands.to_vec(),
+        image_column: options.image_column.clone(),
         carry: Vec::new(),
     };
     let mut lister = Lister::open(&options.inputs, list)?;

@@ -24,7 +24,7 @@ use crate::{
     cutout::{decode::DecodeOptions, prepare::Preparation},
     network::hierarchy::{Hierarchy, Stage2},
     pipeline::{Graph, Inlet, Sequenced, Window, map},
-    source::{Locator, read::Reader},
+    source::{Locator, read::Reader, rows::RowImages},
 };
 
 /// Cutouts that wait between two stages before the crop. A few hide the
@@ -72,8 +72,9 @@ impl Line {
         graph: &mut Graph<ClassifyError>,
         listed: Inlet<Sequenced<Cutout<Locator>>>,
     ) -> Inlet<Sequenced<Classified>> {
+        let rows = RowImages::default();
         let read = graph.stage("read", READERS, QUEUE, listed, || {
-            let mut reader = Reader::new();
+            let mut reader = Reader::sharing(rows.clone());
             map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
         });
         let decoded = graph.stage("decode", self.workers, QUEUE, read, || {

@@ -13,13 +13,16 @@ pub mod cutout;
 mod error;
 mod evaluate;
 pub mod line;
+mod plan;
 pub mod recipe;
 mod run;
 mod setup;
 mod sink;
+mod sources;
 mod stages;
 pub mod tally;
 
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
+pub use plan::{Planned, plan, planned};
 pub use run::{Options, Report, run};

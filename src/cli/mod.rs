@@ -17,8 +17,11 @@ mod evaluate;
 mod labels;
 mod manual;
 mod model;
+mod plan;
+mod share;
 mod signals;
 mod simulate;
+mod status;
 mod train;
 mod verify;
 
@@ -46,6 +49,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Arguments),
+    Plan(plan::Arguments),
+    Status(status::Arguments),
     Verify(verify::Arguments),
     Evaluate(evaluate::Arguments),
     Labels(labels::Arguments),
@@ -107,6 +112,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let result = match cli.command {
         Command::Classify(arguments) => arguments.run(),
+        Command::Plan(arguments) => arguments.run(),
+        Command::Status(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),

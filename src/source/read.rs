@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use super::Locator;
+use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
 
 /// Most bytes that one cutout may have, all its bands together: 256 MiB. The
@@ -27,6 +28,8 @@ const OPEN_ARCHIVES: usize = 4;
 pub struct Reader {
     /// Open archives, the last one used in front.
     archives: Vec<OpenArchive>,
+    /// Open tables, which workers share.
+    rows: RowImages,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,12 @@ impl Reader {
         Self::default()
     }
 
+    /// A reader that shares open tables with others: all of one line must, or
+    /// each decodes every table by itself.
+    pub fn sharing(rows: RowImages) -> Self {
+        Self { rows, ..Self::default() }
+    }
+
     /// The bytes of a cutout.
     ///
     /// # Errors
@@ -56,6 +65,7 @@ impl Reader {
             Locator::Member { archive, offset, length } => {
                 self.read_member(archive, *offset, *length).map(Payload::Single)
             }
+            Locator::Row { table, column, row } => self.rows.read(table, column, *row),
             Locator::Bands(files) => {
                 let mut bands = Vec::with_capacity(files.len());
                 let mut left = MAX_BYTES;
@@ -127,7 +137,7 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
 }
 
 /// Opens a plain file; its size in bytes.
-fn open(path: &Path) -> Result<(File, u64), Rejection> {
+pub(super) fn open(path: &Path) -> Result<(File, u64), Rejection> {
     // Before opening: to open a named pipe is to wait for a writer.
     let metadata = fs::metadata(path).map_err(|error| failed(path, &error))?;
     if let Some(kind) = irregular(metadata.file_type()) {
@@ -173,7 +183,7 @@ fn too_large(path: &Path, size: u64) -> Rejection {
 }
 
 /// The rejection for what the system says.
-fn failed(path: &Path, error: &io::Error) -> Rejection {
+pub(super) fn failed(path: &Path, error: &io::Error) -> Rejection {
     let reason = match error.kind() {
         // A folder of the path that is a file by now.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,

@@ -1,7 +1,10 @@
 //! `hiwl classify` and `hiwl verify`, run as a user runs them.
 
 mod bad_input;
+mod corpus;
 mod equal;
 mod faults;
+mod image_tables;
+mod plan;
 mod real;
 mod usage;

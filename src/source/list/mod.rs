@@ -36,6 +36,8 @@ mod tar;
 pub use bands::BandPattern;
 pub use error::ListError;
 pub use notes::Problem;
+pub(super) use table::lies_within;
+pub(crate) use tar::is_member;
 
 use bands::BandGroups;
 use names::{FileKind, broken_link, without_extension};
@@ -54,6 +56,9 @@ pub struct ListOptions {
     /// The bands that the run needs, in the order that maps to R, G, B.
     /// Without any, FITS files are never put together.
     pub bands: Vec<String>,
+    /// The column of Parquet tables that holds images; without a name, tables
+    /// with a column of paths are lists, and of others the column is found.
+    pub image_column: Option<String>,
     /// Further table columns that are wanted in the catalog.
     pub carry: Vec<String>,
 }

@@ -340,6 +340,18 @@ fn checksum_holds(header: &Header) -> bool {
     header.cksum().is_ok_and(|stated| stated == sum)
 }
 
+/// Whether the data at `offset` is still that of a member of `length` bytes:
+/// its header, which lies before it, says so.
+pub(crate) fn is_member(archive: &File, offset: u64, length: u64) -> io::Result<bool> {
+    let Some(at) = offset.checked_sub(BLOCK) else { return Ok(false) };
+    let mut header = Header::new_old();
+    match archive.read_exact_at(header.as_mut_bytes(), at) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    Ok(checksum_holds(&header) && header.entry_size().is_ok_and(|size| size == length))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
