@@ -99,11 +99,18 @@ impl Sink {
         Ok(self.run.part(claim, carried)?)
     }
 
-    /// Where files were missing, their folders must be there.
+    /// Where files were missing, their folders must be there; where archives
+    /// ended early, they must be those that were listed.
     fn check_sources(&self) -> Result<(), ClassifyError> {
-        let unread = [Reason::Missing, Reason::MissingBand, Reason::Unreadable];
-        if unread.iter().any(|reason| self.tally.rejected.contains_key(reason)) {
-            Sources::of(&self.run.manifest().listing).check_folders()?;
+        let any = |reasons: &[Reason]| {
+            reasons.iter().any(|reason| self.tally.rejected.contains_key(reason))
+        };
+        let sources = || Sources::of(&self.run.manifest().listing);
+        if any(&[Reason::Missing, Reason::MissingBand, Reason::Unreadable]) {
+            sources().check_folders()?;
+        }
+        if any(&[Reason::Missing, Reason::Unreadable, Reason::Truncated]) {
+            sources().check_sizes()?;
         }
         Ok(())
     }

@@ -47,6 +47,21 @@ impl Sources {
         }
     }
 
+    /// Looks at the size of every archive and table.
+    ///
+    /// # Errors
+    /// [`ClassifyError::SourceGone`] and [`ClassifyError::SourceChanged`].
+    pub(super) fn check_sizes(&self) -> Result<(), ClassifyError> {
+        for (path, was) in &self.archives {
+            let gone = |_| ClassifyError::SourceGone { path: path.clone() };
+            let now = fs::metadata(path).map_err(gone)?.len();
+            if now != *was {
+                return Err(ClassifyError::SourceChanged { path: path.clone(), was: *was, now });
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at the archives and tables of the entries of a range, in archives
     /// at the first and the last member.
     ///

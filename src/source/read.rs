@@ -1,14 +1,17 @@
 //! Reading the bytes of one cutout.
 //!
 //! Every worker has a [`Reader`] of its own, which keeps a few archives open.
-//! What the bytes mean is left to [`crate::cutout::decode`]. Invariants: every
-//! failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
+//! What the bytes mean is left to [`crate::cutout::decode`]. A read that fails
+//! as disks and network file systems do for a moment is tried again before it
+//! becomes a row. Invariants: every failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
 //! memory; nothing waits for the far end of a pipe.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::Locator;
 use super::rows::RowImages;
@@ -18,6 +21,10 @@ use crate::cutout::{Payload, Reason, Rejection};
 /// largest cutouts that survey services hand out (3000 × 3000 pixels, three
 /// bands, 64-bit floats) have 216 MB.
 pub const MAX_BYTES: u64 = 256 << 20;
+
+/// How long to wait before a failed read is tried again, each time. Short: a
+/// disk that has gone fails every read, and there may be millions.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
 
 /// Archives that a reader keeps open. Workers go through the entries in
 /// order, so few are ever in use at once.
@@ -92,62 +99,122 @@ impl Reader {
             return Err(Rejection::new(Reason::Empty, detail));
         }
         check_size(archive, length, MAX_BYTES)?;
-        let open = self.archive(archive)?;
         let end = offset.saturating_add(length);
         let truncated = || {
             let detail = format!("{} ends before byte {end}", archive.display());
             Rejection::new(Reason::Truncated, detail)
         };
-        if end > open.size {
-            return Err(truncated());
-        }
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| too_large(archive, length))?];
-        // Positional: no file position that a second read could disturb.
-        match open.file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(truncated()),
-            Err(error) => Err(failed(archive, &error)),
-        }
+        let read = patiently(archive, || {
+            let open = match self.archive(archive)? {
+                Ok(open) => open,
+                Err(rejection) => return Ok(Err(rejection)),
+            };
+            if end > open.size {
+                return Ok(Err(truncated()));
+            }
+            // Positional: no file position that a second read could disturb.
+            match open.file.read_exact_at(&mut bytes, offset) {
+                Ok(()) => Ok(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err(truncated())),
+                Err(error) => {
+                    // Opened anew, should it be tried again: a handle may be
+                    // stale.
+                    self.archives.remove(0);
+                    Err(error)
+                }
+            }
+        });
+        read.map(|()| bytes)
     }
 
-    fn archive(&mut self, path: &Path) -> Result<&OpenArchive, Rejection> {
+    /// The open archive, in front of the others.
+    fn archive(&mut self, path: &Path) -> io::Result<Result<&OpenArchive, Rejection>> {
         let place = match self.archives.iter().position(|open| open.path == path) {
             Some(place) => place,
             None => {
-                let (file, size) = open(path)?;
+                let (file, size) = match try_open(path)? {
+                    Ok(opened) => opened,
+                    Err(rejection) => return Ok(Err(rejection)),
+                };
                 self.archives.truncate(OPEN_ARCHIVES - 1);
                 self.archives.push(OpenArchive { path: path.to_owned(), file, size });
                 self.archives.len() - 1
             }
         };
         self.archives[..=place].rotate_right(1);
-        Ok(&self.archives[0])
+        Ok(Ok(&self.archives[0]))
     }
+}
+
+/// Tries again what the system refuses, where it may not refuse the next time;
+/// the inner result is about the file itself.
+fn patiently<T>(
+    path: &Path,
+    mut attempt: impl FnMut() -> io::Result<Result<T, Rejection>>,
+) -> Result<T, Rejection> {
+    for pause in PAUSES {
+        match attempt() {
+            Err(error) if may_pass(&error) => thread::sleep(pause),
+            Err(error) => return Err(failed(path, &error)),
+            Ok(result) => return result,
+        }
+    }
+    attempt().unwrap_or_else(|error| Err(failed(path, &error)))
+}
+
+/// Whether an error is one that disks, network file systems and processes
+/// with many files get over.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, StaleNetworkFileHandle,
+        TimedOut, WouldBlock,
+    };
+    const EIO: i32 = 5;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let kinds = [
+        ConnectionReset,
+        HostUnreachable,
+        NetworkDown,
+        NetworkUnreachable,
+        StaleNetworkFileHandle,
+        TimedOut,
+        WouldBlock,
+    ];
+    kinds.contains(&error.kind()) || matches!(error.raw_os_error(), Some(EIO | ENFILE | EMFILE))
 }
 
 /// The whole of a plain file of at most `limit` bytes, at least one.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
-    let (file, size) = open(path)?;
-    check_size(path, size, limit)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    // A file that grows meanwhile stays within the limit.
-    (&file).take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
-    check_size(path, bytes.len() as u64, limit)?;
-    Ok(bytes)
+    patiently(path, || {
+        let (file, size) = match try_open(path)? {
+            Ok(opened) => opened,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        if let Err(rejection) = check_size(path, size, limit) {
+            return Ok(Err(rejection));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        // A file that grows meanwhile stays within the limit.
+        (&file).take(limit + 1).read_to_end(&mut bytes)?;
+        Ok(check_size(path, bytes.len() as u64, limit).map(|()| bytes))
+    })
 }
 
 /// Opens a plain file; its size in bytes.
 pub(super) fn open(path: &Path) -> Result<(File, u64), Rejection> {
+    patiently(path, || try_open(path))
+}
+
+fn try_open(path: &Path) -> io::Result<Result<(File, u64), Rejection>> {
     // Before opening: to open a named pipe is to wait for a writer.
-    let metadata = fs::metadata(path).map_err(|error| failed(path, &error))?;
+    let metadata = fs::metadata(path)?;
     if let Some(kind) = irregular(metadata.file_type()) {
-        return Err(Rejection::new(
-            Reason::Unreadable,
-            format!("{} is {kind}, not a file", path.display()),
-        ));
+        let detail = format!("{} is {kind}, not a file", path.display());
+        return Ok(Err(Rejection::new(Reason::Unreadable, detail)));
     }
-    let file = File::open(path).map_err(|error| failed(path, &error))?;
-    Ok((file, metadata.len()))
+    Ok(Ok((File::open(path)?, metadata.len())))
 }
 
 /// What something is that is no plain file.

@@ -65,7 +65,7 @@ fn images_in_tables_give_the_rows_of_their_files() {
     assert!(column(&run, "source")[3].ends_with(".jpg"), "{:?}", column(&run, "source"));
     assert_eq!(column(&run, "ra")[3], format!("{:016x}", 3f64.to_bits()));
     // Named, and with what else the table has.
-    let carry = ["--image-column", "image", "--carry", "label,image_id"];
+    let carry = ["--image-column", "image", "--carry", "votes,image_id"];
     assert_eq!(scene.classify("tables/huggingface.parquet", "carried", &carry, 0), files);
     assert_eq!(column(&scene.path("carried"), "image_id")[39], "x39");
 }
@@ -90,8 +90,8 @@ fn a_row_that_is_no_image_says_why() {
     };
     let unknown = run(&["--image-column", "picture"]);
     assert_code(&unknown, 64);
-    assert!(errors(&unknown).contains("it has: label, image"), "{}", errors(&unknown));
-    let numbers = run(&["--image-column", "label"]);
+    assert!(errors(&unknown).contains("it has: votes, image"), "{}", errors(&unknown));
+    let numbers = run(&["--image-column", "votes"]);
     assert_code(&numbers, 64);
     assert!(errors(&numbers).contains("images"), "{}", errors(&numbers));
 }

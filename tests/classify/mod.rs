@@ -3,6 +3,7 @@
 mod bad_input;
 mod corpus;
 mod equal;
+mod failing_calls;
 mod faults;
 mod image_tables;
 mod plan;

@@ -24,7 +24,7 @@ image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 pq.write_table(
     pa.table(
         {
-            "label": pa.array([i % 5 for i in range(len(names))], pa.int8()),
+            "votes": pa.array([i % 5 for i in range(len(names))], pa.int8()),
             "image": pa.array(
                 [{"bytes": f, "path": f"train/{n}"} for f, n in zip(files, names)], image
             ),
