@@ -30,7 +30,7 @@ use super::entries::{self, EntryBuffer};
 use super::files::{INPUTS, TempFile};
 use super::seal::{self, SealingWriter};
 use super::{CatalogError, Listing, carried};
-use crate::source::{Entry, Locator};
+use crate::source::{Entry, Locator, remote};
 
 /// Keys in the footer.
 const DIGEST: &str = "hiwl.listing";
@@ -184,7 +184,7 @@ impl InputsWriter {
         seal::close(writer, self.temp.path())?;
         // An archive that has gone meanwhile has no size to hold it against.
         let archives = self.containers.iter().filter_map(|path| {
-            let size = std::fs::metadata(path).ok()?.len();
+            let size = remote::size(path).ok()?;
             Some((path.to_str()?.to_owned(), size))
         });
         let listing = Listing {

@@ -95,6 +95,22 @@ impl ClassifyError {
     /// Whether something else must be asked for: trying again will not help.
     pub fn is_usage(&self) -> bool {
         match self {
+            // What a disk refuses today it may give tomorrow.
+            Self::List(ListError::Io { source, .. }) => {
+                use std::io::ErrorKind::{
+                    InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+                    Unsupported,
+                };
+                let asked = [
+                    InvalidInput,
+                    IsADirectory,
+                    NotADirectory,
+                    NotFound,
+                    PermissionDenied,
+                    Unsupported,
+                ];
+                asked.contains(&source.kind())
+            }
             Self::List(_)
             | Self::Model(_)
             | Self::Weights(_)

@@ -39,6 +39,10 @@ const WINDOW_BATCHES: usize = 8;
 /// number does not follow the cores.
 const READERS: usize = 4;
 
+/// The same for object stores, which answer after tens of milliseconds. It
+/// bounds the requests that are under way at once.
+const REMOTE_READERS: usize = 32;
+
 /// What the line needs to know.
 #[derive(Clone)]
 pub struct Line {
@@ -50,6 +54,8 @@ pub struct Line {
     pub hierarchy: Arc<Hierarchy>,
     /// Which rows the second one sees.
     pub stage2: Stage2,
+    /// Whether an input is an object store's.
+    pub remote: bool,
     /// Cutouts a batch.
     pub batch: usize,
     /// Threads that decode, that prepare, and that infer.
@@ -73,7 +79,8 @@ impl Line {
         listed: Inlet<Sequenced<Cutout<Locator>>>,
     ) -> Inlet<Sequenced<Classified>> {
         let rows = RowImages::default();
-        let read = graph.stage("read", READERS, QUEUE, listed, || {
+        let readers = if self.remote { REMOTE_READERS } else { READERS };
+        let read = graph.stage("read", readers, QUEUE, listed, || {
             let mut reader = Reader::sharing(rows.clone());
             map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
         });

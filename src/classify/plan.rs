@@ -5,7 +5,7 @@
 //! takes them from there goes through [`run()`](super::run()) like anybody
 //! else, which holds them against `run.json`.
 
-use std::path::{Path, absolute};
+use std::path::Path;
 
 use serde_json::to_value;
 
@@ -14,6 +14,7 @@ use super::{ClassifyError, setup};
 use crate::catalog::{CatalogError, Listing, ModelIdentity, Plan};
 use crate::network::model_file::Model;
 use crate::report::progress::Progress;
+use crate::source::remote::absolute;
 
 /// A run that is planned.
 #[derive(Debug)]
@@ -43,9 +44,7 @@ pub fn plan(options: &Options, shards: u64, progress: &Progress) -> Result<Plann
     let mut pinned = options.clone();
     // Tasks start in folders of their own.
     for path in pinned.inputs.iter_mut().chain([&mut pinned.model]) {
-        if path.as_os_str() != "-" {
-            *path = absolute(&*path).map_err(CatalogError::io("find", path))?;
-        }
+        *path = absolute(path).map_err(CatalogError::io("find", path))?;
     }
     let pinned = to_value(pinned)
         .map_err(|source| ClassifyError::Plan { path: options.output.clone(), source })?;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    path::{Path, PathBuf, absolute},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -33,6 +33,7 @@ use crate::{
     source::{
         Locator,
         list::{BandPattern, ListOptions, Lister},
+        remote::{absolute, is_remote},
     },
 };
 
@@ -145,7 +146,7 @@ pub fn run(
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
     // Before the listing, which may take an hour: a model that cannot run.
-    let line = setup::line(options, &model, preparation.clone())?;
+    let mut line = setup::line(options, &model, preparation.clone())?;
     let (run, settings) = open(options, &model, &preparation, progress)?;
     drop(model);
     if let Some(shard) = options.shard {
@@ -161,6 +162,7 @@ pub fn run(
     if !missing.is_empty() {
         let sources = Sources::of(&run.manifest().listing);
         sources.check_folders()?;
+        line.remote |= begins_remote(&run, &missing)?;
         let window = line.window();
         let (claims, begun) = crossbeam_channel::unbounded();
         let mut graph = Graph::new(stop.clone());
@@ -203,6 +205,18 @@ pub fn run(
     })
 }
 
+/// Whether the first cutouts to do are in an object store: tables and lists
+/// lead there from local files.
+fn begins_remote(run: &RunFolder, missing: &[RowRange]) -> Result<bool, ClassifyError> {
+    let Some(range) = missing.first() else { return Ok(false) };
+    let (entries, _) = run.inputs().range(range.index)?;
+    Ok(entries.iter().any(|entry| match &entry.locator {
+        Locator::File(path) | Locator::Member { archive: path, .. } => is_remote(path),
+        Locator::Bands(files) => files.iter().any(|(_, path)| is_remote(path)),
+        Locator::Row { .. } | Locator::Rejected(_) => false,
+    }))
+}
+
 /// The run that the options ask for: the one in its folder, or a new one.
 pub(super) fn open(
     options: &Options,
@@ -223,10 +237,7 @@ fn settings(
     model: &Model,
     preparation: &Preparation,
 ) -> Result<Settings, ClassifyError> {
-    let inputs = options
-        .inputs
-        .iter()
-        .map(|path| if path.as_os_str() == "-" { "-".to_owned() } else { absolute_text(path) });
+    let inputs = options.inputs.iter().map(|path| absolute_text(path));
     Ok(Settings {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         inputs: inputs.collect(),

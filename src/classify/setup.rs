@@ -15,6 +15,7 @@ use crate::{
         model_file::Model,
         weights::{Weights, WeightsError},
     },
+    source::remote::is_remote,
 };
 
 /// The bands of the run: the options', or those that the model was trained
@@ -104,6 +105,7 @@ pub fn line(
         preparation: Arc::new(preparation),
         hierarchy: Arc::new(hierarchy(model)?),
         stage2: options.stage2,
+        remote: options.inputs.iter().any(|input| is_remote(input)),
         batch: options.batch,
         workers: options.workers,
         threads: Arc::new(threads),

@@ -11,13 +11,14 @@
 //! input is.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ClassifyError;
 use crate::catalog::Listing;
 use crate::source::list::is_member;
-use crate::source::{Entry, Locator};
+use crate::source::read_at::Positional;
+use crate::source::{Entry, Locator, remote};
 
 /// The inputs as the plan found them.
 pub(super) struct Sources {
@@ -54,7 +55,7 @@ impl Sources {
     pub(super) fn check_sizes(&self) -> Result<(), ClassifyError> {
         for (path, was) in &self.archives {
             let gone = |_| ClassifyError::SourceGone { path: path.clone() };
-            let now = fs::metadata(path).map_err(gone)?.len();
+            let now = remote::size(path).map_err(gone)?;
             if now != *was {
                 return Err(ClassifyError::SourceChanged { path: path.clone(), was: *was, now });
             }
@@ -75,8 +76,7 @@ impl Sources {
             // One whose size was not known has gone while it was listed.
             let Some(was) = self.archives.get(first.archive) else { continue };
             let gone = |_| ClassifyError::SourceGone { path: path() };
-            let file = File::open(first.archive).map_err(gone)?;
-            let now = file.metadata().map_err(gone)?.len();
+            let (file, now) = Positional::open(first.archive).map_err(gone)?;
             let here = |member: &Member<'_>| match member.stretch {
                 Some((offset, length)) => is_member(&file, offset, length),
                 None => Ok(true),
@@ -110,9 +110,12 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Whether a folder is there and not empty: the place where a disk is mounted
-/// stays when the disk goes.
+/// Whether a folder is there and not empty (the place where a disk is mounted
+/// stays when the disk goes), or a store answers.
 pub(super) fn holds_something(folder: &Path) -> bool {
+    if remote::is_remote(folder) {
+        return remote::reachable(folder);
+    }
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some_and(|e| e.is_ok()))
 }
 

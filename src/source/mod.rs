@@ -13,7 +13,10 @@ use std::path::PathBuf;
 use crate::cutout::{Rejection, SkyPosition};
 
 pub mod list;
+mod patience;
 pub mod read;
+pub(crate) mod read_at;
+pub(crate) mod remote;
 pub mod rows;
 
 /// One cutout of a run: its identity and where its bytes are.
@@ -33,7 +36,8 @@ pub struct Entry {
 /// Where the bytes of a cutout are.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Locator {
-    /// A file of its own.
+    /// A file, or an object of a store, of its own. Here as in the other kinds
+    /// a path may be a URL.
     File(PathBuf),
     /// A stretch of an uncompressed archive.
     Member {

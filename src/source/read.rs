@@ -8,12 +8,13 @@
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use super::Locator;
+use super::patience;
+use super::read_at::Positional;
+use super::remote::{self, is_remote};
 use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
 
@@ -21,10 +22,6 @@ use crate::cutout::{Payload, Reason, Rejection};
 /// largest cutouts that survey services hand out (3000 × 3000 pixels, three
 /// bands, 64-bit floats) have 216 MB.
 pub const MAX_BYTES: u64 = 256 << 20;
-
-/// How long to wait before a failed read is tried again, each time. Short: a
-/// disk that has gone fails every read, and there may be millions.
-const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
 
 /// Archives that a reader keeps open. Workers go through the entries in
 /// order, so few are ever in use at once.
@@ -42,7 +39,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct OpenArchive {
     path: PathBuf,
-    file: File,
+    file: Positional,
     /// Bytes when it was opened.
     size: u64,
 }
@@ -114,7 +111,7 @@ impl Reader {
                 return Ok(Err(truncated()));
             }
             // Positional: no file position that a second read could disturb.
-            match open.file.read_exact_at(&mut bytes, offset) {
+            match open.file.try_read_exact_at(&mut bytes, offset) {
                 Ok(()) => Ok(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err(truncated())),
                 Err(error) => {
@@ -133,9 +130,13 @@ impl Reader {
         let place = match self.archives.iter().position(|open| open.path == path) {
             Some(place) => place,
             None => {
-                let (file, size) = match try_open(path)? {
-                    Ok(opened) => opened,
-                    Err(rejection) => return Ok(Err(rejection)),
+                let (file, size) = if is_remote(path) {
+                    Positional::open(path)?
+                } else {
+                    match try_open(path)? {
+                        Ok((file, size)) => (Positional::File(file), size),
+                        Err(rejection) => return Ok(Err(rejection)),
+                    }
                 };
                 self.archives.truncate(OPEN_ARCHIVES - 1);
                 self.archives.push(OpenArchive { path: path.to_owned(), file, size });
@@ -151,42 +152,17 @@ impl Reader {
 /// the inner result is about the file itself.
 fn patiently<T>(
     path: &Path,
-    mut attempt: impl FnMut() -> io::Result<Result<T, Rejection>>,
+    attempt: impl FnMut() -> io::Result<Result<T, Rejection>>,
 ) -> Result<T, Rejection> {
-    for pause in PAUSES {
-        match attempt() {
-            Err(error) if may_pass(&error) => thread::sleep(pause),
-            Err(error) => return Err(failed(path, &error)),
-            Ok(result) => return result,
-        }
-    }
-    attempt().unwrap_or_else(|error| Err(failed(path, &error)))
+    patience::patiently(attempt).unwrap_or_else(|error| Err(failed(path, &error)))
 }
 
-/// Whether an error is one that disks, network file systems and processes
-/// with many files get over.
-fn may_pass(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, StaleNetworkFileHandle,
-        TimedOut, WouldBlock,
-    };
-    const EIO: i32 = 5;
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    let kinds = [
-        ConnectionReset,
-        HostUnreachable,
-        NetworkDown,
-        NetworkUnreachable,
-        StaleNetworkFileHandle,
-        TimedOut,
-        WouldBlock,
-    ];
-    kinds.contains(&error.kind()) || matches!(error.raw_os_error(), Some(EIO | ENFILE | EMFILE))
-}
-
-/// The whole of a plain file of at most `limit` bytes, at least one.
+/// The whole of an object, or of a plain file of at most `limit` bytes, at least one.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
+    if is_remote(path) {
+        let read = remote::read(path, limit);
+        return read.unwrap_or_else(|error| Err(failed(path, &error)));
+    }
     patiently(path, || {
         let (file, size) = match try_open(path)? {
             Ok(opened) => opened,
@@ -254,6 +230,7 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> Rejection {
     let reason = match error.kind() {
         // A folder of the path that is a file by now.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
+        io::ErrorKind::Unsupported => Reason::Unsupported,
         _ => Reason::Unreadable,
     };
     Rejection::new(reason, format!("{}: {error}", path.display()))

@@ -143,7 +143,11 @@ fn reads_that_fail_for_a_moment_are_tried_again() {
         let scene = Scene::new(40, 53, archive);
         let call = if archive { "pread" } else { "read" };
         let path = if archive { ".tar" } else { ".jpg" };
-        for (errno, from, count) in [(EIO, "9", "2"), (ESTALE, "30", "1"), ("11", "21", "2")] {
+        // In an archive first while it is listed, then while members are read.
+        let from = if archive { ["9", "60", "75"] } else { ["9", "21", "30"] };
+        for (errno, from, count) in
+            [(EIO, from[0], "2"), (ESTALE, from[1], "1"), ("11", from[2], "2")]
+        {
             let output = format!("out-{errno}");
             let variables = [
                 ("CALL", call),
@@ -168,6 +172,17 @@ fn a_file_that_stays_unreadable_is_a_row_and_no_end() {
     let statuses = column(&scene.path("out"), "status");
     assert_eq!(statuses.iter().filter(|s| *s == "unreadable").count(), 1);
     assert_eq!(statuses.iter().filter(|s| *s == "ok").count(), 29);
+}
+
+#[test]
+fn an_archive_that_cannot_be_listed_to_its_end_is_no_plan() {
+    let scene = Scene::new(40, 59, true);
+    let variables = [("CALL", "pread"), ("PATH", ".tar"), ("FROM", "20"), ("ERRNO", EIO)];
+    let run = scene.failing("out", &variables);
+    assert_code(&run, 2);
+    assert!(errors(&run).contains("Input/output error"), "{}", errors(&run));
+    assert!(!scene.path("out/run.json").exists());
+    scene.completes("out");
 }
 
 /// A part whose rows say that they could not be read can be made anew: without

@@ -1,6 +1,8 @@
 //! `hiwl classify` and `hiwl verify`, run as a user runs them.
 
 mod bad_input;
+#[cfg(feature = "cloud")]
+mod cloud;
 mod corpus;
 mod equal;
 mod failing_calls;

@@ -15,6 +15,7 @@ use super::super::{Entry, Locator};
 use super::names::not_utf8;
 use super::{ListError, ListOptions, Source, absolute, without_extension};
 use crate::cutout::{Reason, Rejection, SkyPosition};
+use crate::source::remote::join;
 
 mod carried;
 mod csv;
@@ -198,7 +199,7 @@ impl Rows {
         if path.is_empty() {
             return reject(Reason::Missing, "the table gives no path");
         }
-        let absolute = self.place.absolute.join(path);
+        let absolute = join(&self.place.absolute, Path::new(path));
         let locator = if let Some(rejection) = not_utf8(&absolute) {
             Locator::Rejected(rejection)
         } else if !path.contains("{band}") {
@@ -207,13 +208,14 @@ impl Rows {
             return reject(Reason::Unsupported, "the path names {band}, and this run has no bands");
         } else {
             let file = |band: &String| {
-                (band.clone(), self.place.absolute.join(path.replace("{band}", band)))
+                let file = path.replace("{band}", band);
+                (band.clone(), join(&self.place.absolute, Path::new(&file)))
             };
             Locator::Bands(self.bands.iter().map(file).collect())
         };
         Entry {
             id: id.to_owned(),
-            source: self.place.folder.join(path).to_string_lossy().into_owned(),
+            source: join(&self.place.folder, Path::new(path)).to_string_lossy().into_owned(),
             locator,
             position,
         }
