@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         inputs: vec!["/survey/cutouts".into()],
         band_pattern: None,
         bands: Vec::new(),
+        image_column: None,
         carry: Vec::new(),
         model: ModelIdentity { digest: "00".repeat(32), name: "B1".into(), untrained: true },
         preparation: serde_json::json!({ "size": 240 }),

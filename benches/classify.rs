@@ -16,6 +16,7 @@ use clap::Parser;
 use hiwl::{
     classify::{
         self, Options,
+        device::Device,
         recipe::{PrecisionChoice, ResampleChoice},
     },
     cutout::{
@@ -155,6 +156,7 @@ impl Setting {
             bands: None,
             band_pattern: "{id}_{band}.fits".to_owned(),
             cube_bands: None,
+            image_column: None,
             carry: Vec::new(),
             rgb_profile: None,
             resample: ResampleChoice::None,

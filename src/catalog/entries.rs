@@ -8,6 +8,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | `file` | the file | | | |
 //! | `member` | the archive | | of its data | |
+//! | `row` | the table | the column's name | the row as offset | |
 //! | `bands` | one a band | their names | | |
 //! | `rejected` | | | | its reason and detail |
 //!
@@ -92,7 +93,10 @@ impl EntryBuffer {
                 let whole = |value: u64| {
                     i64::try_from(value).map_err(|_| format!("no file has a byte {value}"))
                 };
-                Some((whole(*offset)?, whole(*length)?))
+                Some((whole(*offset)?, Some(whole(*length)?)))
+            }
+            Locator::Row { row, .. } => {
+                Some((i64::try_from(*row).map_err(|_| format!("no table has a row {row}"))?, None))
             }
             _ => None,
         };
@@ -104,6 +108,11 @@ impl EntryBuffer {
             Locator::Member { archive, .. } => {
                 self.path(archive);
                 ("member", None)
+            }
+            Locator::Row { table, column, .. } => {
+                self.bands.values().append_value(column);
+                self.path(table);
+                ("row", None)
             }
             Locator::Bands(bands) => {
                 for (band, path) in bands {
@@ -121,7 +130,7 @@ impl EntryBuffer {
         self.paths.append(true);
         self.bands.append(true);
         self.offset.append_option(stretch.map(|(offset, _)| offset));
-        self.length.append_option(stretch.map(|(_, length)| length));
+        self.length.append_option(stretch.and_then(|(_, length)| length));
         self.ra.append_option(entry.position.map(|at| at.ra));
         self.dec.append_option(entry.position.map(|at| at.dec));
         self.status.append_value(rejection.map_or("", |r| r.reason.code()));
@@ -183,10 +192,13 @@ pub(super) fn entries(batch: &RecordBatch) -> Result<Vec<Entry>, (usize, String)
                     .ok_or("a member of an archive has an offset and a length")?;
                 Ok(Locator::Member { archive: only()?, offset, length })
             }
+            "row" => {
+                let row_of_table = whole(5, row).ok_or("a row of a table has a number")?;
+                let column = names_of(bands, row).pop().ok_or("a row of a table has a column")?;
+                Ok(Locator::Row { table: only()?, column, row: row_of_table })
+            }
             "bands" => {
-                let names = bands.value(row);
-                let names = names.as_string::<i32>().iter().flatten().map(str::to_owned);
-                let names: Vec<String> = names.collect();
+                let names = names_of(bands, row);
                 if names.len() != files.len() {
                     return Err(format!("{} bands and {} paths", names.len(), files.len()));
                 }
@@ -209,6 +221,11 @@ pub(super) fn entries(batch: &RecordBatch) -> Result<Vec<Entry>, (usize, String)
         })
     };
     (0..batch.num_rows()).map(entry).collect()
+}
+
+fn names_of(bands: &ListArray, row: usize) -> Vec<String> {
+    let names = bands.value(row);
+    names.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
 }
 
 fn paths_of(paths: &ListArray, row: usize) -> Vec<PathBuf> {
@@ -243,6 +260,11 @@ pub(super) mod tests {
             entry(
                 "bands",
                 Locator::Bands(vec![("i".into(), "/i.fits".into()), ("Ks|,".into(), "/k".into())]),
+                None,
+            ),
+            entry(
+                "row",
+                Locator::Row { table: "/t.parquet".into(), column: "image".into(), row: 1 << 33 },
                 None,
             ),
             entry("no bands", Locator::Bands(Vec::new()), here),

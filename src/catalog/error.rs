@@ -56,6 +56,31 @@ pub enum CatalogError {
         /// Where it fails to parse.
         source: serde_json::Error,
     },
+    /// The run is not shared out.
+    #[error("{} is not shared out: it has no plan.json; make one with `hiwl plan ... --shards N`",
+        path.display())]
+    NoPlan {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// `plan.json` was made for another run than the folder's.
+    #[error("{} was made for another run than the one in its folder: remove it and plan again",
+        path.display())]
+    StalePlan {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The run is shared out into another number of shards.
+    #[error("{} is shared out into {there} shards, not {asked}: the number is fixed when a run is planned",
+        path.display())]
+    OtherShards {
+        /// The folder.
+        path: PathBuf,
+        /// In the plan.
+        there: u64,
+        /// What was asked for.
+        asked: u64,
+    },
     /// The listing found nothing to classify.
     #[error("no cutout found in the inputs: nothing to do")]
     NoInputs,
@@ -147,6 +172,9 @@ impl CatalogError {
             self,
             Self::NotAFolder { .. }
                 | Self::NoRun { .. }
+                | Self::NoPlan { .. }
+                | Self::StalePlan { .. }
+                | Self::OtherShards { .. }
                 | Self::NoInputs
                 | Self::OtherRun { .. }
                 | Self::PartsWithoutRun { .. }

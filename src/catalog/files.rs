@@ -17,6 +17,8 @@ use super::lock::{PathLock, lockless, same_file};
 
 /// The run's description.
 pub(super) const MANIFEST: &str = "run.json";
+/// How the run is shared out.
+pub(super) const PLAN: &str = "plan.json";
 /// The listing.
 pub(super) const INPUTS: &str = "inputs.parquet";
 /// The folder of the parts.
@@ -102,7 +104,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
 
 /// Whether this is the name of a file that [`TempFile`] writes.
 pub(super) fn is_temporary(name: &str) -> bool {
-    let ours = [".part-", ".inputs.parquet.", ".run.json."];
+    let ours = [".part-", ".inputs.parquet.", ".run.json.", ".plan.json."];
     name.ends_with(".tmp") && ours.iter().any(|prefix| name.starts_with(prefix))
 }
 

@@ -7,6 +7,7 @@
 //! Memory: one range of rows while writing, and one a reader while reading;
 //! with 65,536 rows of some 300 bytes that is 20 MB and the carried columns.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ use super::entries::{self, EntryBuffer};
 use super::files::{INPUTS, TempFile};
 use super::seal::{self, SealingWriter};
 use super::{CatalogError, Listing, carried};
-use crate::source::Entry;
+use crate::source::{Entry, Locator, remote};
 
 /// Keys in the footer.
 const DIGEST: &str = "hiwl.listing";
@@ -54,6 +55,9 @@ pub struct InputsWriter {
     rows: u64,
     skipped: u64,
     problems: Vec<String>,
+    /// Files that hold many cutouts.
+    containers: BTreeSet<PathBuf>,
+    folders: Vec<String>,
 }
 
 impl InputsWriter {
@@ -70,6 +74,8 @@ impl InputsWriter {
             rows: 0,
             skipped: 0,
             problems: Vec::new(),
+            containers: BTreeSet::new(),
+            folders: Vec::new(),
         })
     }
 
@@ -97,6 +103,19 @@ impl InputsWriter {
     pub fn push(&mut self, entry: &Entry) -> Result<(), CatalogError> {
         let pushed = self.entries.push(entry);
         pushed.map_err(|what| self.bad_row(what))?;
+        let (Locator::Member { archive: container, .. } | Locator::Row { table: container, .. }) =
+            &entry.locator
+        else {
+            return self.count();
+        };
+        if !self.containers.contains(container) {
+            self.containers.insert(container.clone());
+        }
+        self.count()
+    }
+
+    /// Counts a row that was pushed.
+    fn count(&mut self) -> Result<(), CatalogError> {
         self.rows += 1;
         if self.entries.len() >= self.range_size { self.write_range() } else { Ok(()) }
     }
@@ -143,6 +162,11 @@ impl InputsWriter {
         self.problems.push(what.into());
     }
 
+    /// Notes a folder that was listed and was not empty.
+    pub fn folder(&mut self, path: impl Into<String>) {
+        self.folders.push(path.into());
+    }
+
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.rows
@@ -158,8 +182,19 @@ impl InputsWriter {
         writer.append_key_value_metadata(KeyValue::new(DIGEST.into(), digest.clone()));
         writer.append_key_value_metadata(KeyValue::new(ROWS.into(), self.rows.to_string()));
         seal::close(writer, self.temp.path())?;
-        let listing =
-            Listing { rows: self.rows, digest, skipped: self.skipped, problems: self.problems };
+        // An archive that has gone meanwhile has no size to hold it against.
+        let archives = self.containers.iter().filter_map(|path| {
+            let size = remote::size(path).ok()?;
+            Some((path.to_str()?.to_owned(), size))
+        });
+        let listing = Listing {
+            rows: self.rows,
+            digest,
+            skipped: self.skipped,
+            problems: self.problems,
+            archives: archives.collect(),
+            folders: self.folders,
+        };
         Ok((self.temp, listing))
     }
 
@@ -369,7 +404,7 @@ mod tests {
         entries.iter().for_each(|entry| writer.push(entry).unwrap());
         writer.skip(2);
         writer.problem("a.tar ends early");
-        assert_eq!(writer.rows(), 21);
+        assert_eq!(writer.rows(), 24);
         let (temp, listing) = writer.finish().unwrap();
         (temp.commit(INPUTS).unwrap(), listing)
     }
@@ -378,13 +413,13 @@ mod tests {
     fn a_range_is_a_row_group_and_comes_back_whole() {
         let folder = tempfile::tempdir().unwrap();
         let expected: Vec<Entry> = [every_kind(), every_kind(), every_kind()].concat();
-        for range_size in [1, 4, 7, 20, 21, 1000] {
+        for range_size in [1, 4, 8, 23, 24, 1000] {
             let (path, listing) = write(folder.path(), range_size, 3);
-            assert_eq!((listing.rows, listing.skipped), (21, 2));
+            assert_eq!((listing.rows, listing.skipped), (24, 2));
             assert_eq!(listing.problems, ["a.tar ends early"]);
             let reader = InputsReader::open(&path).unwrap();
             assert_eq!(reader.digest(), Some(listing.digest.as_str()));
-            assert_eq!(reader.ranges(), 21u64.div_ceil(range_size));
+            assert_eq!(reader.ranges(), 24u64.div_ceil(range_size));
 
             let (mut entries, mut z, mut notes) = (Vec::new(), Vec::new(), Vec::new());
             for index in 0..reader.ranges() {
@@ -398,10 +433,10 @@ mod tests {
                 );
             }
             assert_eq!(entries, expected, "ranges of {range_size}");
-            let blank = || std::iter::repeat_n(None, 7);
-            let values = blank().chain((0..7).map(|i| Some(f64::from(i)))).chain(blank());
+            let blank = || std::iter::repeat_n(None, 8);
+            let values = blank().chain((0..8).map(|i| Some(f64::from(i)))).chain(blank());
             assert_eq!(z, values.collect::<Vec<_>>(), "ranges of {range_size}");
-            assert_eq!(notes.iter().filter(|note| *note == "t").count(), 7);
+            assert_eq!(notes.iter().filter(|note| *note == "t").count(), 8);
             assert!(reader.range(reader.ranges()).is_err());
         }
     }

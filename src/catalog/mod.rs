@@ -4,14 +4,16 @@
 //! ```text
 //! OUT/run.json                         everything that decides the result
 //! OUT/inputs.parquet                   the listing, a row group a range
+//! OUT/plan.json                        into how many shards it is shared out, if it is
 //! OUT/catalog/part-<first>-<last>.parquet   the rows of one range
 //! ```
 //!
 //! `<first>` and `<last>` are the range's first and last row, both included,
 //! counted from 0 and padded with zeros so that names sort as rows do.
 //! [`RunFolder`] plans and resumes, [`InputsWriter`] and [`InputsReader`] keep
-//! the listing, [`PartWriter`] writes a range's rows, [`verify()`] proves that
-//! nothing is missing. Finding the cutouts is left to [`crate::source`],
+//! the listing, [`Plan`] shares the ranges out, [`PartWriter`] writes a range's
+//! rows, [`status()`] tells how far it is, [`verify()`] proves that nothing is
+//! missing. Finding the cutouts is left to [`crate::source`],
 //! classifying them to [`crate::network`].
 //!
 //! Invariant: a file under its final name is complete, on disk, and belongs to
@@ -27,20 +29,24 @@ mod files;
 mod inputs;
 pub(crate) mod lock;
 mod part;
+mod plan;
 mod ranges;
 mod row;
 mod run;
 pub mod schema;
 mod seal;
 mod settings;
+mod status;
 mod verify;
 
 pub use error::CatalogError;
 pub use inputs::{InputsReader, InputsWriter};
 pub use part::PartWriter;
+pub use plan::Plan;
 pub use ranges::{RowRange, Shard};
 pub use row::Row;
 pub use run::{Claim, Claimed, RunFolder};
 pub use settings::{Difference, Listing, Manifest, ModelIdentity, Settings};
 pub(crate) use settings::{differences, json};
+pub use status::{ShardStatus, Status, status};
 pub use verify::{Damage, DamagedPart, Verification, verify};

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Locked while a process plans.
-const PLAN_LOCK: &str = ".lock";
+pub(super) const PLAN_LOCK: &str = ".lock";
 
 /// A planned run.
 #[derive(Clone)]

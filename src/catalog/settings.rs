@@ -4,6 +4,7 @@
 //! whichever process writes them and whenever: sorted keys, no times, no names
 //! of machines. The SHA-256 of those bytes names the run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct Settings {
     pub band_pattern: Option<String>,
     /// The bands, in the order that maps to R, G, B.
     pub bands: Vec<String>,
+    /// The column of tables that holds images, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_column: Option<String>,
     /// The tables' columns that the catalog carries.
     pub carry: Vec<String>,
     /// The model.
@@ -59,7 +63,7 @@ pub struct ModelIdentity {
 }
 
 /// What the listing found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Cutouts, each a row of the catalog.
@@ -70,6 +74,13 @@ pub struct Listing {
     pub skipped: u64,
     /// What was wrong with an input as a whole, such as a truncated archive.
     pub problems: Vec<String>,
+    /// Bytes of the archives and tables that hold cutouts, by path: of another
+    /// size, an archive is another one, and its members lie elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub archives: BTreeMap<String, u64>,
+    /// Folders among the inputs that were not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
 }
 
 /// The content of `run.json`.
@@ -202,6 +213,7 @@ fn in_words(field: &str) -> String {
     match field {
         "version" => "program version".into(),
         "band_pattern" => "band pattern".into(),
+        "image_column" => "column of images".into(),
         "carry" => "carried columns".into(),
         "stage2" => "stage 2".into(),
         "range_size" => "rows a range".into(),
@@ -238,6 +250,7 @@ pub(super) mod tests {
             inputs: vec!["/data/galaxies".into()],
             band_pattern: None,
             bands: vec!["i".into(), "r".into(), "g".into()],
+            image_column: None,
             carry: Vec::new(),
             model: ModelIdentity { digest: "ab".repeat(32), name: "B1".into(), untrained: false },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
@@ -248,8 +261,13 @@ pub(super) mod tests {
     }
 
     fn manifest() -> Manifest {
-        let listing =
-            Listing { rows: 7, digest: "cd".repeat(32), skipped: 1, problems: vec!["é".into()] };
+        let listing = Listing {
+            rows: 7,
+            digest: "cd".repeat(32),
+            skipped: 1,
+            problems: vec!["é".into()],
+            ..Listing::default()
+        };
         Manifest { settings: settings(3), listing }
     }
 

@@ -23,7 +23,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::digest::RowDigest;
 use super::files::{self, CATALOG, INPUTS};
 use super::run::{open_inputs, ranges, read_manifest};
-use super::{CatalogError, InputsReader, Manifest, RowRange, part, row, schema, seal};
+use super::{CatalogError, InputsReader, Manifest, Plan, RowRange, part, row, schema, seal};
 use crate::cutout::Reason;
 use crate::network::hierarchy::Class;
 
@@ -39,6 +39,8 @@ pub struct Verification {
     pub rows_found: u64,
     /// Ranges of the plan.
     pub ranges: u64,
+    /// Into how many shards the run is shared out, if it is.
+    pub shards: Option<u64>,
     /// Ranges without a part.
     pub missing: Vec<RowRange>,
     /// Parts that are there and wrong.
@@ -147,6 +149,26 @@ impl Verification {
             && self.rows_found == self.rows_expected
     }
 
+    /// Numbers of the ranges without a sound part, in order.
+    pub fn ranges_to_redo(&self) -> Vec<u64> {
+        let damaged = self.damaged.iter().map(|part| part.range.index);
+        let mut ranges: Vec<u64> =
+            self.missing.iter().map(|range| range.index).chain(damaged).collect();
+        ranges.sort_unstable();
+        ranges
+    }
+
+    /// The shards of those ranges, in order; none if the run is not shared
+    /// out.
+    pub fn shards_to_redo(&self) -> Option<Vec<u64>> {
+        let count = self.shards?;
+        let mut shards: Vec<u64> =
+            self.ranges_to_redo().into_iter().map(|range| range % count).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        Some(shards)
+    }
+
     /// Rejected rows.
     pub fn rows_rejected(&self) -> u64 {
         self.rejected.values().sum()
@@ -164,6 +186,7 @@ pub fn verify(dir: &Path) -> Result<Verification, CatalogError> {
     let mut found = Verification {
         rows_expected: manifest.listing.rows,
         ranges: ranges.len(),
+        shards: Plan::of(dir, &run)?.map(|plan| plan.shards),
         ..Verification::default()
     };
     let present = sort_files(dir, &manifest, &mut found)?;

@@ -1,5 +1,7 @@
 //! Why a classification could not begin or go on.
 
+use std::path::PathBuf;
+
 use crate::{
     catalog::CatalogError,
     kernels::cuda::CudaError,
@@ -51,6 +53,30 @@ pub enum ClassifyError {
     /// The run folder cannot be used, or written on.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// `plan.json` holds options that are not this program's.
+    #[error("{}: plan.json: {source}; plan again with this version of the program", path.display())]
+    Plan {
+        /// The run's folder.
+        path: PathBuf,
+        /// What does not agree.
+        source: serde_json::Error,
+    },
+    /// A folder or an archive that was listed is not there any more.
+    #[error("{} was listed and is gone, or empty: is its disk mounted? Once it is back, the run goes on", path.display())]
+    SourceGone {
+        /// The input.
+        path: PathBuf,
+    },
+    /// An archive is not the one that was listed.
+    #[error("{} is not as it was when it was listed ({was} bytes then, {now} now): put it back, or plan another run", path.display())]
+    SourceChanged {
+        /// The archive.
+        path: PathBuf,
+        /// Bytes when it was listed.
+        was: u64,
+        /// Bytes now.
+        now: u64,
+    },
     /// No image to evaluate on has a label.
     #[error("none of {images} images has one of the {labels} labels: do their ids agree?")]
     NothingLabelled {
@@ -87,16 +113,37 @@ impl ClassifyError {
     /// Whether something else must be asked for: trying again will not help.
     pub fn is_usage(&self) -> bool {
         match self {
+            // What a disk refuses today it may give tomorrow.
+            Self::List(ListError::Io { source, .. }) => {
+                use std::io::ErrorKind::{
+                    InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+                    Unsupported,
+                };
+                let asked = [
+                    InvalidInput,
+                    IsADirectory,
+                    NotADirectory,
+                    NotFound,
+                    PermissionDenied,
+                    Unsupported,
+                ];
+                asked.contains(&source.kind())
+            }
             Self::List(_)
             | Self::Model(_)
             | Self::Weights(_)
             | Self::Mismatch { .. }
             | Self::UnknownProfile { .. }
             | Self::NoPrecision { .. }
+            | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,
             Self::Catalog(error) => error.is_usage(),
             Self::Gpu { source, .. } => source.is_usage(),
-            Self::Network(_) | Self::Threads { .. } | Self::Panic(_) => false,
+            Self::Network(_)
+            | Self::Threads { .. }
+            | Self::SourceGone { .. }
+            | Self::SourceChanged { .. }
+            | Self::Panic(_) => false,
         }
     }
 }

@@ -59,7 +59,7 @@ pub fn evaluate(
     assert_eq!(labels.classes, classes(), "the classes of the catalog");
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let precision = setup::precision(options, None)?;
+    let precision = setup::precision(options, None);
     let line = setup::line(options, &model, preparation, precision)?;
     if let Some(note) = &line.note {
         progress.say(note);
@@ -154,6 +154,7 @@ fn list(options: &Options, bands: &[String]) -> Result<(Vec<Entry>, Vec<String>)
     let list = ListOptions {
         band_pattern: options.band_pattern.parse::<BandPattern>()?,
         bands: bands.to_vec(),
+        image_column: options.image_column.clone(),
         carry: Vec::new(),
     };
     let mut lister = Lister::open(&options.inputs, list)?;

@@ -25,7 +25,7 @@ use crate::{
     cutout::{decode::DecodeOptions, prepare::Preparation},
     network::hierarchy::{Hierarchy, Stage2},
     pipeline::{Graph, Inlet, Sequenced, Window, map},
-    source::{Locator, read::Reader},
+    source::{Locator, read::Reader, rows::RowImages},
 };
 
 /// Cutouts that wait between two stages before the crop. A few hide the
@@ -41,6 +41,10 @@ const WINDOW_BATCHES: usize = 8;
 /// number does not follow the cores.
 const READERS: usize = 4;
 
+/// The same for object stores, which answer after tens of milliseconds. It
+/// bounds the requests that are under way at once.
+const REMOTE_READERS: usize = 32;
+
 /// What the line needs to know.
 #[derive(Clone)]
 pub struct Line {
@@ -52,6 +56,8 @@ pub struct Line {
     pub hierarchy: Arc<Hierarchy>,
     /// Which rows the second one sees.
     pub stage2: Stage2,
+    /// Whether an input is an object store's.
+    pub remote: bool,
     /// Cutouts a batch.
     pub batch: usize,
     /// Threads that decode, that prepare, and that infer.
@@ -76,8 +82,10 @@ impl Line {
         graph: &mut Graph<ClassifyError>,
         listed: Inlet<Sequenced<Cutout<Locator>>>,
     ) -> Inlet<Sequenced<Classified>> {
-        let read = graph.stage("read", READERS, QUEUE, listed, || {
-            let mut reader = Reader::new();
+        let rows = RowImages::default();
+        let readers = if self.remote { REMOTE_READERS } else { READERS };
+        let read = graph.stage("read", readers, QUEUE, listed, || {
+            let mut reader = Reader::sharing(rows.clone());
             map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
         });
         let decoded = graph.stage("decode", self.workers, QUEUE, read, || {

@@ -14,14 +14,17 @@ mod device;
 mod error;
 mod evaluate;
 pub mod line;
+mod plan;
 pub mod recipe;
 mod run;
 mod setup;
 mod sink;
+mod sources;
 mod stages;
 pub mod tally;
 
 pub use device::{Device, DeviceChoice};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
+pub use plan::{Planned, plan, planned};
 pub use run::{Options, Report, run};

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::network::hierarchy::Stage2;
 
@@ -84,7 +84,7 @@ pub struct Run {
 }
 
 /// What happens to cutouts smaller than the crop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResampleChoice {
     /// They are rejected with their size.
@@ -97,7 +97,7 @@ pub enum ResampleChoice {
 }
 
 /// How the networks hold and multiply numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionChoice {
     /// As the run that is resumed does; else bfloat16 where the processor

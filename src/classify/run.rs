@@ -1,12 +1,14 @@
 //! A run from its options to its report.
 
 use std::{
-    path::{Path, PathBuf, absolute},
+    collections::VecDeque,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use crossbeam_channel::Sender;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -16,6 +18,7 @@ use super::{
     recipe::{PrecisionChoice, ResampleChoice},
     setup,
     sink::{Begun, Sink},
+    sources::{Sources, holds_something},
     tally::Tally,
 };
 use crate::{
@@ -31,15 +34,19 @@ use crate::{
     source::{
         Locator,
         list::{BandPattern, ListOptions, Lister},
+        remote::{absolute, is_remote},
     },
 };
 
-/// What a run needs to know, every choice made.
-#[derive(Debug, Clone)]
+/// What a run needs to know, every choice made. A plan keeps what is not of
+/// one process alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Options {
     /// Folders, images, archives, tables, lists.
     pub inputs: Vec<PathBuf>,
     /// The run's folder.
+    #[serde(skip)]
     pub output: PathBuf,
     /// The model file.
     pub model: PathBuf,
@@ -50,6 +57,9 @@ pub struct Options {
     pub band_pattern: String,
     /// Planes or HDUs of FITS files that do not name them.
     pub cube_bands: Option<Vec<String>>,
+    /// The column of Parquet tables that holds images, if it is to be no other.
+    #[serde(default)]
+    pub image_column: Option<String>,
     /// Columns of tables to carry into the catalog.
     pub carry: Vec<String>,
     /// The RGB profile that the pipeline expects of the model.
@@ -61,14 +71,17 @@ pub struct Options {
     /// Cutouts a batch.
     pub batch: usize,
     /// Where the networks run.
+    #[serde(skip)]
     pub device: Device,
     /// How the networks hold and multiply numbers.
     pub precision: PrecisionChoice,
     /// Threads that decode, that prepare, and that infer.
+    #[serde(skip)]
     pub workers: usize,
     /// Rows a range.
     pub range_size: u64,
     /// The share of the ranges that is this process's.
+    #[serde(skip)]
     pub shard: Option<Shard>,
 }
 
@@ -138,17 +151,17 @@ pub fn run(
 ) -> Result<Report, ClassifyError> {
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let pinned = RunFolder::settings(&options.output)?.map(|settings| settings.precision);
-    let precision = setup::precision(options, pinned)?;
-    let settings = settings(options, &model, &preparation, precision)?;
-    let line = setup::line(options, &model, preparation, precision)?;
+    let precision = pinned_precision(options)?;
+    // Before the listing, which may take an hour: a model that cannot run.
+    let mut line = setup::line(options, &model, preparation.clone(), precision)?;
     if let Some(note) = &line.note {
         progress.say(note);
     }
-    let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
-        list(options, &settings.bands, inputs, progress)
-    })?;
+    let (run, settings) = open(options, &model, &preparation, precision, progress)?;
     drop(model);
+    if let Some(shard) = options.shard {
+        run.check_shards(shard.count())?;
+    }
 
     let run = Arc::new(run);
     let missing = run.missing_ranges(options.shard)?;
@@ -157,10 +170,14 @@ pub fn run(
     let tally = Arc::new(Mutex::new(Tally::default()));
     let (mut stages, mut elapsed) = (Vec::new(), Duration::ZERO);
     if !missing.is_empty() {
+        let sources = Sources::of(&run.manifest().listing);
+        sources.check_folders()?;
+        line.remote |= begins_remote(&run, &missing)?;
         let window = line.window();
         let (claims, begun) = crossbeam_channel::unbounded();
         let mut graph = Graph::new(stop.clone());
-        let source = Source { run: Arc::clone(&run), missing, window: window.clone(), claims };
+        let source =
+            Source { run: Arc::clone(&run), sources, missing, window: window.clone(), claims };
         let listed = graph.source("list", line::QUEUE, move |out| source.send_all(out));
         let classified = line.extend(&mut graph, listed);
         let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(progress));
@@ -198,6 +215,39 @@ pub fn run(
     })
 }
 
+/// Whether the first cutouts to do are in an object store: tables and lists
+/// lead there from local files.
+fn begins_remote(run: &RunFolder, missing: &[RowRange]) -> Result<bool, ClassifyError> {
+    let Some(range) = missing.first() else { return Ok(false) };
+    let (entries, _) = run.inputs().range(range.index)?;
+    Ok(entries.iter().any(|entry| match &entry.locator {
+        Locator::File(path) | Locator::Member { archive: path, .. } => is_remote(path),
+        Locator::Bands(files) => files.iter().any(|(_, path)| is_remote(path)),
+        Locator::Row { .. } | Locator::Rejected(_) => false,
+    }))
+}
+
+/// The precision that the options ask for, or that of the run in their folder.
+pub(super) fn pinned_precision(options: &Options) -> Result<Precision, ClassifyError> {
+    let pinned = RunFolder::settings(&options.output)?.map(|settings| settings.precision);
+    Ok(setup::precision(options, pinned))
+}
+
+/// The run that the options ask for: the one in its folder, or a new one.
+pub(super) fn open(
+    options: &Options,
+    model: &Model,
+    preparation: &Preparation,
+    precision: Precision,
+    progress: &Progress,
+) -> Result<(RunFolder, Settings), ClassifyError> {
+    let settings = settings(options, model, preparation, precision)?;
+    let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
+        list(options, &settings.bands, inputs, progress)
+    })?;
+    Ok((run, settings))
+}
+
 /// Everything that decides the result, as the run folder pins it.
 fn settings(
     options: &Options,
@@ -205,15 +255,13 @@ fn settings(
     preparation: &Preparation,
     precision: Precision,
 ) -> Result<Settings, ClassifyError> {
-    let inputs = options
-        .inputs
-        .iter()
-        .map(|path| if path.as_os_str() == "-" { "-".to_owned() } else { absolute_text(path) });
+    let inputs = options.inputs.iter().map(|path| absolute_text(path));
     Ok(Settings {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         inputs: inputs.collect(),
         band_pattern: Some(options.band_pattern.clone()),
         bands: setup::bands(options, model).to_vec(),
+        image_column: options.image_column.clone(),
         carry: options.carry.clone(),
         model: ModelIdentity {
             digest: model.digest.clone().unwrap_or_default(),
@@ -248,6 +296,7 @@ fn list(
     let list = ListOptions {
         band_pattern: options.band_pattern.parse::<BandPattern>()?,
         bands: bands.to_vec(),
+        image_column: options.image_column.clone(),
         carry: options.carry.clone(),
     };
     let mut lister = Lister::open(&options.inputs, list)?;
@@ -258,6 +307,9 @@ fn list(
             Some(values) => inputs.push_with(&chunk.entries, values)?,
             None => chunk.entries.iter().try_for_each(|entry| inputs.push(entry))?,
         }
+    }
+    for path in options.inputs.iter().filter(|path| holds_something(path)) {
+        inputs.folder(absolute_text(path));
     }
     inputs.skip(lister.skipped());
     for problem in lister.problems() {
@@ -275,6 +327,7 @@ fn list(
 /// Where the line begins: the ranges without a part, row by row.
 struct Source {
     run: Arc<RunFolder>,
+    sources: Sources,
     missing: Vec<RowRange>,
     window: Window,
     claims: Sender<Begun>,
@@ -287,12 +340,22 @@ impl Source {
     ) -> Result<(), Ended<ClassifyError>> {
         let failed = |error: CatalogError| Ended::Failed(error.into());
         let mut sequence = 0;
-        for range in self.missing {
+        // A range that is another's when first asked for is asked for again at
+        // the end: the other may have died meanwhile, or only been removing
+        // what a dead one left.
+        let mut turns: VecDeque<(RowRange, bool)> =
+            self.missing.into_iter().map(|range| (range, true)).collect();
+        while let Some((range, first)) = turns.pop_front() {
             let claim = match self.run.claim(range.index).map_err(failed)? {
                 Claimed::Ours(claim) => claim,
+                Claimed::Elsewhere if first => {
+                    turns.push_back((range, false));
+                    continue;
+                }
                 Claimed::Elsewhere | Claimed::Complete => continue,
             };
             let (entries, carried) = self.run.inputs().range(range.index).map_err(failed)?;
+            self.sources.check_archives(&entries).map_err(Ended::Failed)?;
             // The sink has gone only if the run is being stopped.
             self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
             for (index, entry) in (range.first..).zip(entries) {

@@ -23,6 +23,7 @@ use crate::{
         model_file::Model,
         weights::{Weights, WeightsError},
     },
+    source::remote::is_remote,
 };
 
 /// The bands of the run: the options', or those that the model was trained
@@ -67,31 +68,27 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
     })
 }
 
-/// The precision that is asked for, if the device has it; `pinned` is that of
-/// the run that is resumed.
-///
-/// # Errors
-/// [`ClassifyError::NoPrecision`].
-pub fn precision(options: &Options, pinned: Option<Precision>) -> Result<Precision, ClassifyError> {
+/// The precision that is asked for; `pinned` is that of the run that is
+/// resumed.
+pub fn precision(options: &Options, pinned: Option<Precision>) -> Precision {
     let on_cpu = options.device == Device::Cpu;
     let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
-    let precision = match options.precision {
+    match options.precision {
         PrecisionChoice::Auto => pinned.unwrap_or_else(fastest),
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Bf16 => Precision::Bf16,
-    };
-    if !on_cpu || precision.is_available_on(Backend::detect()) {
-        Ok(precision)
-    } else {
-        Err(ClassifyError::NoPrecision { name: precision.name() })
     }
 }
 
 /// Both networks of the model, packed for this processor.
 ///
 /// # Errors
-/// [`WeightsError`] if weights and architecture do not agree.
+/// [`WeightsError`] if weights and architecture do not agree,
+/// [`ClassifyError::NoPrecision`] if the processor does not have it.
 pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, ClassifyError> {
+    if !precision.is_available_on(Backend::detect()) {
+        return Err(ClassifyError::NoPrecision { name: precision.name() });
+    }
     let description = &model.description;
     let network = |weights: &Weights, classes| -> Result<_, WeightsError> {
         let input = &description.input;
@@ -189,6 +186,7 @@ pub fn line(
         preparation: Arc::new(preparation),
         hierarchy: Arc::new(hierarchy),
         stage2: options.stage2,
+        remote: options.inputs.iter().any(|input| is_remote(input)),
         batch: options.batch,
         workers: options.workers,
         threads: Arc::new(threads),

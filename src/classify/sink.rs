@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use arrow::array::RecordBatch;
 use crossbeam_channel::Receiver;
 
-use super::{ClassifyError, batch::Classified, tally::Tally};
+use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
 use crate::{
     catalog::{Claim, PartWriter, RunFolder},
+    cutout::Reason,
     pipeline::{Resequencer, Sequenced, Window},
     report::progress::Progress,
 };
@@ -76,6 +77,7 @@ impl Sink {
                 part.push(row)?;
                 self.tally.add(row);
                 if row.index == part.range().last() {
+                    self.check_sources()?;
                     self.finish(part)?;
                     // Only what is committed counts.
                     let written = std::mem::take(&mut self.tally);
@@ -95,6 +97,22 @@ impl Sink {
         let Begun { claim, carried } =
             self.begun.try_recv().expect("the source begins a range before it sends its rows");
         Ok(self.run.part(claim, carried)?)
+    }
+
+    /// Where files were missing, their folders must be there; where archives
+    /// ended early, they must be those that were listed.
+    fn check_sources(&self) -> Result<(), ClassifyError> {
+        let any = |reasons: &[Reason]| {
+            reasons.iter().any(|reason| self.tally.rejected.contains_key(reason))
+        };
+        let sources = || Sources::of(&self.run.manifest().listing);
+        if any(&[Reason::Missing, Reason::MissingBand, Reason::Unreadable]) {
+            sources().check_folders()?;
+        }
+        if any(&[Reason::Missing, Reason::Unreadable, Reason::Truncated]) {
+            sources().check_sizes()?;
+        }
+        Ok(())
     }
 
     fn finish(&self, part: PartWriter) -> Result<(), ClassifyError> {

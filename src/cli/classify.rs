@@ -1,16 +1,19 @@
-//! `hiwl classify`: what was typed becomes [`Options`], and their run is told
-//! to whoever listens.
+//! `hiwl classify`: what was typed, or what a plan holds, becomes [`Options`],
+//! and their run is told to whoever listens.
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{CliError, Exit, print, signals, usage};
+use super::{
+    CliError, Exit, print,
+    share::{self, Share},
+    signals, usage,
+};
 use crate::{
-    catalog::Shard,
     classify::{
-        self, ClassifyError, DeviceChoice, Options,
+        self, ClassifyError, Device, DeviceChoice, Options,
         recipe::{PrecisionChoice, Recipe, ResampleChoice},
     },
     network::hierarchy::Stage2,
@@ -35,21 +38,72 @@ use crate::{
 /// one row an input. A cutout that cannot be classified has a row that says
 /// why. A run that was killed goes on where it stopped when the same command
 /// is given again.
+///
+/// On a cluster, `hiwl plan` lists the inputs once and every task runs
+/// `hiwl classify --plan DIR`: which shard is its own it reads from
+/// SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX or PBS_ARRAY_INDEX, how many
+/// there are from the plan.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   hiwl classify cutouts/ --output night1
   hiwl classify sample.csv --carry petroR90_r,z --output sample
-  hiwl classify dr17-*.tar --output dr17 --shard 0/4   # of four processes")]
+  hiwl classify dr17-*.tar --output dr17 --shard 0/4   # of four processes
+  hiwl classify --plan dr17 --shard 3                  # of a planned run")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists.
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "plan", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
     /// The run's folder: made, or resumed if it holds the same run.
-    #[arg(short, long, value_name = "DIR")]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present = "plan", value_name = "DIR")]
+    output: Option<PathBuf>,
 
+    /// A folder that `hiwl plan` made: inputs and settings are the plan's.
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample", "image_column",
+        "range_size", "precision",
+    ])]
+    plan: Option<PathBuf>,
+
+    /// Do one of several shares of the work: with --plan a shard's index I,
+    /// counted from 0, or `all` of them; without a plan I/N. All shards write
+    /// into the same folder.  [default with --plan: the scheduler's index]
+    #[arg(long, value_name = "I|I/N|all")]
+    shard: Option<Share>,
+
+    #[command(flatten)]
+    asked: Asked,
+
+    /// Cutouts a batch.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch: Option<usize>,
+
+    /// Threads: so many decode, prepare and infer.  [default: one a core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    workers: Option<usize>,
+
+    /// Where the networks run: auto (a GPU if there is one), cpu, or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+
+    /// Exit with 0 when finished even if cutouts were rejected: schedulers
+    /// take any other code for a failure.
+    #[arg(long)]
+    allow_rejected: bool,
+
+    /// Say nothing but errors.
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print events and the summary as JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What decides the result, besides the inputs.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
     /// The model file.  [default: the one that comes with the program]
     #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
     model: Option<PathBuf>,
@@ -64,28 +118,16 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     stage2: Option<Stage2>,
 
-    /// Cutouts a batch.
-    #[arg(long, value_name = "N", value_parser = positive)]
-    batch: Option<usize>,
-
     /// How the networks hold and multiply numbers: single precision, bfloat16
     /// where the processor multiplies it, or the faster that it has.  [default:
     /// auto]
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
 
-    /// Threads: so many decode, prepare and infer.  [default: one a core]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    workers: Option<usize>,
-
-    /// Where the networks run: auto (a GPU if there is one), cpu, or cuda:N.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
-
-    /// Do one of several shares of the work: INDEX/COUNT, counted from 0. All
-    /// shards write into the same folder.
-    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
-    shard: Option<Shard>,
+    /// The column of Parquet tables that holds images.  [default: found, where
+    /// no column is called path]
+    #[arg(long, value_name = "COLUMN")]
+    image_column: Option<String>,
 
     /// Columns of input tables to carry into the catalog.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
@@ -107,14 +149,6 @@ pub struct Arguments {
     /// Rows a part of the catalog, and a unit of work.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     range_size: Option<u64>,
-
-    /// Say nothing but errors.
-    #[arg(short, long, conflicts_with = "json")]
-    quiet: bool,
-
-    /// Print events and the summary as JSON lines.
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {
@@ -125,10 +159,6 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_shard(text: &str) -> Result<Shard, String> {
-    Shard::parse(text).map_err(|e| e.to_string())
-}
-
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let audience = match (self.quiet, self.json) {
@@ -136,6 +166,7 @@ impl Arguments {
             (_, true) => Audience::Program,
             _ => Audience::Person,
         };
+        let allow_rejected = self.allow_rejected;
         let options = self.resolve()?;
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
@@ -153,7 +184,7 @@ impl Arguments {
         Ok(match (stop.signal(), report.is_finished()) {
             (Some(signal), false) => Exit::Signal(signal),
             (None, false) => Exit::Incomplete,
-            (_, true) if report.is_flawless() => Exit::Ok,
+            (_, true) if report.is_flawless() || allow_rejected => Exit::Ok,
             (_, true) => Exit::Flawed,
         })
     }
@@ -161,6 +192,46 @@ impl Arguments {
     /// What the run needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
         let device = self.device.resolve();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut options = match &self.plan {
+            Some(dir) => {
+                let (plan, options) = classify::planned(dir).map_err(of_plan)?;
+                let shard = share::of_plan(self.shard, &plan)?;
+                let model = self.asked.model.unwrap_or(options.model);
+                // Who planned may not have had the device.
+                let batch = if device == Device::Cpu { options.batch } else { device.batch() };
+                Options { model, workers: cores, shard, batch, device, ..options }
+            }
+            // clap sees to it that there is an output where there is no plan.
+            None => Options {
+                shard: share::without_plan(self.shard)?,
+                ..self.asked.resolve(self.inputs, self.output.unwrap_or_default(), device)?
+            },
+        };
+        if let Some(batch) = self.batch {
+            options.batch = batch;
+        }
+        if let Some(workers) = self.workers {
+            options.workers = workers;
+        }
+        Ok(options)
+    }
+}
+
+/// What is wrong with a plan is wrong with what was typed.
+fn of_plan(error: ClassifyError) -> CliError {
+    if error.is_usage() { usage(error) } else { error.into() }
+}
+
+impl Asked {
+    /// What a run over `inputs` into `output` on `device` needs, all of it in one
+    /// shard.
+    pub(super) fn resolve(
+        self,
+        inputs: Vec<PathBuf>,
+        output: PathBuf,
+        device: Device,
+    ) -> Result<Options, CliError> {
         let sdss = Recipe::find("sdss").map_err(usage)?;
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
@@ -173,8 +244,8 @@ impl Arguments {
             None => recipe.input.bands,
         };
         Ok(Options {
-            inputs: self.inputs,
-            output: self.output,
+            inputs,
+            output,
             model,
             bands,
             band_pattern: self
@@ -182,16 +253,17 @@ impl Arguments {
                 .or(recipe.input.band_pattern)
                 .unwrap_or_else(|| BandPattern::default().to_string()),
             cube_bands: recipe.input.cube_bands,
+            image_column: self.image_column,
             carry: self.carry.or(recipe.input.carry).unwrap_or_default(),
             rgb_profile: recipe.prepare.rgb_profile,
             resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
-            batch: self.batch.or(recipe.run.batch).unwrap_or(device.batch()),
+            batch: recipe.run.batch.unwrap_or(device.batch()),
             device,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
-            workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
+            workers: recipe.run.workers.unwrap_or(cores),
             range_size: self.range_size.or(recipe.run.range_size).unwrap_or(16_384),
-            shard: self.shard,
+            shard: None,
         })
     }
 }

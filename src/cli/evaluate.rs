@@ -125,6 +125,7 @@ impl Arguments {
                 .band_pattern
                 .unwrap_or_else(|| BandPattern::default().to_string()),
             cube_bands: recipe.input.cube_bands,
+            image_column: None,
             carry: Vec::new(),
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),

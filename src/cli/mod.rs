@@ -18,8 +18,11 @@ mod evaluate;
 mod labels;
 mod manual;
 mod model;
+mod plan;
+mod share;
 mod signals;
 mod simulate;
+mod status;
 mod train;
 mod verify;
 
@@ -47,6 +50,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Arguments),
+    Plan(plan::Arguments),
+    Status(status::Arguments),
     Verify(verify::Arguments),
     Evaluate(evaluate::Arguments),
     Bench(bench::Arguments),
@@ -109,6 +114,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let result = match cli.command {
         Command::Classify(arguments) => arguments.run(),
+        Command::Plan(arguments) => arguments.run(),
+        Command::Status(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),

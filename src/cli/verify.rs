@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, print};
-use crate::{catalog, report::catalog::verification};
+use super::{CliError, Exit, print, usage};
+use crate::{catalog, catalog::CatalogError, report::catalog::verification};
 
 /// Prove that a catalog is complete and undamaged.
 ///
 /// Every row range has its part, every part belongs to this run and can be
 /// read to the last page, and its rows are the listed inputs, one each, in
 /// order. Says what is missing or damaged; `hiwl classify` with the command
-/// that began the run redoes just that.
+/// that began the run redoes just that, and of a planned run the shards that
+/// are named here.
 ///
 /// Exit code 0 if the catalog is whole, 2 if not.
 #[derive(Debug, Args)]
@@ -22,8 +23,13 @@ pub struct Arguments {
     folder: PathBuf,
 
     /// Print the result as JSON.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "array")]
     json: bool,
+
+    /// Of a planned run, print nothing but the shards to run again as an
+    /// option of sbatch, such as --array=0,4-7; nothing if there are none.
+    #[arg(long)]
+    array: bool,
 }
 
 impl Arguments {
@@ -31,6 +37,12 @@ impl Arguments {
         let found = catalog::verify(&self.folder)?;
         if self.json {
             print(&format!("{}\n", verification::json(&found)))?;
+        } else if self.array {
+            if found.shards.is_none() {
+                return Err(usage(CatalogError::NoPlan { path: self.folder }));
+            }
+            let array = verification::array(&found);
+            print(&array.map_or_else(String::new, |array| format!("{array}\n")))?;
         } else {
             print(&verification::text(&self.folder, &found))?;
         }

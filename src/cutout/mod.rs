@@ -25,6 +25,21 @@ pub enum Payload {
     /// One FITS file a band, with the band's name, in the order in which the
     /// run's bands are listed.
     PerBand(Vec<(String, Vec<u8>)>),
+    /// Planes of numbers, from a table that holds them so.
+    Planes(Vec<Plane>),
+}
+
+/// The plane of one band, row 0 in the south.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plane {
+    /// The band's name.
+    pub band: String,
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `height × width` values.
+    pub values: Vec<f32>,
 }
 
 impl Payload {
@@ -33,6 +48,9 @@ impl Payload {
         match self {
             Self::Single(bytes) => bytes.len(),
             Self::PerBand(bands) => bands.iter().map(|(_, b)| b.len()).sum(),
+            Self::Planes(planes) => {
+                planes.iter().map(|plane| size_of_val(plane.values.as_slice())).sum()
+            }
         }
     }
 

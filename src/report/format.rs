@@ -45,6 +45,22 @@ pub fn duration(time: Duration) -> String {
     format!("{} h {:02} min", whole / 3600, whole % 3600 / 60)
 }
 
+/// `0,2-5,9`: sorted numbers with runs of three and more drawn together, as
+/// schedulers and people write them.
+pub fn intervals(numbers: &[u64]) -> String {
+    let mut out = Vec::new();
+    let mut rest = numbers;
+    while let Some(&first) = rest.first() {
+        let run = rest.iter().zip(first..).take_while(|(n, expected)| **n == *expected).count();
+        match run {
+            1 | 2 => out.push(first.to_string()),
+            _ => out.push(format!("{first}-{}", rest[run - 1])),
+        }
+        rest = &rest[if run == 2 { 1 } else { run }..];
+    }
+    out.join(",")
+}
+
 /// Lines of cells, the first column left-aligned, the others right-aligned.
 pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
@@ -75,6 +91,19 @@ mod tests {
         assert_eq!([3, 2048, 5 << 30].map(bytes), ["3 B", "2.0 kiB", "5.0 GiB"]);
         let times = [0.25, 12.34, 245.0, 25_920.0].map(Duration::from_secs_f64);
         assert_eq!(times.map(duration), ["250 ms", "12.3 s", "4 min 05 s", "7 h 12 min"]);
+    }
+
+    #[test]
+    fn numbers_in_a_row_are_drawn_together() {
+        for (numbers, text) in [
+            (&[][..], ""),
+            (&[7], "7"),
+            (&[0, 1], "0,1"),
+            (&[0, 1, 2, 5, 7, 8, 9, 10, 12, 13], "0-2,5,7-10,12,13"),
+            (&[u64::MAX - 1, u64::MAX], "18446744073709551614,18446744073709551615"),
+        ] {
+            assert_eq!(intervals(numbers), text);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`list`] walks folders, tar archives and tables once and yields an
 //! [`Entry`] a cutout, in a deterministic order; [`read`] fetches an entry's
-//! bytes. Decoding them is left to [`crate::cutout`], keeping the listing
+//! bytes, those in the rows of tables through [`rows`]. Decoding them is left to [`crate::cutout`], keeping the listing
 //! across runs to [`crate::catalog`].
 //!
 //! Invariant: what cannot be listed or read is an entry or a payload with a
@@ -13,7 +13,11 @@ use std::path::PathBuf;
 use crate::cutout::{Rejection, SkyPosition};
 
 pub mod list;
+mod patience;
 pub mod read;
+pub(crate) mod read_at;
+pub(crate) mod remote;
+pub mod rows;
 
 /// One cutout of a run: its identity and where its bytes are.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +36,8 @@ pub struct Entry {
 /// Where the bytes of a cutout are.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Locator {
-    /// A file of its own.
+    /// A file, or an object of a store, of its own. Here as in the other kinds
+    /// a path may be a URL.
     File(PathBuf),
     /// A stretch of an uncompressed archive.
     Member {
@@ -42,6 +47,15 @@ pub enum Locator {
         offset: u64,
         /// Bytes of data.
         length: u64,
+    },
+    /// A row of a Parquet table that holds its images.
+    Row {
+        /// The table.
+        table: PathBuf,
+        /// The column of the images.
+        column: String,
+        /// The row, from 0.
+        row: u64,
     },
     /// One FITS file a band: the band's name and its file, in the order in
     /// which the run's bands are listed. A band without a file is absent.

@@ -1,16 +1,21 @@
 //! Reading the bytes of one cutout.
 //!
 //! Every worker has a [`Reader`] of its own, which keeps a few archives open.
-//! What the bytes mean is left to [`crate::cutout::decode`]. Invariants: every
-//! failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
+//! What the bytes mean is left to [`crate::cutout::decode`]. A read that fails
+//! as disks and network file systems do for a moment is tried again before it
+//! becomes a row. Invariants: every failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
 //! memory; nothing waits for the far end of a pipe.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::Locator;
+use super::patience;
+use super::read_at::Positional;
+use super::remote::{self, is_remote};
+use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
 
 /// Most bytes that one cutout may have, all its bands together: 256 MiB. The
@@ -27,12 +32,14 @@ const OPEN_ARCHIVES: usize = 4;
 pub struct Reader {
     /// Open archives, the last one used in front.
     archives: Vec<OpenArchive>,
+    /// Open tables, which workers share.
+    rows: RowImages,
 }
 
 #[derive(Debug)]
 struct OpenArchive {
     path: PathBuf,
-    file: File,
+    file: Positional,
     /// Bytes when it was opened.
     size: u64,
 }
@@ -41,6 +48,12 @@ impl Reader {
     /// A reader with nothing open.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A reader that shares open tables with others: all of one line must, or
+    /// each decodes every table by itself.
+    pub fn sharing(rows: RowImages) -> Self {
+        Self { rows, ..Self::default() }
     }
 
     /// The bytes of a cutout.
@@ -56,6 +69,7 @@ impl Reader {
             Locator::Member { archive, offset, length } => {
                 self.read_member(archive, *offset, *length).map(Payload::Single)
             }
+            Locator::Row { table, column, row } => self.rows.read(table, column, *row),
             Locator::Bands(files) => {
                 let mut bands = Vec::with_capacity(files.len());
                 let mut left = MAX_BYTES;
@@ -82,62 +96,101 @@ impl Reader {
             return Err(Rejection::new(Reason::Empty, detail));
         }
         check_size(archive, length, MAX_BYTES)?;
-        let open = self.archive(archive)?;
         let end = offset.saturating_add(length);
         let truncated = || {
             let detail = format!("{} ends before byte {end}", archive.display());
             Rejection::new(Reason::Truncated, detail)
         };
-        if end > open.size {
-            return Err(truncated());
-        }
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| too_large(archive, length))?];
-        // Positional: no file position that a second read could disturb.
-        match open.file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(truncated()),
-            Err(error) => Err(failed(archive, &error)),
-        }
+        let read = patiently(archive, || {
+            let open = match self.archive(archive)? {
+                Ok(open) => open,
+                Err(rejection) => return Ok(Err(rejection)),
+            };
+            if end > open.size {
+                return Ok(Err(truncated()));
+            }
+            // Positional: no file position that a second read could disturb.
+            match open.file.try_read_exact_at(&mut bytes, offset) {
+                Ok(()) => Ok(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err(truncated())),
+                Err(error) => {
+                    // Opened anew, should it be tried again: a handle may be
+                    // stale.
+                    self.archives.remove(0);
+                    Err(error)
+                }
+            }
+        });
+        read.map(|()| bytes)
     }
 
-    fn archive(&mut self, path: &Path) -> Result<&OpenArchive, Rejection> {
+    /// The open archive, in front of the others.
+    fn archive(&mut self, path: &Path) -> io::Result<Result<&OpenArchive, Rejection>> {
         let place = match self.archives.iter().position(|open| open.path == path) {
             Some(place) => place,
             None => {
-                let (file, size) = open(path)?;
+                let (file, size) = if is_remote(path) {
+                    Positional::open(path)?
+                } else {
+                    match try_open(path)? {
+                        Ok((file, size)) => (Positional::File(file), size),
+                        Err(rejection) => return Ok(Err(rejection)),
+                    }
+                };
                 self.archives.truncate(OPEN_ARCHIVES - 1);
                 self.archives.push(OpenArchive { path: path.to_owned(), file, size });
                 self.archives.len() - 1
             }
         };
         self.archives[..=place].rotate_right(1);
-        Ok(&self.archives[0])
+        Ok(Ok(&self.archives[0]))
     }
 }
 
-/// The whole of a plain file of at most `limit` bytes, at least one.
+/// Tries again what the system refuses, where it may not refuse the next time;
+/// the inner result is about the file itself.
+fn patiently<T>(
+    path: &Path,
+    attempt: impl FnMut() -> io::Result<Result<T, Rejection>>,
+) -> Result<T, Rejection> {
+    patience::patiently(attempt).unwrap_or_else(|error| Err(failed(path, &error)))
+}
+
+/// The whole of an object, or of a plain file of at most `limit` bytes, at least one.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
-    let (file, size) = open(path)?;
-    check_size(path, size, limit)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    // A file that grows meanwhile stays within the limit.
-    (&file).take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
-    check_size(path, bytes.len() as u64, limit)?;
-    Ok(bytes)
+    if is_remote(path) {
+        let read = remote::read(path, limit);
+        return read.unwrap_or_else(|error| Err(failed(path, &error)));
+    }
+    patiently(path, || {
+        let (file, size) = match try_open(path)? {
+            Ok(opened) => opened,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        if let Err(rejection) = check_size(path, size, limit) {
+            return Ok(Err(rejection));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        // A file that grows meanwhile stays within the limit.
+        (&file).take(limit + 1).read_to_end(&mut bytes)?;
+        Ok(check_size(path, bytes.len() as u64, limit).map(|()| bytes))
+    })
 }
 
 /// Opens a plain file; its size in bytes.
-fn open(path: &Path) -> Result<(File, u64), Rejection> {
+pub(super) fn open(path: &Path) -> Result<(File, u64), Rejection> {
+    patiently(path, || try_open(path))
+}
+
+fn try_open(path: &Path) -> io::Result<Result<(File, u64), Rejection>> {
     // Before opening: to open a named pipe is to wait for a writer.
-    let metadata = fs::metadata(path).map_err(|error| failed(path, &error))?;
+    let metadata = fs::metadata(path)?;
     if let Some(kind) = irregular(metadata.file_type()) {
-        return Err(Rejection::new(
-            Reason::Unreadable,
-            format!("{} is {kind}, not a file", path.display()),
-        ));
+        let detail = format!("{} is {kind}, not a file", path.display());
+        return Ok(Err(Rejection::new(Reason::Unreadable, detail)));
     }
-    let file = File::open(path).map_err(|error| failed(path, &error))?;
-    Ok((file, metadata.len()))
+    Ok(Ok((File::open(path)?, metadata.len())))
 }
 
 /// What something is that is no plain file.
@@ -173,10 +226,11 @@ fn too_large(path: &Path, size: u64) -> Rejection {
 }
 
 /// The rejection for what the system says.
-fn failed(path: &Path, error: &io::Error) -> Rejection {
+pub(super) fn failed(path: &Path, error: &io::Error) -> Rejection {
     let reason = match error.kind() {
         // A folder of the path that is a file by now.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
+        io::ErrorKind::Unsupported => Reason::Unsupported,
         _ => Reason::Unreadable,
     };
     Rejection::new(reason, format!("{}: {error}", path.display()))

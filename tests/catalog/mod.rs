@@ -25,6 +25,7 @@ fn settings(range_size: u64) -> Settings {
         inputs: vec!["/data/galaxies".into()],
         band_pattern: None,
         bands: vec!["i".into(), "r".into(), "g".into()],
+        image_column: None,
         carry: Vec::new(),
         model: ModelIdentity { digest: "ab".repeat(32), name: "narrow".into(), untrained: true },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),

@@ -1,8 +1,14 @@
 //! `hiwl classify` and `hiwl verify`, run as a user runs them.
 
 mod bad_input;
+#[cfg(feature = "cloud")]
+mod cloud;
+mod corpus;
 mod equal;
+mod failing_calls;
 mod faults;
+mod image_tables;
+mod plan;
 mod precision;
 mod real;
 mod shipped;

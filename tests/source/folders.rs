@@ -181,6 +181,7 @@ fn the_band_pattern_is_the_users() {
     let options = ListOptions {
         band_pattern: "cutout-{band}-{id}.fits".parse().unwrap(),
         bands: ["HSC-I", "HSC-R", "HSC-G"].map(String::from).into(),
+        image_column: None,
         carry: vec![],
     };
     let listing = try_list(&[dir.path()], options).unwrap();

@@ -11,15 +11,21 @@ use super::root;
 
 /// The interpreter of the environment.
 pub fn interpreter() -> PathBuf {
+    environment("oracle-venv", "requirements.txt")
+}
+
+/// The interpreter of an environment of its own, with what a file under
+/// `tests/oracles/` names.
+pub fn environment(name: &str, requirements: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
-    let requirements = root().join("tests/oracles/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).expect("tests/oracles/requirements.txt");
-    let venv = target.join("oracle-venv");
+    let requirements = root().join("tests/oracles").join(requirements);
+    let wanted = fs::read_to_string(&requirements).expect("requirements of an environment");
+    let venv = target.join(name);
     let python = venv.join("bin/python");
     let stamp = venv.join("installed.txt");
 
     // Tests run in parallel threads, and several test processes may run.
-    let lock = File::create(target.join("oracle-venv.lock")).expect("lock file");
+    let lock = File::create(target.join(format!("{name}.lock"))).expect("lock file");
     lock.lock().expect("lock of the virtual environment");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return python;

@@ -15,6 +15,7 @@ mod fits;
 mod gzip;
 mod jpeg;
 pub mod limits;
+mod planes;
 mod png;
 
 use std::borrow::Cow;
@@ -98,6 +99,7 @@ pub fn decode(payload: &Payload, options: &DecodeOptions) -> Result<Decoded, Rej
                 .collect::<Result<Vec<_>, Rejection>>()?;
             fits::decode_files(&files, options).map(Decoded::Bands)
         }
+        Payload::Planes(planes) => planes::decode(planes, options).map(Decoded::Bands),
     }
 }
 

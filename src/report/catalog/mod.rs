@@ -1,6 +1,8 @@
 //! A run and its catalog in words, and as JSON for programs.
 
+pub mod plan;
 pub mod run;
+pub mod status;
 pub mod verification;
 
 use std::{collections::BTreeMap, fmt::Write};

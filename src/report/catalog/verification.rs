@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{count, tally};
 use crate::catalog::Verification;
+use crate::report::format::intervals;
 
 /// For a person: whole or not, what is wrong, and what to do.
 pub fn text(folder: &Path, found: &Verification) -> String {
@@ -35,8 +36,8 @@ fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
     for part in &found.damaged {
         writeln!(out, "damaged: {}: {}", part.path.display(), part.damage)?;
     }
-    for range in &found.missing {
-        writeln!(out, "missing: range {range}")?;
+    for stretch in stretches(found) {
+        writeln!(out, "missing: {stretch}")?;
     }
     for path in &found.stray {
         writeln!(out, "not part of the run: {}", path.display())?;
@@ -49,7 +50,36 @@ fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
     } else if !found.missing.is_empty() {
         writeln!(out, "The command that began the run goes on with what is missing.")?;
     }
+    if let Some(array) = array(found) {
+        writeln!(out, "Shards to run again: {array}")?;
+    }
     Ok(())
+}
+
+/// The missing ranges, those that follow one another together.
+fn stretches(found: &Verification) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut rest = &found.missing[..];
+    while let Some(first) = rest.first() {
+        let run = rest.iter().zip(first.index..).take_while(|(r, next)| r.index == *next).count();
+        out.push(match run {
+            1 => format!("range {first}"),
+            _ => {
+                let last = &rest[run - 1];
+                let (from, to) = (first.index, last.index);
+                format!("ranges {from} to {to} (rows {} to {})", first.first, last.last())
+            }
+        });
+        rest = &rest[run..];
+    }
+    out
+}
+
+/// The shards to run again as `sbatch` takes them; `None` if there are none,
+/// or the run is not shared out.
+pub fn array(found: &Verification) -> Option<String> {
+    let shards = found.shards_to_redo().filter(|shards| !shards.is_empty())?;
+    Some(format!("--array={}", intervals(&shards)))
 }
 
 /// For a program.
@@ -64,6 +94,8 @@ pub fn json(found: &Verification) -> Value {
         "rows_expected": found.rows_expected,
         "rows_found": found.rows_found,
         "ranges": found.ranges,
+        "shards": found.shards,
+        "shards_to_redo": found.shards_to_redo(),
         "missing": ranges(&mut found.missing.iter().map(|r| (r.index, r.first, r.last()))),
         "damaged": found.damaged.iter().map(|part| json!({
             "range": part.range.index,

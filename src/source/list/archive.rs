@@ -6,7 +6,7 @@
 //! as the archive can be followed; where it cannot be followed to its end
 //! there is a problem that names it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use super::tar::{Member, MemberKind, Step, Walker};
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::cutout::{Reason, Rejection};
 use crate::source::read::irregular;
+use crate::source::read_at::Positional;
+use crate::source::remote::is_remote;
 
 /// An archive that is being listed.
 pub(super) struct Archive {
@@ -41,23 +43,25 @@ impl Archive {
         notes: &mut Notes,
     ) -> Option<Self> {
         // Opening a named pipe would wait for a writer.
-        let metadata = match fs::metadata(&absolute) {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                notes.problem(given, format!("archive cannot be read: {error}"));
-                return None;
+        if !is_remote(&absolute) {
+            match fs::metadata(&absolute).map(|metadata| irregular(metadata.file_type())) {
+                Ok(None) => {}
+                Ok(Some(kind)) => {
+                    notes.problem(given, format!("is {kind}, and an archive must be a plain file"));
+                    return None;
+                }
+                Err(error) => {
+                    notes.problem(given, format!("archive cannot be read: {error}"));
+                    return None;
+                }
             }
-        };
-        if let Some(kind) = irregular(metadata.file_type()) {
-            notes.problem(given, format!("is {kind}, and an archive must be a plain file"));
-            return None;
         }
-        match File::open(&absolute) {
-            Ok(file) => Some(Self {
+        match Positional::open(&absolute) {
+            Ok((file, size)) => Some(Self {
                 given,
                 unnameable: not_utf8(&absolute),
                 absolute,
-                walker: Walker::new(file, metadata.len()),
+                walker: Walker::new(file, size),
                 cutouts: 0,
                 done: false,
                 bands: Some(BandGroups::new(&options.band_pattern, &options.bands)),
@@ -70,7 +74,11 @@ impl Archive {
     }
 
     /// Adds entries until there is a chunk of them; `false` at the end.
-    pub fn fill(&mut self, entries: &mut Vec<Entry>, notes: &mut Notes) -> bool {
+    ///
+    /// # Errors
+    /// If the system does not give the archive's bytes: a listing that leaves
+    /// out what could not be read for a while would be pinned as the whole.
+    pub fn fill(&mut self, entries: &mut Vec<Entry>, notes: &mut Notes) -> Result<bool, ListError> {
         while !self.done && entries.len() < CHUNK {
             match self.walker.step() {
                 Step::Member(member) => {
@@ -85,9 +93,13 @@ impl Archive {
                     notes.problem(&self.given, format!("{words} (cutouts listed: {listed})"));
                     self.done = true;
                 }
+                Step::Failed(source) => {
+                    self.done = true;
+                    return Err(ListError::Io { path: self.given.clone(), source });
+                }
             }
         }
-        !self.done
+        Ok(!self.done)
     }
 
     fn entry(&mut self, member: &Member, notes: &mut Notes) -> Option<Entry> {
@@ -161,7 +173,7 @@ impl Archive {
 impl Source for Archive {
     fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
         let mut entries = Vec::new();
-        self.fill(&mut entries, notes);
+        self.fill(&mut entries, notes)?;
         Ok(Chunk::of(entries))
     }
 }

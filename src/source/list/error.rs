@@ -44,6 +44,12 @@ pub enum ListError {
         /// The command that unpacks it.
         how: &'static str,
     },
+    /// A table or a list in an object store.
+    #[error("{}: download this table first; its rows may be URLs", path.display())]
+    RemoteTable {
+        /// As the user gave it.
+        path: PathBuf,
+    },
     /// A band pattern that cannot be used.
     #[error("band pattern '{pattern}': {why} (example: {{id}}_{{band}}.fits)")]
     BandPattern {

@@ -162,7 +162,7 @@ impl Source for Walk {
         let mut entries = Vec::new();
         while entries.len() < CHUNK {
             if let Some(archive) = &mut self.archive {
-                if !archive.fill(&mut entries, notes) {
+                if !archive.fill(&mut entries, notes)? {
                     self.archive = None;
                 }
                 continue;

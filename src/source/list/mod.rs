@@ -22,6 +22,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use super::Entry;
 use super::read::irregular;
+use super::remote::is_remote;
 
 mod archive;
 mod bands;
@@ -30,12 +31,15 @@ mod folder;
 mod names;
 mod notes;
 mod paths;
+mod remote;
 mod table;
 mod tar;
 
 pub use bands::BandPattern;
 pub use error::ListError;
 pub use notes::Problem;
+pub(super) use table::lies_within;
+pub(crate) use tar::is_member;
 
 use bands::BandGroups;
 use names::{FileKind, broken_link, without_extension};
@@ -54,6 +58,9 @@ pub struct ListOptions {
     /// The bands that the run needs, in the order that maps to R, G, B.
     /// Without any, FITS files are never put together.
     pub bands: Vec<String>,
+    /// The column of Parquet tables that holds images; without a name, tables
+    /// with a column of paths are lists, and of others the column is found.
+    pub image_column: Option<String>,
     /// Further table columns that are wanted in the catalog.
     pub carry: Vec<String>,
 }
@@ -86,6 +93,8 @@ enum Planned {
     /// Files named one by one.
     Entries(Vec<Entry>),
     Folder(PathBuf),
+    /// What lies below a URL.
+    Prefix(PathBuf),
     Archive(PathBuf),
     Table(Table),
     /// A list of paths; `-` is standard input.
@@ -104,7 +113,8 @@ pub struct Lister {
 impl Lister {
     /// Looks at every input and at the columns of every table.
     ///
-    /// By what it is, an input is a folder, an archive (`.tar`), a table
+    /// By what it is, an input is a URL of an object store (by its name an
+    /// image, an archive, or a prefix below which both are), a folder, an archive (`.tar`), a table
     /// (`.csv`, `.parquet`), a list of paths (`.txt`, or `-` for standard
     /// input); any other file is a cutout, whatever its name.
     ///
@@ -128,6 +138,7 @@ impl Lister {
         for (path, kind) in inputs.iter().zip(&kinds) {
             let next = match kind {
                 InputKind::Folder => Planned::Folder(path.clone()),
+                InputKind::Prefix => Planned::Prefix(path.clone()),
                 InputKind::Archive => Planned::Archive(path.clone()),
                 InputKind::Paths => Planned::Paths(path.clone()),
                 InputKind::Table => Planned::Table(Table::open(path, &options)?),
@@ -184,6 +195,7 @@ impl Lister {
                 let absolute = absolute(&given)?;
                 Some(Box::new(folder::Walk::new(&given, absolute, &self.options, notes)))
             }
+            Planned::Prefix(given) => Some(Box::new(remote::Prefix::open(given, &self.options)?)),
             Planned::Archive(given) => {
                 let absolute = absolute(&given)?;
                 archive::Archive::open(given, absolute, &self.options, notes)
@@ -236,6 +248,7 @@ impl Source for Named {
 #[derive(Debug, Clone, Copy)]
 enum InputKind {
     Folder,
+    Prefix,
     Archive,
     Table,
     Paths,
@@ -247,6 +260,9 @@ impl InputKind {
     fn of(path: &Path) -> Result<Self, ListError> {
         if path == Path::new("-") {
             return Ok(Self::Paths);
+        }
+        if is_remote(path) {
+            return Self::of_url(path);
         }
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => ListError::NotFound { path: path.to_owned() },
@@ -286,6 +302,24 @@ impl InputKind {
     }
 }
 
+impl InputKind {
+    /// By its name alone: a prefix of a store is nothing that can be looked at.
+    fn of_url(url: &Path) -> Result<Self, ListError> {
+        let name = url.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(how) = decompressor(&name) {
+            return Err(ListError::Compressed { path: url.to_owned(), how });
+        }
+        if ["csv", "parquet", "txt"].iter().any(|e| without_extension(&name, e).is_some()) {
+            return Err(ListError::RemoteTable { path: url.to_owned() });
+        }
+        Ok(match FileKind::of(&name).0 {
+            FileKind::Archive => Self::Archive,
+            kind if kind.is_image() => Self::File,
+            _ => Self::Prefix,
+        })
+    }
+}
+
 /// The command that unpacks a compressed archive, table or list; `None` for
 /// any other name.
 fn decompressor(name: &str) -> Option<&'static str> {
@@ -307,7 +341,8 @@ fn decompressor(name: &str) -> Option<&'static str> {
 
 /// The absolute form of a path, links and `..` kept as they are.
 fn absolute(path: &Path) -> Result<PathBuf, ListError> {
-    std::path::absolute(path).map_err(|source| ListError::Io { path: path.to_owned(), source })
+    crate::source::remote::absolute(path)
+        .map_err(|source| ListError::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::names::{FileKind, file_entry};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection};
+use crate::source::remote::{is_remote, join};
 
 /// Longest line. Systems allow paths of 4 KiB.
 const MAX_LINE: u64 = 64 << 10;
@@ -83,7 +84,7 @@ impl PathList {
                 line.pop();
             }
             if !line.is_empty() && line[0] != b'#' {
-                return Ok(Some(self.folder.join(OsStr::from_bytes(&line))));
+                return Ok(Some(join(&self.folder, Path::new(OsStr::from_bytes(&line)))));
             }
         }
     }
@@ -141,9 +142,13 @@ pub(super) fn entry(
     Ok(Some(file_entry(given, absolute(given)?)))
 }
 
-/// Parent as given, parent in absolute form, and name of a FITS file.
+/// Parent as given, parent in absolute form, and name of a FITS file. Objects
+/// of a store are not put together: a band of a galaxy may be a page away.
 fn fits_place(given: &Path) -> Result<Option<(&Path, PathBuf, &str)>, ListError> {
     let Some(name) = given.file_name().and_then(OsStr::to_str) else { return Ok(None) };
+    if is_remote(given) {
+        return Ok(None);
+    }
     if FileKind::of(name).0 != FileKind::Fits {
         return Ok(None);
     }

@@ -11,11 +11,11 @@
 //! Invariant: data is never read, and memory is bounded by one extension
 //! header.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use tar::{EntryType, Header};
+
+use crate::source::read_at::Positional;
 
 /// Size of a header, and what data is padded to.
 const BLOCK: u64 = 512;
@@ -60,11 +60,13 @@ pub(super) enum Step {
     End,
     /// The archive cannot be followed any further.
     Damage(String),
+    /// The system does not give its bytes.
+    Failed(io::Error),
 }
 
 /// The place reached in an archive.
 pub(super) struct Walker {
-    file: File,
+    file: Positional,
     /// Bytes of the whole archive.
     length: u64,
     /// Where the next header is.
@@ -85,16 +87,14 @@ struct Extensions {
 
 impl Walker {
     /// At the beginning of an archive of `length` bytes.
-    pub fn new(file: File, length: u64) -> Self {
+    pub fn new(file: Positional, length: u64) -> Self {
         Self { file, length, next: 0, cut: None }
     }
 
-    /// The next member, the end, or what is wrong. After an end or a damage
+    /// The next member, the end, or what is wrong. After anything but a member
     /// there is nothing more to ask for.
     pub fn step(&mut self) -> Step {
-        self.try_step().unwrap_or_else(|error| {
-            Step::Damage(format!("reading at byte {} failed: {error}", self.next))
-        })
+        self.try_step().unwrap_or_else(Step::Failed)
     }
 
     fn try_step(&mut self) -> io::Result<Step> {
@@ -338,6 +338,18 @@ fn checksum_holds(header: &Header) -> bool {
     let sum: u32 =
         bytes[..148].iter().chain(&bytes[156..]).map(|b| u32::from(*b)).sum::<u32>() + 8 * 32;
     header.cksum().is_ok_and(|stated| stated == sum)
+}
+
+/// Whether the data at `offset` is still that of a member of `length` bytes:
+/// its header, which lies before it, says so.
+pub(crate) fn is_member(archive: &Positional, offset: u64, length: u64) -> io::Result<bool> {
+    let Some(at) = offset.checked_sub(BLOCK) else { return Ok(false) };
+    let mut header = Header::new_old();
+    match archive.read_exact_at(header.as_mut_bytes(), at) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    Ok(checksum_holds(&header) && header.entry_size().is_ok_and(|size| size == length))
 }
 
 #[cfg(test)]

@@ -239,6 +239,13 @@ fn inspect(
                 hash.update(bytes);
             }
         }
+        Payload::Planes(planes) => {
+            for plane in planes {
+                hash.update(&plane.band);
+                hash.update((plane.values.len() as u64).to_le_bytes());
+                plane.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+            }
+        }
     }
     Ok((payload, hash.finalize().into()))
 }

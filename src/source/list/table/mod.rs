@@ -1,9 +1,9 @@
 //! Tables of cutouts: `id`, `path`, optional `ra` and `dec`, and columns to
-//! carry along.
+//! carry along; or, in Parquet, the images themselves.
 //!
 //! [`csv`] and [`parquet`] read the rows, this file knows what the columns
-//! mean and what becomes of a row, [`carried`] which types carried columns
-//! have. Invariant: every row of a table is an entry, readable or rejected.
+//! mean and what becomes of a row, [`images`] lists tables that hold their
+//! images, [`carried`] knows which types carried columns have. Invariant: every row of a table is an entry, readable or rejected.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,19 +15,29 @@ use super::super::{Entry, Locator};
 use super::names::not_utf8;
 use super::{ListError, ListOptions, Source, absolute, without_extension};
 use crate::cutout::{Reason, Rejection, SkyPosition};
+use crate::source::remote::join;
 
 mod carried;
 mod csv;
+mod images;
 mod parquet;
+
+pub(in crate::source) use parquet::lies_within;
 
 /// A table whose columns were found; nothing is held open.
 #[derive(Debug)]
 pub(super) struct Table {
     place: Place,
-    columns: Columns,
+    kind: Kind,
     /// Types of the carried columns; `Null` where no row has a value.
     types: Vec<DataType>,
-    is_csv: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Csv(Columns),
+    Parquet(Columns),
+    Images(images::Columns),
 }
 
 impl Table {
@@ -36,13 +46,18 @@ impl Table {
     pub fn open(given: &Path, options: &ListOptions) -> Result<Self, ListError> {
         let place = Place::new(given)?;
         let name = given.file_name().unwrap_or_default().to_string_lossy();
-        let is_csv = without_extension(&name, "csv").is_some();
-        let (columns, types) = if is_csv {
-            csv::inspect(&place, &options.carry)?
+        let (kind, types) = if without_extension(&name, "csv").is_some() {
+            let (columns, types) = csv::inspect(&place, &options.carry)?;
+            (Kind::Csv(columns), types)
+        } else if let Some((columns, types)) =
+            images::inspect(&place, &options.carry, options.image_column.as_deref())?
+        {
+            (Kind::Images(columns), types)
         } else {
-            parquet::inspect(&place, &options.carry)?
+            let (columns, types) = parquet::inspect(&place, &options.carry)?;
+            (Kind::Parquet(columns), types)
         };
-        Ok(Self { place, columns, types, is_csv })
+        Ok(Self { place, kind, types })
     }
 
     /// Begins with the rows; `schema` is that of the carried columns of every
@@ -52,17 +67,21 @@ impl Table {
         schema: &SchemaRef,
         options: &Arc<ListOptions>,
     ) -> Result<Box<dyn Source>, ListError> {
-        let rows = Rows {
-            place: self.place,
-            columns: self.columns,
+        let rows = |place, columns| Rows {
+            place,
+            columns,
             types: self.types,
             schema: Arc::clone(schema),
             bands: options.bands.clone(),
         };
-        Ok(if self.is_csv {
-            Box::new(csv::CsvRows::open(rows)?)
-        } else {
-            Box::new(parquet::ParquetRows::open(rows)?)
+        Ok(match self.kind {
+            Kind::Csv(columns) => Box::new(csv::CsvRows::open(rows(self.place, columns))?),
+            Kind::Parquet(columns) => {
+                Box::new(parquet::ParquetRows::open(rows(self.place, columns))?)
+            }
+            Kind::Images(columns) => {
+                Box::new(images::ImageRows::open(self.place, columns, Arc::clone(schema))?)
+            }
         })
     }
 }
@@ -112,6 +131,11 @@ impl Place {
         Ok(Self { given: given.to_owned(), folder, absolute })
     }
 
+    /// The table itself in absolute form.
+    fn absolute_table(&self) -> PathBuf {
+        self.absolute.join(self.given.file_name().unwrap_or_default())
+    }
+
     fn io(&self, source: std::io::Error) -> ListError {
         ListError::Io { path: self.given.clone(), source }
     }
@@ -128,27 +152,29 @@ struct Columns {
 }
 
 impl Columns {
-    /// Finds columns by name. A name that agrees to the letter goes before
-    /// one that differs in case, then the first.
+    /// Finds columns by name.
     fn find(names: &[&str], carry: &[String], table: &Path) -> Result<Self, ListError> {
-        let find = |wanted: &str| {
-            let exact = names.iter().position(|n| *n == wanted);
-            exact.or_else(|| names.iter().position(|n| n.eq_ignore_ascii_case(wanted)))
-        };
-        let need = |wanted: &str| {
-            find(wanted).ok_or_else(|| ListError::NoColumn {
-                table: table.to_owned(),
-                column: wanted.to_owned(),
-                available: names.join(", "),
-            })
-        };
+        let need = |wanted: &str| find_column(names, wanted, table);
         Ok(Self {
             id: need("id")?,
             path: need("path")?,
-            position: find("ra").zip(find("dec")),
+            position: need("ra").ok().zip(need("dec").ok()),
             carried: carry.iter().map(|name| need(name)).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// The column of this name, by index. A name that agrees to the letter goes
+/// before one that differs in case, then the first.
+fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, ListError> {
+    let exact = names.iter().position(|n| *n == wanted);
+    exact.or_else(|| names.iter().position(|n| n.eq_ignore_ascii_case(wanted))).ok_or_else(|| {
+        ListError::NoColumn {
+            table: table.to_owned(),
+            column: wanted.to_owned(),
+            available: names.join(", "),
+        }
+    })
 }
 
 /// What the readers of both formats need to turn rows into entries.
@@ -173,7 +199,7 @@ impl Rows {
         if path.is_empty() {
             return reject(Reason::Missing, "the table gives no path");
         }
-        let absolute = self.place.absolute.join(path);
+        let absolute = join(&self.place.absolute, Path::new(path));
         let locator = if let Some(rejection) = not_utf8(&absolute) {
             Locator::Rejected(rejection)
         } else if !path.contains("{band}") {
@@ -182,13 +208,14 @@ impl Rows {
             return reject(Reason::Unsupported, "the path names {band}, and this run has no bands");
         } else {
             let file = |band: &String| {
-                (band.clone(), self.place.absolute.join(path.replace("{band}", band)))
+                let file = path.replace("{band}", band);
+                (band.clone(), join(&self.place.absolute, Path::new(&file)))
             };
             Locator::Bands(self.bands.iter().map(file).collect())
         };
         Entry {
             id: id.to_owned(),
-            source: self.place.folder.join(path).to_string_lossy().into_owned(),
+            source: join(&self.place.folder, Path::new(path)).to_string_lossy().into_owned(),
             locator,
             position,
         }

@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::carried::as_carried;
 use super::{Columns, Place, Rows, position};
@@ -61,20 +61,19 @@ pub(super) fn inspect(
 
 /// Text in any of its forms. Text of a fixed length that numpy wrote comes as
 /// bytes.
-fn is_text(found: &DataType) -> bool {
+pub(super) fn is_text(found: &DataType) -> bool {
     match found {
         DataType::Dictionary(_, values) => is_text(values),
         other => other.is_string() || other.is_binary(),
     }
 }
 
-fn open(place: &Place) -> Result<ParquetRecordBatchReaderBuilder<File>, ListError> {
+pub(super) fn open(place: &Place) -> Result<ParquetRecordBatchReaderBuilder<File>, ListError> {
     let file = File::open(&place.given).map_err(|source| place.io(source))?;
     let size = file.metadata().map_err(|source| place.io(source))?.len();
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| failed(place, source))?;
-    let groups = builder.metadata().row_groups();
-    if groups.iter().flat_map(|group| group.columns()).all(|column| lies_within(column, size)) {
+    if lies_within(builder.metadata(), size) {
         Ok(builder)
     } else {
         let words = "its footer places a column outside the file".into();
@@ -82,17 +81,23 @@ fn open(place: &Place) -> Result<ParquetRecordBatchReaderBuilder<File>, ListErro
     }
 }
 
+/// Whether every column's pages are where a file of `size` bytes has bytes.
+pub(in crate::source) fn lies_within(metadata: &ParquetMetaData, size: u64) -> bool {
+    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    columns.all(|column| column_lies_within(column, size))
+}
+
 /// Whether a column's pages are where a file of `size` bytes has bytes. The
 /// reader takes the footer's word for it, panics on negative numbers and
 /// allocates what the others ask for.
-fn lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
+fn column_lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
     let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
     let end = first.checked_add(column.compressed_size());
     let is_negative = first < 0 || column.compressed_size() < 0;
     !is_negative && end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= size)
 }
 
-fn failed(place: &Place, source: ParquetError) -> ListError {
+pub(super) fn failed(place: &Place, source: ParquetError) -> ListError {
     ListError::Parquet { table: place.given.clone(), source }
 }
 

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# A planned run as processes of GNU parallel, here or on several machines.
+#
+#   pipelines/cluster/parallel.sh DIR [PARALLEL OPTION...]
+#   pipelines/cluster/parallel.sh night1 --jobs 4
+#   pipelines/cluster/parallel.sh night1 --sshlogin node1,node2 --jobs 1
+#
+# DIR is what `hiwl plan` made, by its absolute path where machines are
+# several. Shards that are done end at once, so the same command goes on with
+# what is missing. HIWL_WORKERS bounds the threads of a process.
+set -euo pipefail
+run=${1:?usage: parallel.sh DIR [PARALLEL OPTION...]}
+shift
+hiwl=${HIWL:-hiwl}
+shards=$(sed -n 's/^ *"shards": \([0-9]*\).*/\1/p' "$run/plan.json")
+
+# What failed is told by the verification, which decides.
+seq 0 $((shards - 1)) | parallel "$@" "$hiwl" classify --plan "$run" --shard {} \
+  --allow-rejected --quiet ${HIWL_WORKERS:+--workers "$HIWL_WORKERS"} || true
+exec "$hiwl" verify "$run"

@@ -1,0 +1,73 @@
+//! A run shared out before it begins: listed and pinned once, so that the
+//! tasks of a cluster have only to know which of them they are.
+//!
+//! The options of the command that planned travel in `plan.json`; whoever
+//! takes them from there goes through [`run()`](super::run()) like anybody
+//! else, which holds them against `run.json`.
+
+use std::path::Path;
+
+use serde_json::to_value;
+
+use super::run::{Options, open, pinned_precision};
+use super::{ClassifyError, setup};
+use crate::catalog::{CatalogError, Listing, ModelIdentity, Plan};
+use crate::network::model_file::Model;
+use crate::report::progress::Progress;
+use crate::source::remote::absolute;
+
+/// A run that is planned.
+#[derive(Debug)]
+pub struct Planned {
+    /// The model.
+    pub model: ModelIdentity,
+    /// What the listing found.
+    pub listing: Listing,
+    /// Ranges, the units of work.
+    pub ranges: u64,
+    /// Rows of a range; the last may have fewer.
+    pub range_size: u64,
+    /// Shards.
+    pub shards: u64,
+}
+
+/// Lists the inputs, or finds them listed, and shares them out into `shards`.
+/// Nothing is classified.
+///
+/// # Errors
+/// [`ClassifyError`]; what the networks need is not looked at beyond the model
+/// file.
+pub fn plan(options: &Options, shards: u64, progress: &Progress) -> Result<Planned, ClassifyError> {
+    let model = Model::read(&options.model)?;
+    let preparation = setup::preparation(options, &model)?;
+    let precision = pinned_precision(options)?;
+    let (run, settings) = open(options, &model, &preparation, precision, progress)?;
+    let mut pinned = options.clone();
+    // Tasks start in folders of their own.
+    for path in pinned.inputs.iter_mut().chain([&mut pinned.model]) {
+        *path = absolute(path).map_err(CatalogError::io("find", path))?;
+    }
+    let pinned = to_value(pinned)
+        .map_err(|source| ClassifyError::Plan { path: options.output.clone(), source })?;
+    run.share_out(shards, pinned)?;
+    Ok(Planned {
+        model: settings.model,
+        listing: run.manifest().listing.clone(),
+        ranges: run.ranges().count() as u64,
+        range_size: settings.range_size,
+        shards,
+    })
+}
+
+/// The plan in the run folder `dir`, and the options that it holds. Which
+/// shard, how many threads and how many cutouts a batch are the caller's.
+///
+/// # Errors
+/// [`ClassifyError::Catalog`] if there is no plan, [`ClassifyError::Plan`] if
+/// its options are not this program's.
+pub fn planned(dir: &Path) -> Result<(Plan, Options), ClassifyError> {
+    let plan = Plan::read(dir)?;
+    let options: Options = serde_json::from_value(plan.options.clone())
+        .map_err(|source| ClassifyError::Plan { path: dir.to_owned(), source })?;
+    Ok((plan, Options { output: dir.to_owned(), ..options }))
+}

@@ -1,0 +1,68 @@
+//! `hiwl plan`: list the inputs and share them out, for the tasks of a cluster.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::classify::Asked;
+use super::{CliError, Exit, print, usage};
+use crate::classify::{self, Device};
+use crate::report::catalog::plan;
+use crate::report::progress::{Audience, Progress};
+
+/// List the inputs once and share them out into shards.
+///
+/// The folder then holds everything that decides the result: every task runs
+/// `hiwl classify --plan DIR` and nothing else, and all write into the same
+/// catalog. The number of shards is fixed here; a task is told its index
+/// (counted from 0) by --shard or by the scheduler, never how many there are.
+/// The same command again changes nothing.
+///
+/// Exit code 1 if something could not be listed.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  hiwl plan dr17-*.tar --model model.safetensors --output dr17 --shards 16
+  sbatch --array=0-15 job.sh      # whose line is: hiwl classify --plan dr17
+  hiwl verify dr17")]
+pub struct Arguments {
+    /// Folders, images, tar archives, tables, lists.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The run's folder, on a file system that all tasks share.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+
+    /// Tasks to share the work out to.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    shards: u64,
+
+    #[command(flatten)]
+    asked: Asked,
+
+    /// Say nothing but errors.
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print the plan as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let audience = if self.quiet || self.json { Audience::Nobody } else { Audience::Person };
+        let progress = Progress::new(audience);
+        let output = self.output.clone();
+        let options = self.asked.resolve(self.inputs, self.output, Device::Cpu)?;
+        let planned = classify::plan(&options, self.shards, &progress)
+            .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
+        if self.json {
+            print(&format!("{}\n", plan::json(&planned)))?;
+        } else if !self.quiet {
+            print(&plan::text(&output, &planned))?;
+        }
+        Ok(if planned.listing.problems.is_empty() { Exit::Ok } else { Exit::Flawed })
+    }
+}

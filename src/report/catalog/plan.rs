@@ -1,0 +1,58 @@
+//! What `hiwl plan` made.
+
+use std::{fmt::Write, path::Path};
+
+use serde_json::{Value, json};
+
+use super::count;
+use crate::classify::Planned;
+
+/// For a person: what there is to do, and who does it.
+pub fn text(folder: &Path, planned: &Planned) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = lines(&mut out, folder, planned);
+    out
+}
+
+fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result {
+    let folder = folder.display();
+    writeln!(
+        out,
+        "{folder}: {} cutouts in {} ranges for {} shards",
+        count(planned.listing.rows),
+        count(planned.ranges),
+        count(planned.shards)
+    )?;
+    if planned.ranges < planned.shards {
+        let smaller = (planned.listing.rows / planned.shards).max(1);
+        writeln!(
+            out,
+            "only {} of the shards have something to do: a range is {} rows \
+             (to share out more evenly, plan another folder with --range-size {smaller} or less)",
+            count(planned.ranges),
+            count(planned.range_size),
+        )?;
+    }
+    if planned.listing.skipped > 0 {
+        writeln!(out, "{} files were passed over: no cutouts", count(planned.listing.skipped))?;
+    }
+    if !planned.listing.problems.is_empty() {
+        writeln!(out, "{} inputs had problems (see run.json)", planned.listing.problems.len())?;
+    }
+    writeln!(out, "each task: hiwl classify --plan {folder}   (--array=0-{})", planned.shards - 1)?;
+    writeln!(out, "then:      hiwl verify {folder}")
+}
+
+/// For a program.
+pub fn json(planned: &Planned) -> Value {
+    json!({
+        "rows": planned.listing.rows,
+        "ranges": planned.ranges,
+        "range_size": planned.range_size,
+        "shards": planned.shards,
+        "skipped": planned.listing.skipped,
+        "problems": planned.listing.problems,
+        "model": planned.model,
+    })
+}

@@ -1,0 +1,253 @@
+//! Parquet tables whose rows are the images themselves: an entry a row.
+//!
+//! How a column holds images, and reading them, is [`rows`](crate::source::rows)'s.
+//! Here the identifiers, positions and carried columns are read and the images
+//! passed over; of an image's struct only the path that it once had, which
+//! gives an identifier where no column does. Invariant: as for
+//! [`parquet`](super::parquet), one batch of rows is in memory.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Fields, Float64Type, SchemaRef};
+use arrow::error::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use super::carried::as_carried;
+use super::parquet::{failed, is_text, open};
+use super::{Place, find_column, position};
+use crate::cutout::{Rejection, SkyPosition};
+use crate::source::list::names::{cutout_id, not_utf8};
+use crate::source::list::notes::Notes;
+use crate::source::list::{CHUNK, Chunk, ListError, Source};
+use crate::source::rows::ImageLayout;
+use crate::source::{Entry, Locator};
+
+/// Columns that identify an object, the first of them that is there.
+const IDS: [&str; 7] = ["id", "object_id", "objid", "dr7objid", "dr8_id", "id_str", "iauname"];
+
+/// Which columns hold what, by index.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    image: usize,
+    name: String,
+    /// Whether the image's struct has a text `path`.
+    has_path: bool,
+    id: Option<usize>,
+    position: Option<(usize, usize)>,
+    carried: Vec<usize>,
+}
+
+/// Finds the columns of a table with images, and the types of those to carry;
+/// `None` if it has no images, or a column of paths and `asked` for none.
+pub(super) fn inspect(
+    place: &Place,
+    carry: &[String],
+    asked: Option<&str>,
+) -> Result<Option<(Columns, Vec<DataType>)>, ListError> {
+    let builder = open(place)?;
+    let fields = builder.schema().fields();
+    let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    let need = |wanted: &str| find_column(&names, wanted, &place.given);
+    let wrong = |column: usize, expected| ListError::ColumnType {
+        table: place.given.clone(),
+        column: names[column].to_owned(),
+        found: fields[column].data_type().to_string(),
+        expected,
+    };
+    let image = match asked {
+        Some(name) => {
+            let image = need(name)?;
+            ImageLayout::of(fields[image].data_type())
+                .ok_or_else(|| wrong(image, "images: bytes, or bands and planes"))?;
+            image
+        }
+        None if names.iter().any(|name| name.eq_ignore_ascii_case("path")) => return Ok(None),
+        None => match ImageLayout::find(fields) {
+            Some((image, _)) => image,
+            None => return Ok(None),
+        },
+    };
+    let may_be = |name: &str, is: &dyn Fn(&DataType) -> bool| {
+        let column = names.iter().position(|n| n.eq_ignore_ascii_case(name))?;
+        is(fields[column].data_type()).then_some(column)
+    };
+    let is_id = |t: &DataType| is_text(t) || t.is_integer();
+    let carried = carry.iter().map(|name| need(name)).collect::<Result<Vec<_>, _>>()?;
+    let types = carried.iter().map(|column| {
+        as_carried(fields[*column].data_type())
+            .ok_or_else(|| wrong(*column, "numbers, booleans or text to be carried"))
+    });
+    let types = types.collect::<Result<_, _>>()?;
+    let columns = Columns {
+        image,
+        name: names[image].to_owned(),
+        has_path: path_of(fields, image),
+        id: IDS.iter().find_map(|name| may_be(name, &is_id)),
+        position: may_be("ra", &DataType::is_numeric).zip(may_be("dec", &DataType::is_numeric)),
+        carried,
+    };
+    Ok(Some((columns, types)))
+}
+
+fn path_of(fields: &Fields, image: usize) -> bool {
+    match fields[image].data_type() {
+        DataType::Struct(inner) => {
+            inner.iter().any(|field| field.name() == "path" && field.data_type().is_string())
+        }
+        _ => false,
+    }
+}
+
+/// The rows of a table with images.
+pub(super) struct ImageRows {
+    place: Place,
+    columns: Columns,
+    schema: SchemaRef,
+    /// Why no row can be named in a catalog.
+    unnameable: Option<Rejection>,
+    reader: ParquetRecordBatchReader,
+    /// Columns read, by their index in the file.
+    read: Vec<usize>,
+    /// Rows read so far.
+    done: u64,
+}
+
+impl ImageRows {
+    pub fn open(place: Place, columns: Columns, schema: SchemaRef) -> Result<Self, ListError> {
+        let builder = open(&place)?;
+        let mut read: Vec<usize> = columns.id.into_iter().collect();
+        read.extend(columns.position.iter().flat_map(|(ra, dec)| [*ra, *dec]));
+        read.extend(&columns.carried);
+        if columns.has_path {
+            read.push(columns.image);
+        }
+        read.sort_unstable();
+        read.dedup();
+        let file = builder.parquet_schema();
+        let leaves = (0..file.num_columns()).filter(|leaf| {
+            let root = file.get_column_root_idx(*leaf);
+            let is_path = || file.column(*leaf).path().parts().get(1).is_some_and(|p| p == "path");
+            read.contains(&root) && (root != columns.image || is_path())
+        });
+        let mask = ProjectionMask::leaves(file, leaves);
+        let reader = builder
+            .with_projection(mask)
+            .with_batch_size(CHUNK)
+            .build()
+            .map_err(|source| failed(&place, source))?;
+        let absolute = place.absolute_table();
+        Ok(Self { unnameable: not_utf8(&absolute), place, columns, schema, reader, read, done: 0 })
+    }
+
+    /// The chunk of a batch.
+    fn chunk(&self, batch: &RecordBatch) -> Result<Chunk, ArrowError> {
+        let column = |index: usize, to: &DataType| -> Result<ArrayRef, ArrowError> {
+            let place = self.read.iter().position(|read| *read == index);
+            match place.and_then(|place| batch.columns().get(place)) {
+                Some(array) => cast(array, to),
+                None => Err(ArrowError::SchemaError(format!("column {index} is not there"))),
+            }
+        };
+        let columns = &self.columns;
+        let ids = columns.id.map(|id| column(id, &DataType::Utf8)).transpose()?;
+        let paths = if columns.has_path { self.paths(batch)? } else { None };
+        let positions = match columns.position {
+            Some((ra, dec)) => {
+                Some((column(ra, &DataType::Float64)?, column(dec, &DataType::Float64)?))
+            }
+            None => None,
+        };
+        let degrees = |array: &ArrayRef, row: usize| {
+            let array = array.as_primitive::<Float64Type>();
+            (!array.is_null(row)).then(|| array.value(row))
+        };
+        let entries = (0..batch.num_rows())
+            .map(|row| {
+                let at = positions
+                    .as_ref()
+                    .and_then(|(ra, dec)| position(degrees(ra, row), degrees(dec, row)));
+                let id = ids.as_ref().and_then(|ids| text(ids.as_string(), row));
+                self.entry(row, id, paths.as_ref().and_then(|paths| text(paths, row)), at)
+            })
+            .collect();
+        if columns.carried.is_empty() {
+            return Ok(Chunk::of(entries));
+        }
+        let arrays = columns
+            .carried
+            .iter()
+            .zip(self.schema.fields())
+            .map(|(index, field)| column(*index, field.data_type()))
+            .collect::<Result<_, _>>()?;
+        let carried = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
+        Ok(Chunk { entries, carried: Some(carried) })
+    }
+
+    /// The paths that the images once had.
+    fn paths(&self, batch: &RecordBatch) -> Result<Option<StringArray>, ArrowError> {
+        let place = self.read.iter().position(|read| *read == self.columns.image);
+        let image = place.and_then(|place| batch.columns().get(place));
+        let Some(paths) = image.and_then(|image| image.as_struct_opt()?.column_by_name("path"))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(cast(paths, &DataType::Utf8)?.as_string::<i32>().clone()))
+    }
+
+    /// The entry of row `at` of the batch in hand.
+    fn entry(
+        &self,
+        at: usize,
+        id: Option<&str>,
+        path: Option<&str>,
+        position: Option<SkyPosition>,
+    ) -> Entry {
+        let row = self.done + at as u64;
+        let given = self.place.given.display();
+        let name = path.map(|path| path.rsplit('/').next().unwrap_or(path));
+        let id = id.or_else(|| name.map(cutout_id)).map(str::to_owned);
+        let stem = self.place.given.file_stem().unwrap_or_default().to_string_lossy();
+        Entry {
+            id: id.unwrap_or_else(|| format!("{stem}-{}", row + 1)),
+            source: match path {
+                Some(path) => format!("{given}/{path}"),
+                None => format!("{given} row {}", row + 1),
+            },
+            locator: match &self.unnameable {
+                Some(rejection) => Locator::Rejected(rejection.clone()),
+                None => Locator::Row {
+                    table: self.place.absolute_table(),
+                    column: self.columns.name.clone(),
+                    row,
+                },
+            },
+            position,
+        }
+    }
+}
+
+/// A text that says something.
+fn text(texts: &StringArray, row: usize) -> Option<&str> {
+    (!texts.is_null(row)).then(|| texts.value(row)).filter(|text| !text.is_empty())
+}
+
+impl Source for ImageRows {
+    fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
+        loop {
+            let Some(batch) = self.reader.next() else { return Ok(Chunk::of(Vec::new())) };
+            let rows_error = |source| ListError::Rows {
+                table: self.place.given.clone(),
+                row: self.done,
+                source,
+            };
+            let chunk = batch.and_then(|batch| self.chunk(&batch)).map_err(rows_error)?;
+            self.done += chunk.entries.len() as u64;
+            if !chunk.entries.is_empty() {
+                return Ok(chunk);
+            }
+        }
+    }
+}

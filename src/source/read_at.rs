@@ -1,0 +1,43 @@
+//! Reading a stretch of a file or of an object in a store.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::patience::patiently;
+use super::remote::{Object, is_remote};
+
+/// Something with bytes at offsets.
+#[derive(Debug)]
+pub(crate) enum Positional {
+    File(File),
+    Object(Object),
+}
+
+impl Positional {
+    /// Opens a path or a URL; its bytes.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
+        if is_remote(path) {
+            let object = Object::open(path)?;
+            let size = object.size();
+            return Ok((Self::Object(object), size));
+        }
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        Ok((Self::File(file), size))
+    }
+
+    /// Fills `buffer` from byte `offset`, with patience.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        patiently(|| self.try_read_exact_at(buffer, offset))
+    }
+
+    /// The same with a single attempt.
+    pub(crate) fn try_read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.read_exact_at(buffer, offset),
+            Self::Object(object) => object.read_exact_at(buffer, offset),
+        }
+    }
+}

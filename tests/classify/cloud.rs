@@ -1,0 +1,164 @@
+//! Cutouts in an object store: a real S3 server (moto) on this machine, and
+//! a proxy before it that fails every few requests.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::util::catalog::column;
+use crate::util::command::{assert_code, errors, hiwl, simulate};
+use crate::util::python::environment;
+use crate::util::root;
+
+struct Server {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    port: u16,
+    /// Of the proxy.
+    flaky: u16,
+}
+
+impl Server {
+    /// A server with the files of a folder in the bucket `survey`.
+    fn start(folder: &std::path::Path) -> Self {
+        let mut child = Command::new(environment("s3-venv", "requirements-s3.txt"))
+            .arg(root().join("tests/oracles/s3_server.py"))
+            .arg(folder)
+            .arg("survey")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let ports: Vec<u16> = line.split_whitespace().map(|p| p.parse().unwrap()).collect();
+        Self { child, out, port: ports[0], flaky: ports[1] }
+    }
+
+    /// Requests that came to the proxy.
+    fn stop(mut self) -> u64 {
+        drop(self.child.stdin.take());
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        self.child.wait().unwrap();
+        rest.trim().parse().unwrap()
+    }
+}
+
+/// `hiwl` with the credentials of a test.
+fn on_store(port: u16) -> Command {
+    let mut command = hiwl();
+    command
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+        .env("AWS_ALLOW_HTTP", "true")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_REGION", "us-east-1");
+    command
+}
+
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Files and an archive below `night/`.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scene = Self { folder };
+        simulate(&scene.path("store/night/files"), 30, 61);
+        let made = hiwl()
+            .args(["simulate", "--format", "tar", "--size", "240", "--count", "50", "--quiet"])
+            .arg(scene.path("store/night/tars"))
+            .status();
+        assert!(made.unwrap().success());
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn classify(&self, mut hiwl: Command, input: &str, output: &str) -> Output {
+        hiwl.args(["classify", "--quiet", "--range-size", "9", input, "--output"]);
+        hiwl.arg(self.path(output)).output().unwrap()
+    }
+
+    fn answers(&self, output: &str) -> Vec<Vec<String>> {
+        let columns = ["id", "label", "confidence", "p_crs", "p_ibs", "p_spi", "status"];
+        columns.map(|name| column(&self.path(output), name)).to_vec()
+    }
+}
+
+#[test]
+fn a_prefix_of_a_store_gives_the_rows_of_its_folder() {
+    let scene = Scene::new();
+    let store = scene.path("store");
+    let local = scene.path("store/night");
+    assert_code(&scene.classify(hiwl(), local.to_str().unwrap(), "local"), 0);
+    let expected = scene.answers("local");
+    assert_eq!(expected[0].len(), 80);
+    let server = Server::start(&store);
+
+    let run = scene.classify(on_store(server.port), "s3://survey/night", "s3");
+    assert_code(&run, 0);
+    assert_eq!(scene.answers("s3"), expected);
+    assert!(column(&scene.path("s3"), "source")[0].starts_with("s3://survey/night/files/"));
+    // Requests that fail are made again.
+    let run = scene.classify(on_store(server.flaky), "s3://survey/night/", "flaky");
+    assert_code(&run, 0);
+    assert_eq!(scene.answers("flaky"), expected);
+    assert_code(&hiwl().arg("verify").arg(scene.path("flaky")).output().unwrap(), 0);
+
+    // URLs in a list, of objects that are there and not, and over HTTP.
+    let name = column(&scene.path("s3"), "source")[0].clone();
+    let key = name.strip_prefix("s3://survey/").unwrap();
+    let list = scene.path("list.txt");
+    let http = format!("http://127.0.0.1:{}/survey/{key}", server.port);
+    fs::write(&list, format!("{name}\ns3://survey/night/none.jpg\n{http}\n{http}?size=9\n"))
+        .unwrap();
+    let run = scene.classify(on_store(server.port), list.to_str().unwrap(), "list");
+    assert_code(&run, 1);
+    let [_, _, confidence, .., status] = &scene.answers("list")[..] else { panic!() };
+    assert_eq!(status[..], ["ok", "missing", "ok", "unreadable"]);
+    assert_eq!((&confidence[0], &confidence[2]), (&expected[2][0], &expected[2][0]));
+    let error = &column(&scene.path("list"), "error")[3];
+    assert!(error.contains("query"), "{error}");
+
+    // Of a planned run: a shard reads its stretch of the archive, and an
+    // archive that was replaced is not taken for the one that was listed.
+    let archive = fs::read_dir(local.join("tars")).unwrap().map(|e| e.unwrap().path());
+    let archive = archive.into_iter().find(|p| p.extension().is_some_and(|e| e == "tar")).unwrap();
+    let url = format!("s3://survey/night/tars/{}", archive.file_name().unwrap().to_str().unwrap());
+    let mut plan = on_store(server.port);
+    plan.args(["plan", &url, "--shards", "3", "--range-size", "9", "--quiet", "--output"]);
+    assert_code(&plan.arg(scene.path("night")).output().unwrap(), 0);
+    for shard in ["2", "0", "1"] {
+        let mut task = on_store(server.flaky);
+        task.args(["classify", "--quiet", "--shard", shard, "--plan"]).arg(scene.path("night"));
+        assert_code(&task.output().unwrap(), 0);
+    }
+    let tars: Vec<String> = expected[2][30..].to_vec();
+    assert_eq!(scene.answers("night")[2], tars);
+    assert!(server.stop() > 50, "the proxy was passed by");
+}
+
+#[test]
+fn what_a_store_does_not_have_is_refused_in_words() {
+    let scene = Scene::new();
+    let server = Server::start(&scene.path("store"));
+    for (input, words) in [
+        ("s3://survey/none", "no cutout"),
+        ("s3://survey/night/labels.csv", "download"),
+        ("s3://survey/night/a.tar.gz", "gunzip"),
+        ("s3://nobody/night", "nobody"),
+    ] {
+        let run = scene.classify(on_store(server.port), input, "none");
+        assert_code(&run, 64);
+        assert!(errors(&run).contains(words), "{input}: {}", errors(&run));
+    }
+    assert!(!scene.path("none").exists());
+    server.stop();
+}
