@@ -10,6 +10,7 @@ mod catalog;
 mod classify;
 mod curves;
 mod decode;
+mod export;
 mod labels;
 mod metrics;
 mod network;

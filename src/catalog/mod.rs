@@ -11,7 +11,7 @@
 //! counted from 0 and padded with zeros so that names sort as rows do.
 //! [`RunFolder`] plans and resumes, [`InputsWriter`] and [`InputsReader`] keep
 //! the listing, [`PartWriter`] writes a range's rows, [`verify()`] proves that
-//! nothing is missing. Finding the cutouts is left to [`crate::source`],
+//! nothing is missing, [`export`] gives it to other tools. Finding the cutouts is left to [`crate::source`],
 //! classifying them to [`crate::network`].
 //!
 //! Invariant: a file under its final name is complete, on disk, and belongs to
@@ -23,10 +23,13 @@ mod carried;
 mod digest;
 mod entries;
 mod error;
+pub mod export;
 mod files;
 mod inputs;
 pub(crate) mod lock;
+mod overview;
 mod part;
+mod part_reader;
 mod ranges;
 mod row;
 mod run;
@@ -34,9 +37,11 @@ pub mod schema;
 mod seal;
 mod settings;
 mod verify;
+mod votable;
 
 pub use error::CatalogError;
 pub use inputs::{InputsReader, InputsWriter};
+pub use overview::{Overview, Sample, Sky, overview, sample};
 pub use part::PartWriter;
 pub use ranges::{RowRange, Shard};
 pub use row::Row;

@@ -12,8 +12,10 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod catalog;
 mod classify;
 mod evaluate;
+mod export;
 mod labels;
 mod manual;
 mod model;
@@ -47,6 +49,8 @@ struct Cli {
 enum Command {
     Classify(classify::Arguments),
     Verify(verify::Arguments),
+    Catalog(catalog::Arguments),
+    Export(export::Arguments),
     Evaluate(evaluate::Arguments),
     Labels(labels::Arguments),
     Train(train::Arguments),
@@ -108,6 +112,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Classify(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
+        Command::Catalog(arguments) => arguments.run(),
+        Command::Export(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),
         Command::Train(arguments) => arguments.run(),

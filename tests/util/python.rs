@@ -1,7 +1,7 @@
-//! Python oracles: a virtual environment made once, with pinned packages.
+//! Python oracles: virtual environments made once, with pinned packages.
 //!
-//! The first test that asks for it makes it under `target/` from
-//! `tests/oracles/requirements.txt`; it is made again when that file changes.
+//! The first test that asks for one makes it under `target/` from its list of
+//! requirements in `tests/oracles/`; it is made again when that file changes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,17 +9,27 @@ use std::process::{Command, Output};
 
 use super::root;
 
-/// The interpreter of the environment.
+/// The interpreter of most oracles.
 pub fn interpreter() -> PathBuf {
+    environment("oracle-venv", "requirements.txt")
+}
+
+/// The interpreter with what astronomers read catalogs with: LSDB and HATS
+/// bring some seventy packages, which other oracles do not wait for.
+pub fn catalog_readers() -> PathBuf {
+    environment("catalogs-venv", "requirements-catalogs.txt")
+}
+
+fn environment(name: &str, requirements: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
-    let requirements = root().join("tests/oracles/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).expect("tests/oracles/requirements.txt");
-    let venv = target.join("oracle-venv");
+    let requirements = root().join("tests/oracles").join(requirements);
+    let wanted = fs::read_to_string(&requirements).expect("the list of requirements");
+    let venv = target.join(name);
     let python = venv.join("bin/python");
     let stamp = venv.join("installed.txt");
 
     // Tests run in parallel threads, and several test processes may run.
-    let lock = File::create(target.join("oracle-venv.lock")).expect("lock file");
+    let lock = File::create(target.join(format!("{name}.lock"))).expect("lock file");
     lock.lock().expect("lock of the virtual environment");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return python;
@@ -35,7 +45,12 @@ pub fn interpreter() -> PathBuf {
 
 /// Runs `tests/oracles/<script>` with arguments; returns its standard output.
 pub fn oracle(script: &str, arguments: &[&str]) -> String {
-    let output = run(Command::new(interpreter())
+    oracle_of(&interpreter(), script, arguments)
+}
+
+/// The same with one of the interpreters above.
+pub fn oracle_of(python: &Path, script: &str, arguments: &[&str]) -> String {
+    let output = run(Command::new(python)
         .arg(root().join("tests/oracles").join(script))
         .args(arguments));
     String::from_utf8(output.stdout).expect("oracles print UTF-8")
