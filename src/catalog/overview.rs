@@ -122,7 +122,8 @@ impl Overview {
             }
         }
         for confidence in batch.column(3).as_primitive::<Float32Type>().iter().flatten() {
-            let bin = (f64::from(confidence) * BINS as f64) as usize;
+            // In their own precision, in which 0.9 is nine tenths.
+            let bin = (confidence * BINS as f32) as usize;
             self.confidence[bin.min(BINS - 1)] += 1;
         }
         let degrees = |index: usize| batch.column(index).as_primitive::<Float64Type>().iter();

@@ -238,11 +238,11 @@ mod tests {
         let mut found = Vec::new();
         loop {
             match reader.read_event().unwrap() {
-                Event::Start(e) | Event::Empty(e) if e.name().as_ref() == element.as_bytes() => {
-                    let value = e.try_get_attribute(attribute).unwrap().map(|a| {
-                        let raw = std::str::from_utf8(&a.value).unwrap().to_owned();
-                        quick_xml::escape::unescape(&raw).unwrap().into_owned()
-                    });
+                Event::Start(e) | Event::Empty(e) if e.name().as_ref() == element => {
+                    let value = e
+                        .try_get_attribute(attribute)
+                        .unwrap()
+                        .map(|a| quick_xml::escape::unescape(&a.value).unwrap().into_owned());
                     found.push(value);
                 }
                 Event::Eof => return found,

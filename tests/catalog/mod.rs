@@ -85,7 +85,10 @@ pub(crate) fn plan(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
 }
 
 /// Writes one range, if it is free.
-pub(crate) fn write_range(run: &RunFolder, range: RowRange) -> Result<Option<PathBuf>, CatalogError> {
+pub(crate) fn write_range(
+    run: &RunFolder,
+    range: RowRange,
+) -> Result<Option<PathBuf>, CatalogError> {
     let Claimed::Ours(claim) = run.claim(range.index)? else { return Ok(None) };
     let (entries, carried) = run.inputs().range(range.index)?;
     let mut part = run.part(claim, carried)?;

@@ -34,7 +34,8 @@ fn generated() -> Vec<(String, Option<SkyPosition>)> {
     let mut galaxies: Vec<(String, Option<SkyPosition>)> = (0..4000)
         .map(|index| {
             let z: f64 = random.random_range(-1.0..1.0);
-            let whole = SkyPosition { ra: random.random_range(0.0..360.0), dec: z.asin().to_degrees() };
+            let whole =
+                SkyPosition { ra: random.random_range(0.0..360.0), dec: z.asin().to_degrees() };
             let crowd = SkyPosition {
                 ra: 150.0 + random.random_range(0.0..2.0),
                 dec: 2.0 + random.random_range(0.0..2.0),
@@ -43,7 +44,8 @@ fn generated() -> Vec<(String, Option<SkyPosition>)> {
             (format!("γ{index}"), (index % 11 != 0).then_some(position))
         })
         .collect();
-    for (ra, dec) in [(0.0, 90.0), (10.0, -90.0), (0.0, 0.0), (359.999_999_999, 0.0), (45.0, 41.8)] {
+    for (ra, dec) in [(0.0, 90.0), (10.0, -90.0), (0.0, 0.0), (359.999_999_999, 0.0), (45.0, 41.8)]
+    {
         galaxies.push((format!("edge {ra} {dec}"), Some(SkyPosition { ra, dec })));
     }
     galaxies

@@ -28,17 +28,24 @@ fn csv(run: &Path, more: &[&str]) -> Vec<String> {
 fn columns_come_in_the_order_asked_for_under_the_names_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let run = complete(folder.path(), 30, 7);
-    let lines = csv(run.dir(), &["--columns", "p_spi,id,STAGE2", "--where", "source = '/data/galaxies/2.jpg'"]);
+    let lines = csv(
+        run.dir(),
+        &["--columns", "p_spi,id,STAGE2", "--where", "source = '/data/galaxies/2.jpg'"],
+    );
     assert_eq!(lines, ["p_spi,id,stage2", "0.53,J000000002,true"]);
     let lines = csv(run.dir(), &["--names", "galaxy-zoo", "--columns", "id,p_crs,p_eo,p_css_eo"]);
-    assert_eq!(lines[0], "id_str,how-rounded_round_probability,disk-edge-on_yes_probability,p_css_eo");
+    assert_eq!(
+        lines[0],
+        "id_str,how-rounded_round_probability,disk-edge-on_yes_probability,p_css_eo"
+    );
     assert_eq!(lines.len(), 1 + 25);
 }
 
 #[test]
 fn ids_become_integers_if_all_of_them_are() {
     let folder = tempfile::tempdir().unwrap();
-    let ids: Vec<_> = (1..9u64).map(|i| ((1_237_668_296_598_749_301 + i).to_string(), None)).collect();
+    let ids: Vec<_> =
+        (1..9u64).map(|i| ((1_237_668_296_598_749_301 + i).to_string(), None)).collect();
     let run = at_positions(&folder.path().join("run"), &ids);
     let out = folder.path().join("table.parquet");
     assert_code(&export(run.dir(), "parquet", &out, &["--ids", "integer"]), 0);
@@ -58,7 +65,10 @@ fn mistakes_are_named_and_leave_nothing() {
     let run = complete(&folder.path().join("run"), 30, 7);
     let out = folder.path().join("table.csv");
     let export = |more: &[&str]| export(run.dir(), "csv", &out, more);
-    refused(&export(&["--where", "p_spii > 0.8"]), &["no column `p_spii`", "at character 1", "p_spi"]);
+    refused(
+        &export(&["--where", "p_spii > 0.8"]),
+        &["no column `p_spii`", "at character 1", "p_spi"],
+    );
     refused(&export(&["--where", "p_spi > 'x'"]), &["`p_spi` is a number"]);
     refused(&export(&["--columns", "id,nothing"]), &["no column `nothing`"]);
     refused(&export(&["--columns", "id,id"]), &["named `id`"]);

@@ -50,9 +50,8 @@ pub fn oracle(script: &str, arguments: &[&str]) -> String {
 
 /// The same with one of the interpreters above.
 pub fn oracle_of(python: &Path, script: &str, arguments: &[&str]) -> String {
-    let output = run(Command::new(python)
-        .arg(root().join("tests/oracles").join(script))
-        .args(arguments));
+    let output =
+        run(Command::new(python).arg(root().join("tests/oracles").join(script)).args(arguments));
     String::from_utf8(output.stdout).expect("oracles print UTF-8")
 }
 

@@ -158,22 +158,23 @@ pub fn export(
         seen += rows;
         progress(seen, total);
     };
-    let mut report = match options.format {
-        Format::Hats => hats::write(&source, options, &mut progress)?,
-        _ => {
-            let file = NewFile::create(&options.output)?;
-            let report = match options.format {
-                Format::Parquet => parquet::write(&source, &file, &mut progress)?,
-                Format::Csv => csv::write(&source, &file, &mut progress)?,
-                Format::Fits => fits::write(&source, &file, &mut progress)?,
-                Format::Votable | Format::Hats => votable::write(&source, &file, &mut progress)?,
-            };
-            Report { bytes: file.commit()?, ..report }
+    let writer: FileWriter = match options.format {
+        Format::Parquet => parquet::write,
+        Format::Csv => csv::write,
+        Format::Fits => fits::write,
+        Format::Votable => votable::write,
+        Format::Hats => {
+            let report = hats::write(&source, options, &mut progress)?;
+            return Ok(Report { missing, ..report });
         }
     };
-    report.missing = missing;
-    Ok(report)
+    let file = NewFile::create(&options.output)?;
+    let report = writer(&source, &file, &mut progress)?;
+    Ok(Report { missing, bytes: file.commit()?, ..report })
 }
+
+/// Writes the rows of a source into a file that is still nameless.
+type FileWriter = fn(&Source<'_>, &NewFile, &mut dyn FnMut(u64)) -> Result<Report, ExportError>;
 
 /// The rows that are exported, to be read as often as a format needs them.
 struct Source<'a> {

@@ -54,7 +54,8 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     for (bin, rows) in found.confidence.iter().enumerate() {
         let bar = "█".repeat((rows * BAR).div_ceil(most) as usize);
         let (from, to) = (bin as f64 / 10.0, (bin + 1) as f64 / 10.0);
-        writeln!(out, "  {from:.1}–{to:.1}  {:>12}  {bar}", count(*rows))?;
+        let line = format!("  {from:.1}–{to:.1}  {:>12}  {bar}", count(*rows));
+        writeln!(out, "{}", line.trim_end())?;
     }
     let sky = &found.sky;
     match (sky.ra, sky.dec) {

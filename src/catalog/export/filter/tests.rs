@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Float32Array, Float64Array, Int64Array, StringArray,
-    UInt16Array,
+    Array, ArrayRef, BooleanArray, Date32Array, Float32Array, Float64Array, Int64Array,
+    StringArray, UInt16Array,
 };
 
 use super::*;
@@ -39,12 +39,7 @@ fn picked(text: &str) -> Vec<usize> {
     let filter = Filter::parse(text, batch.schema_ref()).unwrap_or_else(|e| panic!("{e}"));
     let wanted = filter.wanted(&batch, |place| place).unwrap();
     assert_eq!(wanted.len(), batch.num_rows(), "{text}");
-    (0..wanted.len()).filter(|&row| !wanted_is_null(&wanted, row) && wanted.value(row)).collect()
-}
-
-fn wanted_is_null(wanted: &BooleanArray, row: usize) -> bool {
-    use arrow::array::Array;
-    wanted.is_null(row)
+    (0..wanted.len()).filter(|&row| wanted.is_valid(row) && wanted.value(row)).collect()
 }
 
 #[test]
