@@ -1,12 +1,14 @@
-//! How fast rows become a catalog, how many bytes each takes, and how fast a
-//! catalog is verified: one core, local disk.
+//! How fast rows become a catalog, how many bytes each takes, how fast a
+//! catalog is verified, and what memory that takes: one core, local disk. Rows
+//! are made a range at a time, outside the time that is told.
 //!
-//! `cargo bench --bench catalog [-- ROWS]`
+//! `cargo bench --bench catalog --profile release [-- ROWS [FOLDER]]`: with a
+//! folder, the catalog stays there (see `exports.sh`).
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench reports to the terminal")]
 
 use std::error::Error;
-use std::path::Path;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use hiwl::catalog::{
     CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RunFolder, Settings, verify,
@@ -14,11 +16,13 @@ use hiwl::catalog::{
 use hiwl::cutout::SkyPosition;
 use hiwl::kernels::cpu::Precision;
 use hiwl::network::hierarchy::{Class, Prediction, Stage2};
+use hiwl::report::{format, memory};
 use hiwl::source::{Entry, Locator};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const ROWS: u64 = 2_000_000;
+const RANGE: u64 = 65_536;
 
 fn entry(index: u64, random: &mut ChaCha8Rng) -> Entry {
     let id = format!("{}", 587_722_981_736_120_347 + index * 65_537);
@@ -52,8 +56,10 @@ fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let rows = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(ROWS);
-    let folder = tempfile::tempdir()?;
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let rows = arguments.next().map_or(Ok(ROWS), |rows| rows.parse())?;
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.next().map_or(temporary.path().to_owned(), PathBuf::from);
     let settings = Settings {
         version: env!("CARGO_PKG_VERSION").into(),
         inputs: vec!["/survey/cutouts".into()],
@@ -65,42 +71,54 @@ fn main() -> Result<(), Box<dyn Error>> {
         preparation: serde_json::json!({ "size": 240 }),
         stage2: Stage2::Routed,
         precision: Precision::F32,
-        range_size: 65_536,
+        range_size: RANGE,
     };
-    let report = |what: &str, start: Instant, bytes: Option<u64>| {
-        let seconds = start.elapsed().as_secs_f64();
+    let report = |what: &str, time: Duration, bytes: Option<u64>| {
         let each = bytes.map(|b| format!(", {:.1} bytes a row", b as f64 / rows as f64));
-        println!("{what:7} {:>10.0} rows/s{}", rows as f64 / seconds, each.unwrap_or_default());
+        println!(
+            "{what:7} {:>10.0} rows/s{}, peak memory {}",
+            rows as f64 / time.as_secs_f64(),
+            each.unwrap_or_default(),
+            memory::peak_resident().map_or("unknown".into(), format::bytes)
+        );
     };
 
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let entries: Vec<Entry> = (0..rows).map(|index| entry(index, &mut random)).collect();
-    let start = Instant::now();
+    let mut time = Duration::ZERO;
     let list = |writer: &mut InputsWriter| -> Result<(), CatalogError> {
-        entries.iter().try_for_each(|entry| writer.push(entry))
+        for first in (0..rows).step_by(RANGE as usize) {
+            let indices = first..rows.min(first + RANGE);
+            let entries: Vec<Entry> = indices.map(|index| entry(index, &mut random)).collect();
+            let start = Instant::now();
+            entries.iter().try_for_each(|entry| writer.push(entry))?;
+            time += start.elapsed();
+        }
+        Ok(())
     };
-    let run = RunFolder::open_or_create(folder.path(), &settings, list)?;
-    let inputs = folder.path().join("inputs.parquet").metadata()?.len();
-    report("plan", start, Some(inputs));
+    let run = RunFolder::open_or_create(&folder, &settings, list)?;
+    let inputs = folder.join("inputs.parquet").metadata()?.len();
+    report("plan", time, Some(inputs));
 
-    let predictions: Vec<Prediction> = (0..rows).map(|_| prediction(&mut random)).collect();
-    let start = Instant::now();
+    let mut time = Duration::ZERO;
     for range in run.missing_ranges(None)? {
         let Claimed::Ours(claim) = run.claim(range.index)? else { continue };
+        let predictions: Vec<Prediction> =
+            (0..range.count).map(|_| prediction(&mut random)).collect();
+        let start = Instant::now();
         let (entries, carried) = run.inputs().range(range.index)?;
         let mut part = run.part(claim, carried)?;
-        for (index, entry) in (range.first..).zip(entries) {
+        for ((index, entry), prediction) in (range.first..).zip(entries).zip(predictions) {
             let Entry { id, source, position, .. } = entry;
-            let outcome = Ok(predictions[index as usize]);
-            part.push(&Row { index, id, source, position, outcome })?;
+            part.push(&Row { index, id, source, position, outcome: Ok(prediction) })?;
         }
         part.commit()?;
+        time += start.elapsed();
     }
-    report("write", start, Some(size(&run.catalog())?));
+    report("write", time, Some(size(&run.catalog())?));
 
     let start = Instant::now();
-    let found = verify(folder.path())?;
-    report("verify", start, None);
+    let found = verify(&folder)?;
+    report("verify", start.elapsed(), None);
     assert!(found.is_complete() && found.rows_found == rows);
     Ok(())
 }

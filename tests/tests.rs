@@ -11,6 +11,7 @@ mod classify;
 mod cuda;
 mod curves;
 mod decode;
+mod export;
 mod labels;
 mod metrics;
 mod network;

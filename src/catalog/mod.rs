@@ -13,7 +13,8 @@
 //! [`RunFolder`] plans and resumes, [`InputsWriter`] and [`InputsReader`] keep
 //! the listing, [`Plan`] shares the ranges out, [`PartWriter`] writes a range's
 //! rows, [`status()`] tells how far it is, [`verify()`] proves that nothing is
-//! missing. Finding the cutouts is left to [`crate::source`],
+//! missing, [`export`] gives it to other tools. Finding the cutouts is left to
+//! [`crate::source`],
 //! classifying them to [`crate::network`].
 //!
 //! Invariant: a file under its final name is complete, on disk, and belongs to
@@ -25,10 +26,13 @@ mod carried;
 mod digest;
 mod entries;
 mod error;
+pub mod export;
 mod files;
 mod inputs;
 pub(crate) mod lock;
+mod overview;
 mod part;
+mod part_reader;
 mod plan;
 mod ranges;
 mod row;
@@ -38,9 +42,11 @@ mod seal;
 mod settings;
 mod status;
 mod verify;
+mod votable;
 
 pub use error::CatalogError;
 pub use inputs::{InputsReader, InputsWriter};
+pub use overview::{Overview, Sample, Sky, overview, sample};
 pub use part::PartWriter;
 pub use plan::Plan;
 pub use ranges::{RowRange, Shard};

@@ -28,7 +28,8 @@ use super::files::{CATALOG, TempFile};
 use super::row::RowBuffer;
 use super::run::{Claim, RunFolder};
 use super::seal::{self, SealingWriter};
-use super::{CatalogError, Manifest, Row, RowRange, settings};
+use super::votable::{self, Description};
+use super::{CatalogError, Manifest, ModelIdentity, Row, RowRange, settings};
 
 /// Writer of the files, in the form that Parquet readers parse.
 pub(super) const CREATED_BY: &str = concat!("hiwl version ", env!("CARGO_PKG_VERSION"));
@@ -55,6 +56,7 @@ pub struct PartWriter {
     claim: Claim,
     schema: SchemaRef,
     footer: Vec<KeyValue>,
+    model: ModelIdentity,
     carried: Option<RecordBatch>,
     buffer: RowBuffer,
     /// Rows handed to the encoder.
@@ -82,7 +84,7 @@ impl PartWriter {
         let schema = run.schema().clone();
         let footer = footer(run.manifest(), run.digest(), &range);
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(footer.clone()))
+            .with_properties(properties(&schema, footer.clone()))
             // Written at the end, by `schema_pairs`.
             .with_skip_arrow_metadata(true);
         let sealing = SealingWriter::new(file);
@@ -95,6 +97,7 @@ impl PartWriter {
             lengths: vec![0; schema.fields().len()],
             schema,
             footer,
+            model: run.manifest().settings.model.clone(),
             carried,
             buffer: RowBuffer::default(),
             written: 0,
@@ -134,7 +137,8 @@ impl PartWriter {
             let what = format!("only {} of its {} rows came", self.written, range.count);
             return Err(CatalogError::Rows { range: range.index, what });
         }
-        for pair in schema_pairs(&self.schema, &self.lengths, &self.footer) {
+        let pairs = schema_pairs(&self.schema, &self.lengths, &self.footer, &self.model);
+        for pair in pairs {
             self.writer.append_key_value_metadata(pair);
         }
         seal::close(self.writer, self.temp.path())?;
@@ -162,19 +166,27 @@ impl PartWriter {
 }
 
 /// In characters; 0 for a column of numbers.
-fn longest_text(column: &dyn Array) -> usize {
+pub(super) fn longest_text(column: &dyn Array) -> usize {
     let texts = column.as_string_opt::<i32>().into_iter().flatten().flatten();
     texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 /// What is known only once the rows are: the lengths of texts, from which
 /// astropy takes the width of a string column (`table::len::<column>`), and
-/// the Arrow schema with the columns' units and descriptions.
+/// the Arrow schema with the columns' units and descriptions, and the same for
+/// the Virtual Observatory.
 ///
 /// pyarrow, and so pandas and astropy, take a schema's metadata from the Arrow
 /// schema alone and do not look at the file's key-values, where every other
-/// reader looks; so lengths and provenance are in both.
-fn schema_pairs(schema: &Schema, lengths: &[usize], footer: &[KeyValue]) -> Vec<KeyValue> {
+/// reader looks; so lengths and provenance are in both. The VOTable is not: it
+/// would outlive the columns that it describes when a part of them is written
+/// anew.
+pub(super) fn schema_pairs(
+    schema: &Schema,
+    lengths: &[usize],
+    footer: &[KeyValue],
+    model: &ModelIdentity,
+) -> Vec<KeyValue> {
     let texts = schema.fields().iter().zip(lengths);
     let texts = texts.filter(|(field, _)| field.data_type() == &DataType::Utf8);
     let mut pairs: Vec<KeyValue> = texts
@@ -185,18 +197,25 @@ fn schema_pairs(schema: &Schema, lengths: &[usize], footer: &[KeyValue]) -> Vec<
         .collect();
     let metadata = footer.iter().chain(&pairs);
     let metadata = metadata.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()));
-    let schema = schema.clone().with_metadata(metadata.collect::<HashMap<_, _>>());
-    pairs.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema)));
+    let arrow = schema.clone().with_metadata(metadata.collect::<HashMap<_, _>>());
+    pairs.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&arrow)));
+    let description = Description { schema, lengths: Some(lengths), model, infos: footer };
+    pairs.extend(votable::pairs(&description));
     pairs
 }
 
-/// What a part says of itself. Metadata for readers of particular formats
-/// (VOTable's field descriptions, made from `schema::columns`) belongs here,
-/// or in [`schema_pairs`] if it needs the rows.
+/// What a part says of itself before its rows are known; [`schema_pairs`] has
+/// the rest.
 fn footer(manifest: &Manifest, run: &str, range: &RowRange) -> Vec<KeyValue> {
+    let mut pairs = provenance(manifest, run);
+    pairs.push(KeyValue::new(RANGE.to_owned(), range_key(range)));
+    pairs
+}
+
+/// Where rows of a run come from.
+pub(super) fn provenance(manifest: &Manifest, run: &str) -> Vec<KeyValue> {
     let pairs = [
         (RUN, run.to_owned()),
-        (RANGE, range_key(range)),
         (MODEL, settings::json(&manifest.settings.model).to_string()),
         (VERSION, manifest.settings.version.clone()),
         (SETTINGS, manifest.footer_settings()),
@@ -209,7 +228,8 @@ pub(super) fn range_key(range: &RowRange) -> String {
     format!("{}-{}", range.first, range.last())
 }
 
-fn properties(footer: Vec<KeyValue>) -> WriterProperties {
+/// How rows are encoded, whoever writes them.
+pub(super) fn properties(schema: &Schema, footer: Vec<KeyValue>) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("zstd has a level 3")))
@@ -218,16 +238,20 @@ fn properties(footer: Vec<KeyValue>) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_key_value_metadata(Some(footer));
-    // Values that hardly repeat: a dictionary would be filled, given up and
-    // stored all the same.
-    for name in ["id", "source", "ra", "dec"] {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
-    }
-    for name in ["confidence", "p_crs", "p_ibs", "p_css", "p_eo", "p_spi", "p_css_eo"] {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
-    }
-    for name in ["id", "source"] {
-        builder = builder.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BYTE_ARRAY);
+    for field in schema.fields() {
+        // The catalog's own columns are those that say what they mean.
+        let Some(ucd) = field.metadata().get("ucd") else { continue };
+        // Not from dots, which would make a path of the name.
+        let column = || ColumnPath::new(vec![field.name().clone()]);
+        let names = field.data_type() == &DataType::Utf8 && ucd.starts_with("meta.id");
+        // Values that hardly repeat: a dictionary would be filled, given up
+        // and stored all the same.
+        if names || field.data_type().is_floating() {
+            builder = builder.set_column_dictionary_enabled(column(), false);
+        }
+        if names {
+            builder = builder.set_column_encoding(column(), Encoding::DELTA_BYTE_ARRAY);
+        }
     }
     builder.build()
 }

@@ -181,6 +181,12 @@ impl Verification {
 /// If there is no run or its folder cannot be listed. Whatever is wrong with
 /// the listing or a part is in the result.
 pub fn verify(dir: &Path) -> Result<Verification, CatalogError> {
+    examine(dir, true)
+}
+
+/// As [`verify()`]; duplicate ids, whose count takes memory with the number of
+/// rows, are looked for only if `duplicates` says so.
+pub(super) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, CatalogError> {
     let (manifest, run) = read_manifest(dir)?;
     let ranges = ranges(&manifest);
     let mut found = Verification {
@@ -190,7 +196,7 @@ pub fn verify(dir: &Path) -> Result<Verification, CatalogError> {
         ..Verification::default()
     };
     let present = sort_files(dir, &manifest, &mut found)?;
-    let mut listing = match Listed::open(dir, &manifest) {
+    let mut listing = match Listed::open(dir, &manifest, duplicates) {
         Ok(listing) => Some(listing),
         Err(damage) => {
             found.listing = Some(damage);
@@ -260,17 +266,18 @@ fn sort_files(
 struct Listed {
     reader: InputsReader,
     digest: RowDigest,
-    ids: Vec<u64>,
+    /// Hashes of the ids, if duplicates are counted.
+    ids: Option<Vec<u64>>,
 }
 
 impl Listed {
-    fn open(dir: &Path, manifest: &Manifest) -> Result<Self, Damage> {
+    fn open(dir: &Path, manifest: &Manifest, duplicates: bool) -> Result<Self, Damage> {
         seal::check(&dir.join(INPUTS))?;
         let reader = open_inputs(dir, manifest).map_err(|error| match error {
             CatalogError::OtherListing { .. } => Damage::OtherListing,
             other => Damage::Decode(other.to_string()),
         })?;
-        Ok(Self { reader, digest: RowDigest::default(), ids: Vec::new() })
+        Ok(Self { reader, digest: RowDigest::default(), ids: duplicates.then(Vec::new) })
     }
 
     /// The rows of the next range.
@@ -282,21 +289,24 @@ impl Listed {
             return Err(Damage::Rows { expected: range.count, found });
         }
         self.digest.update(&batch);
-        self.ids.extend(texts(&batch, "id").map(|id| {
-            let mut hasher = DefaultHasher::new();
-            id.hash(&mut hasher);
-            hasher.finish()
-        }));
+        if let Some(ids) = &mut self.ids {
+            ids.extend(texts(&batch, "id").map(|id| {
+                let mut hasher = DefaultHasher::new();
+                id.hash(&mut hasher);
+                hasher.finish()
+            }));
+        }
         Ok(batch)
     }
 
     /// How many ids came before, and what is wrong with the rows as a whole.
-    fn finish(mut self, manifest: &Manifest) -> (u64, Option<Damage>) {
-        let rows = self.ids.len();
-        self.ids.sort_unstable();
-        self.ids.dedup();
+    fn finish(self, manifest: &Manifest) -> (u64, Option<Damage>) {
+        let mut ids = self.ids.unwrap_or_default();
+        let rows = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
         let same = self.digest.finish() == manifest.listing.digest;
-        ((rows - self.ids.len()) as u64, (!same).then_some(Damage::OtherListing))
+        ((rows - ids.len()) as u64, (!same).then_some(Damage::OtherListing))
     }
 }
 

@@ -13,8 +13,10 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
+mod catalog;
 mod classify;
 mod evaluate;
+mod export;
 mod labels;
 mod manual;
 mod model;
@@ -53,6 +55,8 @@ enum Command {
     Plan(plan::Arguments),
     Status(status::Arguments),
     Verify(verify::Arguments),
+    Catalog(catalog::Arguments),
+    Export(export::Arguments),
     Evaluate(evaluate::Arguments),
     Bench(bench::Arguments),
     Labels(labels::Arguments),
@@ -117,6 +121,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),
+        Command::Catalog(arguments) => arguments.run(),
+        Command::Export(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),

@@ -19,7 +19,7 @@ mod killed;
 mod readers;
 
 /// Settings of a run over `rows` made-up cutouts.
-fn settings(range_size: u64) -> Settings {
+pub(crate) fn settings(range_size: u64) -> Settings {
     Settings {
         version: "0.1.0".into(),
         inputs: vec!["/data/galaxies".into()],
@@ -36,7 +36,7 @@ fn settings(range_size: u64) -> Settings {
 }
 
 /// Cutout `index`: every seventh is rejected, some ids are Greek and Chinese.
-fn entry(index: u64) -> Entry {
+pub(crate) fn entry(index: u64) -> Entry {
     let id = match index % 5 {
         0 => format!("γαλαξίας {index}"),
         1 => format!("星系-{index}🌌"),
@@ -53,7 +53,7 @@ fn entry(index: u64) -> Entry {
 }
 
 /// The row of an entry: values that follow from its index alone.
-fn row(index: u64, entry: &Entry) -> Row {
+pub(crate) fn row(index: u64, entry: &Entry) -> Row {
     let p = |k: u64| ((index * 7 + k * 13) % 100) as f32 / 100.0;
     let label = Class::ALL[(index % 5) as usize];
     let outcome = if index.is_multiple_of(7) {
@@ -79,16 +79,19 @@ fn row(index: u64, entry: &Entry) -> Row {
     }
 }
 
-fn list(rows: u64) -> impl Fn(&mut InputsWriter) -> Result<(), CatalogError> {
+pub(crate) fn list(rows: u64) -> impl Fn(&mut InputsWriter) -> Result<(), CatalogError> {
     move |writer| (0..rows).try_for_each(|index| writer.push(&entry(index)))
 }
 
-fn plan(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
+pub(crate) fn plan(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
     RunFolder::open_or_create(dir, &settings(range_size), list(rows)).expect("a plan")
 }
 
 /// Writes one range, if it is free.
-fn write_range(run: &RunFolder, range: RowRange) -> Result<Option<PathBuf>, CatalogError> {
+pub(crate) fn write_range(
+    run: &RunFolder,
+    range: RowRange,
+) -> Result<Option<PathBuf>, CatalogError> {
     let Claimed::Ours(claim) = run.claim(range.index)? else { return Ok(None) };
     let (entries, carried) = run.inputs().range(range.index)?;
     let mut part = run.part(claim, carried)?;
@@ -98,19 +101,19 @@ fn write_range(run: &RunFolder, range: RowRange) -> Result<Option<PathBuf>, Cata
     part.commit().map(Some)
 }
 
-fn write_missing(run: &RunFolder) -> Result<(), CatalogError> {
+pub(crate) fn write_missing(run: &RunFolder) -> Result<(), CatalogError> {
     run.missing_ranges(None)?.into_iter().try_for_each(|range| write_range(run, range).map(drop))
 }
 
 /// A complete run.
-fn complete(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
+pub(crate) fn complete(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
     let run = plan(dir, rows, range_size);
     write_missing(&run).expect("every part");
     run
 }
 
 /// The names and bytes of the files in a folder, sorted.
-fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
         .expect("the folder")
         .map(|entry| entry.expect("an entry").path())

@@ -1,7 +1,7 @@
-//! Python oracles: a virtual environment made once, with pinned packages.
+//! Python oracles: virtual environments made once, with pinned packages.
 //!
-//! The first test that asks for it makes it under `target/` from
-//! `tests/oracles/requirements.txt`; it is made again when that file changes.
+//! The first test that asks for one makes it under `target/` from its list of
+//! requirements in `tests/oracles/`; it is made again when that file changes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,9 +9,15 @@ use std::process::{Command, Output};
 
 use super::root;
 
-/// The interpreter of the environment.
+/// The interpreter of most oracles.
 pub fn interpreter() -> PathBuf {
     environment("oracle-venv", "requirements.txt")
+}
+
+/// The interpreter with what astronomers read catalogs with: LSDB and HATS
+/// bring some seventy packages, which other oracles do not wait for.
+pub fn catalog_readers() -> PathBuf {
+    environment("catalogs-venv", "requirements-catalogs.txt")
 }
 
 /// The interpreter of an environment of its own, with what a file under
@@ -41,9 +47,13 @@ pub fn environment(name: &str, requirements: &str) -> PathBuf {
 
 /// Runs `tests/oracles/<script>` with arguments; returns its standard output.
 pub fn oracle(script: &str, arguments: &[&str]) -> String {
-    let output = run(Command::new(interpreter())
-        .arg(root().join("tests/oracles").join(script))
-        .args(arguments));
+    oracle_of(&interpreter(), script, arguments)
+}
+
+/// The same with one of the interpreters above.
+pub fn oracle_of(python: &Path, script: &str, arguments: &[&str]) -> String {
+    let output =
+        run(Command::new(python).arg(root().join("tests/oracles").join(script)).args(arguments));
     String::from_utf8(output.stdout).expect("oracles print UTF-8")
 }
 

@@ -1,5 +1,7 @@
 //! A run and its catalog in words, and as JSON for programs.
 
+pub mod export;
+pub mod overview;
 pub mod plan;
 pub mod run;
 pub mod status;

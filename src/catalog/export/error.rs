@@ -1,0 +1,110 @@
+//! Why an export could not be made.
+
+use std::path::{Path, PathBuf};
+
+use arrow::error::ArrowError;
+
+use super::filter::FilterError;
+use crate::catalog::CatalogError;
+
+/// Why an export could not be made. Nothing is left of it then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The catalog cannot be read, or the system refused to write.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The condition on rows is none.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A column was named that the catalog does not have.
+    #[error("there is no column `{name}`: the catalog has {columns}")]
+    NoColumn {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        columns: String,
+    },
+    /// A column was named twice, or two would have one name.
+    #[error("two columns would be named `{name}`")]
+    TwoColumns {
+        /// The name.
+        name: String,
+    },
+    /// Rows of the run are missing or damaged.
+    #[error("{} is not complete: {found} of {expected} rows are there (`hiwl verify` says what is \
+        missing); ask for a partial export, or finish the run first", path.display())]
+    Incomplete {
+        /// The run's folder.
+        path: PathBuf,
+        /// Rows in sound parts.
+        found: u64,
+        /// Rows of the plan.
+        expected: u64,
+    },
+    /// Something has the output's name.
+    #[error("{} is there already: name another output, or ask to overwrite it", path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// An id is no 64-bit integer.
+    #[error("the id `{id}` is no 64-bit integer: export ids as text")]
+    Id {
+        /// The first such id.
+        id: String,
+    },
+    /// HATS has no place for rows without a position, and no other row is left.
+    #[error("none of the {rows} rows has a position, and HATS is ordered by position")]
+    NoPositions {
+        /// Rows that were to be exported.
+        rows: u64,
+    },
+    /// cfitsio could not write the table.
+    #[error("cannot write {}: cfitsio: {text} (status {status})", path.display())]
+    Fits {
+        /// The file while it is written.
+        path: PathBuf,
+        /// cfitsio's code.
+        status: i32,
+        /// cfitsio's text for it.
+        text: String,
+    },
+    /// The format cannot hold the table.
+    #[error("the format cannot hold this table: {0}")]
+    Unfit(String),
+    /// Arrow refused what it should accept: a defect of the program.
+    #[error("{doing}: {source}; this is a defect of hiwl")]
+    Arrow {
+        /// What was being done.
+        doing: &'static str,
+        /// Arrow's answer.
+        source: ArrowError,
+    },
+}
+
+impl ExportError {
+    /// Whether repeating the same command would fail the same way.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Catalog(error) => error.is_usage(),
+            Self::Filter(_)
+            | Self::NoColumn { .. }
+            | Self::TwoColumns { .. }
+            | Self::Exists { .. }
+            | Self::Id { .. }
+            | Self::NoPositions { .. }
+            | Self::Unfit(_) => true,
+            _ => false,
+        }
+    }
+
+    pub(super) fn arrow(doing: &'static str) -> impl FnOnce(ArrowError) -> Self {
+        move |source| Self::Arrow { doing, source }
+    }
+
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let wrap = CatalogError::io(doing, path);
+        move |source| Self::Catalog(wrap(source))
+    }
+}

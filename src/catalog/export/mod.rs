@@ -1,0 +1,234 @@
+//! A catalog, or some of it, in the format that another tool wants.
+//!
+//! Rows flow from the parts through a [`Selection`] (which rows, which columns,
+//! under which names) into one writer a format, a batch at a time; formats that
+//! must know widths or counts beforehand read the parts twice. One file a
+//! format: [`parquet`], [`csv`], [`fits`], [`votable`], [`hats`].
+//!
+//! Memory: a batch of 8,192 rows (2 MB and the carried columns) and what the
+//! format's writer holds; HATS says its own.
+//!
+//! Invariant: the output appears under its name whole and on disk, or not at
+//! all; it holds every row that was asked for once, in the catalog's order (in
+//! that of the sky for HATS).
+
+mod csv;
+mod error;
+mod file;
+pub mod filter;
+mod fits;
+mod hats;
+mod names;
+mod parquet;
+mod rows;
+mod selection;
+mod votable;
+
+use std::path::{Path, PathBuf};
+
+use ::parquet::file::metadata::KeyValue;
+use serde_json::json;
+
+pub use error::ExportError;
+
+use super::verify::examine;
+use super::{RowRange, RunFolder, part};
+use file::NewFile;
+use rows::Rows;
+use selection::Selection;
+
+/// What another tool reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One Parquet file, with VOTable metadata.
+    Parquet,
+    /// Comma-separated values, at full precision.
+    Csv,
+    /// A FITS binary table.
+    Fits,
+    /// A VOTable (TABLEDATA).
+    Votable,
+    /// A folder partitioned by HEALPix, for LSDB and services.
+    Hats,
+}
+
+/// How columns are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Names {
+    /// As in the catalog.
+    #[default]
+    Catalog,
+    /// After Galaxy Zoo's questions and answers.
+    GalaxyZoo,
+}
+
+/// How ids are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Ids {
+    /// As text, as they came.
+    #[default]
+    Text,
+    /// As 64-bit integers; refused if one is not the plain decimal form of one.
+    Integer,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The format.
+    pub format: Format,
+    /// The file, or for HATS the folder, to make.
+    pub output: PathBuf,
+    /// Which rows, in the language of [`filter`]; all if none.
+    pub filter: Option<String>,
+    /// Which columns, in this order, by the catalog's names; all if none.
+    pub columns: Option<Vec<String>>,
+    /// Whether rows of rejected cutouts are written too.
+    pub rejected: bool,
+    /// Whether a catalog that is not complete is exported as far as it is.
+    pub partial: bool,
+    /// Whether a file that is there is replaced.
+    pub overwrite: bool,
+    /// Names of columns.
+    pub names: Names,
+    /// Type of the ids.
+    pub ids: Ids,
+    /// HATS: most rows a partition.
+    pub rows_per_pixel: u64,
+}
+
+impl Options {
+    /// Everything but the rejected rows, as they are in the catalog.
+    pub fn new(format: Format, output: PathBuf) -> Self {
+        Self {
+            format,
+            output,
+            filter: None,
+            columns: None,
+            rejected: false,
+            partial: false,
+            overwrite: false,
+            names: Names::Catalog,
+            ids: Ids::Text,
+            rows_per_pixel: hats::ROWS_PER_PIXEL,
+        }
+    }
+}
+
+/// What became of the catalog's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Rows of rejected cutouts that were left out.
+    pub rejected: u64,
+    /// Other rows that the condition left out.
+    pub filtered: u64,
+    /// HATS: rows left out because they have no position.
+    pub unplaced: u64,
+    /// HATS: partitions.
+    pub partitions: u64,
+    /// Rows of ranges that the catalog does not have (yet).
+    pub missing: u64,
+}
+
+/// Exports the catalog in the run folder `dir`. `progress` is told of rows as
+/// they are read, and how many there will be in all, whatever the passes.
+///
+/// # Errors
+/// [`ExportError`]; then there is no output, and a file that was to be replaced
+/// is as it was.
+pub fn export(
+    dir: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, ExportError> {
+    let run = RunFolder::open(dir)?;
+    let selection = Selection::new(run.schema(), options)?;
+    file::refuse_existing(&options.output, options.overwrite && options.format != Format::Hats)?;
+    let (ranges, missing) = sound_ranges(&run, options.partial)?;
+    let source =
+        Source { run: &run, ranges, selection: &selection, origin: origin(&run, options, missing) };
+    let passes = if matches!(options.format, Format::Fits | Format::Hats) { 2 } else { 1 };
+    let total = passes * source.ranges.iter().map(|range| range.count).sum::<u64>();
+    let mut seen = 0;
+    let mut progress = |rows: u64| {
+        seen += rows;
+        progress(seen, total);
+    };
+    let writer: FileWriter = match options.format {
+        Format::Parquet => parquet::write,
+        Format::Csv => csv::write,
+        Format::Fits => fits::write,
+        Format::Votable => votable::write,
+        Format::Hats => {
+            let report = hats::write(&source, options, &mut progress)?;
+            return Ok(Report { missing, ..report });
+        }
+    };
+    let file = NewFile::create(&options.output)?;
+    let report = writer(&source, &file, &mut progress)?;
+    Ok(Report { missing, bytes: file.commit()?, ..report })
+}
+
+/// Writes the rows of a source into a file that is still nameless.
+type FileWriter = fn(&Source<'_>, &NewFile, &mut dyn FnMut(u64)) -> Result<Report, ExportError>;
+
+/// The rows that are exported, to be read as often as a format needs them.
+struct Source<'a> {
+    run: &'a RunFolder,
+    ranges: Vec<RowRange>,
+    selection: &'a Selection,
+    /// Where the rows come from, for the output to say.
+    origin: Vec<KeyValue>,
+}
+
+impl Source<'_> {
+    fn rows(&self) -> Rows<'_> {
+        Rows::new(self.run.dir(), &self.ranges, self.selection)
+    }
+}
+
+/// The ranges whose parts are sound, and the rows of the others: none, unless
+/// a part of the catalog is wanted.
+fn sound_ranges(run: &RunFolder, partial: bool) -> Result<(Vec<RowRange>, u64), ExportError> {
+    let found = examine(run.dir(), false)?;
+    if !found.is_complete() && !partial {
+        return Err(ExportError::Incomplete {
+            path: run.dir().to_owned(),
+            found: found.rows_found,
+            expected: found.rows_expected,
+        });
+    }
+    let damaged = found.damaged.iter().map(|part| part.range.index);
+    let without: std::collections::HashSet<u64> =
+        found.missing.iter().map(|range| range.index).chain(damaged).collect();
+    let ranges: Vec<RowRange> = run.ranges().filter(|r| !without.contains(&r.index)).collect();
+    Ok((ranges, found.rows_expected - found.rows_found))
+}
+
+/// The run's provenance, and what the export took of it.
+fn origin(run: &RunFolder, options: &Options, missing: u64) -> Vec<KeyValue> {
+    let mut pairs = part::provenance(run.manifest(), run.digest());
+    let export = json!({
+        "where": options.filter,
+        "columns": options.columns,
+        "rejected": options.rejected,
+        "missing_rows": missing,
+    });
+    pairs.push(KeyValue::new("hiwl.export".to_owned(), export.to_string()));
+    pairs
+}
+
+impl Report {
+    /// Counts a batch; returns how many rows of the catalog it came from.
+    fn add(&mut self, selected: &selection::Selected) -> u64 {
+        let rows = selected.batch.num_rows() as u64;
+        self.rows += rows;
+        self.rejected += selected.rejected;
+        self.filtered += selected.filtered;
+        rows + selected.rejected + selected.filtered
+    }
+}

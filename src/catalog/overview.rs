@@ -1,0 +1,227 @@
+//! What a catalog holds, at a glance: counts, how sure, where on the sky; and
+//! some of its rows.
+//!
+//! Memory: a batch, 100 kB of sky, and the rows of a sample. Nothing is
+//! verified here; a catalog that is not complete is summed up as far as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Float32Type, Float64Type};
+use arrow::error::ArrowError;
+
+use super::run::ranges;
+use super::{CatalogError, Manifest, RowRange, RunFolder, part_reader};
+use crate::cutout::Reason;
+use crate::network::hierarchy::Class;
+use crate::random::Stream;
+
+/// Order of the pixels by which sky coverage is told: 13.7 arcminutes wide.
+const SKY_ORDER: u8 = 8;
+
+/// Bars of the histogram.
+const BINS: usize = 10;
+
+/// A catalog, summed up.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// The run.
+    pub manifest: Manifest,
+    /// The run's name in its parts.
+    pub run: String,
+    /// Rows in the parts that are there.
+    pub rows: u64,
+    /// Ranges without a part.
+    pub missing_ranges: u64,
+    /// Bytes of the parts.
+    pub bytes: u64,
+    /// Rows by label.
+    pub labels: BTreeMap<Class, u64>,
+    /// Rejected rows by reason.
+    pub rejected: BTreeMap<Reason, u64>,
+    /// Rows by confidence, in tenths: the last holds 0.9 to 1.
+    pub confidence: [u64; BINS],
+    /// Where the rows are.
+    pub sky: Sky,
+}
+
+/// Where rows are on the sky.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sky {
+    /// Rows that have a position.
+    pub rows: u64,
+    /// Pixels of the sky (13.7 arcminutes wide) with a row, in square degrees.
+    pub square_degrees: f64,
+    /// Least and greatest right ascension, in degrees.
+    pub ra: Option<(f64, f64)>,
+    /// Least and greatest declination, in degrees.
+    pub dec: Option<(f64, f64)>,
+}
+
+/// Which rows to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// The first ones.
+    First(u64),
+    /// Some, by a seed: the same seed gives the same rows.
+    Random {
+        /// How many.
+        rows: u64,
+        /// The seed.
+        seed: u64,
+    },
+}
+
+/// Sums up the catalog in a run folder.
+///
+/// # Errors
+/// If there is no run, or a part cannot be read.
+pub fn overview(dir: &Path) -> Result<Overview, CatalogError> {
+    let run = RunFolder::open(dir)?;
+    let mut found = Overview {
+        manifest: run.manifest().clone(),
+        run: run.digest().to_owned(),
+        rows: 0,
+        missing_ranges: 0,
+        bytes: 0,
+        labels: BTreeMap::new(),
+        rejected: BTreeMap::new(),
+        confidence: [0; BINS],
+        sky: Sky { rows: 0, square_degrees: 0.0, ra: None, dec: None },
+    };
+    let columns = ["ra", "dec", "label", "confidence", "status"]
+        .map(|name| run.schema().index_of(name).expect("the catalog's schema has its own columns"));
+    let mut pixels = vec![false; 12 << (2 * SKY_ORDER)];
+    let present = present(&run)?;
+    found.missing_ranges = ranges(run.manifest()).len() - present.len() as u64;
+    for range in present {
+        let path = range.part_path(dir);
+        found.bytes += path.metadata().map_err(CatalogError::io("look at", &path))?.len();
+        for batch in part_reader::open(&path, columns)? {
+            found.add(&batch.map_err(CatalogError::parquet("read", &path))?, &mut pixels);
+        }
+    }
+    let covered = pixels.iter().filter(|pixel| **pixel).count();
+    let whole_sky = 4.0 * 180.0 * 180.0 / std::f64::consts::PI;
+    found.sky.square_degrees = whole_sky * covered as f64 / pixels.len() as f64;
+    Ok(found)
+}
+
+impl Overview {
+    /// Adds rows with the columns ra, dec, label, confidence, status.
+    fn add(&mut self, batch: &RecordBatch, pixels: &mut [bool]) {
+        self.rows += batch.num_rows() as u64;
+        let text = |index: usize| batch.column(index).as_string::<i32>().iter().flatten();
+        for (label, status) in text(2).zip(text(4)) {
+            if let Some(class) = Class::from_label(label) {
+                *self.labels.entry(class).or_default() += 1;
+            } else if let Some(reason) = Reason::from_code(status) {
+                *self.rejected.entry(reason).or_default() += 1;
+            }
+        }
+        for confidence in batch.column(3).as_primitive::<Float32Type>().iter().flatten() {
+            // In their own precision, in which 0.9 is nine tenths.
+            let bin = (confidence * BINS as f32) as usize;
+            self.confidence[bin.min(BINS - 1)] += 1;
+        }
+        let degrees = |index: usize| batch.column(index).as_primitive::<Float64Type>().iter();
+        for (ra, dec) in degrees(0).zip(degrees(1)) {
+            let (Some(ra), Some(dec)) = (ra, dec) else { continue };
+            // Anything else is no position.
+            if !ra.is_finite() || !(-90.0..=90.0).contains(&dec) {
+                continue;
+            }
+            let widen = |range: Option<(f64, f64)>, value: f64| {
+                Some(range.map_or((value, value), |(a, b)| (a.min(value), b.max(value))))
+            };
+            self.sky.rows += 1;
+            self.sky.ra = widen(self.sky.ra, ra);
+            self.sky.dec = widen(self.sky.dec, dec);
+            let ra = ra.rem_euclid(360.0).to_radians();
+            pixels[cdshealpix::nested::hash(SKY_ORDER, ra, dec.to_radians()) as usize] = true;
+        }
+    }
+}
+
+/// Some rows with all their columns, in the catalog's order.
+///
+/// # Errors
+/// If there is no run, or a part cannot be read.
+pub fn sample(dir: &Path, sample: Sample) -> Result<Vec<RecordBatch>, CatalogError> {
+    let run = RunFolder::open(dir)?;
+    let present = present(&run)?;
+    let total = present.iter().map(|range| range.count).sum();
+    let wanted = match sample {
+        Sample::First(rows) => (0..rows.min(total)).collect(),
+        Sample::Random { rows, seed } => distinct(rows.min(total), total, seed),
+    };
+    let mut wanted = wanted.into_iter().peekable();
+    let mut found = Vec::new();
+    // Rows before the batch in hand.
+    let mut before = 0;
+    for range in present {
+        let path = range.part_path(dir);
+        if wanted.peek().is_none_or(|row| *row >= before + range.count) {
+            before += range.count;
+            continue;
+        }
+        for batch in part_reader::open(&path, 0..run.schema().fields().len())? {
+            let wrap = || CatalogError::parquet("read", &path);
+            let batch = batch.map_err(wrap())?;
+            let after = before + batch.num_rows() as u64;
+            let mut rows = Vec::new();
+            while let Some(row) = wanted.next_if(|row| *row < after) {
+                rows.push((row - before) as u32);
+            }
+            before = after;
+            if !rows.is_empty() {
+                let picked: Result<_, ArrowError> =
+                    take_record_batch(&batch, &UInt32Array::from(rows));
+                found.push(picked.map_err(wrap())?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The ranges that have a part.
+fn present(run: &RunFolder) -> Result<Vec<RowRange>, CatalogError> {
+    let missing = run.missing_ranges(None)?;
+    let missing: BTreeSet<u64> = missing.iter().map(|range| range.index).collect();
+    Ok(run.ranges().filter(|range| !missing.contains(&range.index)).collect())
+}
+
+/// `count` of the numbers below `total`, each as likely as another (Floyd's
+/// algorithm).
+fn distinct(count: u64, total: u64, seed: u64) -> BTreeSet<u64> {
+    let mut stream = Stream::new("catalog sample", seed, &[]);
+    let mut chosen = BTreeSet::new();
+    for last in total - count..total {
+        let any = stream.below(usize::try_from(last + 1).unwrap_or(usize::MAX)) as u64;
+        if !chosen.insert(any) {
+            chosen.insert(last);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_of_distinct_rows_each_as_likely() {
+        let mut times = [0u32; 20];
+        for seed in 0..4000 {
+            let chosen = distinct(5, 20, seed);
+            assert_eq!((chosen.len(), chosen.clone()), (5, distinct(5, 20, seed)));
+            chosen.iter().for_each(|row| times[*row as usize] += 1);
+        }
+        // 1000 expected, with a standard deviation of 27.
+        assert!(times.iter().all(|n| (865..1135).contains(n)), "{times:?}");
+        assert_eq!(distinct(20, 20, 1), (0..20).collect());
+        assert_eq!(distinct(0, 0, 1), BTreeSet::new());
+    }
+}

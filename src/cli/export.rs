@@ -1,0 +1,120 @@
+//! `hiwl export DIR --to FORMAT -o OUT`: a catalog for other tools.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{CliError, Exit, print, usage};
+use crate::catalog::export::{self, ExportError, Format, Ids, Names, Options};
+use crate::report::catalog::export::{json, text};
+use crate::report::progress::{Audience, Progress};
+
+/// Give a catalog, or some of it, to another tool.
+///
+/// Writes one file (or for hats a folder) that appears when it is complete.
+/// The catalog is verified first. Rows of rejected cutouts are left out unless
+/// asked for.
+///
+/// --where takes comparisons of columns with values or columns (= != < <= > >=,
+/// in (…), between … and …, is null), joined by and, or, not and parentheses;
+/// text stands in single quotes.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  hiwl export night1 --to fits -o night1.fits
+  hiwl export night1 --to csv -o spirals.csv --where \"p_spi > 0.8\" --columns id,ra,dec,p_spi
+  hiwl export night1 --to parquet -o edge-on.parquet --where \"label in ('EO', 'CSS')\"
+  hiwl export night1 --to hats -o night1-hats")]
+pub struct Arguments {
+    /// The run's folder (the `--output` of `hiwl classify`).
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// The format.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    to: Format,
+
+    /// The file or folder to make.
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+
+    /// Only rows for which this is true.
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+
+    /// Only these columns, in this order, by the catalog's names. hats adds ra
+    /// and dec.
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+
+    /// Also rows of rejected cutouts.
+    #[arg(long)]
+    rejected: bool,
+
+    /// Export what there is of a catalog that is not complete.
+    #[arg(long)]
+    partial: bool,
+
+    /// Replace a file that is there.
+    #[arg(long)]
+    overwrite: bool,
+
+    /// How columns are named: galaxy-zoo calls p_spi
+    /// has-spiral-arms_yes_probability, and so on.
+    #[arg(long, value_enum, default_value_t = Names::Catalog)]
+    names: Names,
+
+    /// How ids are written: as text, or as 64-bit integers if all of them are.
+    #[arg(long, value_enum, default_value_t = Ids::Text)]
+    ids: Ids,
+
+    /// hats: most rows a partition.
+    #[arg(long, value_name = "ROWS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    rows_per_pixel: u64,
+
+    /// Say nothing but errors.
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let options = Options {
+            filter: self.filter,
+            columns: self.columns,
+            rejected: self.rejected,
+            partial: self.partial,
+            overwrite: self.overwrite,
+            names: self.names,
+            ids: self.ids,
+            rows_per_pixel: self.rows_per_pixel,
+            ..Options::new(self.to, self.output)
+        };
+        let quiet = self.quiet || self.json;
+        let progress = Progress::new(if quiet { Audience::Nobody } else { Audience::Person });
+        let mut told = None;
+        let report = export::export(&self.folder, &options, &mut |seen, total| {
+            if told.is_none() {
+                progress.start(total);
+            }
+            progress.advance(seen - told.unwrap_or(0), 0);
+            told = Some(seen);
+        });
+        progress.finish();
+        let report = report.map_err(
+            |error: ExportError| {
+                if error.is_usage() { usage(error) } else { error.into() }
+            },
+        )?;
+        if self.json {
+            print(&format!("{}\n", json(&options.output, &report)))?;
+        } else if !self.quiet {
+            print(&text(&options.output, &report))?;
+        }
+        Ok(if report.missing > 0 { Exit::Flawed } else { Exit::Ok })
+    }
+}
