@@ -129,7 +129,9 @@ fn main() {
             setting.measure(&archive, &path, output, &pixels);
         }
     }
-    println!("| workers | batch | precision | images/s | passes an image | passes/s alone | share |");
+    println!(
+        "| workers | batch | precision | images/s | passes an image | passes/s alone | share |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for Setting { workers, batch, network, rounds, .. } in &settings {
         let of = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
