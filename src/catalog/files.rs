@@ -194,12 +194,11 @@ mod tests {
         std::thread::scope(|scope| {
             let sweeper = scope.spawn(|| (0..300).for_each(|_| sweep(folder.path()).unwrap()));
             let mut made = 0;
-            while !sweeper.is_finished() {
+            while made < 10 || !sweeper.is_finished() {
                 let temp = TempFile::create(folder.path(), "part-1").unwrap();
                 temp.commit("part-1").unwrap();
                 made += 1;
             }
-            assert!(made > 0);
         });
     }
 }

@@ -107,7 +107,8 @@ impl RunFolder {
     /// # Errors
     /// As [`Self::open`].
     pub fn settings(dir: &Path) -> Result<Option<Settings>, CatalogError> {
-        if exists(&dir.join(MANIFEST))? {
+        // What is wrong with a path that is no folder, who opens it says.
+        if dir.is_dir() && exists(&dir.join(MANIFEST))? {
             Ok(Some(read_manifest(dir)?.0.settings))
         } else {
             Ok(None)

@@ -99,7 +99,7 @@ fn what_makes_no_sense_is_named() {
         (hiwl, "every = \"epoch\"", "every = \"day\"", "day"),
         (best, "starts_from = \"stage1\"", "starts_from = \"stage2\"", "no earlier model"),
         (best, "warmup_steps", "warmup", "warmup"),
-        (best, "ema = 0.98\n", "ema = 1.0\n", "stage2: ema"),
+        (best, "ema = 0.99\n", "ema = 1.0\n", "stage2: ema"),
     ];
     for (text, from, to, phrase) in cases {
         assert!(text.contains(from), "{from}");

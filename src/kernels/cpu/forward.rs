@@ -81,7 +81,7 @@ impl<F: Format> Walk<'_, F> {
         }
         swap(&mut scratch.input, &mut scratch.gathered);
         for block in together {
-            self.from_planes(clock, scratch, nook, block, images.len());
+            self.next_block(clock, scratch, nook, block, images.len());
         }
         clock.measure(LayerKind::Head, || self.head(scratch, nook, images.len(), logits));
     }
@@ -108,12 +108,12 @@ impl<F: Format> Walk<'_, F> {
             clock.measure(LayerKind::Stem, || self.stem(scratch, nook, bytes));
         }
         for block in rest {
-            self.from_planes(clock, scratch, nook, block, 1);
+            self.next_block(clock, scratch, nook, block, 1);
         }
     }
 
     /// A block from `scratch.input` into `scratch.input`.
-    fn from_planes<C: Clock>(
+    fn next_block<C: Clock>(
         &self,
         clock: &mut C,
         scratch: &mut Scratch<F>,

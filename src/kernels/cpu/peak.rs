@@ -14,8 +14,9 @@ use super::{
     simd::{HalfSimd, Kernel, Simd, unrolled},
 };
 
-/// Enough chains to cover latency × pipes, few enough for sixteen registers.
-const CHAINS: usize = 12;
+/// Enough chains to cover latency × pipes; with two operands they fill sixteen
+/// registers.
+const CHAINS: usize = 14;
 const ROUNDS: usize = 1 << 17;
 
 /// Multiplications and additions a second that one thread does on values that

@@ -244,7 +244,7 @@ pub(super) fn silu2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
     let n = s.round(exponent);
     let r = s.sub(exponent, n);
     let p = s.mul_add(r, s.splat(5.500_893e-2), s.splat(0.242_210_98));
-    let p = s.mul_add(r, p, s.splat(0.693_282_93));
+    let p = s.mul_add(r, p, s.splat(0.693_282_9));
     let p = s.mul_add(r, p, s.splat(1.0));
     s.mul(t, s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0))))
 }
