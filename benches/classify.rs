@@ -15,8 +15,7 @@ use std::{
 use clap::Parser;
 use hiwl::{
     classify::{
-        self, Options,
-        device::Device,
+        self, Device, Options,
         recipe::{PrecisionChoice, ResampleChoice},
     },
     cutout::{
