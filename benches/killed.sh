@@ -14,7 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 
 "$hiwl" simulate "$folder/in" --count 3000 --size 240 --format tar --quiet
 classify() {
-  "$hiwl" classify "$folder/in" --output "$1" --range-size 40 --quiet \
+  ${exec_:-} "$hiwl" classify "$folder/in" --output "$1" --range-size 40 --quiet \
     --model fixtures/models/untrained-nano.safetensors
 }
 began=$(date +%s%N)
@@ -23,7 +23,8 @@ whole=$((($(date +%s%N) - began) / 1000000))
 
 killed=0 finished=0 during_plan=0
 while [ $killed -lt "$kills" ]; do
-  classify "$folder/out" &
+  # In the place of the subshell, so that the signal reaches it.
+  (exec_=exec classify "$folder/out") &
   child=$!
   # Anywhere from before the first byte to near the end of a whole run.
   sleep "$(printf '0.%03d' $((RANDOM % (whole < 999 ? whole : 999))))"
