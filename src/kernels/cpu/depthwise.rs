@@ -1,4 +1,4 @@
-//! The depthwise convolution, 3×3 or 5×5, with bias, SiLU ([`silu2`]) and the sum that
+//! The depthwise convolution, 3×3 or 5×5, with bias, SiLU (`silu2`) and the sum that
 //! squeeze and excite needs, in one pass.
 //!
 //! It reads rows of a ring that whatever comes before it fills (see

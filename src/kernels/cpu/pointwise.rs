@@ -1,4 +1,4 @@
-//! The 1×1 convolution, a matrix product, with bias, SiLU ([`silu2`]) and residual in its
+//! The 1×1 convolution, a matrix product, with bias, SiLU (`silu2`) and residual in its
 //! epilogue.
 //!
 //! A tile of some pixels × some vectors of output channels stays in registers
@@ -39,7 +39,7 @@ pub(super) struct Pointwise<'a, F: Format> {
     pub rows: usize,
     /// Pixels a row.
     pub width: usize,
-    /// Whether [`silu2`] follows the bias.
+    /// Whether `silu2` follows the bias.
     pub silu2: bool,
 }
 

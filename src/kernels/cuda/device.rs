@@ -34,7 +34,7 @@ pub trait Recorded: Send + Sync {
 
 /// Memory and work on a device, in order.
 ///
-/// Addresses are the device's; a caller passes only those of [`Buffer`]s of the
+/// Addresses are the device's; a caller passes only those of `Buffer`s of the
 /// same device that are large enough for what the kernel does.
 pub trait Queue: Send + Sync {
     /// Takes memory.

@@ -8,7 +8,7 @@
 //! a new GPU needs no new release. What has to be there at run time is the
 //! driver and libnvrtc, which every PyTorch with CUDA brings.
 //!
-//! Everything here but [`open`] and what lies behind it is written over a
+//! Everything here but `open` and what lies behind it is written over a
 //! [`Queue`]: memory, copies and launches in order. The driver's streams are
 //! one; `emulated`, in the tests, is another. It runs the very same kernel
 //! files on the CPU, compiled by g++, so that each kernel and both networks

@@ -2,7 +2,7 @@
 //! `https://`.
 //!
 //! A URL stands where a path does, as text: in inputs, in lists, in tables and
-//! in the listing. This file tells one from the other; [`store`] does the
+//! in the listing. This file tells one from the other; `store` does the
 //! reading, in programs that are built with the feature `cloud`. Others say so
 //! for each URL that they meet.
 //!

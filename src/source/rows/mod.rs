@@ -8,7 +8,7 @@
 //! a whole; its pages are, one by one. A run may begin at any row: row groups
 //! before it are not read.
 //!
-//! Memory: [`KEPT`] × [`BATCH`] images a table, and one page of the file (the
+//! Memory: `KEPT` × `BATCH` images a table, and one page of the file (the
 //! writer's choice: pyarrow closes a page at 1 MB, but not within 1,024 rows).
 //!
 //! Invariant: every failure is a [`Rejection`]; a damaged table panics no one.
