@@ -15,6 +15,7 @@ use crate::{
         shipped,
     },
     report::format,
+    train::run::average,
 };
 
 /// The model that was asked for, or the one that comes with the program.
@@ -36,6 +37,7 @@ pub enum Command {
     Info(Info),
     New(New),
     Import(Import),
+    Average(Average),
 }
 
 impl Command {
@@ -44,6 +46,7 @@ impl Command {
             Self::Info(arguments) => arguments.run(),
             Self::New(arguments) => arguments.run(),
             Self::Import(arguments) => arguments.run(),
+            Self::Average(arguments) => arguments.run(),
         }
     }
 }
@@ -212,6 +215,39 @@ pub struct Import {
     /// How matrices are stored.
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
+}
+
+/// Average the weights that training runs kept.
+///
+/// Each network of the model becomes the mean of those given for its stage
+/// (RUN/checkpoints/stage1-epoch-*.safetensors and stage2-…): epochs of one
+/// run, or of runs of which one began with the other's model. The mean is
+/// often better than any of them and as fast; `hiwl evaluate` tells.
+#[derive(Debug, Args)]
+pub struct Average {
+    /// The model that the weights are of: its use, its provenance.
+    model: PathBuf,
+
+    /// Weights that runs kept.
+    #[arg(required = true)]
+    weights: Vec<PathBuf>,
+
+    /// The model file to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// How matrices are stored.
+    #[arg(long, value_enum, default_value_t = Precision::F16)]
+    precision: Precision,
+}
+
+impl Average {
+    fn run(self) -> Result<Exit, CliError> {
+        let model = average(&self.model, &self.weights).map_err(usage)?;
+        let digest = model.write(&self.output, self.precision)?;
+        print(&format!("{digest}  {}\n", self.output.display()))?;
+        Ok(Exit::Ok)
+    }
 }
 
 /// Padding of convolutions.

@@ -379,6 +379,42 @@ fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
     };
     assert!(same("stage1", "features.0.0.weight") && !same("stage2", "features.0.0.weight"));
 
+    // The mean of one file is that file, and of two lies between them.
+    let of_run = |run: &str, stage: &str| {
+        let files = fs::read_dir(scene.path(&format!("{run}/checkpoints"))).unwrap();
+        let files = files.map(|e| e.unwrap().path());
+        let prefix = format!("{stage}-epoch");
+        files.filter(|p| p.to_str().unwrap().contains(&prefix)).min().unwrap()
+    };
+    let average = |output: &str, files: &[PathBuf], code: i32| {
+        let mut command = hiwl();
+        command.args(["model", "average", "--precision", "f32"]);
+        command.arg(scene.path("run/model.safetensors")).args(files);
+        command.arg("--output").arg(scene.path(output));
+        done(command, code)
+    };
+    let (one, two) = (of_run("run", "stage1"), of_run("inherits", "stage1"));
+    average("same.safetensors", &[one.clone(), one.clone()], 0);
+    average("between.safetensors", &[one.clone(), two.clone()], 0);
+    let bias = |name: &str, tensor: &str| {
+        let bytes = scene.bytes(name);
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let data = file.tensor(tensor).unwrap().data().to_vec();
+        data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<f32>>()
+    };
+    let kept = |path: &Path| {
+        let name = path.strip_prefix(scene.path("")).unwrap().to_str().unwrap();
+        bias(name, "classifier.1.bias")
+    };
+    let mean: Vec<f32> = kept(&one).iter().zip(kept(&two)).map(|(a, b)| (a + b) / 2.0).collect();
+    assert_eq!(bias("same.safetensors", "stage1.classifier.1.bias"), kept(&one));
+    for (found, expected) in
+        bias("between.safetensors", "stage1.classifier.1.bias").iter().zip(mean)
+    {
+        assert!((found - expected).abs() < 1e-6, "{found}, {expected}");
+    }
+    average("wrong.safetensors", &[scene.path("model.safetensors")], 64);
+
     // Kept weights start another run, here of a single network.
     let single = [
         SHORT[0],

@@ -135,7 +135,7 @@ impl Initial {
 }
 
 /// The names in a list of JSON.
-fn names(list: &Value) -> Vec<String> {
+pub(super) fn names(list: &Value) -> Vec<String> {
     let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     names.map(str::to_owned).collect()
 }

@@ -11,11 +11,13 @@
 //! | `judge` | networks on validation images |
 //! | `state`, `checkpoint`, `kept`, `folder` | what is on disk |
 //! | `finish` | the best pair, and the model file |
+//! | `average` | one model of the weights that runs kept |
 //!
 //! Invariant: the same recipe, data and initial weights give the same model
 //! bit for bit on one kind of processor, with any number of workers, however
 //! often the run was stopped.
 
+mod average;
 mod checkpoint;
 pub mod data;
 mod error;
@@ -34,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::average::average;
 pub use self::data::Sources;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};

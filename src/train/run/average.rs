@@ -1,0 +1,91 @@
+//! One model of the weights that runs kept: their mean, parameter by
+//! parameter (Wortsman et al. 2022, arXiv:2203.05482). Epochs that came from
+//! one another lie in one valley of the loss; their mean lies lower and costs
+//! nothing more to use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use serde::Serialize;
+use serde_json::json;
+
+use super::TrainError;
+use super::initial::names;
+use super::kept::{self, Kept};
+use crate::network::architecture::Architecture;
+use crate::network::model_file::Model;
+use crate::network::parameters::parameters;
+use crate::network::weights::{Weights, WeightsError};
+
+/// The model `like`, each of its networks the mean of those of `files` (kept
+/// weights, see [`crate::train::run`]) that are of its stage; a stage without
+/// any stays as it is. Metrics are left out: they were the old weights'.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] for a file that is not weights of such a
+/// network, and what reading says.
+pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
+    let mut model = Model::read(like)?;
+    let mut stages: BTreeMap<String, Vec<(&Path, Kept)>> = BTreeMap::new();
+    for path in files {
+        let wrong = |what: &str| TrainError::Checkpoint { path: path.clone(), what: what.into() };
+        let kept = kept::read(path)?.ok_or_else(|| wrong("not weights that a run kept"))?;
+        let outputs = &model.description.outputs;
+        let of_model = match kept.description.model.as_str() {
+            "stage1" => outputs_of(&outputs.stage1),
+            "stage2" => outputs_of(&outputs.stage2),
+            _ => return Err(wrong("weights of neither stage of a model")),
+        };
+        let own: Vec<String> = kept.description.outputs.iter().map(|o| o.join("+")).collect();
+        if own != of_model || !same(&kept.description.architecture, &model.description.architecture)
+        {
+            return Err(wrong("weights of another network than the model's"));
+        }
+        stages.entry(kept.description.model.clone()).or_default().push((path, kept));
+    }
+    let architecture = model.description.architecture.clone();
+    let mut told = BTreeMap::new();
+    for (stage, kept) in &stages {
+        let network = if stage == "stage1" { &mut model.stage1 } else { &mut model.stage2 };
+        *network = mean(&architecture, kept)?;
+        let of = |(path, kept): &(&Path, Kept)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            json!({ "file": name, "sha256": kept.digest, "run": kept.description.run })
+        };
+        told.insert(stage.clone(), kept.iter().map(of).collect::<Vec<_>>());
+    }
+    let provenance = &mut model.description.provenance;
+    provenance.metrics.clear();
+    provenance.other.remove("epochs");
+    provenance.other.insert("mean_of".into(), json!(told));
+    model.digest = None;
+    Ok(model)
+}
+
+fn outputs_of(outputs: &impl Serialize) -> Vec<String> {
+    serde_json::to_value(outputs).map(|list| names(&list)).unwrap_or_default()
+}
+
+/// Whether weights of one run as those of the other.
+fn same(a: &Architecture, b: &Architecture) -> bool {
+    a.layers() == b.layers() && a.bn_eps == b.bn_eps && a.padding == b.padding
+}
+
+fn mean(architecture: &Architecture, kept: &[(&Path, Kept)]) -> Result<Weights, WeightsError> {
+    let classes = kept.first().map_or(0, |(_, kept)| kept.description.outputs.len());
+    let mut weights = Weights::new();
+    for parameter in parameters(architecture, classes) {
+        let (name, shape) = (&*parameter.name, parameter.shape.as_slice());
+        let mut sum = vec![0.0; shape.iter().product()];
+        for (_, kept) in kept {
+            for (sum, value) in sum.iter_mut().zip(kept.weights.values(name, shape)?) {
+                *sum += f64::from(value);
+            }
+        }
+        let mean: Vec<f32> = sum.iter().map(|sum| (sum / kept.len() as f64) as f32).collect();
+        let tensor = Tensor::from_vec(mean, shape, &Device::Cpu);
+        weights.insert(name, tensor.map_err(WeightsError::tensor(name))?);
+    }
+    Ok(weights)
+}
