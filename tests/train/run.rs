@@ -133,7 +133,7 @@ fn it_learns_to_tell_unseen_galaxies_apart() {
 
     // And `hiwl classify` with it gives the labels that the metrics count.
     let mut classify = hiwl();
-    classify.args(["classify", "--quiet"]).arg(scene.path("unseen"));
+    classify.args(["classify", "--quiet", "--precision", "f32"]).arg(scene.path("unseen"));
     classify.arg("--output").arg(scene.path("catalog"));
     classify.arg("--model").arg(scene.path("run/model.safetensors"));
     done(classify, 0);
