@@ -1,9 +1,9 @@
 //! A catalog, or some of it, in the format that another tool wants.
 //!
-//! Rows flow from the parts through a [`Selection`] (which rows, which columns,
+//! Rows flow from the parts through a `Selection` (which rows, which columns,
 //! under which names) into one writer a format, a batch at a time; formats that
 //! must know widths or counts beforehand read the parts twice. One file a
-//! format: [`parquet`], [`csv`], [`fits`], [`votable`], [`hats`].
+//! format: `parquet`, `csv`, `fits`, `votable`, `hats`.
 //!
 //! Memory: a batch of 8,192 rows (2 MB and the carried columns) and what the
 //! format's writer holds; HATS says its own.

@@ -4,8 +4,8 @@
 //! comparisons (`= == != <> < <= > >=`) of a column with a value or another
 //! column, `in (…)`, `between … and …`, `is [not] null`, a column of truth
 //! values by itself, `not`, `and`, `or`, parentheses. Text stands in single
-//! quotes, a column's odd name in double ones. [`token`] cuts the text,
-//! [`parse`] makes a tree of it that fits the columns' types, [`evaluate`] runs
+//! quotes, a column's odd name in double ones. `token` cuts the text,
+//! `parse` makes a tree of it that fits the columns' types, `evaluate` runs
 //! the tree over batches.
 //!
 //! Two rules where tools differ. A number is taken as the column's type before

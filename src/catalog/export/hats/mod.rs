@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The catalog is read twice. The first pass counts rows a pixel of order
-//! [`MAX_ORDER`]; from the counts follow the partitions ([`partition`]): the
+//! [`partition::MAX_ORDER`]; from the counts follow the partitions ([`partition`]): the
 //! largest pixels that have at most `rows_per_pixel` rows. The second pass
 //! sorts rows along the sky in runs and spills these to disk, cut by partition
 //! ([`spill`]); then each partition is gathered, sorted and written.
