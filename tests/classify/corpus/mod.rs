@@ -1,4 +1,4 @@
-//! A corpus of bad input, some five hundred files of it: one row each, no
+//! A corpus of bad input, some six hundred files of it: one row each, no
 //! crash, no hang, memory flat.
 //!
 //! It is made here, from a good file of each format and the formats'
