@@ -27,7 +27,7 @@ folder=$(mktemp -d)
 pids=()
 finish() {
   status=$?
-  [ $status = 0 ] || tail -n 5 "$folder"/*.log "$folder"/work/night1/logs/* | cut -c 1-200 >&2 || true
+  [ $status = 0 ] || tail -n 5 "$folder"/*.log "$folder"/site/night1/logs/* | cut -c 1-200 >&2 || true
   # Newest first: the node goes before the controller.
   for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
     kill "${pids[i]}" 2>/dev/null && wait "${pids[i]}" 2>/dev/null || true
@@ -113,8 +113,8 @@ for command in plan submit status verify; do
   [ -n "${!command}" ] || fail "README.md has lost its $command command"
 done
 
-mkdir -p "$folder/work/cutouts"
-cd "$folder/work"
+mkdir -p "$folder/site/cutouts"
+cd "$folder/site"
 ln -s "$root/pipelines" pipelines
 cp "$root/fixtures/models/untrained-nano.safetensors" model.safetensors
 "$hiwl" simulate made --count "${COUNT:-4800}" --size 240 --format tar --quiet
