@@ -38,13 +38,16 @@ const BLOCKS: usize = 8;
 /// Prefixes of variables that are the stores' options.
 const VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
+/// A block that one thread reads and others wait for; empty until it is read.
+type Slot = Arc<Mutex<Option<Arc<[u8]>>>>;
+
 /// The stores of this process.
 struct Stores {
     runtime: Runtime,
     /// By bucket.
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
     /// The block used last in front; an empty one is being fetched.
-    blocks: Mutex<VecDeque<(BlockName, Arc<Mutex<Option<Arc<[u8]>>>>)>>,
+    blocks: Mutex<VecDeque<(BlockName, Slot)>>,
 }
 
 type BlockName = (String, u64);
