@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use hiwl::kernels::cpu::{Backend, Normalisation};
 use hiwl::network::architecture::{Architecture, Padding};
+use hiwl::network::description::Input;
+use hiwl::network::hierarchy::Logits;
 use hiwl::network::seeded::{self, SplitMix64};
+use hiwl::network::tensors::{EfficientNet, TensorNetwork};
 use hiwl::train::network::{Parameter, Settings, TrainNetwork};
 use hiwl::train::optimizer::{Optimizer, Rule};
 use serde::Deserialize;
@@ -228,14 +231,19 @@ fn threads_and_buffers_left_by_other_batches_change_no_bit() {
     assert!(one == run(2, true), "old contents change bits");
 }
 
-/// Dropout, dropped branches, `Same` padding, channels that fill no vector and
-/// sizes that divide by nothing: along its gradient the loss grows as the
-/// gradient says.
+/// Dropout, dropped branches, `Same` padding, channels that fill no vector,
+/// sizes that divide by nothing, and a first block with a residual: along its
+/// gradient the loss grows as the gradient says.
 #[test]
 fn gradients_are_the_slope_of_the_loss() {
-    for padding in [Padding::Same, Padding::Symmetric] {
-        let tiny = Architecture::efficientnet(0).unwrap();
-        let tiny = Architecture { width: 0.3, depth: 1.3, padding, dropout: 0.3, ..tiny };
+    let tiny = Architecture::efficientnet(0).unwrap();
+    let tiny = Architecture { width: 0.3, depth: 1.3, dropout: 0.3, ..tiny };
+    let nano = Architecture { dropout: 0.3, ..Architecture::nano() };
+    assert!(nano.layers().blocks[0].residual() && !tiny.layers().blocks[0].residual());
+    for (tiny, padding) in
+        [(&tiny, Padding::Same), (&tiny, Padding::Symmetric), (&nano, Padding::Same)]
+    {
+        let tiny = Architecture { padding, ..tiny.clone() };
         let (classes, batch, size) = (3, 6, 75);
         let settings = Settings {
             classes,
@@ -269,6 +277,41 @@ fn gradients_are_the_slope_of_the_loss() {
         };
         let slope = (loss_at(step) - loss_at(-step)) / (2.0 * step);
         assert!((slope / square - 1.0).abs() < 0.01, "{slope} for {square}");
+    }
+}
+
+/// Every network that can be trained says, once it is trained, what it said
+/// while it learned: also one whose first block has a residual.
+#[test]
+fn evaluation_is_that_of_inference() {
+    let (classes, size) = (4, 61);
+    for (architecture, padding) in [
+        (Architecture::nano(), Padding::Symmetric),
+        (Architecture::nano(), Padding::Same),
+        (Architecture::efficientnet(0).unwrap(), Padding::Symmetric),
+    ] {
+        let architecture = Architecture { padding, ..architecture };
+        let weights = seeded::weights(&architecture, classes, 5, "").unwrap();
+        let input = Input::paper(size);
+        let settings = Settings {
+            classes,
+            batch: 3,
+            max_size: size,
+            normalisation: Normalisation { mean: input.mean, std: input.std },
+            frozen_backbone: false,
+            stochastic_depth: 0.0,
+        };
+        let mut network = TrainNetwork::new(&architecture, &weights, settings).unwrap();
+        let images: Vec<u8> = (0..3).flat_map(|i| image(5, i, size)).collect();
+        let found = network.evaluate(&images, size);
+        let plain = EfficientNet::load(&architecture, classes, &weights).unwrap();
+        let plain = TensorNetwork::new(plain, input);
+        let images: Vec<&[u8]> = images.chunks_exact(3 * size * size).collect();
+        let mut expected = vec![0.0; 3 * classes];
+        plain.logits(&images, &mut expected).unwrap();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-4, "{found} for {expected}: {architecture:?}");
+        }
     }
 }
 

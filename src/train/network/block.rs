@@ -35,6 +35,9 @@ pub(super) struct Block {
     /// Expansion, or the stem in the first block.
     pub(super) conv: Option<Conv>,
     is_first: bool,
+    /// Where the first block has a residual, the stem's output behind its
+    /// SiLU. No member of the published family has one: there the stem is wider.
+    stem_rows: Buffer,
     depthwise: usize,
     depthwise_weights: DepthwiseWeights,
     pub(super) depthwise_norm: Norm,
@@ -92,6 +95,10 @@ impl Block {
         Ok(Self {
             conv,
             is_first,
+            stem_rows: Buffer::zeros(match is_first && spec.residual() {
+                true => images * side * side * wide,
+                false => 0,
+            }),
             padding,
             depthwise,
             depthwise_weights: DepthwiseWeights::new(spec.expanded, spec.kernel, spec.stride),
@@ -182,6 +189,11 @@ impl Block {
                 BlockInput::Images(taps) => conv.forward_stem(context, taps),
             }
             conv.norm.fold_for(context, parameters);
+            if self.is_first && self.spec.residual() {
+                let len = context.images * side * side * padded(self.spec.expanded);
+                let vectors = conv.norm.vectors.affine();
+                activate(context.cpu, &conv.out[..len], vectors, None, &mut self.stem_rows[..len]);
+            }
             clock.lap(if self.is_first { Part::Stem } else { Part::Expand });
         }
         self.forward_depthwise(context, input, side);
@@ -282,10 +294,10 @@ impl Block {
         side: usize,
     ) {
         let [_, _, stride] = self.strides(side);
-        let residual = match input {
-            BlockInput::Rows(x) if self.spec.residual() => Some(x),
-            _ => None,
-        };
+        let residual = self.spec.residual().then_some(match input {
+            BlockInput::Rows(x) => *x,
+            BlockInput::Images(_) => &self.stem_rows,
+        });
         let affine_of = self.project_norm.vectors.affine();
         let narrow = &self.narrow;
         let tasks: Vec<_> =
@@ -477,7 +489,7 @@ impl Block {
         parameters: &mut Parameters,
         workspace: &mut Workspace,
         input: &BlockInput<'_>,
-        residual: Option<&[f32]>,
+        mut residual: Option<&[f32]>,
         dx: &mut [f32],
         side: usize,
     ) {
@@ -492,6 +504,8 @@ impl Block {
                 let vectors: [&[f32]; 4] =
                     [&vectors.scale, &vectors.shift, &vectors.rstd, &vectors.offset];
                 let norm = Some((vectors, conv.norm.sums.iter_mut()));
+                // Past an expansion the residual goes with the expansion's gradient.
+                residual = residual.filter(|_| self.is_first);
                 (&*conv.out, norm, &mut expanded[..])
             }
             (None, BlockInput::Rows(x)) => (*x, None, dx),
@@ -525,13 +539,12 @@ impl Block {
                         vectors: [&vectors.scale, &vectors.shift, gate, constant, c0, c1, c2],
                     };
                     let image = n * read..(n + 1) * read;
+                    let residual = residual.map(|r| &r[image.clone()]);
                     let input = match &mut norm {
                         Some((vectors, sums)) => {
-                            DepthwiseInput::Activated { vectors: *vectors, sums }
+                            DepthwiseInput::Activated { vectors: *vectors, sums, residual }
                         }
-                        None => {
-                            DepthwiseInput::Plain { residual: residual.map(|r| &r[image.clone()]) }
-                        }
+                        None => DepthwiseInput::Plain { residual },
                     };
                     let x = &x[image];
                     let weights = depthwise_weights;

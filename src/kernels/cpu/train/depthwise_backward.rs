@@ -40,6 +40,8 @@ pub(crate) enum DepthwiseInput<'a> {
         vectors: [&'a [f32]; 4],
         /// Where sums are added.
         sums: &'a mut Sums,
+        /// Gradient at the SiLU that comes past the convolution, the image.
+        residual: Option<&'a [f32]>,
     },
     /// `x` itself; `residual` is added to its gradient.
     Plain {
@@ -83,14 +85,14 @@ pub(crate) fn depthwise_backward(
     }
     let per_channel = |v: &[f32]| v.len() >= c && aligned(v);
     assert!(gradient.vectors.iter().all(|v| per_channel(v)), "too few channels");
-    match &input {
-        DepthwiseInput::Activated { vectors, .. } => {
+    let residual = match &input {
+        DepthwiseInput::Activated { vectors, residual, .. } => {
             assert!(vectors.iter().all(|v| per_channel(v)), "too few channels");
+            residual
         }
-        DepthwiseInput::Plain { residual } => {
-            assert!(residual.is_none_or(|r| r.len() >= read && aligned(r)), "the residual");
-        }
-    }
+        DepthwiseInput::Plain { residual } => residual,
+    };
+    assert!(residual.is_none_or(|r| r.len() >= read && aligned(r)), "the residual");
     assert!(weights.backward.len() == g.kernel * g.kernel * c, "other weights");
     assert!(dw.len() >= g.kernel * g.kernel * c && aligned(dw), "the weights' gradient");
     assert!(scratch.len() >= g.backward_scratch() && aligned(scratch), "the scratch");
@@ -317,7 +319,7 @@ impl Backward<'_> {
                 let at = y * g.input * g.channels + i;
                 let to = self.dx.as_mut_ptr().add(at);
                 match &self.input {
-                    DepthwiseInput::Activated { vectors, .. } => {
+                    DepthwiseInput::Activated { vectors, residual, .. } => {
                         let rstd = s.load(vectors[2].as_ptr().add(i));
                         let offset = s.load(vectors[3].as_ptr().add(i));
                         let from = self.x.as_ptr().add(at);
@@ -326,7 +328,11 @@ impl Backward<'_> {
                         let mut second = s.load(sums.add(g.channels + i));
                         for x in 0..g.input {
                             let slope = s.load(slope.add(x * BLOCK));
-                            let dz = s.mul(s.load(line.add(x * BLOCK)), slope);
+                            let mut da = s.load(line.add(x * BLOCK));
+                            if let Some(r) = residual {
+                                da = s.add(da, s.load(r.as_ptr().add(at + x * g.channels)));
+                            }
+                            let dz = s.mul(da, slope);
                             let hat = s.mul_add(s.load(from.add(x * g.channels)), rstd, offset);
                             first = s.add(first, dz);
                             second = s.mul_add(dz, hat, second);
