@@ -15,7 +15,7 @@ use std::{
 use clap::Parser;
 use hiwl::{
     classify::{
-        self, Device, Options,
+        self, Devices, Options,
         recipe::{PrecisionChoice, ResampleChoice},
     },
     cutout::{
@@ -165,7 +165,7 @@ impl Setting {
             precision: self.precision,
             batch: self.batch,
             workers: self.workers,
-            device: Device::Cpu,
+            devices: Devices::Cpu,
             range_size: 16_384,
             shard: None,
         };

@@ -14,7 +14,7 @@ pub enum Device {
     Cuda(usize),
 }
 
-/// What `--device` takes.
+/// What `--device` takes where one is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first GPU, or the processor where there is none.
@@ -36,16 +36,6 @@ impl DeviceChoice {
     }
 }
 
-impl Device {
-    /// Cutouts a batch, unless told otherwise: enough to fill a GPU.
-    pub fn batch(self) -> usize {
-        match self {
-            Self::Cpu => 32,
-            Self::Cuda(_) => 256,
-        }
-    }
-}
-
 impl FromStr for DeviceChoice {
     type Err = String;
 
@@ -59,6 +49,63 @@ impl FromStr for DeviceChoice {
             },
             _ => Err("one of auto, cpu, cuda:0, cuda:1, …".to_owned()),
         }
+    }
+}
+
+/// Where the batches of one run go: the processor, or one or several GPUs, each
+/// of which takes whole batches as it becomes free.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Devices {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// GPUs by their numbers, each once, at least one.
+    Cuda(Vec<usize>),
+}
+
+impl Devices {
+    /// Cutouts a batch, unless told otherwise: enough to fill a GPU.
+    pub fn batch(&self) -> usize {
+        match self {
+            Self::Cpu => 32,
+            Self::Cuda(_) => 256,
+        }
+    }
+}
+
+/// What `--device` takes where several may be given, with commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevicesChoice(Vec<DeviceChoice>);
+
+impl DevicesChoice {
+    /// The devices that it means on this machine (see [`DeviceChoice::resolve`]).
+    pub fn resolve(&self) -> Devices {
+        let gpus = self.0.iter().filter_map(|choice| match choice.resolve() {
+            Device::Cpu => None,
+            Device::Cuda(index) => Some(index),
+        });
+        let gpus: Vec<usize> = gpus.collect();
+        if gpus.is_empty() { Devices::Cpu } else { Devices::Cuda(gpus) }
+    }
+}
+
+impl FromStr for DevicesChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut choices: Vec<DeviceChoice> = Vec::new();
+        for part in text.split(',') {
+            let choice = part.trim().parse()?;
+            if choices.contains(&choice) {
+                return Err(format!("{part} is named twice"));
+            }
+            choices.push(choice);
+        }
+        let is_gpu = |choice: &DeviceChoice| matches!(choice, DeviceChoice::Only(Device::Cuda(_)));
+        if choices.len() > 1 && !choices.iter().all(is_gpu) {
+            return Err("only GPUs work together: cuda:0,cuda:1".to_owned());
+        }
+        Ok(Self(choices))
     }
 }
 
@@ -86,6 +133,25 @@ mod tests {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Device::Cuda(3).to_string(), "cuda:3");
+    }
+
+    #[test]
+    fn several_gpus_are_named_with_commas() {
+        let parse = |text: &str| text.parse::<DevicesChoice>().map(|choice| choice.resolve());
+        assert_eq!(parse("cpu"), Ok(Devices::Cpu));
+        assert_eq!(parse("cuda:2"), Ok(Devices::Cuda(vec![2])));
+        assert_eq!(parse("cuda:0, cuda:3"), Ok(Devices::Cuda(vec![0, 3])));
+        for (wrong, words) in [
+            ("cuda:0,cuda:0", "twice"),
+            ("cuda,cuda:0", "twice"),
+            ("cpu,cuda:0", "only GPUs"),
+            ("auto,cuda:1", "only GPUs"),
+            ("cuda:0,", "one of"),
+            ("cuda:0,gpu", "one of"),
+        ] {
+            let error = wrong.parse::<DevicesChoice>().unwrap_err();
+            assert!(error.contains(words), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn evaluate(
     let preparation = setup::preparation(options, &model)?;
     let precision = setup::precision(options, None);
     let line = setup::line(options, &model, preparation, precision)?;
-    if let Some(note) = &line.note {
+    for note in &line.notes {
         progress.say(note);
     }
     let identity = ModelIdentity {

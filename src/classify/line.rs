@@ -1,17 +1,18 @@
 //! The line from listed cutouts to classified rows, shared by every mode that
 //! ends in predictions.
 //!
-//! Memory. A [`Window`] of `WINDOW_BATCHES × batch` cutouts bounds what is in
+//! Memory. A [`Window`] of `WINDOW_BATCHES` batches and those with the networks bounds what is in
 //! flight, from the source to the sink, and most of it waits as crops: with
 //! the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB, and with a GPU's
-//! batches of 256 354 MB. Before the
+//! three batches of 256 at once 10 × 256 × 172,800 B = 442 MB; each further GPU
+//! adds 133 MB. Before the
 //! crop a cutout is larger (a 424 px JPEG 0.5 MB as pixels, three 424 px FITS
 //! bands 2.2 MB), and there the channels are the bound: at most
 //! [`QUEUE`] + workers of them as bytes, and as many as pixels. The sum does
 //! not depend on the number of cutouts.
 //!
 //! No deadlock: the line needs one batch of cutouts in flight to go on and
-//! the window holds `WINDOW_BATCHES`; see [`crate::pipeline::order`].
+//! the window holds several; see [`crate::pipeline::order`].
 
 use std::sync::Arc;
 
@@ -32,10 +33,9 @@ use crate::{
 /// jitter of disks and decoders; more would only hold memory.
 pub const QUEUE: usize = 8;
 
-/// Batches in flight: one with the networks, one waiting, one being gathered,
-/// one leaving, and as many again for what runs ahead. On a GPU up to three are
-/// with the networks: the window still holds five more.
-const WINDOW_BATCHES: usize = 8;
+/// Batches in flight beside those with the networks: one waiting, one being
+/// gathered, one leaving, and as many again and one more for what runs ahead.
+const WINDOW_BATCHES: usize = 7;
 
 /// Threads that read. Reading waits for disks more than it computes, so their
 /// number does not follow the cores.
@@ -52,8 +52,8 @@ pub struct Line {
     pub decode: Arc<DecodeOptions>,
     /// Crop, colours, resampling.
     pub preparation: Arc<Preparation>,
-    /// Both networks.
-    pub hierarchy: Arc<Hierarchy>,
+    /// Both networks, on each device.
+    pub hierarchies: Vec<Arc<Hierarchy>>,
     /// Which rows the second one sees.
     pub stage2: Stage2,
     /// Whether an input is an object store's.
@@ -65,14 +65,19 @@ pub struct Line {
     /// The pool that infers.
     pub threads: Arc<rayon::ThreadPool>,
     /// What a person should know before it starts.
-    pub note: Option<String>,
+    pub notes: Vec<String>,
 }
 
 impl Line {
     /// The window to take a place in for each cutout at the source, and to
     /// leave at the sink.
     pub fn window(&self) -> Window {
-        Window::new(WINDOW_BATCHES * self.batch.max(1))
+        Window::new((WINDOW_BATCHES + self.lanes()) * self.batch.max(1))
+    }
+
+    /// Batches with the networks at once, of all devices.
+    fn lanes(&self) -> usize {
+        self.hierarchies.iter().map(|hierarchy| hierarchy.lanes()).sum()
     }
 
     /// Adds the stages to `graph`, after the source behind `listed`. Batches
@@ -99,8 +104,13 @@ impl Line {
             })
         });
         let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
-        graph.stage("infer", self.hierarchy.lanes(), 1, batches, || {
-            let (hierarchy, stage2) = (Arc::clone(&self.hierarchy), self.stage2);
+        // A worker a lane; whichever is free takes the next batch, so that a
+        // slower device simply takes fewer.
+        let mut lanes =
+            self.hierarchies.iter().flat_map(|hierarchy| vec![hierarchy; hierarchy.lanes()]);
+        graph.stage("infer", self.lanes(), 1, batches, || {
+            let hierarchy = Arc::clone(lanes.next().expect("as many workers as lanes"));
+            let stage2 = self.stage2;
             // Several batches at once are a GPU's: a thread that waits for it
             // must not hold one of the pool's.
             let threads = (hierarchy.lanes() == 1).then(|| Arc::clone(&self.threads));
@@ -113,5 +123,100 @@ impl Line {
                 Ok(Sequenced { sequence, item })
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        catalog::Row,
+        classify::{
+            Devices, Options,
+            recipe::{PrecisionChoice, ResampleChoice},
+            setup,
+        },
+        kernels::cpu::Precision,
+        network::model_file::Model,
+        pipeline::{Resequencer, Stop},
+    };
+
+    /// The rows of some cutouts, in order, and how many batches there were.
+    fn rows(line: &Line, paths: &[PathBuf]) -> (Vec<Row>, u64) {
+        let mut graph: Graph<ClassifyError> = Graph::new(Stop::new());
+        let window = line.window();
+        let (places, paths) = (window.clone(), paths.to_vec());
+        let listed = graph.source("list", QUEUE, move |out| {
+            let last = paths.len() as u64 - 1;
+            for (index, path) in (0..).zip(paths) {
+                places.enter(out)?;
+                let item = Cutout {
+                    index,
+                    ends_range: index == last,
+                    id: index.to_string(),
+                    source: String::new(),
+                    position: None,
+                    state: Ok(Locator::File(path)),
+                };
+                out.send(Sequenced { sequence: index, item })?;
+            }
+            Ok(())
+        });
+        let classified = line.extend(&mut graph, listed);
+        let all = Arc::new(Mutex::new((Vec::new(), 0)));
+        let seen = Arc::clone(&all);
+        let mut order = Resequencer::new();
+        graph.sink("rows", classified, move |batch| {
+            batch.into_iter().for_each(|batch| order.push(batch));
+            while let Some(batch) = order.pop() {
+                let mut seen = seen.lock().unwrap();
+                window.leave(batch.rows.len());
+                seen.0.extend(batch.rows);
+                seen.1 += 1;
+            }
+            Ok(())
+        });
+        graph.run().result.unwrap();
+        std::mem::take(&mut all.lock().unwrap())
+    }
+
+    #[test]
+    fn several_devices_give_the_rows_of_one() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let model = Model::read(&fixtures.join("models/untrained-nano.safetensors")).unwrap();
+        let entries = std::fs::read_dir(fixtures.join("cutouts/jpeg")).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+        let options = Options {
+            inputs: Vec::new(),
+            output: PathBuf::new(),
+            model: PathBuf::new(),
+            bands: None,
+            band_pattern: String::new(),
+            cube_bands: None,
+            image_column: None,
+            carry: Vec::new(),
+            rgb_profile: None,
+            resample: ResampleChoice::None,
+            stage2: Stage2::Routed,
+            batch: 2,
+            devices: Devices::Cpu,
+            precision: PrecisionChoice::F32,
+            workers: 2,
+            range_size: 1,
+            shard: None,
+        };
+        let preparation = setup::preparation(&options, &model).unwrap();
+        let mut line = setup::line(&options, &model, preparation, Precision::F32).unwrap();
+        assert_eq!(line.hierarchies.len(), 1);
+        let (one, batches) = rows(&line, &paths);
+        assert!(one.len() > 8 && batches > 4, "{} rows, {batches} batches", one.len());
+        line.hierarchies = vec![Arc::clone(&line.hierarchies[0]); 3];
+        let (three, again) = rows(&line, &paths);
+        assert_eq!((one, batches), (three, again));
     }
 }

@@ -23,7 +23,7 @@ mod sources;
 mod stages;
 pub mod tally;
 
-pub use device::{Device, DeviceChoice};
+pub use device::{Device, DeviceChoice, Devices, DevicesChoice};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
 pub use plan::{Planned, plan, planned};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    ClassifyError, Device,
+    ClassifyError, Devices,
     cutout::Cutout,
     line,
     recipe::{PrecisionChoice, ResampleChoice},
@@ -72,7 +72,7 @@ pub struct Options {
     pub batch: usize,
     /// Where the networks run.
     #[serde(skip)]
-    pub device: Device,
+    pub devices: Devices,
     /// How the networks hold and multiply numbers.
     pub precision: PrecisionChoice,
     /// Threads that decode, that prepare, and that infer.
@@ -154,7 +154,7 @@ pub fn run(
     let precision = pinned_precision(options)?;
     // Before the listing, which may take an hour: a model that cannot run.
     let mut line = setup::line(options, &model, preparation.clone(), precision)?;
-    if let Some(note) = &line.note {
+    for note in &line.notes {
         progress.say(note);
     }
     let (run, settings) = open(options, &model, &preparation, precision, progress)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    ClassifyError, Device,
+    ClassifyError, Device, Devices,
     line::Line,
     recipe::{PrecisionChoice, ResampleChoice},
     run::Options,
@@ -71,7 +71,7 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
 /// The precision that is asked for; `pinned` is that of the run that is
 /// resumed.
 pub fn precision(options: &Options, pinned: Option<Precision>) -> Precision {
-    let on_cpu = options.device == Device::Cpu;
+    let on_cpu = options.devices == Devices::Cpu;
     let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
     match options.precision {
         PrecisionChoice::Auto => pinned.unwrap_or_else(fastest),
@@ -116,7 +116,7 @@ pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, Class
 /// one whose rows are being made.
 const LANES: usize = 3;
 
-/// Both networks of the model on a GPU, and what to tell of it.
+/// Both networks of the model on GPU `index`, and what to tell of it.
 ///
 /// # Errors
 /// [`ClassifyError::Gpu`].
@@ -126,7 +126,8 @@ pub fn on_gpu(
     index: usize,
     precision: cuda::Precision,
 ) -> Result<(Hierarchy, String), ClassifyError> {
-    let failed = |source| ClassifyError::Gpu { device: options.device, source };
+    let device = Device::Cuda(index);
+    let failed = |source| ClassifyError::Gpu { device, source };
     let gpu = cuda::open(index, precision).map_err(failed)?;
     let description = &model.description;
     let (input, outputs) = (&description.input, description.outputs);
@@ -148,7 +149,7 @@ pub fn on_gpu(
         CudaError::Weights(error) => ClassifyError::Weights(error),
         error => failed(error),
     })?;
-    let mut note = format!("{}: {}", options.device, gpu.description);
+    let mut note = format!("{device}: {}", gpu.description);
     if cascade.batch() < options.batch {
         note += &format!(
             "; its memory holds batches of {} instead of {}",
@@ -174,22 +175,25 @@ pub fn line(
         .thread_name(|i| format!("infer-{i}"))
         .build()
         .map_err(|source| ClassifyError::Threads { threads: options.workers, source })?;
-    let (hierarchy, note) = match options.device {
-        Device::Cpu => (hierarchy(model, precision)?, None),
-        Device::Cuda(index) => {
-            let (hierarchy, note) = on_gpu(options, model, index, precision.into())?;
-            (hierarchy, Some(note))
+    let (hierarchies, notes) = match &options.devices {
+        Devices::Cpu => (vec![Arc::new(hierarchy(model, precision)?)], Vec::new()),
+        Devices::Cuda(gpus) => {
+            let opened = gpus.iter().map(|&index| {
+                let (hierarchy, note) = on_gpu(options, model, index, precision.into())?;
+                Ok((Arc::new(hierarchy), note))
+            });
+            opened.collect::<Result<Vec<_>, ClassifyError>>()?.into_iter().unzip()
         }
     };
     Ok(Line {
         decode: Arc::new(decode_options(options, model)),
         preparation: Arc::new(preparation),
-        hierarchy: Arc::new(hierarchy),
+        hierarchies,
         stage2: options.stage2,
         remote: options.inputs.iter().any(|input| is_remote(input)),
         batch: options.batch,
         workers: options.workers,
         threads: Arc::new(threads),
-        note,
+        notes,
     })
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     classify::{
-        self, ClassifyError, Device, DeviceChoice, Options,
+        self, ClassifyError, Devices, DevicesChoice, Options,
         recipe::{PrecisionChoice, Recipe, ResampleChoice},
     },
     network::hierarchy::Stage2,
@@ -83,9 +83,10 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = positive)]
     workers: Option<usize>,
 
-    /// Where the networks run: auto (a GPU if there is one), cpu, or cuda:N.
+    /// Where the networks run: auto (a GPU if there is one), cpu, cuda:N, or
+    /// several GPUs with commas.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
+    device: DevicesChoice,
 
     /// Exit with 0 when finished even if cutouts were rejected: schedulers
     /// take any other code for a failure.
@@ -191,7 +192,7 @@ impl Arguments {
 
     /// What the run needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
-        let device = self.device.resolve();
+        let devices = self.device.resolve();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut options = match &self.plan {
             Some(dir) => {
@@ -199,13 +200,13 @@ impl Arguments {
                 let shard = share::of_plan(self.shard, &plan)?;
                 let model = self.asked.model.unwrap_or(options.model);
                 // Who planned may not have had the device.
-                let batch = if device == Device::Cpu { options.batch } else { device.batch() };
-                Options { model, workers: cores, shard, batch, device, ..options }
+                let batch = if devices == Devices::Cpu { options.batch } else { devices.batch() };
+                Options { model, workers: cores, shard, batch, devices, ..options }
             }
             // clap sees to it that there is an output where there is no plan.
             None => Options {
                 shard: share::without_plan(self.shard)?,
-                ..self.asked.resolve(self.inputs, self.output.unwrap_or_default(), device)?
+                ..self.asked.resolve(self.inputs, self.output.unwrap_or_default(), devices)?
             },
         };
         if let Some(batch) = self.batch {
@@ -224,13 +225,13 @@ fn of_plan(error: ClassifyError) -> CliError {
 }
 
 impl Asked {
-    /// What a run over `inputs` into `output` on `device` needs, all of it in one
+    /// What a run over `inputs` into `output` on `devices` needs, all of it in one
     /// shard.
     pub(super) fn resolve(
         self,
         inputs: Vec<PathBuf>,
         output: PathBuf,
-        device: Device,
+        devices: Devices,
     ) -> Result<Options, CliError> {
         let sdss = Recipe::find("sdss").map_err(usage)?;
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
@@ -258,8 +259,8 @@ impl Asked {
             rgb_profile: recipe.prepare.rgb_profile,
             resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
-            batch: recipe.run.batch.unwrap_or(device.batch()),
-            device,
+            batch: recipe.run.batch.unwrap_or(devices.batch()),
+            devices,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: recipe.run.workers.unwrap_or(cores),
             range_size: self.range_size.or(recipe.run.range_size).unwrap_or(16_384),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
 use crate::classify::recipe::{PrecisionChoice, Recipe};
-use crate::classify::{self, DeviceChoice, Evaluation, Options};
+use crate::classify::{self, DevicesChoice, Evaluation, Options};
 use crate::labels::{LabelTable, Split};
 use crate::network::hierarchy::Stage2;
 use crate::pipeline::Stop;
@@ -50,9 +50,10 @@ pub struct Arguments {
     #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
     pipeline: String,
 
-    /// Where the networks run: auto (a GPU if there is one), cpu, or cuda:N.
+    /// Where the networks run: auto (a GPU if there is one), cpu, cuda:N, or
+    /// several GPUs with commas.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
+    device: DevicesChoice,
 
     /// Images a batch.
     #[arg(long, value_name = "N", value_parser = super::classify::positive)]
@@ -114,7 +115,7 @@ impl Arguments {
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let device = self.device.resolve();
+        let devices = self.device.resolve();
         Ok(Options {
             inputs: self.inputs,
             output: PathBuf::new(),
@@ -130,8 +131,8 @@ impl Arguments {
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),
             stage2: Stage2::Routed,
-            batch: self.batch.or(recipe.run.batch).unwrap_or(device.batch()),
-            device,
+            batch: self.batch.or(recipe.run.batch).unwrap_or(devices.batch()),
+            devices,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
             range_size: 1,

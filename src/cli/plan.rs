@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::classify::Asked;
 use super::{CliError, Exit, print, usage};
-use crate::classify::{self, Device};
+use crate::classify::{self, Devices};
 use crate::report::catalog::plan;
 use crate::report::progress::{Audience, Progress};
 
@@ -55,7 +55,7 @@ impl Arguments {
         let audience = if self.quiet || self.json { Audience::Nobody } else { Audience::Person };
         let progress = Progress::new(audience);
         let output = self.output.clone();
-        let options = self.asked.resolve(self.inputs, self.output, Device::Cpu)?;
+        let options = self.asked.resolve(self.inputs, self.output, Devices::Cpu)?;
         let planned = classify::plan(&options, self.shards, &progress)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         if self.json {
