@@ -21,7 +21,7 @@ mod network {
 use hiwl::{
     kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision},
     network::architecture::Architecture,
-    report::speed,
+    report::speed::cpu::measure,
 };
 use random_weights::{random_image, random_weights};
 
@@ -59,7 +59,7 @@ fn main() {
                 precision,
             )
             .unwrap();
-            println!("\n{}", speed::measure(&network, &images, &[1, 8, 32], 3.0));
+            println!("\n{}", measure(&network, &images, &[1, 8, 32], 3.0));
         }
     }
 }

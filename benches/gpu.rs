@@ -1,39 +1,34 @@
 //! A GPU's speed: the forward pass, where its time goes, a training step.
 //! `benches/gpu.sh` runs it beside PyTorch.
 //!
-//! `gpu forward MODEL PRECISION BATCH...`, `gpu profile MODEL PRECISION BATCH`,
-//! `gpu train BATCH STEPS`, `gpu seeded FILE`. Prints a line of JSON a result.
+//! `gpu forward MODEL PRECISION BATCH...`, `gpu train BATCH STEPS`,
+//! `gpu seeded FILE`. Prints a line of JSON a result.
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench reports to the terminal")]
 
 use std::error::Error;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hiwl::kernels::cpu::Normalisation;
-use hiwl::kernels::cuda::{self, Precision, Single, Timed};
+use hiwl::kernels::cuda::{self, Precision, Timed};
 use hiwl::network::architecture::Architecture;
 use hiwl::network::model_file::{self, Model};
 use hiwl::network::seeded::SplitMix64;
+use hiwl::report::speed::gpu::{KernelTime, Rate, measure};
 use hiwl::train::gpu::GpuLearner;
 use hiwl::train::network::Settings;
 use hiwl::train::optimizer::Rule;
 
-/// Seconds of a measurement, and how many of them there are.
-const SECONDS: f64 = 0.7;
-const ROUNDS: usize = 5;
+/// Seconds that a batch size is measured for.
+const SECONDS: f64 = 3.5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["forward", model, precision, ref batches @ ..] => {
-            for batch in batches {
-                forward(Path::new(model), self::precision(precision), batch.parse()?)?;
-            }
-            Ok(())
-        }
-        ["profile", model, precision, batch] => {
-            profile(Path::new(model), self::precision(precision), batch.parse()?)
+            let batches: Result<Vec<usize>, _> = batches.iter().map(|b| b.parse()).collect();
+            forward(Path::new(model), self::precision(precision), &batches?)
         }
         ["train", batch, steps] => train(batch.parse()?, steps.parse()?),
         ["seeded", file] => {
@@ -58,81 +53,35 @@ fn noise(count: usize) -> Vec<u8> {
     (0..count).map(|_| (random.next_u64() >> 56) as u8).collect()
 }
 
-/// The first network of a model with a batch of noise.
-fn single(
-    gpu: &cuda::Gpu,
-    path: &Path,
-    precision: Precision,
-    batch: usize,
-) -> Result<Single, Box<dyn Error>> {
+fn forward(path: &Path, precision: Precision, batches: &[usize]) -> Result<(), Box<dyn Error>> {
+    let gpu = cuda::open(0, precision)?;
     let model = Model::read(path)?;
-    let input = &model.description.input;
-    let normalisation = Normalisation { mean: input.mean, std: input.std };
-    let classes = model.description.outputs.stage1.len();
-    let pixels = noise(batch * 3 * input.size * input.size);
-    Ok(Single::new(
-        &gpu.queue()?,
-        precision,
-        &model.description.architecture,
-        (classes, input.size),
-        &model.stage1,
-        normalisation,
-        batch,
-        &pixels,
-    )?)
-}
-
-fn forward(path: &Path, precision: Precision, batch: usize) -> Result<(), Box<dyn Error>> {
-    let gpu = cuda::open(0, precision)?;
-    let network = match single(&gpu, path, precision, batch) {
-        Ok(network) => network,
-        Err(error) => {
-            println!("{{\"batch\": {batch}, \"error\": \"{error}\"}}");
-            return Ok(());
+    let queue = gpu.queue()?;
+    let speed = measure(&gpu.description, &queue, precision, &model, batches, SECONDS)?;
+    for Rate { batch, images_per_second } in speed.rates {
+        match images_per_second {
+            Some([median, lowest, highest]) => println!(
+                "{{\"what\": \"forward\", \"precision\": \"{precision:?}\", \"batch\": {batch}, \
+                 \"images_per_s\": {median:.0}, \"lowest\": {lowest:.0}, \"highest\": {highest:.0}, \
+                 \"device\": \"{}\"}}",
+                speed.device,
+            ),
+            None => println!("{{\"batch\": {batch}, \"error\": \"out of memory\"}}"),
         }
-    };
-    let once = network.time(3)?.as_secs_f64() / 3.0;
-    let times = ((SECONDS / once) as usize).max(3);
-    let mut rates = Vec::new();
-    for _ in 0..ROUNDS {
-        rates.push((times * batch) as f64 / network.time(times)?.as_secs_f64());
     }
-    rates.sort_by(f64::total_cmp);
-    let finite = network.logits()?.iter().all(|logit| logit.is_finite());
+    for KernelTime { name, launches, time } in speed.kernels {
+        kernel_line(&format!("forward {precision:?}"), name, speed.profiled, launches, time);
+    }
+    Ok(())
+}
+
+/// A kernel's launches and time in a batch.
+fn kernel_line(of: &str, name: &str, batch: usize, launches: usize, time: Duration) {
     println!(
-        "{{\"what\": \"forward\", \"precision\": \"{precision:?}\", \"batch\": {batch}, \
-         \"images_per_s\": {:.0}, \"lowest\": {:.0}, \"highest\": {:.0}, \"finite\": {finite}, \
-         \"device\": \"{}\"}}",
-        rates[ROUNDS / 2],
-        rates[0],
-        rates[ROUNDS - 1],
-        gpu.description,
+        "{{\"what\": \"kernel\", \"of\": \"{of}\", \"kernel\": \"{name}\", \"batch\": {batch}, \
+         \"launches\": {launches}, \"us\": {:.0}}}",
+        time.as_secs_f64() * 1e6
     );
-    Ok(())
-}
-
-fn profile(path: &Path, precision: Precision, batch: usize) -> Result<(), Box<dyn Error>> {
-    let gpu = cuda::open(0, precision)?;
-    let network = single(&gpu, path, precision, batch)?;
-    network.time(3)?;
-    let timed = Timed::new(&gpu.queue()?);
-    for _ in 0..5 {
-        network.launch(&timed)?;
-    }
-    tell(&timed, 5, batch);
-    Ok(())
-}
-
-/// A line a kernel: microseconds and launches a pass.
-fn tell(timed: &Timed, passes: usize, batch: usize) {
-    for (kernel, (launches, time)) in timed.times() {
-        let us = time.as_secs_f64() * 1e6 / passes as f64;
-        let launches = launches / passes;
-        println!(
-            "{{\"what\": \"kernel\", \"kernel\": \"{kernel}\", \"batch\": {batch}, \
-             \"launches\": {launches}, \"us\": {us:.0}}}"
-        );
-    }
 }
 
 fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
@@ -187,6 +136,8 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
         learning.step(&pixels, size, &targets, 0.01, seed)?;
     }
     // The first step runs twice, since it cannot be recorded.
-    tell(&timed, 4, batch);
+    for (name, (launches, time)) in timed.times() {
+        kernel_line("train Bf16", name, batch, launches / 4, time / 4);
+    }
     Ok(())
 }

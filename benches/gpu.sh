@@ -80,7 +80,6 @@ step labels 150 bash -c same
 step forward 60 "$bench" forward "$model" bf16 64 128 256 512 1024
 step torch_forward 230 python3 "$root/benches/peers/gpu_torch.py" forward 256
 step forward_again 30 "$bench" forward "$model" bf16 256
-step profile 20 "$bench" profile "$model" bf16 256
 
 # 3. From archives to a catalog.
 mkdir "$work/many"
@@ -104,7 +103,7 @@ print("| step | outcome | s |\n| --- | --- | --- |")
 for line in open(sys.argv[2]):
     print("| " + " | ".join(line.rstrip("\n").split("|")) + " |")
 print("\n| what | engine | batch | images/s (lowest–highest) |\n| --- | --- | --- | --- |")
-best = {}
+best, kernels = {}, {}
 for r in results:
     if r.get("what") in ("forward", "train") and "images_per_s" in r:
         engine = r.get("engine", "hiwl " + r.get("precision", "Bf16"))
@@ -125,9 +124,12 @@ for r in results:
 for r in results:
     if r.get("what") == "labels":
         print(f"\nlabels equal on CPU (f32) and GPU (bf16): {r['equal']:.4%} of {r['rows']}")
-kernels = [r for r in results if r.get("what") == "kernel"]
-if kernels:
-    print("\n| kernel | launches | µs a pass |\n| --- | --- | --- |")
-    for r in sorted(kernels, key=lambda r: -r["us"])[:30]:
-        print(f"| {r['kernel']} | {r['launches']} | {r['us']} |")
+for r in results:
+    if r.get("what") == "kernel":
+        kernels.setdefault((r["of"], r["batch"]), {})[r["kernel"]] = r
+for (of, batch), kernel in kernels.items():
+    all = sum(r["us"] for r in kernel.values()) or 1
+    print(f"\n| {of}, batch {batch} | launches | µs | of all |\n| --- | --- | --- | --- |")
+    for r in sorted(kernel.values(), key=lambda r: -r["us"])[:16]:
+        print(f"| {r['kernel']} | {r['launches']} | {r['us']} | {r['us'] / all:.0%} |")
 PY

@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::{CliError, Exit, print, usage};
 use crate::classify::recipe::PrecisionChoice;
+use crate::classify::{Device, DeviceChoice};
 use crate::kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision};
+use crate::kernels::cuda::{self, CudaError};
 use crate::network::model_file::Model;
 use crate::network::seeded::SplitMix64;
 use crate::report::speed;
@@ -15,8 +17,8 @@ use crate::report::speed;
 /// Measure how fast this machine classifies.
 ///
 /// Runs the model's first network on images of noise, in batches of several
-/// sizes and in each precision that the processor has, and prints images a
-/// second, the time of each kind of layer, and the limit that the processor's
+/// sizes and in each precision that the device has, and prints images a second
+/// and the time of each kind of layer; on a processor also the limit that its
 /// arithmetic sets. Decoding is not in it: while a night's run goes on, its
 /// last lines tell which stage is the slowest.
 #[derive(Debug, Args)]
@@ -25,14 +27,18 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
     model: Option<PathBuf>,
 
-    /// Only this precision.  [default: all that the processor has]
+    /// What is measured: auto (a GPU if there is one), cpu, or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+
+    /// Only this precision.  [default: all that the device has]
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
 
-    /// Images a batch.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 8, 32])]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    batches: Vec<u16>,
+    /// Images a batch.  [default: 1,8,32; on a GPU 64,256,1024]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batches: Option<Vec<u16>>,
 
     /// Threads.  [default: one a core]
     #[arg(long, value_name = "N", value_parser = super::classify::positive)]
@@ -52,8 +58,47 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let path = super::model::chosen(self.model)?;
+        let path = super::model::chosen(self.model.clone())?;
         let model = Model::read(&path).map_err(usage)?;
+        let description = &model.description;
+        let size = description.input.size;
+        print(&format!("{}, {size} × {size} pixels\n", description.architecture.name))?;
+        match self.device.resolve() {
+            Device::Cpu => self.on_cpu(&model),
+            Device::Cuda(index) => self.on_gpu(&model, index),
+        }
+    }
+
+    fn batches(&self, default: [usize; 3]) -> Vec<usize> {
+        match &self.batches {
+            Some(batches) => batches.iter().copied().map(usize::from).collect(),
+            None => default.to_vec(),
+        }
+    }
+
+    fn on_gpu(&self, model: &Model, index: usize) -> Result<Exit, CliError> {
+        use cuda::Precision::{Bf16, F32};
+        let failed = |error: CudaError| match error.is_usage() {
+            true => usage(error),
+            false => error.into(),
+        };
+        let precisions = match self.precision {
+            None => vec![F32, Bf16],
+            Some(PrecisionChoice::F32) => vec![F32],
+            Some(PrecisionChoice::Auto | PrecisionChoice::Bf16) => vec![Bf16],
+        };
+        let batches = self.batches([64, 256, 1024]);
+        for precision in precisions {
+            let gpu = cuda::open(index, precision).map_err(failed)?;
+            let queue = gpu.queue().map_err(failed)?;
+            let (name, seconds) = (&gpu.description, self.seconds);
+            let speed = speed::gpu::measure(name, &queue, precision, model, &batches, seconds);
+            print(&format!("\n{}", speed.map_err(failed)?))?;
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn on_cpu(&self, model: &Model) -> Result<Exit, CliError> {
         let backend = Backend::detect();
         let wanted = match self.precision {
             None => vec![Precision::F32, Precision::Bf16],
@@ -75,12 +120,11 @@ impl Arguments {
             .num_threads(workers)
             .build()
             .with_context(|| format!("cannot start {workers} threads"))?;
-        let batches: Vec<usize> = self.batches.iter().copied().map(usize::from).collect();
+        let batches = self.batches([1, 8, 32]);
         let description = &model.description;
         let size = description.input.size;
         let images = noise(batches.iter().copied().max().unwrap_or(1), size);
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-        print(&format!("{}, {size} × {size} pixels\n", description.architecture.name))?;
         for precision in found {
             let network = PackedNetwork::with(
                 &description.architecture,
@@ -91,7 +135,8 @@ impl Arguments {
                 backend,
                 precision,
             )?;
-            let speed = pool.install(|| speed::measure(&network, &images, &batches, self.seconds));
+            let measure = speed::cpu::measure;
+            let speed = pool.install(|| measure(&network, &images, &batches, self.seconds));
             print(&format!("\n{speed}"))?;
         }
         Ok(Exit::Ok)

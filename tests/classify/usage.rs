@@ -7,13 +7,27 @@ use crate::util::catalog::rows;
 use crate::util::command::{assert_code, errors, hiwl, run, simulate};
 use crate::util::fixture;
 
+/// Asserts that a command is refused with these words; `a|b` is one of them.
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
     let output = run(arguments);
     assert_code(&output, 64);
     let errors = errors(&output);
     for word in words {
-        assert!(errors.contains(word), "`{word}` is not in: {errors}");
+        let found = word.split('|').any(|either| errors.contains(either));
+        assert!(found, "`{word}` is not in: {errors}");
+    }
+}
+
+#[test]
+fn a_machine_is_measured() {
+    let arguments = ["--device", "cpu", "--seconds", "0", "--batches", "1,3", "--workers", "1"];
+    let output = run(["bench"].iter().chain(&arguments));
+    assert_code(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in ["efficientnet-nano, 240 × 240 pixels", "f32", "batch 1 ", "batch 3 ", "depthwise"]
+    {
+        assert!(text.contains(words), "`{words}` is not in: {text}");
     }
 }
 
@@ -33,6 +47,13 @@ fn wrong_usage_is_named() {
     refused(&["classify", &input, "--output", &out, "--shard", "4/4"], &["3/4"]);
     refused(&["classify", &input, "--output", &out, "--pipeline", "sdds"], &["sdds", "any-size"]);
     refused(&["classify", &input, "--output", &out, "--carry", "z"], &["z"]);
+    // No machine has a hundred GPUs; what is missing differs.
+    refused(
+        &["classify", &input, "--output", &out, "--device", "cuda:0,cuda:99"],
+        &["CUDA|driver|cuda:99"],
+    );
+    refused(&["classify", &input, "--output", &out, "--device", "cuda:1,cuda:1"], &["twice"]);
+    refused(&["bench", "--device", "cuda:99"], &["CUDA|driver|cuda:99"]);
     assert!(!Path::new(&out).join("run.json").exists(), "nothing was begun");
 }
 
