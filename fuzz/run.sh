@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs the fuzz targets, each for some time, beginning with the fixtures.
+#
+#   fuzz/run.sh [SECONDS] [TARGET...]        (default 600, decode tar model)
+#
+# Needs cargo-fuzz (`cargo install cargo-fuzz`). An input that breaks a check
+# is kept under fuzz/artifacts, and the run fails; what was found on the way stays
+# in fuzz/corpus. No sanitizer: with it the toolchain would have to be a nightly
+# one, and the code that is not ours (cfitsio, zlib) is C, which it would not see.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-600}
+shift || true
+[ $# -gt 0 ] || set -- decode tar model
+export RUSTC_BOOTSTRAP=1
+
+mkdir -p fuzz/corpus/{decode,tar,model}
+cp fixtures/cutouts/jpeg/*.jpg fixtures/cutouts/fits/*.gz fuzz/corpus/decode
+for file in fixtures/cutouts/fits/*.gz; do
+  gunzip -c "$file" >"fuzz/corpus/decode/$(basename "$file" .gz)"
+done
+cp fixtures/cutouts/tar/*.tar fuzz/corpus/tar
+cp fixtures/models/*.safetensors fuzz/corpus/model
+for target; do
+  cargo fuzz build --sanitizer none "$target"
+  log=$(mktemp)
+  if cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" \
+    -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 2>"$log"; then
+    echo "$target: $(grep -c '	NEW' "$log") inputs that reach something new," \
+      "$(sed -n 's/.*number_of_executed_units: *//p' "$log") tried," \
+      "slowest $(sed -n 's/.*slowest_unit_time_sec: *//p' "$log") s," \
+      "peak $(sed -n 's/.*peak_rss_mb: *//p' "$log") MiB"
+    rm "$log"
+  else
+    tail -n 40 "$log"
+    exit 1
+  fi
+done
