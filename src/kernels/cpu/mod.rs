@@ -29,6 +29,7 @@ mod profile;
 mod scratch;
 mod simd;
 mod stem;
+mod team;
 pub(crate) mod train;
 
 #[cfg(target_arch = "x86_64")]
@@ -214,10 +215,13 @@ impl PackedNetwork {
         let threads = rayon::current_num_threads();
         let group = images.len().div_ceil(threads).clamp(1, GROUP);
         let team = threads.div_ceil(images.len().max(1));
-        images
-            .par_chunks(group)
-            .zip(logits.par_chunks_mut(group * self.classes))
-            .for_each(|(images, logits)| self.walk(&mut NoClock, team, images, logits));
+        let mut walk = || {
+            images
+                .par_chunks(group)
+                .zip(logits.par_chunks_mut(group * self.classes))
+                .for_each(|(images, logits)| self.walk(&mut NoClock, team, images, logits));
+        };
+        if team > 1 { team::awake(walk) } else { walk() }
     }
 
     /// The same on this thread alone, measured.
