@@ -96,7 +96,15 @@ pub(crate) fn put(path: &Path, file: &File) -> io::Result<()> {
         return runtime.block_on(async { store.put(&key, payload).await }).map_err(of).map(drop);
     }
     let mut upload = runtime.block_on(async { store.put_multipart(&key).await }).map_err(of)?;
-    let sent = send_pieces(upload.as_mut(), file, size);
+    let sent = match send_pieces(upload.as_mut(), file, size) {
+        // Put together at the first request, whose answer was lost: to the
+        // second there is no such upload any more.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let there = runtime.block_on(async { store.head(&key).await });
+            if there.is_ok_and(|object| object.size == size) { Ok(()) } else { Err(error) }
+        }
+        sent => sent,
+    };
     if sent.is_err() {
         // What it leaves otherwise has no name and is nobody's, but is paid for.
         let _ = runtime.block_on(upload.abort());

@@ -1,9 +1,15 @@
 //! Run folders in an object store: the same files as in a folder, read by every
 //! command.
 
-use std::fs;
-use std::process::Stdio;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::{Scene, Server, on_store, store_run};
 use crate::util::command::{assert_code, errors, hiwl, run};
@@ -44,7 +50,10 @@ fn a_run_in_a_store_has_the_files_of_one_in_a_folder_and_every_command_reads_it(
         let there = there.unwrap().replace(url, &local);
         // Two runs were not written at one speed.
         let lines = |text: &str| -> Vec<String> {
-            text.lines().filter(|line| !line.contains("images_per_second")).map(str::to_owned).collect()
+            text.lines()
+                .filter(|line| !line.contains("images_per_second"))
+                .map(str::to_owned)
+                .collect()
         };
         assert_eq!(lines(&there), lines(&here.unwrap()), "{arguments:?}");
     };
@@ -111,6 +120,40 @@ fn a_damaged_part_is_found_and_made_again_once_it_is_removed() {
     assert_code(&verify, 2);
     let text = String::from_utf8(verify.stdout).unwrap();
     assert!(text.contains("damaged listing"), "{text}");
+    server.stop();
+}
+
+#[test]
+fn what_is_larger_than_a_request_goes_in_pieces() {
+    let scene = Scene::new();
+    // Rows of files that are not there, with texts that do not compress.
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let mut text =
+        |_| -> String { (0..600).map(|_| char::from(random.random_range(b'!'..=b'~'))).collect() };
+    let ids: Vec<String> = (0..40_000).map(|i| i.to_string()).collect();
+    let texts: Vec<String> = ids.iter().map(&mut text).collect();
+    let column =
+        |values: &[String]| -> ArrayRef { Arc::new(StringArray::from_iter_values(values)) };
+    let columns = [("id", column(&ids)), ("path", column(&ids)), ("text", column(&texts))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = File::create(scene.path("table.parquet")).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let mut server = Server::start(&scene.path("store"));
+    let run = |mut hiwl: Command, output: &str| {
+        hiwl.args(["classify", "--quiet", "--range-size", "40000", "--carry", "text"]);
+        hiwl.arg(scene.path("table.parquet")).args(["--output", output]);
+        assert_code(&hiwl.output().unwrap(), 1);
+    };
+    run(hiwl(), &scene.text("local"));
+    run(on_store(server.flaky), "s3://survey/out");
+    server.fetch("out", &scene.path("out"));
+    scene.assert_same("out", "local");
+    let pieces = scene.files("out").iter().filter(|(_, bytes)| bytes.len() > 16 << 20).count();
+    assert_eq!(pieces, 2, "the listing and the part");
+    assert_code(&store_run(server.flaky, &["verify", "s3://survey/out"]), 0);
     server.stop();
 }
 
