@@ -5,7 +5,8 @@
 #
 # DIR is what `hiwl plan` made, on a file system that all nodes share. Given
 # again, the same command submits what is still missing and nothing else.
-# Logs are under DIR/logs. `hiwl` must be on the PATH, or HIWL say where it is.
+# Logs are under DIR/logs, or, where DIR is a URL, under NAME-logs. `hiwl` must
+# be on the PATH, or HIWL say where it is.
 #
 # The options below are defaults; those of the command line go before them.
 # A site that limits arrays (`scontrol show config | grep MaxArraySize`) needs
@@ -43,10 +44,14 @@ array=$("$hiwl" verify "$run" --array) || [ $? -eq 2 ]
 if [ -z "$array" ]; then
   exec "$hiwl" verify "$run"
 fi
-mkdir -p "$run/logs"
-job=$(sbatch --parsable "$array" --output="$run/logs/%A_%a.log" "$@" "$0" task "$run")
+case $run in
+*://*) logs=$(basename "$run")-logs ;;
+*) logs=$run/logs ;;
+esac
+mkdir -p "$logs"
+job=$(sbatch --parsable "$array" --output="$logs/%A_%a.log" "$@" "$0" task "$run")
 job=${job%%;*}
 # `afterok` would wait for ever once a task has failed.
-verify=$(sbatch --parsable --dependency="afterany:$job" --output="$run/logs/verify-%j.log" \
+verify=$(sbatch --parsable --dependency="afterany:$job" --output="$logs/verify-%j.log" \
   "$0" verify "$run")
 echo "array $job ($array), then verify ${verify%%;*}"

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use parquet::errors::ParquetError;
 
 use super::settings::Difference;
+use crate::source::remote::is_remote;
 
 /// An error of the catalog layer.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +169,14 @@ impl CatalogError {
     /// Whether another folder or other settings must be named: repeating the
     /// same command would fail the same way.
     pub fn is_usage(&self) -> bool {
+        use ErrorKind::{InvalidInput, NotFound, PermissionDenied, Unsupported};
+        // Of a file system the same may be a disk that is not mounted.
+        let refused = |source: &io::Error| {
+            [InvalidInput, NotFound, PermissionDenied, Unsupported].contains(&source.kind())
+        };
+        if let Self::Io { path, source, .. } = self {
+            return is_remote(path) && refused(source);
+        }
         matches!(
             self,
             Self::NotAFolder { .. }
@@ -227,6 +236,9 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
 /// What happened, and what the user can do about it.
 fn explain(doing: &str, path: &Path, source: &io::Error) -> String {
     let what = format!("cannot {doing} {}", path.display());
+    if is_remote(path) && !full(source.kind()) {
+        return format!("{what}: {source}");
+    }
     match source.kind() {
         kind if full(kind) => format!(
             "{what}: no space left; the parts already written are safe: \

@@ -4,16 +4,20 @@
 //! renamed, and the folder is flushed too. The writer holds an advisory lock
 //! on it all the while, and the system drops that lock when the process dies
 //! in whatever way: a temporary file that can be locked is nobody's any more.
+//! A file for a store is written in the system's temporary folder, nameless,
+//! and sent when it is committed.
 //!
-//! Invariant: nothing but [`TempFile::commit`] makes a final name appear, and
-//! only after the content is on disk.
+//! Invariant: nothing but [`TempFile::commit`] and [`TempFile::commit_new`]
+//! makes a final name appear, and only after the content is on disk, or in the
+//! store.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::CatalogError;
 use super::lock::{PathLock, lockless, same_file};
+use super::{CatalogError, place};
+use crate::source::remote::{self, is_remote};
 
 /// The run's description.
 pub(super) const MANIFEST: &str = "run.json";
@@ -24,12 +28,20 @@ pub(super) const INPUTS: &str = "inputs.parquet";
 /// The folder of the parts.
 pub(super) const CATALOG: &str = "catalog";
 
+/// The listing in a store, where it is named by its content: whoever plans at
+/// the same time and is not first would otherwise replace the first one's.
+pub(super) fn inputs_in_store(digest: &str) -> String {
+    format!("inputs-{digest}.parquet")
+}
+
 /// A file being written. Dropped before [`commit`](Self::commit), it is
 /// removed.
 #[derive(Debug)]
 pub(super) struct TempFile {
     path: PathBuf,
     file: File,
+    /// The folder of a store where it is to go; otherwise it goes where it is.
+    store: Option<PathBuf>,
 }
 
 impl TempFile {
@@ -38,6 +50,12 @@ impl TempFile {
     /// The random part keeps apart processes of different machines that share
     /// the folder and happen to have one pid.
     pub(super) fn create(folder: &Path, stem: &str) -> Result<Self, CatalogError> {
+        if is_remote(folder) {
+            let here = std::env::temp_dir();
+            let (path, file) =
+                place::nameless(stem).map_err(CatalogError::io("write in", &here))?;
+            return Ok(Self { path, file, store: Some(folder.to_owned()) });
+        }
         loop {
             let name = format!(".{stem}.{}-{:08x}.tmp", std::process::id(), rand::random::<u32>());
             let path = folder.join(name);
@@ -46,7 +64,7 @@ impl TempFile {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 opened => opened.map_err(CatalogError::io("create", &path))?,
             };
-            let this = Self { path, file };
+            let this = Self { path, file, store: None };
             // Between creation and lock another process may take it for a
             // dead one's and remove it; then it has the lock, or the name is
             // gone.
@@ -74,6 +92,11 @@ impl TempFile {
     /// Flushes the content to disk, gives it its final name beside it, and
     /// flushes the folder. A file that already has the name is replaced.
     pub(super) fn commit(self, name: &str) -> Result<PathBuf, CatalogError> {
+        if let Some(folder) = &self.store {
+            let target = folder.join(name);
+            remote::put(&target, &self.file).map_err(CatalogError::io("put", &target))?;
+            return Ok(target);
+        }
         let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let target = folder.join(name);
         self.file.sync_all().map_err(CatalogError::io("flush to disk", &self.path))?;
@@ -81,10 +104,22 @@ impl TempFile {
         sync_folder(&folder)?;
         Ok(target)
     }
+
+    /// As [`commit`](Self::commit), of a file that there is one of. In a store
+    /// one that is there is left as it is; in a folder the caller holds the
+    /// lock that keeps others away.
+    pub(super) fn commit_new(self, name: &str) -> Result<(), CatalogError> {
+        let Some(folder) = &self.store else { return self.commit(name).map(drop) };
+        let target = folder.join(name);
+        remote::put_new(&target, &self.file).map_err(CatalogError::io("put", &target)).map(drop)
+    }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
+        if self.store.is_some() {
+            return;
+        }
         // After a commit the name is gone and this finds nothing. A failure
         // leaves a file that the next run's sweep removes.
         let _ = fs::remove_file(&self.path);
@@ -122,6 +157,9 @@ fn is_range_lock(name: &str) -> bool {
 /// ranges, that can be locked. Where locks do not work nothing is removed, for a live
 /// process cannot be told from a dead one; a leftover does no harm.
 pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
+    if is_remote(folder) {
+        return Ok(());
+    }
     for path in entries(folder)? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if is_range_lock(name) {
@@ -148,12 +186,7 @@ pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
 
 /// The paths in a folder, in no order; none if there is no such folder.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
-    let listed = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>());
-    match listed {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed.map_err(CatalogError::io("list", folder)),
-    }
+    Ok(place::list(folder)?.into_iter().map(|found| found.path).collect())
 }
 
 #[cfg(test)]

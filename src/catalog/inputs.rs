@@ -29,7 +29,8 @@ use super::digest::RowDigest;
 use super::entries::{self, EntryBuffer};
 use super::files::{INPUTS, TempFile};
 use super::seal::{self, SealingWriter};
-use super::{CatalogError, Listing, carried};
+use super::{CatalogError, Listing, carried, place};
+use crate::source::chunks::Chunks;
 use crate::source::{Entry, Locator, remote};
 
 /// Keys in the footer.
@@ -272,6 +273,8 @@ fn file_schema(carried: &Schema) -> SchemaRef {
 #[derive(Clone)]
 pub struct InputsReader {
     path: PathBuf,
+    /// Of a store's, the bytes, which are fetched once.
+    fetched: Option<Chunks>,
     metadata: ArrowReaderMetadata,
     carried: SchemaRef,
 }
@@ -290,7 +293,11 @@ impl InputsReader {
     /// # Errors
     /// If it cannot be read, or is no listing.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
-        let file = File::open(path).map_err(CatalogError::io("open", path))?;
+        Self::of(path, place::open(path).map_err(CatalogError::io("open", path))?)
+    }
+
+    /// The listing in `file`, which was opened from `path`.
+    pub(super) fn of(path: &Path, file: File) -> Result<Self, CatalogError> {
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
             .map_err(CatalogError::parquet("read", path))?;
         let own = entries::fields();
@@ -304,8 +311,10 @@ impl InputsReader {
             Some(carried)
                 if fields.iter().zip(&own).filter(|(a, b)| a == b).count() == own.len() =>
             {
+                let fetched = remote::is_remote(path).then(|| Chunks::of(file)).transpose();
                 Ok(Self {
                     path: path.to_owned(),
+                    fetched: fetched.map_err(CatalogError::io("read", path))?,
                     metadata,
                     carried: Arc::new(Schema::new(carried)),
                 })
@@ -351,7 +360,10 @@ impl InputsReader {
 
     /// All columns of range `index`.
     pub(super) fn batch(&self, index: u64) -> Result<RecordBatch, CatalogError> {
-        let file = File::open(&self.path).map_err(CatalogError::io("open", &self.path))?;
+        let file = match &self.fetched {
+            Some(fetched) => fetched.clone(),
+            None => Chunks::open(&self.path).map_err(CatalogError::io("open", &self.path))?,
+        };
         let group = usize::try_from(index).ok().filter(|_| index < self.ranges());
         let group =
             group.ok_or_else(|| CatalogError::NoSuchRange { index, ranges: self.ranges() })?;

@@ -3,7 +3,8 @@
 //! They serve to spare work (one process plans, one process writes a range),
 //! never correctness: every file is put in place by a rename, so where a file
 //! system has no locks two processes do the same work twice and the catalog is
-//! the same. Such systems are therefore treated as if every lock was free.
+//! the same. Such systems, and object stores, are therefore treated as if every
+//! lock was free.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -11,12 +12,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::CatalogError;
+use crate::source::remote::is_remote;
 
 /// A lock that is held. Dropping it removes its file.
 #[derive(Debug)]
 pub(crate) struct PathLock {
     path: PathBuf,
-    _file: File,
+    /// None in a store.
+    file: Option<File>,
 }
 
 impl PathLock {
@@ -42,6 +45,9 @@ impl PathLock {
         path: &Path,
         lock: impl Fn(&File) -> io::Result<bool>,
     ) -> Result<Option<Self>, CatalogError> {
+        if is_remote(path) {
+            return Ok(Some(Self { path: path.to_owned(), file: None }));
+        }
         loop {
             // The last holder may have removed the folder with its lock.
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -59,7 +65,7 @@ impl PathLock {
             // Whoever held it until now has removed the name: what is locked
             // here may be a file that nobody else will ever open.
             if same_file(&file, path) {
-                return Ok(Some(Self { path: path.to_owned(), _file: file }));
+                return Ok(Some(Self { path: path.to_owned(), file: Some(file) }));
             }
         }
     }
@@ -69,7 +75,9 @@ impl Drop for PathLock {
     fn drop(&mut self) {
         // Removed while still held, so that the next holder finds either this
         // file locked or none; an empty leftover does no harm.
-        let _ = fs::remove_file(&self.path);
+        if self.file.is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! `<first>` and `<last>` are the range's first and last row, both included,
-//! counted from 0 and padded with zeros so that names sort as rows do.
+//! counted from 0 and padded with zeros so that names sort as rows do. `OUT` is
+//! a folder or a URL below which a store keeps objects; there the listing is
+//! `inputs-<digest>.parquet` (`place` and `files` know the difference).
 //! [`RunFolder`] plans and resumes, [`InputsWriter`] and [`InputsReader`] keep
 //! the listing, [`Plan`] shares the ranges out, [`PartWriter`] writes a range's
 //! rows, [`status()`] tells how far it is, [`verify()`] proves that nothing is
@@ -33,6 +35,7 @@ pub(crate) mod lock;
 mod overview;
 mod part;
 mod part_reader;
+mod place;
 mod plan;
 mod ranges;
 mod row;

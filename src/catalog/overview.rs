@@ -17,6 +17,7 @@ use super::{CatalogError, Manifest, RowRange, RunFolder, part_reader};
 use crate::cutout::Reason;
 use crate::network::hierarchy::Class;
 use crate::random::Stream;
+use crate::source::remote;
 
 /// Order of the pixels by which sky coverage is told: 13.7 arcminutes wide.
 const SKY_ORDER: u8 = 8;
@@ -98,7 +99,7 @@ pub fn overview(dir: &Path) -> Result<Overview, CatalogError> {
     found.missing_ranges = ranges(run.manifest()).len() - present.len() as u64;
     for range in present {
         let path = range.part_path(dir);
-        found.bytes += path.metadata().map_err(CatalogError::io("look at", &path))?.len();
+        found.bytes += remote::size(&path).map_err(CatalogError::io("look at", &path))?;
         for batch in part_reader::open(&path, columns)? {
             found.add(&batch.map_err(CatalogError::parquet("read", &path))?, &mut pixels);
         }

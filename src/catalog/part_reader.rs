@@ -1,12 +1,11 @@
 //! Reading a part back, some of its columns, a batch at a time.
 
-use std::fs::File;
 use std::path::Path;
 
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::CatalogError;
+use super::{CatalogError, place};
 
 /// Rows a batch.
 pub(super) const BATCH: usize = 8_192;
@@ -17,7 +16,7 @@ pub(super) fn open(
     path: &Path,
     columns: impl IntoIterator<Item = usize>,
 ) -> Result<ParquetRecordBatchReader, CatalogError> {
-    let file = File::open(path).map_err(CatalogError::io("open", path))?;
+    let file = place::open(path).map_err(CatalogError::io("open", path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(CatalogError::parquet("read", path))?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns);

@@ -9,7 +9,6 @@
 //!
 //! Invariant: a run has one number of shards for as long as it lives.
 
-use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -19,7 +18,7 @@ use serde_json::Value;
 use super::files::{PLAN, TempFile};
 use super::lock::PathLock;
 use super::run::{PLAN_LOCK, RunFolder, read_manifest};
-use super::{CatalogError, Shard, json};
+use super::{CatalogError, Shard, json, place};
 
 /// The content of `plan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +47,7 @@ impl Plan {
     /// The plan of the run `run` in `dir`, if the run is shared out.
     pub(super) fn of(dir: &Path, run: &str) -> Result<Option<Self>, CatalogError> {
         let path = dir.join(PLAN);
-        let bytes = match fs::read(&path) {
+        let bytes = match place::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             read => read.map_err(CatalogError::io("read", &path))?,
         };
@@ -92,8 +91,10 @@ impl RunFolder {
         text.push('\n');
         let mut file = temp.file();
         file.write_all(text.as_bytes()).map_err(CatalogError::io("write", temp.path()))?;
-        temp.commit(PLAN)?;
-        Ok(plan)
+        temp.commit_new(PLAN)?;
+        // In a store it may be another's, that was first.
+        self.check_shards(shards)?;
+        Ok(self.plan()?.unwrap_or(plan))
     }
 
     /// How the run is shared out, if it is.

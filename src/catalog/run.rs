@@ -5,6 +5,10 @@
 //! to: a part a range. Nothing is remembered elsewhere, so the ranges without
 //! a part are what is left to do.
 //!
+//! In a store nobody waits for whoever plans: `run.json` is put on condition
+//! that there is none, and who comes second goes on with the first one's run, or
+//! fails as in any folder with another run.
+//!
 //! Invariant: for one `run.json` there is one listing and one answer to which
 //! rows a range has, whichever process asks.
 
@@ -22,8 +26,9 @@ use super::lock::PathLock;
 use super::ranges::Ranges;
 use super::{
     CatalogError, InputsReader, InputsWriter, Manifest, PartWriter, RowRange, Settings, Shard,
-    schema,
+    place, schema,
 };
+use crate::source::remote::is_remote;
 
 /// Locked while a process plans.
 pub(super) const PLAN_LOCK: &str = ".lock";
@@ -87,16 +92,16 @@ impl RunFolder {
         list: impl FnOnce(&mut InputsWriter) -> Result<(), E>,
     ) -> Result<Self, E> {
         settings.check()?;
+        place::check(dir)?;
         let made = MadeFolders::make(dir)?;
         let run = {
             let _planning = PathLock::acquire(&dir.join(PLAN_LOCK))?;
             files::sweep(dir)?;
-            if exists(&dir.join(MANIFEST))? {
-                Self::resume(dir, settings)?
-            } else {
+            if !place::exists(&dir.join(MANIFEST))? {
                 plan(dir, settings, list)?;
-                Self::open(dir)?
             }
+            // In a store it may be another's, that was first.
+            Self::resume(dir, settings)?
         };
         made.keep();
         Ok(run)
@@ -107,8 +112,9 @@ impl RunFolder {
     /// # Errors
     /// As [`Self::open`].
     pub fn settings(dir: &Path) -> Result<Option<Settings>, CatalogError> {
+        place::check(dir)?;
         // What is wrong with a path that is no folder, who opens it says.
-        if dir.is_dir() && exists(&dir.join(MANIFEST))? {
+        if (is_remote(dir) || dir.is_dir()) && place::exists(&dir.join(MANIFEST))? {
             Ok(Some(read_manifest(dir)?.0.settings))
         } else {
             Ok(None)
@@ -192,15 +198,16 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`CatalogError::NoSuchRange`], and what the system says. Where the file
-    /// system has no locks every range that has no part is had: then two
-    /// processes may do the same work, and the second part replaces the first.
+    /// system has no locks, and in stores, every range that has no part is had:
+    /// then two processes may do the same work, and the second part replaces the
+    /// first.
     pub fn claim(&self, index: u64) -> Result<Claimed, CatalogError> {
         let ranges = ranges(&self.manifest);
         let range = ranges
             .get(index)
             .ok_or_else(|| CatalogError::NoSuchRange { index, ranges: ranges.len() })?;
         let part = range.part_path(&self.dir);
-        if exists(&part)? {
+        if place::exists(&part)? {
             return Ok(Claimed::Complete);
         }
         let lock = self.dir.join(files::range_lock(index));
@@ -208,7 +215,7 @@ impl RunFolder {
             return Ok(Claimed::Elsewhere);
         };
         // Its last holder may have finished between the question and the lock.
-        if exists(&part)? {
+        if !is_remote(&part) && place::exists(&part)? {
             return Ok(Claimed::Complete);
         }
         Ok(Claimed::Ours(Claim { range, _lock: lock }))
@@ -236,8 +243,9 @@ pub(super) fn ranges(manifest: &Manifest) -> Ranges {
 
 /// `run.json` and its digest.
 pub(super) fn read_manifest(dir: &Path) -> Result<(Manifest, String), CatalogError> {
+    place::check(dir)?;
     let path = dir.join(MANIFEST);
-    let bytes = match fs::read(&path) {
+    let bytes = match place::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(CatalogError::NoRun { path: dir.to_owned() });
         }
@@ -250,9 +258,27 @@ pub(super) fn read_manifest(dir: &Path) -> Result<(Manifest, String), CatalogErr
 }
 
 /// The listing that `run.json` pins, and no other.
-pub(super) fn open_inputs(dir: &Path, manifest: &Manifest) -> Result<InputsReader, CatalogError> {
-    let path = dir.join(INPUTS);
-    let inputs = InputsReader::open(&path)?;
+fn open_inputs(dir: &Path, manifest: &Manifest) -> Result<InputsReader, CatalogError> {
+    let path = inputs_path(dir, manifest)?;
+    pinned_inputs(InputsReader::open(&path)?, path, manifest)
+}
+
+/// Where the listing is. A run may have been copied from a store into a
+/// folder, or into a store from one: it keeps the name that it has.
+pub(super) fn inputs_path(dir: &Path, manifest: &Manifest) -> Result<PathBuf, CatalogError> {
+    let plain = dir.join(INPUTS);
+    let named = dir.join(files::inputs_in_store(&manifest.listing.digest));
+    let (usual, copied) = if is_remote(dir) { (named, plain) } else { (plain, named) };
+    let is_usual = place::exists(&usual)? || !place::exists(&copied)?;
+    Ok(if is_usual { usual } else { copied })
+}
+
+/// A listing, if it is the one that `run.json` pins.
+pub(super) fn pinned_inputs(
+    inputs: InputsReader,
+    path: PathBuf,
+    manifest: &Manifest,
+) -> Result<InputsReader, CatalogError> {
     let expected = &manifest.listing.digest;
     if inputs.digest() != Some(expected) || inputs.ranges() != ranges(manifest).len() {
         let found = inputs.digest().unwrap_or("none").to_owned();
@@ -272,18 +298,21 @@ fn plan<E: From<CatalogError>>(
     let mut writer = InputsWriter::create(dir, settings.range_size)?;
     list(&mut writer)?;
     let (inputs, listing) = writer.finish()?;
+    let name = if is_remote(dir) { files::inputs_in_store(&listing.digest) } else { INPUTS.into() };
     let manifest = Manifest { settings: settings.clone(), listing };
 
     let description = TempFile::create(dir, MANIFEST)?;
     let mut file = description.file();
     file.write_all(&manifest.to_bytes()).map_err(CatalogError::io("write", description.path()))?;
     let catalog = dir.join(CATALOG);
-    match fs::create_dir(&catalog) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        created => created.map_err(CatalogError::io("create", &catalog))?,
+    if !is_remote(dir) {
+        match fs::create_dir(&catalog) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => created.map_err(CatalogError::io("create", &catalog))?,
+        }
     }
-    inputs.commit(INPUTS)?;
-    description.commit(MANIFEST)?;
+    inputs.commit(&name)?;
+    description.commit_new(MANIFEST)?;
     Ok(())
 }
 
@@ -291,7 +320,7 @@ fn plan<E: From<CatalogError>>(
 /// cut short; parts, or a listing of somebody else's, would be lost.
 fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
     let catalog = dir.join(CATALOG);
-    if exists(&catalog)? && !catalog.is_dir() {
+    if !is_remote(dir) && place::exists(&catalog)? && !catalog.is_dir() {
         return Err(CatalogError::NotAFolder { path: catalog });
     }
     let parts = files::entries(&catalog)?;
@@ -300,19 +329,20 @@ fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
     });
     match parts.count() {
         0 => {}
+        // Another process was first, between the question and now.
+        _ if is_remote(dir) && place::exists(&dir.join(MANIFEST))? => {}
         parts => return Err(CatalogError::PartsWithoutRun { path: dir.to_owned(), parts }),
     }
-    let inputs = dir.join(INPUTS);
-    if exists(&inputs)? && InputsReader::open(&inputs).is_ok_and(|it| it.digest().is_some()) {
+    if is_remote(dir) {
+        // What has the listing's name has its content.
         return Ok(());
     }
-    if exists(&inputs)? { Err(CatalogError::NotOurs { path: inputs }) } else { Ok(()) }
-}
-
-/// Whether something has this name; a folder that may not be searched is an
-/// error and not an absence.
-fn exists(path: &Path) -> Result<bool, CatalogError> {
-    path.try_exists().map_err(CatalogError::io("look for", path))
+    let inputs = dir.join(INPUTS);
+    if place::exists(&inputs)? && InputsReader::open(&inputs).is_ok_and(|it| it.digest().is_some())
+    {
+        return Ok(());
+    }
+    if place::exists(&inputs)? { Err(CatalogError::NotOurs { path: inputs }) } else { Ok(()) }
 }
 
 /// The folders that had to be made for a run; dropped before
@@ -321,6 +351,9 @@ struct MadeFolders(Vec<PathBuf>);
 
 impl MadeFolders {
     fn make(dir: &Path) -> Result<Self, CatalogError> {
+        if is_remote(dir) {
+            return Ok(Self(Vec::new()));
+        }
         let missing = dir
             .ancestors()
             .filter(|folder| !folder.as_os_str().is_empty())

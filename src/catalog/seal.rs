@@ -11,7 +11,7 @@
 //! the Parquet decoder.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -73,10 +73,9 @@ pub(super) fn close(
 }
 
 /// Holds the file's bytes against its seal; returns its length in bytes.
-pub(super) fn check(path: &Path) -> Result<u64, Damage> {
+pub(super) fn check(file: &File) -> Result<u64, Damage> {
     let unreadable = |error: io::Error| Damage::Unreadable(error.to_string());
-    let mut file = File::open(path).map_err(unreadable)?;
-    let place = place(&file).map_err(unreadable)??;
+    let place = place(file).map_err(unreadable)??;
     let mut found = [0; DIGITS];
     file.read_exact_at(&mut found, place.start).map_err(unreadable)?;
 
@@ -84,7 +83,7 @@ pub(super) fn check(path: &Path) -> Result<u64, Damage> {
     let mut buffer = vec![0; 1 << 18];
     let mut at = 0;
     loop {
-        let read = match file.read(&mut buffer) {
+        let read = match file.read_at(&mut buffer, at) {
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -158,17 +157,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = sealed(folder.path(), vec!["a".into(), "é".into()]);
         let whole = fs::read(&path).unwrap();
-        assert_eq!(check(&path).unwrap(), whole.len() as u64);
+        assert_eq!(check(&File::open(&path).unwrap()).unwrap(), whole.len() as u64);
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << (at % 8);
             fs::write(&path, &bytes).unwrap();
-            assert!(check(&path).is_err(), "bit of byte {at}");
+            assert!(check(&File::open(&path).unwrap()).is_err(), "bit of byte {at}");
             fs::write(&path, &whole[..at]).unwrap();
-            assert!(check(&path).is_err(), "cut at {at}");
+            assert!(check(&File::open(&path).unwrap()).is_err(), "cut at {at}");
         }
         fs::write(&path, [&whole[..], b"\n"].concat()).unwrap();
-        assert!(check(&path).is_err(), "a byte more");
+        assert!(check(&File::open(&path).unwrap()).is_err(), "a byte more");
     }
 
     #[test]
@@ -176,6 +175,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let forged = format!("{KEY}\x18@{}", "0".repeat(DIGITS));
         let path = sealed(folder.path(), vec![forged.clone(), forged]);
-        check(&path).unwrap();
+        check(&File::open(&path).unwrap()).unwrap();
     }
 }

@@ -8,13 +8,12 @@
 //! estimate and nothing else.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::files::{self, CATALOG};
 use super::run::{ranges, read_manifest};
-use super::{CatalogError, Plan, RowRange};
+use super::{CatalogError, Plan, RowRange, place};
 
 /// Parts from whose times a rate is taken: those of the last while, so that
 /// it is today's rate and not the night's.
@@ -78,13 +77,12 @@ pub fn status(dir: &Path) -> Result<Status, CatalogError> {
 
     let mut parts: Vec<(SystemTime, RowRange)> = Vec::new();
     let mut begun = 0;
-    for path in files::entries(&dir.join(CATALOG))? {
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    for found in place::list(&dir.join(CATALOG))? {
+        let name = found.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         begun += u64::from(files::is_temporary(&name));
         let Some(range) = ranges.of_part(&name) else { continue };
         // A file system without times is one without rates.
-        let time = fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(now);
-        parts.push((time, range));
+        parts.push((found.modified().unwrap_or(now), range));
     }
     parts.sort_unstable();
 

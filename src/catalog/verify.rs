@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,11 +22,12 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::digest::RowDigest;
-use super::files::{self, CATALOG, INPUTS};
-use super::run::{open_inputs, ranges, read_manifest};
-use super::{CatalogError, InputsReader, Manifest, Plan, RowRange, part, row, schema, seal};
+use super::files::{self, CATALOG};
+use super::run::{inputs_path, pinned_inputs, ranges, read_manifest};
+use super::{CatalogError, InputsReader, Manifest, Plan, RowRange, part, place, row, schema, seal};
 use crate::cutout::Reason;
 use crate::network::hierarchy::Class;
+use crate::source::remote::is_remote;
 
 /// Rows a batch while reading parts.
 const BATCH: usize = 8_192;
@@ -196,7 +198,12 @@ pub(super) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, Cata
         ..Verification::default()
     };
     let present = sort_files(dir, &manifest, &mut found)?;
-    let mut listing = match Listed::open(dir, &manifest, duplicates) {
+    let path = inputs_path(dir, &manifest)?;
+    let listing = match open(&path)? {
+        Ok(file) => Listed::new(path, file, &manifest, duplicates),
+        Err(damage) => Err(damage),
+    };
+    let mut listing = match listing {
         Ok(listing) => Some(listing),
         Err(damage) => {
             found.listing = Some(damage);
@@ -224,7 +231,7 @@ pub(super) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, Cata
         let path = range.part_path(dir);
         let expected =
             Expected { run: &run, range, names: names.as_ref(), schema: schema.as_ref() };
-        match check_part(&path, &expected) {
+        match open(&path)?.and_then(|file| check_part(file, &expected)) {
             Ok(counts) => found.add(counts),
             Err(damage) => found.damaged.push(DamagedPart { range, path, damage }),
         }
@@ -271,12 +278,19 @@ struct Listed {
 }
 
 impl Listed {
-    fn open(dir: &Path, manifest: &Manifest, duplicates: bool) -> Result<Self, Damage> {
-        seal::check(&dir.join(INPUTS))?;
-        let reader = open_inputs(dir, manifest).map_err(|error| match error {
-            CatalogError::OtherListing { .. } => Damage::OtherListing,
-            other => Damage::Decode(other.to_string()),
-        })?;
+    fn new(
+        path: PathBuf,
+        file: File,
+        manifest: &Manifest,
+        duplicates: bool,
+    ) -> Result<Self, Damage> {
+        seal::check(&file)?;
+        let reader = InputsReader::of(&path, file)
+            .and_then(|reader| pinned_inputs(reader, path, manifest))
+            .map_err(|error| match error {
+                CatalogError::OtherListing { .. } => Damage::OtherListing,
+                other => Damage::Decode(other.to_string()),
+            })?;
         Ok(Self { reader, digest: RowDigest::default(), ids: duplicates.then(Vec::new) })
     }
 
@@ -339,10 +353,20 @@ impl Verification {
     }
 }
 
-fn check_part(path: &Path, expected: &Expected<'_>) -> Result<Counts, Damage> {
-    seal::check(path)?;
+/// Opens a part or the listing. A store that does not answer says nothing of
+/// it; a disk that does not give a file's bytes does.
+fn open(path: &Path) -> Result<Result<File, Damage>, CatalogError> {
+    match place::open(path) {
+        Err(error) if is_remote(path) && error.kind() != ErrorKind::NotFound => {
+            Err(CatalogError::io("read", path)(error))
+        }
+        opened => Ok(opened.map_err(|error| Damage::Unreadable(error.to_string()))),
+    }
+}
+
+fn check_part(file: File, expected: &Expected<'_>) -> Result<Counts, Damage> {
+    seal::check(&file)?;
     let decode = |error: &dyn std::fmt::Display| Damage::Decode(error.to_string());
-    let file = File::open(path).map_err(|error| Damage::Unreadable(error.to_string()))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| decode(&e))?;
     let footer = builder.metadata().file_metadata();
     let value = |key: &str| {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, print};
+use super::{CliError, Exit, of_catalog, print};
 use crate::catalog::{self, Sample};
 use crate::report::catalog::overview;
 
@@ -19,7 +19,7 @@ Examples:
   hiwl catalog night1
   hiwl catalog night1 --sample 20 --random")]
 pub struct Arguments {
-    /// The run's folder (the `--output` of `hiwl classify`).
+    /// The run's folder (the `--output` of `hiwl classify`), or its URL.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
@@ -46,9 +46,10 @@ impl Arguments {
             (true, rows) => Some(Sample::Random { rows: rows.unwrap_or(20), seed: self.seed }),
             (false, rows) => rows.map(Sample::First),
         };
+        let failed = |error| of_catalog(&self.folder, error);
         let text = match sample {
             Some(sample) => {
-                let rows = catalog::sample(&self.folder, sample)?;
+                let rows = catalog::sample(&self.folder, sample).map_err(failed)?;
                 if self.json {
                     format!("{}\n", overview::rows_json(&rows))
                 } else {
@@ -56,7 +57,7 @@ impl Arguments {
                 }
             }
             None => {
-                let found = catalog::overview(&self.folder)?;
+                let found = catalog::overview(&self.folder).map_err(failed)?;
                 if self.json {
                     format!("{}\n", overview::json(&found))
                 } else {

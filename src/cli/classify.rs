@@ -51,15 +51,17 @@ Examples:
   hiwl classify dr17-*.tar --output dr17 --shard 0/4   # of four processes
   hiwl classify --plan dr17 --shard 3                  # of a planned run")]
 pub struct Arguments {
-    /// Folders, images, tar archives, tables, lists.
+    /// Folders, images, tar archives, tables, lists, or their URLs.
     #[arg(required_unless_present = "plan", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// The run's folder: made, or resumed if it holds the same run.
+    /// The run's folder, or a URL in an object store (s3://, gs://, az://): made,
+    /// or resumed if it holds the same run.
     #[arg(short, long, required_unless_present = "plan", value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// A folder that `hiwl plan` made: inputs and settings are the plan's.
+    /// A folder (or a URL) that `hiwl plan` made: inputs and settings are the
+    /// plan's.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample", "image_column",
         "range_size", "precision",

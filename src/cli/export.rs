@@ -26,7 +26,7 @@ Examples:
   hiwl export night1 --to parquet -o edge-on.parquet --where \"label in ('EO', 'CSS')\"
   hiwl export night1 --to hats -o night1-hats")]
 pub struct Arguments {
-    /// The run's folder (the `--output` of `hiwl classify`).
+    /// The run's folder (the `--output` of `hiwl classify`), or its URL.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: Format,
 
-    /// The file or folder to make.
+    /// The file or folder to make, on this machine.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 

@@ -30,7 +30,8 @@ pub struct Arguments {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// The run's folder, on a file system that all tasks share.
+    /// The run's folder, on a file system that all tasks share, or a URL in an
+    /// object store.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 

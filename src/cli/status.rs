@@ -14,7 +14,7 @@ use crate::{catalog, catalog::CatalogError, report::catalog::status};
 /// the last parts.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The run's folder.
+    /// The run's folder, or its URL.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 

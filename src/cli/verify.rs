@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, print, usage};
+use super::{CliError, Exit, of_catalog, print, usage};
 use crate::{catalog, catalog::CatalogError, report::catalog::verification};
 
 /// Prove that a catalog is complete and undamaged.
@@ -18,7 +18,7 @@ use crate::{catalog, catalog::CatalogError, report::catalog::verification};
 /// Exit code 0 if the catalog is whole, 2 if not.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The run's folder (the `--output` of `hiwl classify`).
+    /// The run's folder (the `--output` of `hiwl classify`), or its URL.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
@@ -34,7 +34,8 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let found = catalog::verify(&self.folder)?;
+        let found =
+            catalog::verify(&self.folder).map_err(|error| of_catalog(&self.folder, error))?;
         if self.json {
             print(&format!("{}\n", verification::json(&found)))?;
         } else if self.array {

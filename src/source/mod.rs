@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use crate::cutout::{Rejection, SkyPosition};
 
+pub(crate) mod chunks;
 pub mod list;
 mod patience;
 pub mod read;

@@ -57,6 +57,21 @@ fn wrong_usage_is_named() {
     assert!(!Path::new(&out).join("run.json").exists(), "nothing was begun");
 }
 
+#[cfg(not(feature = "cloud"))]
+#[test]
+fn a_url_as_output_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in").to_str().unwrap().to_owned();
+    simulate(Path::new(&input), 2, 1);
+    let words = ["s3://survey/out", "built without the feature `cloud`"];
+    refused(&["classify", &input, "--output", "s3://survey/out"], &words);
+    refused(&["plan", &input, "--shards", "2", "--output", "s3://survey/out"], &words);
+    for command in ["verify", "status", "catalog"] {
+        refused(&[command, "s3://survey/out"], &words);
+    }
+    refused(&["classify", &input, "--output", "https://host/out"], &["object store"]);
+}
+
 #[test]
 fn a_folder_that_holds_another_run_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();

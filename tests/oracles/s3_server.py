@@ -1,7 +1,19 @@
 """An S3 server with the files of a folder in a bucket: s3_server.py FOLDER BUCKET.
 
-Prints the port of the server, and that of a proxy before it that fails every
-few requests as busy servers do; ends when its standard input does.
+Prints its port and those of the proxies before it:
+
+flaky   fails every few requests, as busy servers do: it refuses, it hangs up,
+        or it does what was asked and hangs up before it says so
+slow    takes a while to put an object
+old     does not know conditions on what is put, and puts
+closed  forbids to put anything
+
+Then it does what its standard input says, a line each, and answers with a line:
+
+get PREFIX FOLDER   writes the objects below a prefix into a folder
+put FILE KEY        puts an object
+delete KEY
+away / back         the proxies hang up on everybody, until they are back
 """
 
 import http.client
@@ -9,6 +21,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -29,55 +42,105 @@ s3 = boto3.client(
 s3.create_bucket(Bucket=bucket)
 for path in sorted(folder.rglob("*")):
     if path.is_file():
-        s3.upload_file(str(path), bucket, str(path.relative_to(folder)))
+        key = str(path.relative_to(folder))
+        # Public, so that plain HTTP reads it too.
+        s3.upload_file(str(path), bucket, key, ExtraArgs={"ACL": "public-read"})
 
 requests = 0
 counting = threading.Lock()
+# moto looks whether an object is there and then puts it: stores do both at once.
+putting = threading.Lock()
+away = False
 
 
 class Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    mode = ""
+
+    def hang_up(self):
+        # Reset, as a connection that was lost.
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.connection.close()
+
+    def say(self, status, words, body=b""):
+        self.send_response(status, words)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def answer(self):
         global requests
-        with counting:
-            requests += 1
-            number = requests
-        if number % 5 == 0:
-            self.send_response(503, "Slow Down")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if number % 7 == 0:
-            # Reset, as a connection that was lost.
-            linger = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.close_connection = True
-            self.connection.close()
-            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if away:
+            return self.hang_up()
+        headers = dict(self.headers)
+        number = 1
+        if self.mode == "flaky":
+            with counting:
+                requests += 1
+                number = requests
+            if number % 5 == 0:
+                return self.say(503, "Slow Down")
+            if number % 7 == 0:
+                return self.hang_up()
+        elif self.mode == "closed" and self.command != "GET" and self.command != "HEAD":
+            words = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            return self.say(403, "Forbidden", words)
+        elif self.mode == "old":
+            headers = {k: v for k, v in headers.items() if k.lower() != "if-none-match"}
+        elif self.mode == "slow" and self.command == "PUT":
+            time.sleep(0.25)
         upstream = http.client.HTTPConnection("127.0.0.1", port)
-        upstream.request(self.command, self.path, headers=dict(self.headers))
-        response = upstream.getresponse()
-        body = response.read()
+        with putting:
+            upstream.request(self.command, self.path, body, headers)
+            response = upstream.getresponse()
+            answer = response.read()
+        if self.mode == "flaky" and number % 11 == 0:
+            return self.hang_up()
         self.send_response(response.status)
         for name, value in response.getheaders():
             if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
                 self.send_header(name, value)
         if "content-length" not in {name.lower() for name, _ in response.getheaders()}:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(answer)
 
-    do_GET = do_HEAD = answer
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
 
     def log_message(self, *_):
         pass
 
 
-proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-threading.Thread(target=proxy.serve_forever, daemon=True).start()
-print(port, proxy.server_address[1], flush=True)
-sys.stdin.read()
+def get(prefix, into):
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + "/")
+    for item in (item for page in pages for item in page.get("Contents", [])):
+        path = Path(into) / item["Key"].removeprefix(prefix + "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, item["Key"], str(path))
+
+
+ports = [port]
+for mode in ("flaky", "slow", "old", "closed"):
+    handler = type(mode, (Proxy,), {"mode": mode})
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    ports.append(proxy.server_address[1])
+print(*ports, flush=True)
+for line in sys.stdin:
+    what, *arguments = line.split()
+    if what == "get":
+        get(*arguments)
+    elif what == "put":
+        s3.upload_file(arguments[0], bucket, arguments[1])
+    elif what == "delete":
+        s3.delete_object(Bucket=bucket, Key=arguments[0])
+    else:
+        away = what == "away"
+    print("done", flush=True)
 print(requests, flush=True)
 server.stop()

@@ -48,6 +48,12 @@ pub enum ExportError {
         /// The output.
         path: PathBuf,
     },
+    /// The output is a URL.
+    #[error("{}: an export is a file or a folder on this machine; copy it to a store from there", path.display())]
+    Remote {
+        /// The output.
+        path: PathBuf,
+    },
     /// An id is no 64-bit integer.
     #[error("the id `{id}` is no 64-bit integer: export ids as text")]
     Id {
@@ -92,6 +98,7 @@ impl ExportError {
             | Self::NoColumn { .. }
             | Self::TwoColumns { .. }
             | Self::Exists { .. }
+            | Self::Remote { .. }
             | Self::Id { .. }
             | Self::NoPositions { .. }
             | Self::Unfit(_) => true,

@@ -33,6 +33,7 @@ pub use error::ExportError;
 
 use super::verify::examine;
 use super::{RowRange, RunFolder, part};
+use crate::source::remote::is_remote;
 use file::NewFile;
 use rows::Rows;
 use selection::Selection;
@@ -145,6 +146,9 @@ pub fn export(
     options: &Options,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, ExportError> {
+    if is_remote(&options.output) {
+        return Err(ExportError::Remote { path: options.output.clone() });
+    }
     let run = RunFolder::open(dir)?;
     let selection = Selection::new(run.schema(), options)?;
     file::refuse_existing(&options.output, options.overwrite && options.format != Format::Hats)?;

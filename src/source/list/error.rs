@@ -44,8 +44,8 @@ pub enum ListError {
         /// The command that unpacks it.
         how: &'static str,
     },
-    /// A table or a list in an object store.
-    #[error("{}: download this table first; its rows may be URLs", path.display())]
+    /// A table or a list in an object store that is read through twice.
+    #[error("{}: download this table first, or make it Parquet; its rows may be URLs", path.display())]
     RemoteTable {
         /// As the user gave it.
         path: PathBuf,

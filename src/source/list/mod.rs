@@ -114,7 +114,8 @@ impl Lister {
     /// Looks at every input and at the columns of every table.
     ///
     /// By what it is, an input is a URL of an object store (by its name an
-    /// image, an archive, or a prefix below which both are), a folder, an archive (`.tar`), a table
+    /// image, an archive, a table (`.parquet`), or a prefix below which images
+    /// and archives are), a folder, an archive (`.tar`), a table
     /// (`.csv`, `.parquet`), a list of paths (`.txt`, or `-` for standard
     /// input); any other file is a cutout, whatever its name.
     ///
@@ -309,8 +310,11 @@ impl InputKind {
         if let Some(how) = decompressor(&name) {
             return Err(ListError::Compressed { path: url.to_owned(), how });
         }
-        if ["csv", "parquet", "txt"].iter().any(|e| without_extension(&name, e).is_some()) {
+        if ["csv", "txt"].iter().any(|e| without_extension(&name, e).is_some()) {
             return Err(ListError::RemoteTable { path: url.to_owned() });
+        }
+        if without_extension(&name, "parquet").is_some() {
+            return Ok(Self::Table);
         }
         Ok(match FileKind::of(&name).0 {
             FileKind::Archive => Self::Archive,

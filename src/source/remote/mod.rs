@@ -1,25 +1,52 @@
-//! Cutouts in object stores and on web servers: `s3://`, `gs://`, `az://`,
-//! `https://`.
+//! Cutouts in object stores and on web servers, and run folders in stores:
+//! `s3://`, `gs://`, `az://`, `https://`.
 //!
-//! A URL stands where a path does, as text: in inputs, in lists, in tables and
-//! in the listing. This file tells one from the other; `store` does the
-//! reading, in programs that are built with the feature `cloud`. Others say so
+//! A URL stands where a path does, as text: in inputs, in lists, in tables, in
+//! the listing, and as a run's folder. This file tells one from the other;
+//! `store` reads, `folder` keeps files below a prefix, `answer` says what went
+//! wrong, in programs that are built with the feature `cloud`. Others say so
 //! for each URL that they meet.
 //!
 //! Invariant: a URL never reaches the file system.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+#[cfg(feature = "cloud")]
+mod answer;
+#[cfg(feature = "cloud")]
+mod folder;
 #[cfg(feature = "cloud")]
 mod store;
 
+#[cfg(feature = "cloud")]
+pub(crate) use folder::{entries, exists, fetch, put, put_new};
 #[cfg(feature = "cloud")]
 pub(crate) use store::{Object, list, reachable, read};
 
 /// Schemes that are read.
 const SCHEMES: [&str; 9] =
     ["s3://", "s3a://", "gs://", "az://", "azure://", "abfs://", "abfss://", "https://", "http://"];
+
+/// What a store is told that cannot hold a run.
+#[cfg(feature = "cloud")]
+const NO_CONDITIONS: &str = "this store cannot put an object on condition that there is none \
+    (If-None-Match), without which two processes may begin two runs in one place";
+
+/// What is in a folder of a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Its name in the folder.
+    pub(crate) name: String,
+    /// When it was put there; folders do not say.
+    pub(crate) modified: Option<SystemTime>,
+}
+
+/// Whether files can be kept below a URL: of a store, and not of a web server.
+pub(crate) fn is_store(url: &Path) -> bool {
+    is_remote(url) && !url.as_os_str().as_encoded_bytes().starts_with(b"http")
+}
 
 /// Whether a path is a URL.
 pub(crate) fn is_remote(path: &Path) -> bool {
@@ -51,14 +78,16 @@ pub(crate) fn size(path: &Path) -> io::Result<u64> {
 }
 
 #[cfg(not(feature = "cloud"))]
-pub(crate) use without::{Object, list, reachable, read};
+pub(crate) use without::{Object, entries, exists, fetch, list, put, put_new, reachable, read};
 
 /// What a program without the feature answers.
 #[cfg(not(feature = "cloud"))]
 mod without {
-    use std::io;
+    use std::fs::File;
+    use std::io::{self, Write};
     use std::path::Path;
 
+    use super::Listed;
     use crate::cutout::Rejection;
 
     fn unsupported() -> io::Error {
@@ -96,6 +125,26 @@ mod without {
 
     pub(crate) fn reachable(_: &Path) -> bool {
         false
+    }
+
+    pub(crate) fn exists(_: &Path) -> io::Result<bool> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn entries(_: &Path) -> io::Result<Vec<Listed>> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn fetch(_: &Path, _: &mut dyn Write) -> io::Result<()> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn put(_: &Path, _: &File) -> io::Result<()> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn put_new(_: &Path, _: &File) -> io::Result<bool> {
+        Err(unsupported())
     }
 }
 

@@ -26,6 +26,7 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
+use super::answer::of;
 use crate::cutout::{Reason, Rejection};
 
 /// Bytes of a block of an archive.
@@ -42,8 +43,8 @@ const VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 type Slot = Arc<Mutex<Option<Arc<[u8]>>>>;
 
 /// The stores of this process.
-struct Stores {
-    runtime: Runtime,
+pub(super) struct Stores {
+    pub(super) runtime: Runtime,
     /// By bucket.
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
     /// The block used last in front; an empty one is being fetched.
@@ -52,7 +53,7 @@ struct Stores {
 
 type BlockName = (String, u64);
 
-fn stores() -> io::Result<&'static Stores> {
+pub(super) fn stores() -> io::Result<&'static Stores> {
     static STORES: OnceLock<io::Result<Stores>> = OnceLock::new();
     let made = STORES.get_or_init(|| {
         let runtime = Builder::new_multi_thread()
@@ -70,7 +71,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The store of a URL, and the object's name in it.
-fn locate(url: &str) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
+pub(super) fn locate(url: &str) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
     let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidInput, words);
     if url.starts_with("http") && url.contains(['?', '#']) {
         return Err(invalid("URLs with a query are not read: download first".into()));
@@ -208,7 +209,8 @@ pub(crate) fn list(path: &Path) -> io::Result<impl Iterator<Item = io::Result<St
     let (store, prefix) = locate(&url)?;
     let stores = stores()?;
     let root = url.strip_suffix(prefix.as_ref()).unwrap_or(&url).trim_end_matches('/').to_owned();
-    let mut objects = store.list(Some(&prefix));
+    // Fused: it is asked again after its end, and streams panic then.
+    let mut objects = store.list(Some(&prefix)).fuse();
     let mut last = String::new();
     Ok(std::iter::from_fn(move || {
         let object = stores.runtime.block_on(objects.next())?;
@@ -234,21 +236,8 @@ pub(crate) fn reachable(path: &Path) -> bool {
     asked.is_ok()
 }
 
-fn text(path: &Path) -> io::Result<&str> {
+pub(super) fn text(path: &Path) -> io::Result<&str> {
     path.to_str().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not UTF-8"))
-}
-
-/// A store's error as the system's, which it is to whoever reads.
-fn of(error: Error) -> io::Error {
-    let kind = match &error {
-        Error::NotFound { .. } => io::ErrorKind::NotFound,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            io::ErrorKind::PermissionDenied
-        }
-        _ => io::ErrorKind::Other,
-    };
-    // One line: the text becomes a column of the catalog.
-    io::Error::new(kind, error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod layout;
 mod payload;
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -31,6 +31,8 @@ use parquet::arrow::arrow_reader::{
 
 pub use layout::ImageLayout;
 
+use super::chunks::Chunks;
+use super::remote::is_remote;
 use crate::cutout::{Payload, Reason, Rejection};
 
 /// Rows decoded at a time.
@@ -84,6 +86,8 @@ impl RowImages {
 struct Table {
     path: PathBuf,
     column: String,
+    /// Of a store; files are opened anew with each reader.
+    file: Option<Chunks>,
     metadata: ArrowReaderMetadata,
     layout: ImageLayout,
     mask: ProjectionMask,
@@ -105,12 +109,17 @@ impl std::fmt::Debug for Table {
 
 impl Table {
     fn open(path: &Path, column: &str) -> Result<Self, Rejection> {
-        let (file, size) = super::read::open(path)?;
+        let failed = |error: io::Error| super::read::failed(path, &error);
+        let file = if is_remote(path) {
+            Chunks::open(path).map_err(failed)?
+        } else {
+            Chunks::of(super::read::open(path)?.0).map_err(failed)?
+        };
         let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default());
         let metadata = catch_unwind(AssertUnwindSafe(load))
             .map_err(|_| corrupt(path, "the Parquet reader gave up on its footer"))?
-            .map_err(|error| corrupt(path, &error.to_string()))?;
-        if !super::list::lies_within(metadata.metadata(), size) {
+            .map_err(|error| not_read(path, &file, &error.to_string()))?;
+        if !super::list::lies_within(metadata.metadata(), file.size()) {
             return Err(corrupt(path, "its footer places a column outside the file"));
         }
         let fields = metadata.schema().fields();
@@ -128,6 +137,7 @@ impl Table {
         Ok(Self {
             path: path.to_owned(),
             column: column.to_owned(),
+            file: Some(file).filter(|_| is_remote(path)),
             layout,
             mask,
             reader: None,
@@ -189,7 +199,10 @@ impl Table {
 
     fn batch(&self, reader: &mut ParquetRecordBatchReader) -> Result<RecordBatch, Rejection> {
         match reader.next() {
-            Some(batch) => batch.map_err(|error| corrupt(&self.path, &error.to_string())),
+            Some(batch) => batch.map_err(|error| match &self.file {
+                Some(file) => not_read(&self.path, file, &error.to_string()),
+                None => corrupt(&self.path, &error.to_string()),
+            }),
             None => Err(corrupt(&self.path, "its rows end before they should")),
         }
     }
@@ -210,7 +223,10 @@ impl Table {
         if first == groups.len() {
             return Err(corrupt(&self.path, "it has fewer rows than when it was listed"));
         }
-        let file = File::open(&self.path).map_err(|e| super::read::failed(&self.path, &e))?;
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => Chunks::open(&self.path).map_err(|e| super::read::failed(&self.path, &e))?,
+        };
         ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups((first..groups.len()).collect())
             .with_projection(self.mask.clone())
@@ -218,6 +234,14 @@ impl Table {
             .with_batch_size(batch)
             .build()
             .map_err(|error| corrupt(&self.path, &error.to_string()))
+    }
+}
+
+/// What is wrong: with a store, if it did not answer, or else with the table.
+fn not_read(path: &Path, file: &Chunks, damage: &str) -> Rejection {
+    match file.failure() {
+        Some(error) => super::read::failed(path, &error),
+        None => corrupt(path, damage),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::catalog::lock::PathLock;
 use crate::catalog::{self, CatalogError};
 use crate::network::file;
 use crate::report::curves;
+use crate::source::remote::is_remote;
 use crate::train::history::{self, Epoch};
 use crate::train::recipe::Recipe;
 
@@ -61,6 +62,10 @@ impl Folder {
     /// # Errors
     /// [`TrainError::Busy`], and what the system says.
     pub fn lock(dir: &Path) -> Result<PathLock, TrainError> {
+        if is_remote(dir) {
+            let words = format!("{}: training writes into a folder on this machine", dir.display());
+            return Err(CatalogError::BadSetting(words).into());
+        }
         if dir.exists() && !dir.is_dir() {
             return Err(CatalogError::NotAFolder { path: dir.to_owned() }.into());
         }

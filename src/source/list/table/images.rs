@@ -16,9 +16,10 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::carried::as_carried;
-use super::parquet::{failed, is_text, open};
+use super::parquet::{failed, is_text, not_read, open};
 use super::{Place, find_column, position};
 use crate::cutout::{Rejection, SkyPosition};
+use crate::source::chunks::Chunks;
 use crate::source::list::names::{cutout_id, not_utf8};
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, Source};
@@ -47,7 +48,7 @@ pub(super) fn inspect(
     carry: &[String],
     asked: Option<&str>,
 ) -> Result<Option<(Columns, Vec<DataType>)>, ListError> {
-    let builder = open(place)?;
+    let (builder, _) = open(place)?;
     let fields = builder.schema().fields();
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     let need = |wanted: &str| find_column(&names, wanted, &place.given);
@@ -104,6 +105,7 @@ fn path_of(fields: &Fields, image: usize) -> bool {
 /// The rows of a table with images.
 pub(super) struct ImageRows {
     place: Place,
+    file: Chunks,
     columns: Columns,
     schema: SchemaRef,
     /// Why no row can be named in a catalog.
@@ -117,7 +119,7 @@ pub(super) struct ImageRows {
 
 impl ImageRows {
     pub fn open(place: Place, columns: Columns, schema: SchemaRef) -> Result<Self, ListError> {
-        let builder = open(&place)?;
+        let (builder, file) = open(&place)?;
         let mut read: Vec<usize> = columns.id.into_iter().collect();
         read.extend(columns.position.iter().flat_map(|(ra, dec)| [*ra, *dec]));
         read.extend(&columns.carried);
@@ -126,20 +128,29 @@ impl ImageRows {
         }
         read.sort_unstable();
         read.dedup();
-        let file = builder.parquet_schema();
-        let leaves = (0..file.num_columns()).filter(|leaf| {
-            let root = file.get_column_root_idx(*leaf);
-            let is_path = || file.column(*leaf).path().parts().get(1).is_some_and(|p| p == "path");
+        let tree = builder.parquet_schema();
+        let leaves = (0..tree.num_columns()).filter(|leaf| {
+            let root = tree.get_column_root_idx(*leaf);
+            let is_path = || tree.column(*leaf).path().parts().get(1).is_some_and(|p| p == "path");
             read.contains(&root) && (root != columns.image || is_path())
         });
-        let mask = ProjectionMask::leaves(file, leaves);
+        let mask = ProjectionMask::leaves(tree, leaves);
         let reader = builder
             .with_projection(mask)
             .with_batch_size(CHUNK)
             .build()
             .map_err(|source| failed(&place, source))?;
         let absolute = place.absolute_table();
-        Ok(Self { unnameable: not_utf8(&absolute), place, columns, schema, reader, read, done: 0 })
+        Ok(Self {
+            file,
+            unnameable: not_utf8(&absolute),
+            place,
+            columns,
+            schema,
+            reader,
+            read,
+            done: 0,
+        })
     }
 
     /// The chunk of a batch.
@@ -243,7 +254,8 @@ impl Source for ImageRows {
                 row: self.done,
                 source,
             };
-            let chunk = batch.and_then(|batch| self.chunk(&batch)).map_err(rows_error)?;
+            let chunk = batch.and_then(|batch| self.chunk(&batch)).map_err(rows_error);
+            let chunk = chunk.map_err(|damage| not_read(&self.place, &self.file, damage))?;
             self.done += chunk.entries.len() as u64;
             if !chunk.entries.is_empty() {
                 return Ok(chunk);

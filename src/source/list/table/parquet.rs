@@ -3,7 +3,6 @@
 //! Ids of whole numbers become decimal text. Invariant: one batch of rows is
 //! in memory, beside the pages that it comes from.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
@@ -17,6 +16,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::carried::as_carried;
 use super::{Columns, Place, Rows, position};
+use crate::source::chunks::Chunks;
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, Source};
 
@@ -25,7 +25,7 @@ pub(super) fn inspect(
     place: &Place,
     carry: &[String],
 ) -> Result<(Columns, Vec<DataType>), ListError> {
-    let builder = open(place)?;
+    let (builder, _) = open(place)?;
     let fields = builder.schema().fields();
     let names: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
     let columns = Columns::find(&names, carry, &place.given)?;
@@ -68,13 +68,16 @@ pub(super) fn is_text(found: &DataType) -> bool {
     }
 }
 
-pub(super) fn open(place: &Place) -> Result<ParquetRecordBatchReaderBuilder<File>, ListError> {
-    let file = File::open(&place.given).map_err(|source| place.io(source))?;
-    let size = file.metadata().map_err(|source| place.io(source))?.len();
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| failed(place, source))?;
-    if lies_within(builder.metadata(), size) {
-        Ok(builder)
+/// Opens a table; the second is the file of the first, to be asked what is
+/// wrong with it.
+pub(super) fn open(
+    place: &Place,
+) -> Result<(ParquetRecordBatchReaderBuilder<Chunks>, Chunks), ListError> {
+    let file = Chunks::open(&place.given).map_err(|source| place.io(source))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone())
+        .map_err(|source| not_read(place, &file, failed(place, source)))?;
+    if lies_within(builder.metadata(), file.size()) {
+        Ok((builder, file))
     } else {
         let words = "its footer places a column outside the file".into();
         Err(failed(place, ParquetError::General(words)))
@@ -97,6 +100,11 @@ fn column_lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
     !is_negative && end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= size)
 }
 
+/// What is wrong: with a store, if it did not answer, or else with the table.
+pub(super) fn not_read(place: &Place, file: &Chunks, damage: ListError) -> ListError {
+    file.failure().map_or(damage, |source| place.io(source))
+}
+
 pub(super) fn failed(place: &Place, source: ParquetError) -> ListError {
     ListError::Parquet { table: place.given.clone(), source }
 }
@@ -104,6 +112,7 @@ pub(super) fn failed(place: &Place, source: ParquetError) -> ListError {
 /// The rows of a Parquet file.
 pub(super) struct ParquetRows {
     rows: Rows,
+    file: Chunks,
     reader: ParquetRecordBatchReader,
     /// The columns read, by their index in the file.
     read: Vec<usize>,
@@ -113,7 +122,7 @@ pub(super) struct ParquetRows {
 
 impl ParquetRows {
     pub fn open(rows: Rows) -> Result<Self, ListError> {
-        let builder = open(&rows.place)?;
+        let (builder, file) = open(&rows.place)?;
         let columns = &rows.columns;
         let mut read = vec![columns.id, columns.path];
         read.extend(columns.position.iter().flat_map(|(ra, dec)| [*ra, *dec]));
@@ -126,7 +135,7 @@ impl ParquetRows {
             .with_batch_size(CHUNK)
             .build()
             .map_err(|source| failed(&rows.place, source))?;
-        Ok(Self { rows, reader, read, done: 0 })
+        Ok(Self { rows, file, reader, read, done: 0 })
     }
 
     /// The chunk of a batch.
@@ -185,7 +194,8 @@ impl Source for ParquetRows {
             let Some(batch) = self.reader.next() else { return Ok(Chunk::of(Vec::new())) };
             let chunk = batch
                 .and_then(|batch| self.chunk(&batch))
-                .map_err(|source| self.rows.arrow_error(self.done, source))?;
+                .map_err(|source| self.rows.arrow_error(self.done, source))
+                .map_err(|damage| not_read(&self.rows.place, &self.file, damage))?;
             self.done += chunk.entries.len() as u64;
             // A file may hold row groups without rows.
             if !chunk.entries.is_empty() {

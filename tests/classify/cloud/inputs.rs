@@ -1,96 +1,10 @@
-//! Cutouts in an object store: a real S3 server (moto) on this machine, and
-//! a proxy before it that fails every few requests.
+//! Cutouts in an object store.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
 
+use super::{Scene, Server, on_store};
 use crate::util::catalog::column;
-use crate::util::command::{assert_code, errors, hiwl, simulate};
-use crate::util::python::environment;
-use crate::util::root;
-
-struct Server {
-    child: Child,
-    out: BufReader<std::process::ChildStdout>,
-    port: u16,
-    /// Of the proxy.
-    flaky: u16,
-}
-
-impl Server {
-    /// A server with the files of a folder in the bucket `survey`.
-    fn start(folder: &std::path::Path) -> Self {
-        let mut child = Command::new(environment("s3-venv", "requirements-s3.txt"))
-            .arg(root().join("tests/oracles/s3_server.py"))
-            .arg(folder)
-            .arg("survey")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let ports: Vec<u16> = line.split_whitespace().map(|p| p.parse().unwrap()).collect();
-        Self { child, out, port: ports[0], flaky: ports[1] }
-    }
-
-    /// Requests that came to the proxy.
-    fn stop(mut self) -> u64 {
-        drop(self.child.stdin.take());
-        let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
-        self.child.wait().unwrap();
-        rest.trim().parse().unwrap()
-    }
-}
-
-/// `hiwl` with the credentials of a test.
-fn on_store(port: u16) -> Command {
-    let mut command = hiwl();
-    command
-        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_REGION", "us-east-1");
-    command
-}
-
-struct Scene {
-    folder: tempfile::TempDir,
-}
-
-impl Scene {
-    /// Files and an archive below `night/`.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let scene = Self { folder };
-        simulate(&scene.path("store/night/files"), 30, 61);
-        let made = hiwl()
-            .args(["simulate", "--format", "tar", "--size", "240", "--count", "50", "--quiet"])
-            .arg(scene.path("store/night/tars"))
-            .status();
-        assert!(made.unwrap().success());
-        scene
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn classify(&self, mut hiwl: Command, input: &str, output: &str) -> Output {
-        hiwl.args(["classify", "--quiet", "--range-size", "9", input, "--output"]);
-        hiwl.arg(self.path(output)).output().unwrap()
-    }
-
-    fn answers(&self, output: &str) -> Vec<Vec<String>> {
-        let columns = ["id", "label", "confidence", "p_crs", "p_ibs", "p_spi", "status"];
-        columns.map(|name| column(&self.path(output), name)).to_vec()
-    }
-}
+use crate::util::command::{assert_code, errors, hiwl};
 
 #[test]
 fn a_prefix_of_a_store_gives_the_rows_of_its_folder() {
@@ -153,7 +67,7 @@ fn what_a_store_does_not_have_is_refused_in_words() {
         ("s3://survey/none", "no cutout"),
         ("s3://survey/night/labels.csv", "download"),
         ("s3://survey/night/a.tar.gz", "gunzip"),
-        ("s3://nobody/night", "nobody"),
+        ("s3://nobody/night", "NoSuchBucket"),
     ] {
         let run = scene.classify(on_store(server.port), input, "none");
         assert_code(&run, 64);

@@ -1,0 +1,141 @@
+//! Where a run folder is: on a file system, or below a URL in an object store.
+//!
+//! What a run folder needs of either is little: to look for a name, list a
+//! folder, read a file, and put one in place as a whole (see
+//! [`TempFile`](super::files::TempFile)). A store has no folders to make, no
+//! names to sweep, nothing to flush and no locks: there locks are always had,
+//! as on file systems without them.
+//!
+//! A file of a store is fetched into a nameless one in the system's temporary
+//! folder: parts are read at random, and some MB large.
+//!
+//! Invariant: nothing else under `catalog` asks whether a path is a URL to
+//! find, list or read it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Seek};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::CatalogError;
+use crate::source::remote::{self, is_remote, is_store};
+
+/// Refuses URLs below which no run can be.
+pub(super) fn check(dir: &Path) -> Result<(), CatalogError> {
+    if is_remote(dir) && !is_store(dir) {
+        return Err(CatalogError::BadSetting(format!(
+            "{}: a run's folder is on a file system or in an object store (s3://, gs://, az://)",
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether something has this name; a folder that may not be searched is an
+/// error and not an absence.
+pub(super) fn exists(path: &Path) -> Result<bool, CatalogError> {
+    let found = if is_remote(path) { remote::exists(path) } else { path.try_exists() };
+    found.map_err(CatalogError::io("look for", path))
+}
+
+/// The whole of a small file.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !is_remote(path) {
+        return fs::read(path);
+    }
+    let mut bytes = Vec::new();
+    remote::fetch(path, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file for reading at random.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    if !is_remote(path) {
+        return File::open(path);
+    }
+    let (_, mut file) = nameless("fetched")?;
+    remote::fetch(path, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// A new file in the system's temporary folder that goes with its handle,
+/// however the process ends; and the name that it had, for messages.
+pub(super) fn nameless(stem: &str) -> io::Result<(PathBuf, File)> {
+    let folder = std::env::temp_dir();
+    loop {
+        let random = rand::random::<u64>();
+        let path = folder.join(format!(".hiwl-{stem}.{random:016x}.tmp"));
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let file = match opened {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            opened => opened?,
+        };
+        fs::remove_file(&path)?;
+        return Ok((path, file));
+    }
+}
+
+/// A name in a folder.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// When it came to be, if the listing told.
+    told: Option<SystemTime>,
+}
+
+impl Found {
+    /// When it came to be; `None` where the system does not say.
+    pub(super) fn modified(&self) -> Option<SystemTime> {
+        if self.told.is_some() || is_remote(&self.path) {
+            return self.told;
+        }
+        fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
+    }
+}
+
+/// What is in a folder, in no order; nothing if there is no such folder.
+pub(super) fn list(folder: &Path) -> Result<Vec<Found>, CatalogError> {
+    if is_remote(folder) {
+        let listed = remote::entries(folder).map_err(CatalogError::io("list", folder))?;
+        let found =
+            |entry: remote::Listed| Found { path: folder.join(entry.name), told: entry.modified };
+        return Ok(listed.into_iter().map(found).collect());
+    }
+    let found = |path| Found { path, told: None };
+    let listed = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(found(entry?.path()))).collect());
+    match listed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(CatalogError::io("list", folder)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_nameless_file_can_be_read_back_and_has_no_name() {
+        let (path, mut file) = nameless("test").unwrap();
+        file.write_all(b"content").unwrap();
+        file.rewind().unwrap();
+        let mut read = String::new();
+        file.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "content");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_web_server_holds_no_run() {
+        for (url, words) in [("https://host/night", "object store"), ("http://host/n", "s3://")] {
+            let error = check(Path::new(url)).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains(words), "{error}");
+        }
+        for place in ["s3://bucket/night", "gs://b", "az://c/n", "night", "/data/https:/x"] {
+            check(Path::new(place)).unwrap();
+        }
+    }
+}
