@@ -7,11 +7,15 @@
 #
 # DIR is what `hiwl plan` made, by its absolute path where machines are
 # several. Shards that are done end at once, so the same command goes on with
-# what is missing. HIWL_WORKERS bounds the threads of a process.
+# what is missing. HIWL_WORKERS bounds the threads of a process; with --jobs N and
+# without it each has its share of this machine's cores.
 set -euo pipefail
 run=${1:?usage: parallel.sh DIR [PARALLEL OPTION...]}
 shift
 hiwl=${HIWL:-hiwl}
+if [ -z "${HIWL_WORKERS:-}" ] && [[ " $* " =~ \ (--jobs|-j)[\ =]?([0-9]+)\  ]]; then
+  HIWL_WORKERS=$((($(nproc) + BASH_REMATCH[2] - 1) / BASH_REMATCH[2]))
+fi
 shards=$(sed -n 's/^ *"shards": \([0-9]*\).*/\1/p' "$run/plan.json")
 
 # What failed is told by the verification, which decides.

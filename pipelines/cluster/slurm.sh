@@ -4,7 +4,8 @@
 #   pipelines/cluster/slurm.sh DIR [SBATCH OPTION...]
 #
 # DIR is what `hiwl plan` made, on a file system that all nodes share. Given
-# again, the same command submits what is still missing and nothing else.
+# again when its jobs have ended, the same command submits what is still missing
+# (parts that were damaged among it) and nothing else.
 # Logs are under DIR/logs, or, where DIR is a URL, under NAME-logs. `hiwl` must
 # be on the PATH, or HIWL say where it is.
 #
@@ -40,7 +41,7 @@ esac
 
 run=$1
 shift
-array=$("$hiwl" verify "$run" --array) || [ $? -eq 2 ]
+array=$("$hiwl" verify "$run" --array --remove-damaged) || [ $? -eq 2 ]
 if [ -z "$array" ]; then
   exec "$hiwl" verify "$run"
 fi
@@ -53,5 +54,5 @@ job=$(sbatch --parsable "$array" --output="$logs/%A_%a.log" "$@" "$0" task "$run
 job=${job%%;*}
 # `afterok` would wait for ever once a task has failed.
 verify=$(sbatch --parsable --dependency="afterany:$job" --output="$logs/verify-%j.log" \
-  "$0" verify "$run")
+  "$@" "$0" verify "$run")
 echo "array $job ($array), then verify ${verify%%;*}"

@@ -3,7 +3,10 @@
 //! A file is written under a name that begins with a dot, flushed to disk,
 //! renamed, and the folder is flushed too. The writer holds an advisory lock
 //! on it all the while, and the system drops that lock when the process dies
-//! in whatever way: a temporary file that can be locked is nobody's any more.
+//! in whatever way: a temporary file of this machine that can be locked is
+//! nobody's any more. Of another machine's file the lock says nothing, since
+//! some file systems lock on each machine by itself; it is nobody's after a day
+//! without a byte.
 //! A file for a store is written in the system's temporary folder, nameless,
 //! and sent when it is committed.
 //!
@@ -14,6 +17,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::lock::{PathLock, lockless, same_file};
 use super::{CatalogError, place};
@@ -27,6 +32,8 @@ pub(super) const PLAN: &str = "plan.json";
 pub(super) const INPUTS: &str = "inputs.parquet";
 /// The folder of the parts.
 pub(super) const CATALOG: &str = "catalog";
+/// Held by who plans.
+pub(super) const PLAN_LOCK: &str = ".lock";
 
 /// The listing in a store, where it is named by its content: whoever plans at
 /// the same time and is not first would otherwise replace the first one's.
@@ -45,10 +52,7 @@ pub(super) struct TempFile {
 }
 
 impl TempFile {
-    /// A new file `.<stem>.<pid>-<random>.tmp` in `folder`, locked.
-    ///
-    /// The random part keeps apart processes of different machines that share
-    /// the folder and happen to have one pid.
+    /// A new file `.<stem>.<machine>-<pid>-<random>.tmp` in `folder`, locked.
     pub(super) fn create(folder: &Path, stem: &str) -> Result<Self, CatalogError> {
         if is_remote(folder) {
             let here = std::env::temp_dir();
@@ -57,7 +61,8 @@ impl TempFile {
             return Ok(Self { path, file, store: Some(folder.to_owned()) });
         }
         loop {
-            let name = format!(".{stem}.{}-{:08x}.tmp", std::process::id(), rand::random::<u32>());
+            let (pid, random) = (std::process::id(), rand::random::<u32>());
+            let name = format!(".{stem}.{}-{pid}-{random:08x}.tmp", machine());
             let path = folder.join(name);
             let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
             let file = match opened {
@@ -143,6 +148,29 @@ pub(super) fn is_temporary(name: &str) -> bool {
     name.ends_with(".tmp") && ours.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// This machine since it was started last: whose locks are seen by all its
+/// processes, in whatever containers they are.
+fn machine() -> &'static str {
+    static MACHINE: OnceLock<String> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: String = boot.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+        // None elsewhere than on Linux: then nothing is known to be this machine's.
+        if digits.is_empty() { format!("{:012x}", rand::random::<u64>() >> 16) } else { digits }
+    })
+}
+
+/// Whether a temporary file can be somebody's on another machine.
+fn is_elsewhere(name: &str, path: &Path) -> bool {
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    if name.contains(&format!(".{}-", machine())) {
+        return false;
+    }
+    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|t| t.elapsed());
+    // One from the future is not old.
+    !age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST))
+}
+
 /// The lock of a range, in the run folder.
 pub(super) fn range_lock(index: u64) -> String {
     format!(".range-{index}.lock")
@@ -153,8 +181,8 @@ fn is_range_lock(name: &str) -> bool {
     index.is_some_and(|index| index.parse::<u64>().is_ok())
 }
 
-/// Removes what dead processes left in `folder`: temporary files, and locks of
-/// ranges, that can be locked. Where locks do not work nothing is removed, for a live
+/// Removes what dead processes left in `folder`: temporary files, and locks,
+/// that can be locked. Where locks do not work nothing is removed, for a live
 /// process cannot be told from a dead one; a leftover does no harm.
 pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
     if is_remote(folder) {
@@ -162,13 +190,17 @@ pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
     }
     for path in entries(folder)? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if is_range_lock(name) {
+        if name == PLAN_LOCK || is_range_lock(name) {
             drop(PathLock::try_acquire(&path)?);
         }
         if !is_temporary(name) {
             continue;
         }
-        let abandoned = match File::open(&path) {
+        if is_elsewhere(name, &path) {
+            continue;
+        }
+        // To write, which network file systems ask for before they lock.
+        let abandoned = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file.try_lock().is_ok().then_some(file),
             Err(_) => None,
         };
@@ -212,12 +244,21 @@ mod tests {
     fn the_sweep_spares_the_living_and_what_is_not_ours() {
         let folder = tempfile::tempdir().unwrap();
         let alive = TempFile::create(folder.path(), "part-1").unwrap();
-        let dead = folder.path().join(".part-1.4711-00000001.tmp");
+        let dead = folder.path().join(format!(".part-1.{}-4711-00000001.tmp", machine()));
+        let elsewhere = folder.path().join(".part-1.0123456789ab-4711-00000001.tmp");
         let foreign = folder.path().join(".notes.tmp");
-        fs::write(&dead, b"half a part").unwrap();
-        fs::write(&foreign, b"a user's").unwrap();
+        for path in [&dead, &elsewhere, &foreign] {
+            fs::write(path, b"half a part").unwrap();
+        }
         sweep(folder.path()).unwrap();
         assert!(alive.path().exists() && foreign.exists() && !dead.exists());
+        // Of another machine no lock is seen; after a day without a byte it is
+        // nobody's there either.
+        assert!(elsewhere.exists());
+        let yesterday = std::time::SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+        File::options().write(true).open(&elsewhere).unwrap().set_modified(yesterday).unwrap();
+        sweep(folder.path()).unwrap();
+        assert!(alive.path().exists() && foreign.exists() && !elsewhere.exists());
         sweep(&folder.path().join("no such folder")).unwrap();
     }
 

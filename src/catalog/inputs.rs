@@ -59,6 +59,7 @@ pub struct InputsWriter {
     /// Files that hold many cutouts.
     containers: BTreeSet<PathBuf>,
     folders: Vec<String>,
+    places: Vec<String>,
 }
 
 impl InputsWriter {
@@ -77,6 +78,7 @@ impl InputsWriter {
             problems: Vec::new(),
             containers: BTreeSet::new(),
             folders: Vec::new(),
+            places: Vec::new(),
         })
     }
 
@@ -168,6 +170,11 @@ impl InputsWriter {
         self.folders.push(path.into());
     }
 
+    /// Notes a folder in which cutouts lie.
+    pub fn place(&mut self, path: impl Into<String>) {
+        self.places.push(path.into());
+    }
+
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.rows
@@ -195,6 +202,7 @@ impl InputsWriter {
             problems: self.problems,
             archives: archives.collect(),
             folders: self.folders,
+            places: self.places,
         };
         Ok((self.temp, listing))
     }

@@ -48,6 +48,17 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Removes a file; one that is not there is removed.
+pub(super) fn remove(path: &Path) -> Result<(), CatalogError> {
+    let removed = if is_remote(path) { remote::remove(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(CatalogError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Opens a file for reading at random.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     if !is_remote(path) {

@@ -15,9 +15,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::{PLAN, TempFile};
+use super::files::{PLAN, PLAN_LOCK, TempFile};
 use super::lock::PathLock;
-use super::run::{PLAN_LOCK, RunFolder, read_manifest};
+use super::run::{RunFolder, read_manifest};
 use super::{CatalogError, Shard, json, place};
 
 /// The content of `plan.json`.

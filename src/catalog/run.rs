@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::files::{self, CATALOG, INPUTS, MANIFEST, TempFile};
+use super::files::{self, CATALOG, INPUTS, MANIFEST, PLAN_LOCK, TempFile};
 use super::lock::PathLock;
 use super::ranges::Ranges;
 use super::{
@@ -31,7 +31,6 @@ use super::{
 use crate::source::remote::is_remote;
 
 /// Locked while a process plans.
-pub(super) const PLAN_LOCK: &str = ".lock";
 
 /// A planned run.
 #[derive(Clone)]
@@ -94,15 +93,16 @@ impl RunFolder {
         settings.check()?;
         place::check(dir)?;
         let made = MadeFolders::make(dir)?;
-        let run = {
+        if !place::exists(&dir.join(MANIFEST))? {
+            // The thousand tasks of a planned run need no turns.
             let _planning = PathLock::acquire(&dir.join(PLAN_LOCK))?;
             files::sweep(dir)?;
             if !place::exists(&dir.join(MANIFEST))? {
                 plan(dir, settings, list)?;
             }
-            // In a store it may be another's, that was first.
-            Self::resume(dir, settings)?
-        };
+        }
+        // In a store it may be another's, that was first.
+        let run = Self::resume(dir, settings)?;
         made.keep();
         Ok(run)
     }
@@ -139,6 +139,7 @@ impl RunFolder {
         if !differences.is_empty() {
             return Err(CatalogError::OtherRun { path: dir.to_owned(), differences });
         }
+        files::sweep(dir)?;
         files::sweep(&dir.join(CATALOG))?;
         Ok(run)
     }

@@ -81,6 +81,10 @@ pub struct Listing {
     /// Folders among the inputs that were not empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
+    /// Folders in which cutouts lie that are files: not all of very many, but
+    /// every place where a disk is mounted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
 }
 
 /// The content of `run.json`.
@@ -123,8 +127,13 @@ impl Settings {
     }
 
     /// In what `self`, found in a folder, differs from what is `asked` for.
+    ///
+    /// The model's name is for a person: the same weights under another are the
+    /// same model.
     pub(super) fn differences(&self, asked: &Self) -> Vec<Difference> {
-        differences(&json(self), &json(asked))
+        let mut asked = asked.clone();
+        asked.model.name.clone_from(&self.model.name);
+        differences(&json(self), &json(&asked))
     }
 }
 
@@ -313,7 +322,9 @@ pub(super) mod tests {
                 "rows a range: 3 → 4".to_owned(),
             ]
         );
-        assert_eq!(there.differences(&there.clone()), []);
+        asked = there.clone();
+        asked.model.name = "a copy of B1".into();
+        assert_eq!(there.differences(&asked), []);
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Verification {
     pub rejected: BTreeMap<Reason, u64>,
     /// Rows of the listing whose id an earlier row has. They are allowed.
     pub duplicate_ids: u64,
+    /// Inputs that could not be listed: none of their cutouts has a row.
+    pub problems: Vec<String>,
 }
 
 /// A part that is there and wrong.
@@ -170,11 +172,15 @@ impl Verification {
         shards.dedup();
         Some(shards)
     }
+}
 
-    /// Rejected rows.
-    pub fn rows_rejected(&self) -> u64 {
-        self.rejected.values().sum()
-    }
+/// Removes the parts that were found damaged: they are then missing, and made
+/// anew like others that are.
+///
+/// # Errors
+/// [`CatalogError::Io`].
+pub fn remove_damaged(found: &Verification) -> Result<(), CatalogError> {
+    found.damaged.iter().try_for_each(|part| place::remove(&part.path))
 }
 
 /// Holds the catalog in the run folder `dir` against its plan.
@@ -195,6 +201,7 @@ pub(super) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, Cata
         rows_expected: manifest.listing.rows,
         ranges: ranges.len(),
         shards: Plan::of(dir, &run)?.map(|plan| plan.shards),
+        problems: manifest.listing.problems.clone(),
         ..Verification::default()
     };
     let present = sort_files(dir, &manifest, &mut found)?;

@@ -43,8 +43,8 @@ pub enum ClassifyError {
     },
     /// The processor does not have the precision.
     #[error(
-        "this processor has no {name} arithmetic: ask for --precision f32, or run where it has; \
-         a run that began with {name} goes on with it alone"
+        "this processor has no {name} arithmetic: run where it has, or begin (or plan) another run \
+         with --precision f32; one that began with {name} goes on with it alone"
     )]
     NoPrecision {
         /// Its name.
@@ -62,10 +62,12 @@ pub enum ClassifyError {
         source: serde_json::Error,
     },
     /// A folder or an archive that was listed is not there any more.
-    #[error("{} was listed and is gone, or empty: is its disk mounted? Once it is back, the run goes on", path.display())]
+    #[error("{} was listed and is gone ({source}): is its disk mounted? Once it is back, the run goes on", path.display())]
     SourceGone {
         /// The input.
         path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// An archive is not the one that was listed.
     #[error("{} is not as it was when it was listed ({was} bytes then, {now} now): put it back, or plan another run", path.display())]
@@ -77,6 +79,9 @@ pub enum ClassifyError {
         /// Bytes now.
         now: u64,
     },
+    /// A stop was asked for before the inputs were listed.
+    #[error("stopped while the inputs were being listed: nothing was begun")]
+    Stopped,
     /// No image to evaluate on has a label.
     #[error("none of {images} images has one of the {labels} labels: do their ids agree?")]
     NothingLabelled {
@@ -141,6 +146,7 @@ impl ClassifyError {
             Self::Gpu { source, .. } => source.is_usage(),
             Self::Network(_)
             | Self::Threads { .. }
+            | Self::Stopped
             | Self::SourceGone { .. }
             | Self::SourceChanged { .. }
             | Self::Panic(_) => false,

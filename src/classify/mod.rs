@@ -14,6 +14,7 @@ mod device;
 mod error;
 mod evaluate;
 pub mod line;
+mod places;
 mod plan;
 pub mod recipe;
 mod run;

@@ -12,7 +12,9 @@ use serde_json::to_value;
 use super::run::{Options, open, pinned_precision};
 use super::{ClassifyError, setup};
 use crate::catalog::{CatalogError, Listing, ModelIdentity, Plan};
+use crate::kernels::cpu::Precision;
 use crate::network::model_file::Model;
+use crate::pipeline::Stop;
 use crate::report::progress::Progress;
 use crate::source::remote::absolute;
 
@@ -29,6 +31,8 @@ pub struct Planned {
     pub range_size: u64,
     /// Shards.
     pub shards: u64,
+    /// How all tasks will hold and multiply numbers.
+    pub precision: Precision,
 }
 
 /// Lists the inputs, or finds them listed, and shares them out into `shards`.
@@ -41,7 +45,8 @@ pub fn plan(options: &Options, shards: u64, progress: &Progress) -> Result<Plann
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
     let precision = pinned_precision(options)?;
-    let (run, settings) = open(options, &model, &preparation, precision, progress)?;
+    let stop = Stop::new();
+    let (run, settings) = open(options, &model, &preparation, precision, progress, &stop)?;
     let mut pinned = options.clone();
     // Tasks start in folders of their own.
     for path in pinned.inputs.iter_mut().chain([&mut pinned.model]) {
@@ -56,6 +61,7 @@ pub fn plan(options: &Options, shards: u64, progress: &Progress) -> Result<Plann
         ranges: run.ranges().count() as u64,
         range_size: settings.range_size,
         shards,
+        precision,
     })
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::Sender;
@@ -15,6 +15,7 @@ use super::{
     ClassifyError, Devices,
     cutout::Cutout,
     line,
+    places::Places,
     recipe::{PrecisionChoice, ResampleChoice},
     setup,
     sink::{Begun, Sink},
@@ -115,9 +116,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every range of this process has its part.
+    /// Whether every range of this process has its part, and the catalog, if it
+    /// was read as a whole, is sound.
     pub fn is_finished(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.catalog.as_ref().is_none_or(Verification::is_complete)
     }
 
     /// Whether every row has a label and every input could be listed.
@@ -157,7 +159,7 @@ pub fn run(
     for note in &line.notes {
         progress.say(note);
     }
-    let (run, settings) = open(options, &model, &preparation, precision, progress)?;
+    let (run, settings) = open(options, &model, &preparation, precision, progress, stop)?;
     drop(model);
     if let Some(shard) = options.shard {
         run.check_shards(shard.count())?;
@@ -169,18 +171,26 @@ pub fn run(
     progress.start(planned);
     let tally = Arc::new(Mutex::new(Tally::default()));
     let (mut stages, mut elapsed) = (Vec::new(), Duration::ZERO);
+    let away = Arc::new(Mutex::new(None));
     if !missing.is_empty() {
-        let sources = Sources::of(&run.manifest().listing);
+        let sources = Arc::new(Sources::of(&run.manifest().listing));
         sources.check_folders()?;
         line.remote |= begins_remote(&run, &missing)?;
         let window = line.window();
         let (claims, begun) = crossbeam_channel::unbounded();
         let mut graph = Graph::new(stop.clone());
-        let source =
-            Source { run: Arc::clone(&run), sources, missing, window: window.clone(), claims };
+        let source = Source {
+            run: Arc::clone(&run),
+            sources: Arc::clone(&sources),
+            missing,
+            window: window.clone(),
+            claims,
+            stop: stop.clone(),
+            away: Arc::clone(&away),
+        };
         let listed = graph.source("list", line::QUEUE, move |out| source.send_all(out));
         let classified = line.extend(&mut graph, listed);
-        let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(progress));
+        let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(progress), sources);
         let total = Arc::clone(&tally);
         graph.sink("catalog", classified, move |batch| match batch {
             Some(batch) => sink.take(batch, &total),
@@ -196,6 +206,9 @@ pub fn run(
                 return Err(ClassifyError::Panic(failure.to_string()));
             }
         }
+    }
+    if let Some(error) = away.lock().unwrap_or_else(|e| e.into_inner()).take() {
+        return Err(error);
     }
     let left = run.missing_ranges(options.shard)?.len() as u64;
     let whole = left == 0 && options.shard.is_none();
@@ -240,10 +253,11 @@ pub(super) fn open(
     preparation: &Preparation,
     precision: Precision,
     progress: &Progress,
+    stop: &Stop,
 ) -> Result<(RunFolder, Settings), ClassifyError> {
     let settings = settings(options, model, preparation, precision)?;
     let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
-        list(options, &settings.bands, inputs, progress)
+        list(options, &settings.bands, inputs, progress, stop)
     })?;
     Ok((run, settings))
 }
@@ -292,6 +306,7 @@ fn list(
     bands: &[String],
     inputs: &mut InputsWriter,
     progress: &Progress,
+    stop: &Stop,
 ) -> Result<(), ClassifyError> {
     let list = ListOptions {
         band_pattern: options.band_pattern.parse::<BandPattern>()?,
@@ -301,8 +316,14 @@ fn list(
     };
     let mut lister = Lister::open(&options.inputs, list)?;
     inputs.carry(lister.carried())?;
+    let mut places = Places::default();
     for chunk in lister.by_ref() {
+        if stop.requested() {
+            return Err(ClassifyError::Stopped);
+        }
         let chunk = chunk?;
+        chunk.entries.iter().for_each(|entry| places.note(entry));
+        progress.listed(chunk.entries.len() as u64);
         match &chunk.carried {
             Some(values) => inputs.push_with(&chunk.entries, values)?,
             None => chunk.entries.iter().try_for_each(|entry| inputs.push(entry))?,
@@ -310,6 +331,9 @@ fn list(
     }
     for path in options.inputs.iter().filter(|path| holds_something(path)) {
         inputs.folder(absolute_text(path));
+    }
+    for folder in places.into_folders() {
+        inputs.place(folder.display().to_string());
     }
     inputs.skip(lister.skipped());
     for problem in lister.problems() {
@@ -327,11 +351,19 @@ fn list(
 /// Where the line begins: the ranges without a part, row by row.
 struct Source {
     run: Arc<RunFolder>,
-    sources: Sources,
+    sources: Arc<Sources>,
     missing: Vec<RowRange>,
     window: Window,
     claims: Sender<Begun>,
+    stop: Stop,
+    /// Why ranges were passed over: the first reason.
+    away: Arc<Mutex<Option<ClassifyError>>>,
 }
+
+/// How long to wait for ranges that others hold when nothing else is left. A
+/// network file system takes a while to see that a machine is gone; who works
+/// on a range takes minutes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Source {
     fn send_all(
@@ -340,6 +372,7 @@ impl Source {
     ) -> Result<(), Ended<ClassifyError>> {
         let failed = |error: CatalogError| Ended::Failed(error.into());
         let mut sequence = 0;
+        let mut waiting = None;
         // A range that is another's when first asked for is asked for again at
         // the end: the other may have died meanwhile, or only been removing
         // what a dead one left.
@@ -352,10 +385,23 @@ impl Source {
                     turns.push_back((range, false));
                     continue;
                 }
-                Claimed::Elsewhere | Claimed::Complete => continue,
+                Claimed::Elsewhere => {
+                    let since: &Instant = waiting.get_or_insert_with(Instant::now);
+                    if since.elapsed() < PATIENCE && !self.stop.requested() {
+                        std::thread::sleep(Duration::from_millis(100));
+                        turns.push_back((range, false));
+                    }
+                    continue;
+                }
+                Claimed::Complete => continue,
             };
             let (entries, carried) = self.run.inputs().range(range.index).map_err(failed)?;
-            self.sources.check_archives(&entries).map_err(Ended::Failed)?;
+            if let Err(error) = self.sources.check_archives(&entries) {
+                // It waits for its archive; the others need not.
+                let mut away = self.away.lock().unwrap_or_else(|e| e.into_inner());
+                away.get_or_insert(error);
+                continue;
+            }
             // The sink has gone only if the run is being stopped.
             self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
             for (index, entry) in (range.first..).zip(entries) {

@@ -7,10 +7,11 @@ use crossbeam_channel::Receiver;
 
 use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
 use crate::{
-    catalog::{Claim, PartWriter, RunFolder},
+    catalog::{Claim, PartWriter, RowRange, RunFolder},
     cutout::Reason,
     pipeline::{Resequencer, Sequenced, Window},
     report::progress::Progress,
+    source::Entry,
 };
 
 /// A range that the source has begun: the claim on it, and the columns that
@@ -32,9 +33,12 @@ pub struct Sink {
     pub window: Window,
     /// Whom to tell.
     pub progress: Arc<Progress>,
+    sources: Arc<Sources>,
     order: Resequencer<Classified>,
     part: Option<PartWriter>,
     tally: Tally,
+    /// Rows of the part whose bytes were not had.
+    without_bytes: Vec<u64>,
 }
 
 impl Sink {
@@ -44,15 +48,18 @@ impl Sink {
         begun: Receiver<Begun>,
         window: Window,
         progress: Arc<Progress>,
+        sources: Arc<Sources>,
     ) -> Self {
         Self {
             run,
             begun,
             window,
             progress,
+            sources,
             order: Resequencer::new(),
             part: None,
             tally: Tally::default(),
+            without_bytes: Vec::new(),
         }
     }
 
@@ -76,8 +83,11 @@ impl Sink {
                 };
                 part.push(row)?;
                 self.tally.add(row);
+                if row.outcome.as_ref().is_err_and(|rejection| of_the_source(rejection.reason)) {
+                    self.without_bytes.push(row.index);
+                }
                 if row.index == part.range().last() {
-                    self.check_sources()?;
+                    self.check_sources(part.range())?;
                     self.finish(part)?;
                     // Only what is committed counts.
                     let written = std::mem::take(&mut self.tally);
@@ -101,18 +111,16 @@ impl Sink {
 
     /// Where files were missing, their folders must be there; where archives
     /// ended early, they must be those that were listed.
-    fn check_sources(&self) -> Result<(), ClassifyError> {
-        let any = |reasons: &[Reason]| {
-            reasons.iter().any(|reason| self.tally.rejected.contains_key(reason))
-        };
-        let sources = || Sources::of(&self.run.manifest().listing);
-        if any(&[Reason::Missing, Reason::MissingBand, Reason::Unreadable]) {
-            sources().check_folders()?;
+    fn check_sources(&mut self, range: RowRange) -> Result<(), ClassifyError> {
+        let rows = std::mem::take(&mut self.without_bytes);
+        if rows.is_empty() {
+            return Ok(());
         }
-        if any(&[Reason::Missing, Reason::Unreadable, Reason::Truncated]) {
-            sources().check_sizes()?;
-        }
-        Ok(())
+        let (entries, _) = self.run.inputs().range(range.index)?;
+        let suspects: Vec<&Entry> =
+            rows.iter().filter_map(|row| entries.get((row - range.first) as usize)).collect();
+        self.sources.check_places(&suspects)?;
+        self.sources.check_archives(suspects)
     }
 
     fn finish(&self, part: PartWriter) -> Result<(), ClassifyError> {
@@ -121,4 +129,9 @@ impl Sink {
         self.progress.event(serde_json::json!({"event": "part", "path": path, "rows": rows}));
         Ok(())
     }
+}
+
+/// Whether a cutout may have been rejected for what its source is, and not it.
+fn of_the_source(reason: Reason) -> bool {
+    matches!(reason, Reason::Missing | Reason::MissingBand | Reason::Unreadable | Reason::Truncated)
 }

@@ -3,20 +3,22 @@
 //! A file that vanishes is a row that says so. A disk that vanishes must not
 //! be: a night's rows would say `missing`, and parts that are written are never
 //! looked at again. So before a range is begun its archives must have the size
-//! that they had and members where they were, and before a part with missing files is put in place the
-//! folders that were listed must be there with something in them. Otherwise
-//! the run ends, keeps what is committed, and goes on when the inputs are back.
+//! that they had, and members where they were; and before a part with missing
+//! files is put in place, the folders of these files must be there with
+//! something in them, and their archives as they were. Otherwise that part is
+//! not made, and the run goes on with it when the inputs are back.
 //!
 //! Invariant: no part is committed whose rows are missing because a whole
 //! input is.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::ClassifyError;
+use super::{ClassifyError, places};
 use crate::catalog::Listing;
 use crate::source::list::is_member;
+use crate::source::patience::patiently;
 use crate::source::read_at::Positional;
 use crate::source::{Entry, Locator, remote};
 
@@ -24,7 +26,10 @@ use crate::source::{Entry, Locator, remote};
 pub(super) struct Sources {
     /// Archives, tables and their bytes.
     archives: BTreeMap<PathBuf, u64>,
+    /// Inputs.
     folders: Vec<PathBuf>,
+    /// Where files lie.
+    places: BTreeSet<PathBuf>,
 }
 
 impl Sources {
@@ -33,34 +38,28 @@ impl Sources {
         Self {
             archives: listing.archives.iter().map(|(path, size)| (path.into(), *size)).collect(),
             folders: listing.folders.iter().map(PathBuf::from).collect(),
+            places: listing.places.iter().chain(&listing.folders).map(PathBuf::from).collect(),
         }
     }
 
-    /// Looks at every folder.
+    /// Looks at every folder that is an input.
     ///
     /// # Errors
     /// [`ClassifyError::SourceGone`].
     pub(super) fn check_folders(&self) -> Result<(), ClassifyError> {
-        let gone = self.folders.iter().find(|folder| !holds_something(folder));
-        match gone {
-            Some(folder) => Err(ClassifyError::SourceGone { path: folder.clone() }),
-            None => Ok(()),
-        }
+        self.folders.iter().try_for_each(|folder| check_folder(folder))
     }
 
-    /// Looks at the size of every archive and table.
+    /// Looks at the folders above the files of entries.
     ///
     /// # Errors
-    /// [`ClassifyError::SourceGone`] and [`ClassifyError::SourceChanged`].
-    pub(super) fn check_sizes(&self) -> Result<(), ClassifyError> {
-        for (path, was) in &self.archives {
-            let gone = |_| ClassifyError::SourceGone { path: path.clone() };
-            let now = remote::size(path).map_err(gone)?;
-            if now != *was {
-                return Err(ClassifyError::SourceChanged { path: path.clone(), was: *was, now });
-            }
-        }
-        Ok(())
+    /// [`ClassifyError::SourceGone`].
+    pub(super) fn check_places(&self, entries: &[&Entry]) -> Result<(), ClassifyError> {
+        let paths = entries.iter().flat_map(|entry| places::paths(&entry.locator));
+        let known = |folder: &&Path| self.places.contains(*folder);
+        let above: BTreeSet<&Path> =
+            paths.flat_map(|path| path.ancestors().skip(1).filter(known)).collect();
+        above.into_iter().try_for_each(check_folder)
     }
 
     /// Looks at the archives and tables of the entries of a range, in archives
@@ -68,15 +67,18 @@ impl Sources {
     ///
     /// # Errors
     /// [`ClassifyError::SourceGone`] and [`ClassifyError::SourceChanged`].
-    pub(super) fn check_archives(&self, entries: &[Entry]) -> Result<(), ClassifyError> {
-        let members: Vec<Member<'_>> = entries.iter().filter_map(Member::of).collect();
+    pub(super) fn check_archives<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<(), ClassifyError> {
+        let members: Vec<Member<'_>> = entries.into_iter().filter_map(Member::of).collect();
         for members in members.chunk_by(|a, b| a.archive == b.archive) {
             let (Some(first), Some(last)) = (members.first(), members.last()) else { continue };
             let path = || first.archive.to_owned();
             // One whose size was not known has gone while it was listed.
             let Some(was) = self.archives.get(first.archive) else { continue };
-            let gone = |_| ClassifyError::SourceGone { path: path() };
-            let (file, now) = Positional::open(first.archive).map_err(gone)?;
+            let gone = |source| ClassifyError::SourceGone { path: path(), source };
+            let (file, now) = patiently(|| Positional::open(first.archive)).map_err(gone)?;
             let here = |member: &Member<'_>| match member.stretch {
                 Some((offset, length)) => is_member(&file, offset, length),
                 None => Ok(true),
@@ -108,6 +110,23 @@ impl<'a> Member<'a> {
             _ => None,
         }
     }
+}
+
+fn check_folder(folder: &Path) -> Result<(), ClassifyError> {
+    let looked = if remote::is_remote(folder) {
+        Ok(remote::reachable(folder))
+    } else {
+        patiently(|| match fs::read_dir(folder)?.next() {
+            Some(entry) => entry.map(|_| true),
+            None => Ok(false),
+        })
+    };
+    let source = match looked {
+        Ok(true) => return Ok(()),
+        Ok(false) => io::Error::other("there is nothing in it"),
+        Err(error) => error,
+    };
+    Err(ClassifyError::SourceGone { path: folder.to_owned(), source })
 }
 
 /// Whether a folder is there and not empty (the place where a disk is mounted
@@ -142,13 +161,13 @@ mod tests {
             folders: vec![text(&disk)],
             ..Listing::default()
         };
-        let entry = Entry {
+        let entry = |offset| Entry {
             id: String::new(),
             source: String::new(),
-            locator: Locator::Member { archive: archive.clone(), offset: 512, length: 3 },
+            locator: Locator::Member { archive: archive.clone(), offset, length: 3 },
             position: None,
         };
-        let entries = [entry];
+        let entries = [entry(512)];
         let check = || Sources::of(&listing).check_archives(&entries);
         check().unwrap();
         Sources::of(&listing).check_folders().unwrap();
@@ -161,7 +180,12 @@ mod tests {
         changed(&[&[0; 512], &whole[..whole.len() - 512]].concat());
         fs::remove_file(&archive).unwrap();
         assert!(matches!(check(), Err(ClassifyError::SourceGone { .. })));
+        // A file of a folder that is still there, and of one that is not.
+        let file = |name: &str| Entry { locator: Locator::File(disk.join(name)), ..entry(0) };
+        let check = || Sources::of(&listing).check_places(&[&file("2.jpg"), &file("below/3.jpg")]);
+        check().unwrap();
         fs::remove_file(disk.join("1.jpg")).unwrap();
         assert!(Sources::of(&listing).check_folders().is_err());
+        assert!(matches!(check(), Err(ClassifyError::SourceGone { .. })));
     }
 }

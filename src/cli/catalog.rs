@@ -46,10 +46,9 @@ impl Arguments {
             (true, rows) => Some(Sample::Random { rows: rows.unwrap_or(20), seed: self.seed }),
             (false, rows) => rows.map(Sample::First),
         };
-        let failed = |error| of_catalog(&self.folder, error);
         let text = match sample {
             Some(sample) => {
-                let rows = catalog::sample(&self.folder, sample).map_err(failed)?;
+                let rows = catalog::sample(&self.folder, sample).map_err(of_catalog)?;
                 if self.json {
                     format!("{}\n", overview::rows_json(&rows))
                 } else {
@@ -57,7 +56,7 @@ impl Arguments {
                 }
             }
             None => {
-                let found = catalog::overview(&self.folder).map_err(failed)?;
+                let found = catalog::overview(&self.folder).map_err(of_catalog)?;
                 if self.json {
                     format!("{}\n", overview::json(&found))
                 } else {

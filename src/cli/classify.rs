@@ -90,8 +90,8 @@ pub struct Arguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DevicesChoice,
 
-    /// Exit with 0 when finished even if cutouts were rejected: schedulers
-    /// take any other code for a failure.
+    /// Exit with 0 when finished even if cutouts were rejected, or inputs could
+    /// not be listed: schedulers take any other code for a failure.
     #[arg(long)]
     allow_rejected: bool,
 
@@ -107,8 +107,9 @@ pub struct Arguments {
 /// What decides the result, besides the inputs.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
-    /// The model file.  [default: the one that comes with the program]
-    #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
+    /// The model file.  [default: the environment's HIWL_MODEL, or the one
+    /// that comes with the program; with --plan the plan's]
+    #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
 
     /// A pipeline that comes with the program (sdss, any-size) or a file of
@@ -176,6 +177,9 @@ impl Arguments {
         let progress = Arc::new(Progress::new(audience));
         let report = classify::run(&options, &progress, &stop);
         progress.finish();
+        if let (Err(ClassifyError::Stopped), Some(signal)) = (&report, stop.signal()) {
+            return Ok(Exit::Signal(signal));
+        }
         let report = report.map_err(|error| {
             if error.is_usage() { usage(error) } else { CliError::Failed(resumable(error)) }
         })?;
@@ -272,5 +276,5 @@ impl Asked {
 }
 
 fn resumable(error: ClassifyError) -> anyhow::Error {
-    anyhow!(error).context("the run stopped; the same command goes on from the last part")
+    anyhow!(error).context("the run is not complete; the same command goes on with what is missing")
 }

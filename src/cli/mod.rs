@@ -7,13 +7,12 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{catalog::CatalogError, source::remote::is_remote};
+use crate::catalog::CatalogError;
 
 mod bench;
 mod catalog;
@@ -106,11 +105,9 @@ fn usage(error: impl Into<anyhow::Error>) -> CliError {
     CliError::Usage(error.into())
 }
 
-/// An error of a catalog, for commands whose code 2 says that it is not whole:
-/// what a store refuses is nothing of the kind.
-fn of_catalog(folder: &Path, error: CatalogError) -> CliError {
-    let is_refusal = matches!(error, CatalogError::Io { .. } | CatalogError::BadSetting(_));
-    if is_remote(folder) && is_refusal && error.is_usage() { usage(error) } else { error.into() }
+/// An error of a catalog: a folder that holds none is a mistake of who typed it.
+fn of_catalog(error: CatalogError) -> CliError {
+    if error.is_usage() { usage(error) } else { error.into() }
 }
 
 const USAGE: u8 = 64;

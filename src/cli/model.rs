@@ -18,12 +18,14 @@ use crate::{
     train::run::average,
 };
 
-/// The model that was asked for, or the one that comes with the program.
+/// The model that was asked for, that of the environment, or the one that comes
+/// with the program.
 ///
 /// # Errors
 /// Where nothing was asked for and the program came without.
 pub(super) fn chosen(asked: Option<PathBuf>) -> Result<PathBuf, CliError> {
-    asked.or_else(shipped::find).ok_or_else(|| {
+    let environment = || std::env::var_os("HIWL_MODEL").map(PathBuf::from);
+    asked.or_else(environment).or_else(shipped::find).ok_or_else(|| {
         let name = shipped::NAME;
         usage(anyhow!(
             "no model: give one with --model FILE, set HIWL_MODEL, or put {name} beside the program"

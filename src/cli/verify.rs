@@ -1,5 +1,6 @@
 //! `hiwl verify DIR`: is the catalog whole?
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,9 +12,10 @@ use crate::{catalog, catalog::CatalogError, report::catalog::verification};
 ///
 /// Every row range has its part, every part belongs to this run and can be
 /// read to the last page, and its rows are the listed inputs, one each, in
-/// order. Says what is missing or damaged; `hiwl classify` with the command
-/// that began the run redoes just that, and of a planned run the shards that
-/// are named here.
+/// order. Says what is missing or damaged, and which inputs could not be
+/// listed. The command that began the run redoes what is missing, of a planned
+/// run in the shards that are named here; with --remove-damaged that is also
+/// what was damaged.
 ///
 /// Exit code 0 if the catalog is whole, 2 if not.
 #[derive(Debug, Args)]
@@ -30,12 +32,27 @@ pub struct Arguments {
     /// option of sbatch, such as --array=0,4-7; nothing if there are none.
     #[arg(long)]
     array: bool,
+
+    /// Remove the parts that are damaged, so that they are missing.
+    #[arg(long)]
+    remove_damaged: bool,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let found =
-            catalog::verify(&self.folder).map_err(|error| of_catalog(&self.folder, error))?;
+        let found = catalog::verify(&self.folder).map_err(of_catalog)?;
+        if self.remove_damaged {
+            catalog::remove_damaged(&found)?;
+            for part in &found.damaged {
+                // Standard output may be an option of sbatch.
+                let _ = writeln!(
+                    io::stderr(),
+                    "hiwl: removed {}: {}",
+                    part.path.display(),
+                    part.damage
+                );
+            }
+        }
         if self.json {
             print(&format!("{}\n", verification::json(&found)))?;
         } else if self.array {

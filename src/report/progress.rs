@@ -33,12 +33,13 @@ pub enum Audience {
 pub struct Progress {
     audience: Audience,
     bar: ProgressBar,
-    began: Instant,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    /// Of what is counted now: the listing, then the rows.
+    began: Instant,
+    listed: u64,
     total: u64,
     done: u64,
     rejected: u64,
@@ -53,12 +54,27 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        Self { audience, bar, began: Instant::now(), state: Mutex::default() }
+        let (began, told) = (Instant::now(), None);
+        let state = State { began, listed: 0, total: 0, done: 0, rejected: 0, told };
+        Self { audience, bar, state: Mutex::new(state) }
+    }
+
+    /// `rows` more were listed. Said only where listing takes long.
+    pub fn listed(&self, rows: u64) {
+        let mut state = self.lock();
+        state.listed += rows;
+        if state.told.unwrap_or(state.began).elapsed() >= LINE_EVERY {
+            state.told = Some(Instant::now());
+            self.say(&format!("{} inputs listed", format::count(state.listed)));
+        }
     }
 
     /// The run has `total` rows to classify.
     pub fn start(&self, total: u64) {
-        self.lock().total = total;
+        {
+            let mut state = self.lock();
+            (state.total, state.began, state.told) = (total, Instant::now(), None);
+        }
         let style = ProgressStyle::with_template(
             "{bar:32} {human_pos}/{human_len} · {msg} · {eta_precise} left",
         );
@@ -75,13 +91,13 @@ impl Progress {
         let mut state = self.lock();
         state.done += rows;
         state.rejected += rejected;
-        let elapsed = self.began.elapsed().as_secs_f64();
+        let elapsed = state.began.elapsed().as_secs_f64();
         let rate = if elapsed > 0.0 { state.done as f64 / elapsed } else { 0.0 };
         self.bar.set_message(format!("{rate:.0} images/s · {} rejected", state.rejected));
         self.bar.set_position(state.done);
 
         let every = if self.audience == Audience::Program { EVENT_EVERY } else { LINE_EVERY };
-        let due = state.told.unwrap_or(self.began).elapsed() >= every;
+        let due = state.told.unwrap_or(state.began).elapsed() >= every;
         if !due || !self.bar.is_hidden() {
             return;
         }

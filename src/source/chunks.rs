@@ -1,8 +1,8 @@
 //! Parquet files, read in pieces: those of a file system and those of a store.
 //!
-//! Arrow makes text of what a file says when it is read. So a store's last
-//! failure is kept, for whoever must tell a store that is away from a table
-//! that is damaged.
+//! Arrow makes text of what the system says when a file is read. So the last
+//! failure is kept, for whoever must tell a disk or a store that is away from a
+//! table that is damaged.
 //!
 //! Invariant: threads may share one; no file position is moved.
 
@@ -43,16 +43,21 @@ impl Chunks {
         self.size
     }
 
-    /// Why the store did not give what was asked for last, if it did not.
+    /// Why what was asked for last was not given, if it was not.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         self.failed.lock().unwrap_or_else(|e| e.into_inner()).take()
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         let read = self.file.read_exact_at(buffer, at);
-        if let (Positional::Object(_), Err(error)) = (&*self.file, &read) {
-            let kept = io::Error::new(error.kind(), error.to_string());
-            *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(kept);
+        match &read {
+            // What a damaged footer asks for.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) => {
+                let kept = io::Error::new(error.kind(), error.to_string());
+                *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(kept);
+            }
+            Ok(()) => {}
         }
         read
     }

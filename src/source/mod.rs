@@ -14,7 +14,7 @@ use crate::cutout::{Rejection, SkyPosition};
 
 pub(crate) mod chunks;
 pub mod list;
-mod patience;
+pub(crate) mod patience;
 pub mod read;
 pub(crate) mod read_at;
 pub(crate) mod remote;

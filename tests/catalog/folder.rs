@@ -41,13 +41,13 @@ fn another_run_is_refused_with_what_differs() {
     let folder = tempfile::tempdir().unwrap();
     plan(folder.path(), 10, 4);
     let mut other = settings(4);
-    other.model.name = "B1".into();
+    other.model.untrained = false;
     other.preparation["size"] = json!(224);
     let error = RunFolder::open_or_create(folder.path(), &other, list(10)).unwrap_err();
     let CatalogError::OtherRun { differences, .. } = &error else { panic!("{error}") };
     assert_eq!(differences.len(), 2);
     let text = error.to_string();
-    assert!(text.contains("model name: narrow → B1"), "{text}");
+    assert!(text.contains("model untrained: yes → no"), "{text}");
     assert!(text.contains("preparation size: 240 → 224"), "{text}");
 }
 
@@ -115,8 +115,11 @@ fn planning_that_was_cut_short_is_begun_again() {
     plan(folder.path(), 10, 4);
     // As after a crash between the two renames, and one before.
     fs::remove_file(folder.path().join("run.json")).unwrap();
-    fs::write(folder.path().join(".inputs.parquet.4711-00000001.tmp"), "half").unwrap();
-    fs::write(folder.path().join(".run.json.4711-00000001.tmp"), "{").unwrap();
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 60 * 60);
+    for name in [".inputs.parquet.elsewhere-1-00000001.tmp", ".run.json.elsewhere-1-00000001.tmp"] {
+        let left = fs::File::create(folder.path().join(name)).unwrap();
+        left.set_modified(yesterday).unwrap();
+    }
     let run = plan(folder.path(), 12, 4);
     assert_eq!(run.manifest().listing.rows, 12);
     assert_eq!(contents(folder.path()).len(), 2);

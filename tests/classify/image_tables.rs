@@ -140,3 +140,26 @@ fn a_shard_reads_its_own_row_groups_and_a_damaged_one_costs_its_rows() {
     let statuses = column(&scene.path("night"), "status");
     assert_eq!(statuses[..10], [["corrupt"; 4].as_slice(), &["ok"; 6]].concat()[..]);
 }
+
+#[test]
+fn a_damaged_page_costs_its_own_rows_with_any_number_of_workers() {
+    let scene = Scene::new();
+    let table = scene.path("tables/binary.parquet");
+    let mut bytes = fs::read(&table).unwrap();
+    // Compressed pages begin with zstd's magic number.
+    let middle = bytes.len() / 2;
+    let magic = [0x28, 0xB5, 0x2F, 0xFD];
+    let page = middle + bytes[middle..].windows(4).position(|four| four == magic).unwrap();
+    bytes[page..page + 4].fill(0);
+    fs::write(&table, bytes).unwrap();
+    let mut first: Option<Vec<Vec<String>>> = None;
+    for (run, workers) in ["1", "1", "4", "4", "8"].into_iter().enumerate() {
+        let output = format!("run{run}");
+        let found = scene.classify("tables/binary.parquet", &output, &["--workers", workers], 1);
+        let corrupt = found[7].iter().filter(|status| *status == "corrupt").count();
+        let ok = found[7].iter().filter(|status| *status == "ok").count();
+        // A page holds a dozen of them.
+        assert!((1..=16).contains(&corrupt) && ok + corrupt == COUNT, "{:?}", found[7]);
+        assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{workers} workers");
+    }
+}

@@ -13,3 +13,4 @@ mod precision;
 mod real;
 mod shipped;
 mod usage;
+mod vanished;

@@ -40,6 +40,8 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
     if !planned.listing.problems.is_empty() {
         writeln!(out, "{} inputs had problems (see run.json)", planned.listing.problems.len())?;
     }
+    let name = planned.precision.name();
+    writeln!(out, "precision: {name}, for every task (another with --precision)")?;
     writeln!(out, "each task: hiwl classify --plan {folder}   (--array=0-{})", planned.shards - 1)?;
     writeln!(out, "then:      hiwl verify {folder}")
 }
@@ -54,5 +56,6 @@ pub fn json(planned: &Planned) -> Value {
         "skipped": planned.listing.skipped,
         "problems": planned.listing.problems,
         "model": planned.model,
+        "precision": planned.precision.name(),
     })
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::{Value, json};
 
-use super::{count, tally};
+use super::{count, tally, verification};
 use crate::{
     classify::Report,
     report::{format, summary},
@@ -42,13 +42,23 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     let total = report.tally();
-    writeln!(
-        out,
-        "{}: {} of {} rows",
-        report.output.join("catalog").display(),
-        count(total.rows),
-        count(listing.rows)
-    )?;
+    let catalog = report.output.join("catalog");
+    match &report.catalog {
+        Some(whole) => {
+            if !whole.is_complete() {
+                verification::problems(out, whole)?;
+            }
+            let (found, of) = (count(total.rows), count(listing.rows));
+            writeln!(out, "{}: {found} of {of} rows", catalog.display())?;
+        }
+        None => writeln!(
+            out,
+            "{}: {} rows written by this process, of {} in all",
+            catalog.display(),
+            count(total.rows),
+            count(listing.rows)
+        )?,
+    }
     out.push_str(&tally(&total.labels, &total.rejected));
     if listing.skipped > 0 {
         writeln!(out, "{} files were passed over: no cutouts", count(listing.skipped))?;
@@ -85,6 +95,8 @@ pub fn json(report: &Report) -> Value {
         "rows": report.written.rows,
         "rows_total": report.listing.rows,
         "ranges_left": report.left,
+        "damaged": report.catalog.as_ref().map(|whole| whole.damaged.len()),
+        "complete": report.catalog.as_ref().map(crate::catalog::Verification::is_complete),
         "seconds": report.elapsed.as_secs_f64(),
         "images_per_second": rate(report),
         "peak_memory_bytes": report.peak_memory,

@@ -29,7 +29,7 @@ pub fn text(folder: &Path, found: &Verification) -> String {
     out
 }
 
-fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
+pub(super) fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
     if let Some(damage) = &found.listing {
         writeln!(out, "damaged listing: {damage}")?;
     }
@@ -45,8 +45,15 @@ fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
     for path in &found.unfinished {
         writeln!(out, "unfinished: {}", path.display())?;
     }
+    for problem in &found.problems {
+        writeln!(out, "not listed: {problem}")?;
+    }
     if !found.damaged.is_empty() {
-        writeln!(out, "Remove the damaged parts, and the command that began the run redoes them.")?;
+        writeln!(
+            out,
+            "`hiwl verify --remove-damaged` removes these parts, and the command that began the run \
+             redoes them."
+        )?;
     } else if !found.missing.is_empty() {
         writeln!(out, "The command that began the run goes on with what is missing.")?;
     }
@@ -104,6 +111,8 @@ pub fn json(found: &Verification) -> Value {
         })).collect::<Vec<_>>(),
         "listing": found.listing.as_ref().map(ToString::to_string),
         "stray": found.stray.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
+        "unfinished": found.unfinished.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
+        "problems": found.problems,
         "labels": found.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
         "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
         "duplicate_ids": found.duplicate_ids,

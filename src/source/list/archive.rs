@@ -6,9 +6,9 @@
 //! as the archive can be followed; where it cannot be followed to its end
 //! there is a problem that names it.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fs, io};
 
 use super::super::{Entry, Locator};
 use super::bands::BandGroups;
@@ -17,6 +17,7 @@ use super::notes::Notes;
 use super::tar::{Member, MemberKind, Step, Walker};
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::cutout::{Reason, Rejection};
+use crate::source::patience::{may_pass, patiently};
 use crate::source::read::irregular;
 use crate::source::read_at::Positional;
 use crate::source::remote::is_remote;
@@ -35,29 +36,39 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Opens an archive; if that fails it is a problem and not an end.
+    /// Opens an archive; one that is not there or may not be read is a problem
+    /// and not an end.
+    ///
+    /// # Errors
+    /// Where the system may get over what it says: a listing that leaves out
+    /// what could not be read for a while would be pinned as the whole.
     pub fn open(
         given: PathBuf,
         absolute: PathBuf,
         options: &Arc<ListOptions>,
         notes: &mut Notes,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, ListError> {
+        let mut failed = |error: io::Error| match may_pass(&error) {
+            true => Err(ListError::Io { path: given.clone(), source: error }),
+            false => {
+                notes.problem(given.clone(), format!("archive cannot be read: {error}"));
+                Ok(None)
+            }
+        };
         // Opening a named pipe would wait for a writer.
         if !is_remote(&absolute) {
-            match fs::metadata(&absolute).map(|metadata| irregular(metadata.file_type())) {
+            let look = || fs::metadata(&absolute);
+            match patiently(look).map(|metadata| irregular(metadata.file_type())) {
                 Ok(None) => {}
                 Ok(Some(kind)) => {
                     notes.problem(given, format!("is {kind}, and an archive must be a plain file"));
-                    return None;
+                    return Ok(None);
                 }
-                Err(error) => {
-                    notes.problem(given, format!("archive cannot be read: {error}"));
-                    return None;
-                }
+                Err(error) => return failed(error),
             }
         }
-        match Positional::open(&absolute) {
-            Ok((file, size)) => Some(Self {
+        match patiently(|| Positional::open(&absolute)) {
+            Ok((file, size)) => Ok(Some(Self {
                 given,
                 unnameable: not_utf8(&absolute),
                 absolute,
@@ -65,19 +76,15 @@ impl Archive {
                 cutouts: 0,
                 done: false,
                 bands: Some(BandGroups::new(&options.band_pattern, &options.bands)),
-            }),
-            Err(error) => {
-                notes.problem(given, format!("archive cannot be read: {error}"));
-                None
-            }
+            })),
+            Err(error) => failed(error),
         }
     }
 
     /// Adds entries until there is a chunk of them; `false` at the end.
     ///
     /// # Errors
-    /// If the system does not give the archive's bytes: a listing that leaves
-    /// out what could not be read for a while would be pinned as the whole.
+    /// If the system does not give the archive's bytes.
     pub fn fill(&mut self, entries: &mut Vec<Entry>, notes: &mut Notes) -> Result<bool, ListError> {
         while !self.done && entries.len() < CHUNK {
             match self.walker.step() {

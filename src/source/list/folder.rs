@@ -21,9 +21,10 @@ use std::vec;
 use super::super::Entry;
 use super::archive::Archive;
 use super::bands::{BandGroups, Role};
-use super::names::{FileKind, broken_link, file_entry, is_hidden};
+use super::names::{FileKind, broken_link, file_entry, is_hidden, is_table};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
+use crate::source::patience::{may_pass, patiently};
 
 /// A walk under way.
 pub(super) struct Walk {
@@ -65,39 +66,42 @@ impl Walk {
         absolute: PathBuf,
         options: &Arc<ListOptions>,
         notes: &mut Notes,
-    ) -> Self {
+    ) -> Result<Self, ListError> {
         let mut walk = Self { options: Arc::clone(options), levels: Vec::new(), archive: None };
-        walk.enter(given.to_owned(), absolute, notes);
-        walk
+        walk.enter(given.to_owned(), absolute, notes)?;
+        Ok(walk)
     }
 
-    fn enter(&mut self, given: PathBuf, absolute: PathBuf, notes: &mut Notes) {
+    /// Goes down into a folder; one that may not be read is a problem and not an
+    /// end.
+    ///
+    /// # Errors
+    /// Where the system may get over what it says, as of an archive.
+    fn enter(
+        &mut self,
+        given: PathBuf,
+        absolute: PathBuf,
+        notes: &mut Notes,
+    ) -> Result<(), ListError> {
         match self.open(&given, &absolute, notes) {
             Ok(Some(level)) => self.levels.push(level),
             Ok(None) => notes.problem(given, "a link back to a folder that holds it: not followed"),
+            Err(source) if may_pass(&source) => return Err(ListError::Io { path: given, source }),
             Err(error) => notes.problem(given, format!("folder cannot be read: {error}")),
         }
+        Ok(())
     }
 
     /// The names in a folder, sorted; `None` if the walk is inside it already.
     fn open(&self, given: &Path, absolute: &Path, notes: &mut Notes) -> io::Result<Option<Level>> {
-        let metadata = fs::metadata(absolute)?;
+        let metadata = patiently(|| fs::metadata(absolute))?;
         let identity = (metadata.dev(), metadata.ino());
         if self.levels.iter().any(|level| level.identity == identity) {
             return Ok(None);
         }
-        let mut items = Vec::new();
-        for entry in fs::read_dir(absolute)? {
-            // An error here ends the names of this folder and not the run.
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    notes.problem(given, format!("folder cannot be read to its end: {error}"));
-                    break;
-                }
-            };
-            items.extend(Item::new(&entry, given, notes));
-        }
+        let read = || fs::read_dir(absolute)?.collect::<io::Result<Vec<DirEntry>>>();
+        let mut items: Vec<Item> =
+            patiently(read)?.iter().filter_map(|entry| Item::new(entry, given, notes)).collect();
         items.sort_unstable_by(|a, b| a.name.as_encoded_bytes().cmp(b.name.as_encoded_bytes()));
         let mut groups = BandGroups::new(&self.options.band_pattern, &self.options.bands);
         for item in &items {
@@ -144,6 +148,12 @@ impl Item {
             return None;
         }
         if by_name == FileKind::Other {
+            if is_table(&name.to_string_lossy()) {
+                notes.problem(
+                    given.join(&name),
+                    "a table in a folder is not read: name it as an input if it holds cutouts",
+                );
+            }
             notes.skip();
             return None;
         }
@@ -175,9 +185,9 @@ impl Source for Walk {
             let given = level.given.join(&item.name);
             let absolute = level.absolute.join(&item.name);
             match item.kind {
-                ItemKind::Folder => self.enter(given, absolute, notes),
+                ItemKind::Folder => self.enter(given, absolute, notes)?,
                 ItemKind::File(FileKind::Archive) => {
-                    self.archive = Archive::open(given, absolute, &self.options, notes);
+                    self.archive = Archive::open(given, absolute, &self.options, notes)?;
                 }
                 ItemKind::File(FileKind::CompressedArchive) => {
                     notes.problem(given, "a compressed archive is not read: unpack it to a .tar");

@@ -194,12 +194,12 @@ impl Lister {
             Planned::Entries(entries) => Some(Box::new(Named(entries.into_iter()))),
             Planned::Folder(given) => {
                 let absolute = absolute(&given)?;
-                Some(Box::new(folder::Walk::new(&given, absolute, &self.options, notes)))
+                Some(Box::new(folder::Walk::new(&given, absolute, &self.options, notes)?))
             }
             Planned::Prefix(given) => Some(Box::new(remote::Prefix::open(given, &self.options)?)),
             Planned::Archive(given) => {
                 let absolute = absolute(&given)?;
-                archive::Archive::open(given, absolute, &self.options, notes)
+                archive::Archive::open(given, absolute, &self.options, notes)?
                     .map(|archive| Box::new(archive) as Box<dyn Source>)
             }
             Planned::Paths(given) => Some(Box::new(paths::PathList::open(given, &self.options)?)),

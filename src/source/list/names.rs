@@ -56,6 +56,11 @@ impl FileKind {
     }
 }
 
+/// Whether a file of this name is a table that is large enough to hold images.
+pub(super) fn is_table(name: &str) -> bool {
+    without_extension(name, "parquet").is_some()
+}
+
 /// The name without a FITS extension and its wrapping, if it has one.
 pub(super) fn fits_stem(name: &str) -> Option<&str> {
     let inner = FITS_WRAPPINGS.iter().find_map(|w| without_extension(name, w)).unwrap_or(name);

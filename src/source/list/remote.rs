@@ -48,7 +48,7 @@ impl Source for Prefix {
                 _ if is_hidden(name.as_bytes()) => notes.skip(),
                 FileKind::Picture | FileKind::Fits => entries.push(file_entry(&path, path.clone())),
                 FileKind::Archive => {
-                    self.archive = Archive::open(path.clone(), path, &self.options, notes);
+                    self.archive = Archive::open(path.clone(), path, &self.options, notes)?;
                 }
                 FileKind::CompressedArchive => {
                     notes.problem(path, "a compressed archive cannot be read at random: unpack it");

@@ -112,6 +112,12 @@ pub(crate) fn put(path: &Path, file: &File) -> io::Result<()> {
     sent
 }
 
+/// Removes an object.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let (store, key) = locate(text(path)?)?;
+    stores()?.runtime.block_on(async { store.delete(&key).await }).map_err(of)
+}
+
 fn send_pieces(upload: &mut dyn MultipartUpload, file: &File, size: u64) -> io::Result<()> {
     let runtime = &stores()?.runtime;
     let mut at = 0;

@@ -21,7 +21,7 @@ mod folder;
 mod store;
 
 #[cfg(feature = "cloud")]
-pub(crate) use folder::{entries, exists, fetch, put, put_new};
+pub(crate) use folder::{entries, exists, fetch, put, put_new, remove};
 #[cfg(feature = "cloud")]
 pub(crate) use store::{Object, list, reachable, read};
 
@@ -78,7 +78,9 @@ pub(crate) fn size(path: &Path) -> io::Result<u64> {
 }
 
 #[cfg(not(feature = "cloud"))]
-pub(crate) use without::{Object, entries, exists, fetch, list, put, put_new, reachable, read};
+pub(crate) use without::{
+    Object, entries, exists, fetch, list, put, put_new, reachable, read, remove,
+};
 
 /// What a program without the feature answers.
 #[cfg(not(feature = "cloud"))]
@@ -144,6 +146,10 @@ mod without {
     }
 
     pub(crate) fn put_new(_: &Path, _: &File) -> io::Result<bool> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn remove(_: &Path) -> io::Result<()> {
         Err(unsupported())
     }
 }

@@ -86,8 +86,8 @@ impl RowImages {
 struct Table {
     path: PathBuf,
     column: String,
-    /// Of a store; files are opened anew with each reader.
-    file: Option<Chunks>,
+    /// Opened once; the readers made from it share it.
+    file: Chunks,
     metadata: ArrowReaderMetadata,
     layout: ImageLayout,
     mask: ProjectionMask,
@@ -137,7 +137,7 @@ impl Table {
         Ok(Self {
             path: path.to_owned(),
             column: column.to_owned(),
-            file: Some(file).filter(|_| is_remote(path)),
+            file,
             layout,
             mask,
             reader: None,
@@ -154,9 +154,7 @@ impl Table {
         if self.reader.is_some() && row < self.next {
             // A worker far behind the others: by itself, so that they are not
             // thrown back.
-            let mut reader = self.start(row, 1)?;
-            let batch = self.batch(&mut reader)?;
-            return self.image(&batch, 0);
+            return self.read_alone(row);
         }
         let near = row.saturating_sub(self.next) < (KEPT * BATCH) as u64;
         if self.reader.is_none() || !near {
@@ -168,8 +166,11 @@ impl Table {
             let Some(mut reader) = self.reader.take() else {
                 return Err(corrupt(&self.path, "its rows end before they should"));
             };
-            // On an error the reader is gone, and the next row begins anew.
-            let batch = self.batch(&mut reader)?;
+            let Ok(batch) = self.batch(&mut reader) else {
+                // The reader is gone, and the next row begins anew. What is
+                // damaged may be another row of the batch.
+                return self.read_alone(row);
+            };
             self.reader = Some(reader);
             if self.kept.len() == KEPT {
                 self.kept.pop_front();
@@ -181,6 +182,13 @@ impl Table {
                 return payload;
             }
         }
+    }
+
+    /// A row with no other's help or harm.
+    fn read_alone(&self, row: u64) -> Result<Payload, Rejection> {
+        let mut reader = self.start(row, 1)?;
+        let batch = self.batch(&mut reader)?;
+        self.image(&batch, 0)
     }
 
     fn among_kept(&self, row: u64) -> Option<Result<Payload, Rejection>> {
@@ -199,10 +207,9 @@ impl Table {
 
     fn batch(&self, reader: &mut ParquetRecordBatchReader) -> Result<RecordBatch, Rejection> {
         match reader.next() {
-            Some(batch) => batch.map_err(|error| match &self.file {
-                Some(file) => not_read(&self.path, file, &error.to_string()),
-                None => corrupt(&self.path, &error.to_string()),
-            }),
+            Some(batch) => {
+                batch.map_err(|error| not_read(&self.path, &self.file, &error.to_string()))
+            }
             None => Err(corrupt(&self.path, "its rows end before they should")),
         }
     }
@@ -223,11 +230,7 @@ impl Table {
         if first == groups.len() {
             return Err(corrupt(&self.path, "it has fewer rows than when it was listed"));
         }
-        let file = match &self.file {
-            Some(file) => file.clone(),
-            None => Chunks::open(&self.path).map_err(|e| super::read::failed(&self.path, &e))?,
-        };
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
             .with_row_groups((first..groups.len()).collect())
             .with_projection(self.mask.clone())
             .with_offset(usize::try_from(skip).unwrap_or(usize::MAX))
