@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use object_store::path::Path as Key;
 use object_store::{
@@ -28,8 +28,10 @@ use super::{Listed, NO_CONDITIONS};
 /// pieces. Stores want at least 5 MiB of all but the last.
 const PIECE: u64 = 16 << 20;
 
-/// How often a new object is put where nobody says whether it was.
+/// How often a new object is put where nobody says whether it was ...
 const ATTEMPTS: u32 = 4;
+/// ... within this time: a store that is away, the crate waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether there is an object of this name.
 pub(crate) fn exists(path: &Path) -> io::Result<bool> {
@@ -145,7 +147,7 @@ pub(crate) fn put_new(path: &Path, file: &File) -> io::Result<bool> {
     let (store, key) = locate(text(path)?)?;
     let runtime = &stores()?.runtime;
     let payload = piece(file, 0, file.metadata()?.len())?;
-    let mut attempts = ATTEMPTS;
+    let (mut attempts, begun) = (ATTEMPTS, Instant::now());
     loop {
         attempts -= 1;
         match runtime.block_on(create(store.as_ref(), &key, payload.clone())) {
@@ -158,7 +160,10 @@ pub(crate) fn put_new(path: &Path, file: &File) -> io::Result<bool> {
                 error if error.kind() == ErrorKind::Unsupported => return Err(unconditional()),
                 // An answer may have been lost, and the crate does not repeat
                 // what it cannot know to be repeatable. This is.
-                error if error.kind() == ErrorKind::Other && attempts > 0 => {}
+                error
+                    if error.kind() == ErrorKind::Other
+                        && attempts > 0
+                        && begun.elapsed() < PATIENCE => {}
                 error => return Err(error),
             },
         }

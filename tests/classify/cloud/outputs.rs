@@ -73,7 +73,15 @@ fn a_run_in_a_store_has_the_files_of_one_in_a_folder_and_every_command_reads_it(
             let mut export = on_store(port);
             export.args(["export", place, "--quiet", "--to", format, "--where", more, "-o"]);
             assert_code(&export.arg(scene.path(name)).output().unwrap(), 0);
-            fs::read(scene.path(name)).unwrap()
+            let mut bytes = fs::read(scene.path(name)).unwrap();
+            if format == "fits" {
+                // Cards that say when it was written.
+                let dated = |card: &[u8]| {
+                    [&b"DATE"[..], b"CHECKSUM", b"DATASUM"].iter().any(|k| card.starts_with(k))
+                };
+                bytes = bytes.chunks(80).filter(|card| !dated(card)).flatten().copied().collect();
+            }
+            bytes
         };
         let here = export(&scene.text("local"), &format!("here.{format}"));
         assert!(export(url, &format!("there.{format}")) == here, "{format}");
