@@ -30,8 +30,6 @@ use super::{
 };
 use crate::source::remote::is_remote;
 
-/// Locked while a process plans.
-
 /// A planned run.
 #[derive(Clone)]
 pub struct RunFolder {

@@ -1,11 +1,13 @@
 //! `hiwl export DIR --to FORMAT -o OUT`: a catalog for other tools.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, print, usage};
+use super::{CliError, Exit, print, signals, usage};
 use crate::catalog::export::{self, ExportError, Format, Ids, Names, Options};
+use crate::pipeline::Stop;
 use crate::report::catalog::export::{json, text};
 use crate::report::progress::{Audience, Progress};
 
@@ -96,6 +98,8 @@ impl Arguments {
         };
         let quiet = self.quiet || self.json;
         let progress = Progress::new(if quiet { Audience::Nobody } else { Audience::Person });
+        let stop = Stop::new();
+        signals::stop_on_signal(stop.clone())?;
         let mut told = None;
         let report = export::export(&self.folder, &options, &mut |seen, total| {
             if told.is_none() {
@@ -103,8 +107,12 @@ impl Arguments {
             }
             progress.advance(seen - told.unwrap_or(0), 0);
             told = Some(seen);
+            if stop.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         progress.finish();
+        if let (Err(ExportError::Stopped), Some(signal)) = (&report, stop.signal()) {
+            return Ok(Exit::Signal(signal));
+        }
         let report = report.map_err(
             |error: ExportError| {
                 if error.is_usage() { usage(error) } else { error.into() }

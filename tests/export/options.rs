@@ -1,8 +1,9 @@
 //! What is asked for, and what is refused.
 
 use std::fs;
+use std::ops::ControlFlow;
 
-use hiwl::catalog::export::{self, Format, Options};
+use hiwl::catalog::export::{self, ExportError, Format, Options};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
@@ -126,9 +127,29 @@ fn the_library_tells_how_far_it_is_and_what_it_left_out() {
     let mut options = Options::new(Format::Fits, folder.path().join("table.fits"));
     options.filter = Some("label = 'SPI'".into());
     let mut told = Vec::new();
-    let report = export::export(run.dir(), &options, &mut |seen, total| told.push((seen, total)));
+    let report = export::export(run.dir(), &options, &mut |seen, total| {
+        told.push((seen, total));
+        ControlFlow::Continue(())
+    });
     let report = report.unwrap();
     assert_eq!((report.rejected, report.rows + report.filtered), (15, 85));
     assert_eq!(report.bytes, options.output.metadata().unwrap().len());
     assert!(told.is_sorted() && told.last() == Some(&(200, 200)), "{told:?}");
+}
+
+#[test]
+fn an_export_that_is_stopped_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<_> = (0..9u32)
+        .map(|i| (i.to_string(), Some(SkyPosition { ra: f64::from(i), dec: 0.0 })))
+        .collect();
+    let run = at_positions(&folder.path().join("run"), &ids);
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    for format in [Format::Parquet, Format::Csv, Format::Fits, Format::Votable, Format::Hats] {
+        let options = Options::new(format, out.join("table"));
+        let stopped = export::export(run.dir(), &options, &mut |_, _| ControlFlow::Break(()));
+        assert!(matches!(stopped, Err(ExportError::Stopped)), "{stopped:?}");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "{format:?}");
+    }
 }

@@ -7,12 +7,12 @@ use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 
 use super::file::NewFile;
-use super::{ExportError, Report, Source};
+use super::{ExportError, Report, Source, Told};
 
 pub(super) fn write(
     source: &Source<'_>,
     file: &NewFile,
-    progress: &mut dyn FnMut(u64),
+    progress: Told<'_>,
 ) -> Result<Report, ExportError> {
     let mut report = Report::default();
     let mut bytes = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn write(
         // Written by hand, so that a full disk is known as one.
         file.append(&bytes)?;
         bytes.clear();
-        progress(report.add(&selected));
+        progress(report.add(&selected))?;
     }
     file.append(&bytes)?;
     Ok(report)

@@ -42,8 +42,12 @@ pub enum ExportError {
         /// Rows of the plan.
         expected: u64,
     },
+    /// A stop was asked for.
+    #[error("stopped: nothing was written")]
+    Stopped,
     /// Something has the output's name.
-    #[error("{} is there already: name another output, or ask to overwrite it", path.display())]
+    #[error("{} is there already: name another output, or ask to overwrite it (a folder is never \
+        overwritten: remove it)", path.display())]
     Exists {
         /// The output.
         path: PathBuf,

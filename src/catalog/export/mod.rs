@@ -24,6 +24,7 @@ mod rows;
 mod selection;
 mod votable;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use ::parquet::file::metadata::KeyValue;
@@ -136,15 +137,16 @@ pub struct Report {
 }
 
 /// Exports the catalog in the run folder `dir`. `progress` is told of rows as
-/// they are read, and how many there will be in all, whatever the passes.
+/// they are read, and how many there will be in all, whatever the passes; it
+/// says whether to go on.
 ///
 /// # Errors
-/// [`ExportError`]; then there is no output, and a file that was to be replaced
+/// [`ExportError`], [`ExportError::Stopped`] among them; then there is no output, and a file that was to be replaced
 /// is as it was.
 pub fn export(
     dir: &Path,
     options: &Options,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Report, ExportError> {
     if is_remote(&options.output) {
         return Err(ExportError::Remote { path: options.output.clone() });
@@ -160,7 +162,10 @@ pub fn export(
     let mut seen = 0;
     let mut progress = |rows: u64| {
         seen += rows;
-        progress(seen, total);
+        match progress(seen, total) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ExportError::Stopped),
+        }
     };
     let writer: FileWriter = match options.format {
         Format::Parquet => parquet::write,
@@ -178,7 +183,10 @@ pub fn export(
 }
 
 /// Writes the rows of a source into a file that is still nameless.
-type FileWriter = fn(&Source<'_>, &NewFile, &mut dyn FnMut(u64)) -> Result<Report, ExportError>;
+type FileWriter = fn(&Source<'_>, &NewFile, Told<'_>) -> Result<Report, ExportError>;
+
+/// Is told of rows as they are read; an error of it ends the export.
+type Told<'a> = &'a mut dyn FnMut(u64) -> Result<(), ExportError>;
 
 /// The rows that are exported, to be read as often as a format needs them.
 struct Source<'a> {

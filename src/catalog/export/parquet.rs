@@ -8,7 +8,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::file::NewFile;
 use super::rows::Measured;
-use super::{ExportError, Report, Source};
+use super::{ExportError, Report, Source, Told};
 use crate::catalog::CatalogError;
 use crate::catalog::part::{properties, schema_pairs};
 use crate::catalog::seal::{self, SealingWriter};
@@ -16,7 +16,7 @@ use crate::catalog::seal::{self, SealingWriter};
 pub(super) fn write(
     source: &Source<'_>,
     file: &NewFile,
-    progress: &mut dyn FnMut(u64),
+    progress: Told<'_>,
 ) -> Result<Report, ExportError> {
     let schema = source.selection.schema();
     let options = ArrowWriterOptions::new()
@@ -34,7 +34,7 @@ pub(super) fn write(
         let selected = selected?;
         measured.add(&selected.batch);
         writer.write(&selected.batch).map_err(wrap())?;
-        progress(report.add(&selected));
+        progress(report.add(&selected))?;
     }
     let model = &source.run.manifest().settings.model;
     for pair in schema_pairs(schema, &measured.characters, &source.origin, model) {

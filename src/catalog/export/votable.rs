@@ -12,13 +12,13 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, Event};
 
 use super::file::NewFile;
-use super::{ExportError, Report, Source};
+use super::{ExportError, Report, Source, Told};
 use crate::catalog::votable::{self, Description};
 
 pub(super) fn write(
     source: &Source<'_>,
     file: &NewFile,
-    progress: &mut dyn FnMut(u64),
+    progress: Told<'_>,
 ) -> Result<Report, ExportError> {
     let mut report = Report::default();
     let mut xml = Writer::new(Vec::new());
@@ -38,7 +38,7 @@ pub(super) fn write(
         table_rows(&mut xml, &selected.batch)?;
         file.append(xml.get_mut())?;
         xml.get_mut().clear();
-        progress(report.add(&selected));
+        progress(report.add(&selected))?;
     }
     for name in ["TABLEDATA", "DATA"] {
         xml.write_event(Event::End(BytesEnd::new(name))).map_err(wrap())?;

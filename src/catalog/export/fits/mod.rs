@@ -13,7 +13,7 @@ use table::{NewTable, TableHeader};
 
 use super::file::NewFile;
 use super::rows::Measured;
-use super::{ExportError, Report, Source};
+use super::{ExportError, Report, Source, Told};
 
 /// Bytes of a FITS block.
 const BLOCK: usize = 2880;
@@ -21,14 +21,14 @@ const BLOCK: usize = 2880;
 pub(super) fn write(
     source: &Source<'_>,
     file: &NewFile,
-    progress: &mut dyn FnMut(u64),
+    progress: Told<'_>,
 ) -> Result<Report, ExportError> {
     let schema = source.selection.schema();
     let mut measured = Measured::new(schema.fields().len());
     for selected in source.rows() {
         let selected = selected?;
         measured.add(&selected.batch);
-        progress(Report::default().add(&selected));
+        progress(Report::default().add(&selected))?;
     }
     let layout = Layout::new(schema, &measured);
     let mut header = TableHeader::new(measured.rows, &layout);
@@ -45,7 +45,7 @@ pub(super) fn write(
         bytes.clear();
         layout.encode(&selected.batch, &mut bytes)?;
         table.write(&bytes)?;
-        progress(report.add(&selected));
+        progress(report.add(&selected))?;
     }
     table.close()?;
     Ok(report)

@@ -35,7 +35,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 use super::file::NewFolder;
 use super::rows::Measured;
 use super::selection::Selected;
-use super::{ExportError, Options, Report, Source};
+use super::{ExportError, Options, Report, Source, Told};
 use dataset::Dataset;
 use partition::Partitions;
 use spill::Spill;
@@ -53,7 +53,7 @@ const FINEST: u8 = 29;
 pub(super) fn write(
     source: &Source<'_>,
     options: &Options,
-    progress: &mut dyn FnMut(u64),
+    progress: Told<'_>,
 ) -> Result<Report, ExportError> {
     let schema = with_healpix(source.selection.schema())?;
     let mut counts = partition::Counts::new();
@@ -65,7 +65,7 @@ pub(super) fn write(
         let placed = place(&schema, &selected)?;
         counts.add(healpix(&placed));
         measured.add(&placed);
-        progress(Report::default().add(&selected));
+        progress(Report::default().add(&selected))?;
     }
     if measured.rows == 0 {
         return Err(ExportError::NoPositions { rows });
@@ -79,7 +79,7 @@ pub(super) fn write(
     for selected in source.rows() {
         let selected = selected?;
         let placed = place(&schema, &selected)?;
-        progress(report.add(&selected));
+        progress(report.add(&selected))?;
         report.rows -= (selected.batch.num_rows() - placed.num_rows()) as u64;
         report.unplaced += (selected.batch.num_rows() - placed.num_rows()) as u64;
         spill.push(placed)?;
