@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::{CudaError, Launch, Queue, Recorded};
 
-/// Launches and their time, by kernel.
-pub type Times = BTreeMap<&'static str, (usize, Duration)>;
+/// Launches and their time, by kernel and grid: layers of one kernel are told
+/// apart by their blocks.
+pub type Times = BTreeMap<(&'static str, [u32; 3]), (usize, Duration)>;
 
 /// Another queue, with a clock.
 pub struct Timed {
@@ -67,7 +68,7 @@ impl Queue for Timed {
         self.queue.launch(launch, arguments)?;
         self.queue.finish()?;
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, time) = times.entry(launch.kernel).or_default();
+        let (count, time) = times.entry((launch.kernel, launch.grid)).or_default();
         *count += 1;
         *time += began.elapsed();
         Ok(())
