@@ -273,7 +273,8 @@ fn compile(
         )
         .unwrap();
     }
-    let mut flags: Vec<&str> = options(precision);
+    let of_gpu = |option: &&str| !option.starts_with("--ftz");
+    let mut flags: Vec<&str> = options(precision).into_iter().filter(of_gpu).collect();
     flags.extend(["-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-U_FORTIFY_SOURCE"]);
     flags.extend(["-Wall", "-Werror", "-Wno-unknown-pragmas", "-DHIWL_EMULATED", "-x", "c++"]);
     let digest = Sha256::digest(

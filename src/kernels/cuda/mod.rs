@@ -42,6 +42,8 @@ pub(crate) mod emulated;
 mod kernel_tests;
 #[cfg(test)]
 mod network_tests;
+#[cfg(test)]
+mod norm_tests;
 
 pub use self::{
     cascade::{Cascade, CascadeOptions},
