@@ -145,7 +145,8 @@ sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sani
 for tool in memcheck racecheck; do
   if [ -n "$sanitizer" ]; then
     step $tool 60 "$sanitizer" --tool $tool --error-exitcode 9 \
-      "$tests" kernels::cuda::kernel_tests kernels::cuda::norm_tests --test-threads 1
+      "$tests" kernels::cuda::kernel_tests kernels::cuda::norm_tests train::gpu::tests::on_a_gpu \
+      --test-threads 1
   else
     echo "$tool|no compute-sanitizer|" >>"$out/steps"
   fi

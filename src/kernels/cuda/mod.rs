@@ -49,7 +49,7 @@ pub use self::{
     cascade::{Cascade, CascadeOptions},
     device::{Launch, Queue, Recorded},
     error::CudaError,
-    open::{Gpu, devices, open},
+    open::{Gpu, devices, hindrance, open},
     single::Single,
     storage::Precision,
     timed::{Timed, Times},

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{CudaError, Launch, Queue, Recorded};
 
@@ -63,14 +63,11 @@ impl Queue for Timed {
     }
 
     fn launch(&self, launch: &Launch, arguments: &[u64]) -> Result<(), CudaError> {
-        self.queue.finish()?;
-        let began = Instant::now();
-        self.queue.launch(launch, arguments)?;
-        self.queue.finish()?;
+        let took = self.queue.time(&mut || self.queue.launch(launch, arguments))?;
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, time) = times.entry((launch.kernel, launch.grid)).or_default();
         *count += 1;
-        *time += began.elapsed();
+        *time += took;
         Ok(())
     }
 
