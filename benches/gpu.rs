@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hiwl::kernels::cpu::Normalisation;
 use hiwl::kernels::cuda::{self, Precision, Timed};
@@ -21,6 +21,9 @@ use hiwl::train::optimizer::Rule;
 
 /// Seconds that a batch size is measured for.
 const SECONDS: f64 = 3.5;
+
+/// Steps whose kernels are timed; nothing is recorded there, so each is a pass.
+const PASSES: u32 = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -57,29 +60,34 @@ fn forward(path: &Path, precision: Precision, batches: &[usize]) -> Result<(), B
     let gpu = cuda::open(0, precision)?;
     let model = Model::read(path)?;
     let queue = gpu.queue()?;
-    let speed = measure(&gpu.description, &queue, precision, &model, batches, SECONDS)?;
-    for Rate { batch, images_per_second } in speed.rates {
-        match images_per_second {
-            Some([median, lowest, highest]) => println!(
-                "{{\"what\": \"forward\", \"precision\": \"{precision:?}\", \"batch\": {batch}, \
-                 \"images_per_s\": {median:.0}, \"lowest\": {lowest:.0}, \"highest\": {highest:.0}, \
-                 \"device\": \"{}\"}}",
-                speed.device,
-            ),
-            None => println!("{{\"batch\": {batch}, \"error\": \"out of memory\"}}"),
+    // One by one, so that what is measured is printed if the next is cut off.
+    for &batch in batches {
+        let speed = measure(&gpu.description, &queue, precision, &model, &[batch], SECONDS)?;
+        for Rate { batch, images_per_second, finite } in speed.rates {
+            match images_per_second {
+                Some([median, lowest, highest]) => println!(
+                    "{{\"what\": \"forward\", \"precision\": \"{precision:?}\", \
+                     \"batch\": {batch}, \"images_per_s\": {median:.0}, \
+                     \"lowest\": {lowest:.0}, \"highest\": {highest:.0}, \
+                     \"finite\": {finite}, \"device\": \"{}\"}}",
+                    speed.device,
+                ),
+                None => println!("{{\"batch\": {batch}, \"error\": \"out of memory\"}}"),
+            }
         }
-    }
-    for KernelTime { name, launches, time } in speed.kernels {
-        kernel_line(&format!("forward {precision:?}"), name, speed.profiled, launches, time);
+        for kernel in &speed.kernels {
+            kernel_line(&format!("forward {precision:?}"), speed.profiled, kernel);
+        }
     }
     Ok(())
 }
 
 /// A kernel's launches and time in a batch.
-fn kernel_line(of: &str, name: &str, batch: usize, launches: usize, time: Duration) {
+fn kernel_line(of: &str, batch: usize, kernel: &KernelTime) {
+    let KernelTime { name, grid, launches, time } = kernel;
     println!(
-        "{{\"what\": \"kernel\", \"of\": \"{of}\", \"kernel\": \"{name}\", \"batch\": {batch}, \
-         \"launches\": {launches}, \"us\": {:.0}}}",
+        "{{\"what\": \"kernel\", \"of\": \"{of}\", \"kernel\": \"{name}\", \"grid\": {grid:?}, \
+         \"batch\": {batch}, \"launches\": {launches}, \"us\": {:.0}}}",
         time.as_secs_f64() * 1e6
     );
 }
@@ -122,22 +130,23 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     rates.sort_by(f64::total_cmp);
     println!(
         "{{\"what\": \"train\", \"batch\": {batch}, \"images_per_s\": {:.0}, \"first_loss\": {:.4}, \
-         \"last_loss\": {:.4}, \"device\": \"{}\"}}",
+         \"last_loss\": {:.4}, \"finite\": {}, \"device\": \"{}\"}}",
         rates[rates.len() / 2],
         losses[0],
         losses[losses.len() - 1],
+        losses.iter().all(|loss| loss.is_finite()),
         gpu.description,
     );
     drop(learning);
     let timed: std::sync::Arc<Timed> = std::sync::Arc::new(Timed::new(&queue));
     let as_queue: std::sync::Arc<dyn cuda::Queue> = timed.clone();
     let mut learning = learner(&as_queue)?;
-    for seed in 0..3 {
-        learning.step(&pixels, size, &targets, 0.01, seed)?;
+    for seed in 0..PASSES {
+        learning.step(&pixels, size, &targets, 0.01, seed.into())?;
     }
-    // The first step runs twice, since it cannot be recorded.
-    for (name, (launches, time)) in timed.times() {
-        kernel_line("train Bf16", name, batch, launches / 4, time / 4);
+    for ((name, grid), (launches, time)) in timed.times() {
+        let (launches, time) = (launches / PASSES as usize, time / PASSES);
+        kernel_line("train Bf16", batch, &KernelTime { name, grid, launches, time });
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds what benches/gpu.sh needs on a machine with a GPU and without Rust, and
-# packs it: the program, its test program and the benchmark, stripped; a model;
-# and data. No GPU and no CUDA are needed here.
+# packs it: the program, its test program and the benchmark, stripped; and data.
+# The model is the one in models/, which travels with the sources, unless another
+# is named. No GPU and no CUDA are needed here.
 #
 #   benches/gpu_pack.sh FOLDER [--model FILE] [--data FILE.tar --labels FILE.csv]
 #
-# Makes FOLDER/pack.tar.xz and says how large it is (64 MiB is what travels at a
-# time). It is unpacked by benches/gpu.sh.
+# Makes FOLDER/pack.tar.xz, which benches/gpu.sh unpacks, and says whether it and
+# the sources are small enough to travel together.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:?where to}; shift
@@ -53,5 +54,12 @@ if [ -n "$data" ]; then cp "$data" "$folder/pack/images.tar"; fi
 if [ -n "$labels" ]; then cp "$labels" "$folder/pack/labels.csv"; fi
 git rev-parse HEAD >"$folder/pack/commit"
 tar -C "$folder/pack" -cf - . | xz -T0 -6 >"$folder/pack.tar.xz"
-size=$(stat -c %s "$folder/pack.tar.xz")
-echo "$folder/pack.tar.xz: $((size >> 20)) MiB of 64"
+pack=$(stat -c %s "$folder/pack.tar.xz")
+sources=$(git ls-files -co --exclude-standard -z | du -cb --files0-from=- | tail -n 1 | cut -f 1)
+mib() { awk -v bytes="$1" 'BEGIN { printf "%.1f", bytes / 1048576 }'; }
+all=$(mib $((pack + sources)))
+echo "$folder/pack.tar.xz: $(mib "$pack") MiB; with the sources ($(mib "$sources")) $all of 64 MiB"
+if [ $((pack + sources)) -gt $((64 << 20)) ]; then
+  echo "too large to travel at once: pack less data" >&2
+  exit 1
+fi

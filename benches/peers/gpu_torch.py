@@ -2,13 +2,15 @@
 """PyTorch at its best on the same GPU: EfficientNet-B1's forward pass or
 training step at 240 pixels, channels last, bf16, torch.compile.
 
-    gpu_torch.py forward BATCH [--mode max-autotune] [--seconds 200]
-    gpu_torch.py train BATCH [--mode default] [--seconds 200]
+    gpu_torch.py forward BATCH... [--modes reduce-overhead,max-autotune]
+    gpu_torch.py train BATCH... [--modes default,reduce-overhead]
 
-Prints a line of JSON for the eager network and one for the compiled one. The
-input of the forward pass is normalised and on the device in bf16, which
-is more than the program under test is given (bytes). Medians of five rounds
-after warm-up, with synchronised clocks.
+Prints a line of JSON as soon as something is measured: the eager network at all
+batches first, then each way to compile it, one after the other, so that what is
+cut off is what takes longest. The forward pass is compiled with its weights as
+constants (`freezing`), which folds batch norm; its input is normalised and on
+the device in bf16, which is more than the program under test is given (bytes).
+Medians of five rounds after warm-up, with synchronised clocks.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import statistics
 import time
 
 import torch
+import torch._inductor.config
 import torchvision
 
 
@@ -39,46 +42,62 @@ def rate(run, batch):
     return statistics.median(rates), min(rates), max(rates)
 
 
-def tell(what, engine, batch, found, **more):
-    median, low, high = (round(value) for value in found)
-    print(
-        json.dumps(
-            dict(
-                what=what, engine=engine, batch=batch, images_per_s=median, lowest=low,
-                highest=high, device=torch.cuda.get_device_name(), torch=torch.__version__, **more,
-            )
-        ),
-        flush=True,
-    )
+def tell(what, engine, batch, measure):
+    """Measures and prints; what fails is a line too, and false."""
+    line = dict(what=what, engine=engine, batch=batch)
+    began = time.perf_counter()
+    try:
+        median, low, high = (round(value) for value in measure())
+        line |= dict(images_per_s=median, lowest=low, highest=high)
+    except Exception as error:
+        line |= dict(error=f"{type(error).__name__}: {error}"[:300])
+    # With what it took to compile.
+    line |= dict(seconds=round(time.perf_counter() - began))
+    line |= dict(device=torch.cuda.get_device_name(), torch=torch.__version__)
+    print(json.dumps(line), flush=True)
+    torch.cuda.empty_cache()
+    return "error" not in line
 
 
-def forward(batch, mode):
+def compiled(network, mode):
+    # Each batch by itself: shapes that are known make the faster code.
+    torch._dynamo.reset()
+    return torch.compile(network, mode=mode, dynamic=False)
+
+
+def forward(batches, modes):
+    torch._inductor.config.freezing = True
     model = torchvision.models.efficientnet_b1(num_classes=4).cuda().eval()
     model = model.to(torch.bfloat16, memory_format=torch.channels_last)
-    images = torch.randn(batch, 3, 240, 240, device="cuda", dtype=torch.bfloat16)
-    images = images.to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        tell("forward", "torch eager", batch, rate(lambda: model(images), batch))
-        began = time.perf_counter()
-        compiled = torch.compile(model, mode=mode)
-        compiled(images)
-        torch.cuda.synchronize()
-        seconds = round(time.perf_counter() - began)
-        found = rate(lambda: compiled(images), batch)
-        tell("forward", f"torch compile {mode}", batch, found, compile_s=seconds)
+
+    def measure(batch, mode):
+        images = torch.randn(batch, 3, 240, 240, device="cuda", dtype=torch.bfloat16)
+        images = images.to(memory_format=torch.channels_last)
+        network = compiled(model, mode) if mode else model
+        return rate(lambda: network(images), batch)
+
+    with torch.no_grad():
+        for mode in [None, *modes]:
+            engine = f"torch compile {mode}" if mode else "torch eager"
+            for batch in batches:
+                done = tell("forward", engine, batch, lambda: measure(batch, mode))
+                if mode and not done and torch._inductor.config.freezing:
+                    torch._inductor.config.freezing = False
+                    engine += ", not frozen"
+                    tell("forward", engine, batch, lambda: measure(batch, mode))
 
 
-def train(batch, mode):
-    images = torch.randn(batch, 3, 240, 240, device="cuda")
-    images = images.to(memory_format=torch.channels_last)
-    labels = torch.randint(4, (batch,), device="cuda")
-    for engine in ("eager", f"compile {mode}"):
+def train(batches, modes):
+    def measure(batch, mode):
+        images = torch.randn(batch, 3, 240, 240, device="cuda")
+        images = images.to(memory_format=torch.channels_last)
+        labels = torch.randint(4, (batch,), device="cuda")
         model = torchvision.models.efficientnet_b1(num_classes=4, stochastic_depth_prob=0.0)
         model = model.cuda().to(memory_format=torch.channels_last)
         optimiser = torch.optim.SGD(
             model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=True
         )
-        network = model if engine == "eager" else torch.compile(model, mode=mode)
+        network = compiled(model, mode) if mode else model
 
         def step():
             with torch.autocast("cuda", dtype=torch.bfloat16):
@@ -87,21 +106,28 @@ def train(batch, mode):
             loss.backward()
             optimiser.step()
 
-        tell("train", f"torch {engine}", batch, rate(step, batch))
-        del model, network, optimiser
-        torch.cuda.empty_cache()
+        return rate(step, batch)
+
+    for mode in [None, *modes]:
+        engine = f"torch compile {mode}" if mode else "torch eager"
+        for batch in batches:
+            tell("train", engine, batch, lambda: measure(batch, mode))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["forward", "train"])
-    parser.add_argument("batch", type=int)
-    parser.add_argument("--mode", default="max-autotune")
+    parser.add_argument("batches", type=int, nargs="+", metavar="BATCH")
+    parser.add_argument("--modes", help="of torch.compile, with commas")
     arguments = parser.parse_args()
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
-    (forward if arguments.what == "forward" else train)(arguments.batch, arguments.mode)
+    if arguments.what == "forward":
+        run, modes = forward, "reduce-overhead,max-autotune"
+    else:
+        run, modes = train, "default,reduce-overhead"
+    run(arguments.batches, (arguments.modes or modes).split(","))
 
 
 if __name__ == "__main__":

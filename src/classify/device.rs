@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::kernels::cuda;
+use crate::kernels::cuda::{self, CudaError};
 
 /// Where the networks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +33,11 @@ impl DeviceChoice {
             Self::Auto if cuda::devices() > 0 => Device::Cuda(0),
             Self::Auto => Device::Cpu,
         }
+    }
+
+    /// Why `auto` means the processor although there is a driver, if so.
+    pub fn hindrance(self) -> Option<CudaError> {
+        (self == Self::Auto).then(cuda::hindrance).flatten()
     }
 }
 
@@ -86,6 +91,11 @@ impl DevicesChoice {
         });
         let gpus: Vec<usize> = gpus.collect();
         if gpus.is_empty() { Devices::Cpu } else { Devices::Cuda(gpus) }
+    }
+
+    /// See [`DeviceChoice::hindrance`].
+    pub fn hindrance(&self) -> Option<CudaError> {
+        self.0.iter().find_map(|choice| choice.hindrance())
     }
 }
 
@@ -160,6 +170,7 @@ mod tests {
             return;
         }
         assert_eq!(DeviceChoice::Auto.resolve(), Device::Cpu);
+        assert!(DeviceChoice::Only(Device::Cuda(0)).hindrance().is_none());
         let error = cuda::open(0, cuda::Precision::Bf16).err().unwrap();
         assert!(error.is_usage(), "{error}");
     }

@@ -63,6 +63,7 @@ impl Arguments {
         let description = &model.description;
         let size = description.input.size;
         print(&format!("{}, {size} × {size} pixels\n", description.architecture.name))?;
+        super::say_hindrance(self.device.hindrance());
         match self.device.resolve() {
             Device::Cpu => self.on_cpu(&model),
             Device::Cuda(index) => self.on_gpu(&model, index),

@@ -198,6 +198,7 @@ impl Arguments {
 
     /// What the run needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
+        super::say_hindrance(self.device.hindrance());
         let devices = self.device.resolve();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut options = match &self.plan {

@@ -115,6 +115,7 @@ impl Arguments {
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        super::say_hindrance(self.device.hindrance());
         let devices = self.device.resolve();
         Ok(Options {
             inputs: self.inputs,

@@ -12,7 +12,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::catalog::CatalogError;
+use crate::{catalog::CatalogError, kernels::cuda::CudaError};
 
 mod bench;
 mod catalog;
@@ -166,6 +166,14 @@ fn in_words(error: &anyhow::Error) -> String {
         }
     }
     words
+}
+
+/// Says why `--device auto` does not mean the GPU, where there is a driver.
+fn say_hindrance(hindrance: Option<CudaError>) {
+    if let Some(error) = hindrance {
+        let _ =
+            writeln!(io::stderr(), "hiwl: on the processor, since the GPU cannot be used: {error}");
+    }
 }
 
 /// Writes to standard output. A reader that has gone away (`hiwl … | head`)

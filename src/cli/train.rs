@@ -146,6 +146,7 @@ impl Arguments {
         let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
             .map_err(|_| usage(anyhow!("--checkpoint-minutes takes a positive number")))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        super::say_hindrance(self.device.hindrance());
         Ok(Options {
             sources: Sources {
                 inputs: self.inputs,

@@ -60,7 +60,8 @@ def main():
     for target in targets:
         for name in files:
             own = name.endswith("_f32.cu")
-            modes = [[]] if not own else [["-DHIWL_F32=1"]]
+            # As in src/kernels/cuda/sources.rs.
+            modes = [["--ftz=true"]] if not own else [["-DHIWL_F32=1"]]
             if not own and name.replace(".cu", "_f32.cu") not in files:
                 modes.append(["-DHIWL_F32=1"])
             for mode in modes:
@@ -70,7 +71,7 @@ def main():
                 spills = re.findall(r"(\d+) bytes spill stores", log)
                 registers = re.findall(r"Used (\d+) registers", log)
                 assert len(kernels) == len(spills) == len(registers) > 0, log
-                precision = "f32" if mode else "bf16"
+                precision = "f32" if "-DHIWL_F32=1" in mode else "bf16"
                 for kernel, count, spilled in zip(kernels, registers, spills):
                     print(f"{target} {precision} {kernel} registers {count} spilled {spilled}")
 

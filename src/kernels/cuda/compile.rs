@@ -3,9 +3,11 @@
 //! Binaries are made for exactly the device at hand and not as PTX, so that the
 //! driver compiles nothing more, and a compiler newer than the driver does not
 //! matter. They are kept under `$XDG_CACHE_HOME/hiwl/cuda`, by the digest of
-//! all that decides them; a file under its final name is whole. The library is
-//! looked for in HIWL_NVRTC, where the loader looks, beside the CUDA toolkit,
-//! and in the Python environments at hand, since PyTorch brings it.
+//! all that decides them; a file under its final name is whole, and one that is
+//! not, or that the driver does not take, is made again. The library is looked
+//! for in HIWL_NVRTC, where the loader looks, beside the CUDA toolkit, and in the
+//! Python environments at hand, since PyTorch brings it; one that is newer than
+//! the driver's CUDA is passed over if there is another.
 
 #![allow(unsafe_code, reason = "the compiler's interface is C")]
 
@@ -36,46 +38,88 @@ struct Compiler {
     version: (c_int, c_int),
 }
 
-/// Version of the compiler: major, minor.
+/// Version of the compiler for a driver whose CUDA is of the major version
+/// `newest`: major, minor.
 ///
 /// # Errors
 /// [`CudaError::NoCompiler`].
-pub fn version() -> Result<(i32, i32), CudaError> {
-    Ok(compiler()?.version)
+pub fn version(newest: i32) -> Result<(i32, i32), CudaError> {
+    Ok(compiler(newest)?.version)
 }
 
-/// The device code of a file: from the disk if it was compiled before.
-///
-/// # Errors
-/// [`CudaError::NoCompiler`], [`CudaError::Compile`]. A cache that cannot be
-/// written costs time only.
-pub fn binary(
-    source: &Source,
-    precision: Precision,
-    capability: (i32, i32),
-) -> Result<Vec<u8>, CudaError> {
-    let compiler = compiler()?;
-    let target = format!("sm_{}{}", capability.0, capability.1);
-    let mut options: Vec<String> = options(precision).into_iter().map(str::to_owned).collect();
-    options.push(format!("--gpu-architecture={target}"));
-    let version = format!("{}.{}", compiler.version.0, compiler.version.1);
-    let decides = [HEADER.1, source.text, &options.join(" "), &version];
-    let mut digest = Sha256::new();
-    for part in decides {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
+/// A file of kernels to be compiled for a device.
+pub struct Job<'a> {
+    compiler: &'static Compiler,
+    source: &'a Source,
+    target: String,
+    options: Vec<String>,
+    kept: Option<PathBuf>,
+}
+
+impl<'a> Job<'a> {
+    /// Compiles nothing yet. `newest` as in [`version`].
+    ///
+    /// # Errors
+    /// [`CudaError::NoCompiler`].
+    pub fn new(
+        source: &'a Source,
+        precision: Precision,
+        capability: (i32, i32),
+        newest: i32,
+    ) -> Result<Self, CudaError> {
+        let compiler = compiler(newest)?;
+        let target = format!("sm_{}{}", capability.0, capability.1);
+        let mut options: Vec<String> = options(precision).into_iter().map(str::to_owned).collect();
+        options.push(format!("--gpu-architecture={target}"));
+        let version = format!("{}.{}", compiler.version.0, compiler.version.1);
+        let decides = [HEADER.1, source.text, &options.join(" "), &version];
+        let mut digest = Sha256::new();
+        for part in decides {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let kept = cache().map(|folder| folder.join(format!("{}-{digest}.cubin", source.file)));
+        Ok(Self { compiler, source, target, options, kept })
     }
-    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let kept = cache().map(|folder| folder.join(format!("{}-{digest}.cubin", source.file)));
-    if let Some(binary) = kept.as_deref().and_then(|path| fs::read(path).ok()) {
-        return Ok(binary);
+
+    /// What was compiled before and kept.
+    pub fn kept(&self) -> Option<Vec<u8>> {
+        let binary = fs::read(self.kept.as_deref()?).ok()?;
+        is_whole(&binary).then_some(binary)
     }
-    let binary = compiler.compile(source, &target, &options)?;
-    if let Some(path) = kept {
-        // A cache on a disk that is full or read-only is no reason to stop.
-        let _ = keep(&path, &binary);
+
+    /// Compiles, and keeps the result in place of what was kept.
+    ///
+    /// # Errors
+    /// [`CudaError::Compile`]. A cache that cannot be written costs time only.
+    pub fn compile(&self) -> Result<Vec<u8>, CudaError> {
+        let binary = self.compiler.compile(self.source, &self.target, &self.options)?;
+        if let Some(path) = &self.kept {
+            // What does not load must not be found again, and a disk that is
+            // full or read-only is no reason to stop.
+            let _ = fs::remove_file(path);
+            let _ = keep(path, &binary);
+        }
+        Ok(binary)
     }
-    Ok(binary)
+}
+
+/// Whether the tables of an ELF file, which the driver follows without knowing
+/// where it ends, lie inside it.
+fn is_whole(binary: &[u8]) -> bool {
+    let number = |at: usize, bytes: usize| {
+        let bytes = binary[at..at + bytes].iter().rev();
+        bytes.fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    // Program and section headers: where, how large, how many.
+    let inside = |(at, size, count)| {
+        let bytes = number(size, 2) * number(count, 2);
+        number(at, 8).checked_add(bytes).is_some_and(|end| end <= binary.len() as u64)
+    };
+    binary.len() >= 64
+        && binary.starts_with(b"\x7fELF")
+        && [(32, 54, 56), (40, 58, 60)].into_iter().all(inside)
 }
 
 fn cache() -> Option<PathBuf> {
@@ -95,16 +139,26 @@ fn keep(path: &Path, binary: &[u8]) -> Result<(), CudaError> {
     fs::rename(&unfinished, path).map_err(failed)
 }
 
-fn compiler() -> Result<&'static Compiler, CudaError> {
+fn compiler(newest: i32) -> Result<&'static Compiler, CudaError> {
+    // A process has one driver, so the first caller's `newest` is everyone's.
     static COMPILER: OnceLock<Result<Compiler, Vec<String>>> = OnceLock::new();
     COMPILER
-        .get_or_init(find)
+        .get_or_init(|| find(newest))
         .as_ref()
         .map_err(|searched| CudaError::NoCompiler { searched: searched.clone() })
 }
 
-/// Loads the library from the first place that has it.
-fn find() -> Result<Compiler, Vec<String>> {
+/// Loads the library from the first place that has one for this driver; else
+/// one that is too new, so that it is the driver that is found too old.
+fn find(newest: i32) -> Result<Compiler, Vec<String>> {
+    let mut too_new = None;
+    let mut suits = |compiler: Compiler| {
+        if compiler.version.0 <= newest {
+            return Some(compiler);
+        }
+        too_new.get_or_insert(compiler);
+        None
+    };
     let mut searched = Vec::new();
     if let Some(file) = env::var_os("HIWL_NVRTC") {
         let _builtins = Path::new(&file).parent().and_then(builtins);
@@ -112,7 +166,7 @@ fn find() -> Result<Compiler, Vec<String>> {
     }
     let names = MAJORS.map(|major| format!("libnvrtc.so.{major}"));
     for name in &names {
-        if let Some(compiler) = load(OsStr::new(name)) {
+        if let Some(compiler) = load(OsStr::new(name)).and_then(&mut suits) {
             return Ok(compiler);
         }
     }
@@ -124,14 +178,14 @@ fn find() -> Result<Compiler, Vec<String>> {
                 // Its second half is opened by name, which finds it only where
                 // the loader looks, or already open.
                 let _builtins = builtins(&folder);
-                if let Some(compiler) = load(file.as_os_str()) {
+                if let Some(compiler) = load(file.as_os_str()).and_then(&mut suits) {
                     return Ok(compiler);
                 }
             }
         }
         searched.push(folder.display().to_string());
     }
-    Err(searched)
+    too_new.ok_or(searched)
 }
 
 /// Opens `libnvrtc-builtins.so.*` of a folder for good.
@@ -310,7 +364,8 @@ mod tests {
     #[test]
     #[allow(clippy::print_stderr, reason = "a test says what it could not do")]
     fn every_kernel_compiles_for_ampere_and_hopper() {
-        if let Err(error) = version() {
+        let newest = super::super::driver::newest().unwrap_or(i32::MAX);
+        if let Err(error) = version(newest) {
             assert!(env::var_os("HIWL_NVRTC").is_none(), "{error}");
             eprintln!("skipped: {error}");
             return;
@@ -318,8 +373,11 @@ mod tests {
         for capability in [(8, 0), (8, 9), (9, 0)] {
             for precision in [Precision::Bf16, Precision::F32] {
                 for source in SOURCES.iter().filter(|source| source.serves(precision)) {
-                    let binary = binary(source, precision, capability).unwrap();
-                    assert_eq!(&binary[..4], b"\x7fELF", "{}", source.file);
+                    let job = Job::new(source, precision, capability, newest).unwrap();
+                    let binary = job.kept().unwrap_or_else(|| job.compile().unwrap());
+                    assert!(is_whole(&binary), "{}", source.file);
+                    assert!(!is_whole(&binary[..binary.len() / 2]), "{}", source.file);
+                    assert!(!is_whole(&binary[..30]) && !is_whole(&[]));
                 }
             }
         }

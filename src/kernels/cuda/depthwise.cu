@@ -16,6 +16,19 @@
 
 constexpr int STRIP = 4, CHANNELS = 4;
 
+// A pixel's channels as they are in memory. Of bf16 whole words are kept, whose
+// halves become floats in one instruction each.
+#ifdef HIWL_F32
+typedef Pack<float, CHANNELS> Pixel;
+DEVICE float channel_of(const Pixel &pixel, int c) { return pixel.v[c]; }
+#else
+typedef Pack<word, CHANNELS / 2> Pixel;
+DEVICE float channel_of(const Pixel &pixel, int c) {
+    const word two = pixel.v[c / 2];
+    return bits_to_float(c % 2 ? two & 0xffff0000u : two << 16);
+}
+#endif
+
 template <int SIZE, int STEP>
 DEVICE void depthwise(const element *input, const float *weights, const float *bias,
                       element *output, float *sums, const int *images, int channels, int side,
@@ -51,16 +64,15 @@ DEVICE void depthwise(const element *input, const float *weights, const float *b
             const int yy = y * STEP + ky - pad;
             if (yy < 0 || yy >= side) continue;
             constexpr int WIDE = (STRIP - 1) * STEP + SIZE;
-            Pack<element, CHANNELS> line[WIDE];
+            Pixel line[WIDE];
+            const element *const row = from + (long long)yy * side * channels;
 #pragma unroll
             for (int i = 0; i < WIDE; ++i) {
                 const int xx = x * STEP + i - pad;
                 if (xx >= 0 && xx < side) {
-                    line[i] = *reinterpret_cast<const Pack<element, CHANNELS> *>(
-                        from + (long long)(yy * side + xx) * channels);
+                    line[i] = *reinterpret_cast<const Pixel *>(row + xx * channels);
                 } else {
-#pragma unroll
-                    for (int c = 0; c < CHANNELS; ++c) line[i].v[c] = element{};
+                    line[i] = Pixel{};
                 }
             }
 #pragma unroll
@@ -71,7 +83,7 @@ DEVICE void depthwise(const element *input, const float *weights, const float *b
                 for (int s = 0; s < STRIP; ++s)
 #pragma unroll
                     for (int c = 0; c < CHANNELS; ++c)
-                        sum[s][c] += to_float(line[s * STEP + kx].v[c]) * weight[c];
+                        sum[s][c] += channel_of(line[s * STEP + kx], c) * weight[c];
             }
         }
 #pragma unroll

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "pinned memory is handed out as slices")]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::CudaError;
 
@@ -93,6 +94,14 @@ pub trait Queue: Send + Sync {
     /// What went wrong meanwhile.
     fn finish(&self) -> Result<(), CudaError>;
 
+    /// Waits for the work so far, and takes the time of what `work` launches.
+    ///
+    /// # Errors
+    /// What `work` returns, and what went wrong meanwhile.
+    fn time(&self, work: &mut dyn FnMut() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
+        by_the_clock(self, work)
+    }
+
     /// Records what `work` launches, without running it; `None` where the
     /// device cannot.
     ///
@@ -102,6 +111,18 @@ pub trait Queue: Send + Sync {
         &self,
         work: &mut dyn FnMut() -> Result<(), CudaError>,
     ) -> Result<Option<Box<dyn Recorded>>, CudaError>;
+}
+
+/// How long it takes on the host until `work` is done.
+pub fn by_the_clock<Q: Queue + ?Sized>(
+    queue: &Q,
+    work: &mut dyn FnMut() -> Result<(), CudaError>,
+) -> Result<Duration, CudaError> {
+    queue.finish()?;
+    let began = Instant::now();
+    work()?;
+    queue.finish()?;
+    Ok(began.elapsed())
 }
 
 /// Memory of a device.

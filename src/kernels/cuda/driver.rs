@@ -10,6 +10,7 @@ use std::{
     collections::HashMap,
     ffi::{CString, c_void},
     sync::Arc,
+    time::Duration,
 };
 
 use cudarc::driver::{
@@ -18,10 +19,19 @@ use cudarc::driver::{
     sys,
 };
 
-use super::{CudaError, Launch, Precision, Queue, Recorded, compile, sources::SOURCES};
+use super::{
+    CudaError, Launch, Precision, Queue, Recorded,
+    compile::{self, Job},
+    device::by_the_clock,
+    sources::SOURCES,
+};
 
 /// The oldest driver whose functions are used: CUDA 12.0.
 const NEEDED: i32 = 12_000;
+
+/// The oldest driver that tells the time between two events as it is asked to
+/// here: CUDA 12.8.
+const TELLS_TIME: i32 = 12_080;
 
 /// Bytes of shared memory that a block gets without asking.
 const PLAIN_SHARED: usize = 48 << 10;
@@ -54,6 +64,12 @@ fn version() -> Result<i32, CudaError> {
     Ok(version)
 }
 
+/// The newest major version of CUDA whose binaries the driver takes.
+pub fn newest() -> Result<i32, CudaError> {
+    count()?;
+    Ok(version()? / 1000)
+}
+
 /// A device, its context and the kernels loaded into it.
 pub struct Device {
     device: sys::CUdevice,
@@ -77,7 +93,8 @@ impl Device {
             return Err(CudaError::NoDevice { index, count });
         }
         let found = version()?;
-        let needed = NEEDED.max(compile::version()?.0 * 1000);
+        let newest = newest()?;
+        let needed = NEEDED.max(compile::version(newest)?.0 * 1000);
         if found < needed {
             return Err(CudaError::DriverTooOld { found, needed });
         }
@@ -98,6 +115,10 @@ impl Device {
         }
         // SAFETY: the device was given by the driver; released when dropped.
         let (context, memory) = unsafe {
+            // Threads that wait leave their core to those that decode. Where
+            // the context is in use with other flags it stays as it is.
+            let flags = sys::CUctx_flags_enum::CU_CTX_SCHED_BLOCKING_SYNC as u32;
+            let _ = sys::cuDevicePrimaryCtxSetFlags_v2(device, flags);
             let memory = result::device::total_mem(device).map_err(said("cuDeviceTotalMem"))?;
             let context =
                 result::primary_ctx::retain(device).map_err(said("cuDevicePrimaryCtxRetain"))?;
@@ -107,8 +128,11 @@ impl Device {
         let mut opened = Self { device, context, functions, name, capability, memory };
         opened.bind()?;
         for source in SOURCES.iter().filter(|source| source.serves(precision)) {
-            let binary = compile::binary(source, precision, capability)?;
-            opened.load(&binary, source.kernels)?;
+            let job = Job::new(source, precision, capability, newest)?;
+            let loads = |binary: Vec<u8>| opened.load(&binary, source.kernels).is_ok();
+            if !job.kept().is_some_and(loads) {
+                opened.load(&job.compile()?, source.kernels)?;
+            }
         }
         Ok(opened)
     }
@@ -276,6 +300,22 @@ impl Queue for Stream {
         unsafe { result::stream::synchronize(self.stream) }.map_err(said("cuStreamSynchronize"))
     }
 
+    fn time(&self, work: &mut dyn FnMut() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
+        if version()? < TELLS_TIME {
+            return by_the_clock(self, work);
+        }
+        self.finish()?;
+        let events = [Event::new(&self.device)?, Event::new(&self.device)?];
+        events[0].record(self.stream)?;
+        work()?;
+        events[1].record(self.stream)?;
+        self.finish()?;
+        // SAFETY: both live, and were recorded and waited for.
+        let milliseconds = unsafe { result::event::elapsed(events[0].event, events[1].event) }
+            .map_err(said("cuEventElapsedTime"))?;
+        Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
+    }
+
     fn record(
         &self,
         work: &mut dyn FnMut() -> Result<(), CudaError>,
@@ -289,9 +329,15 @@ impl Queue for Stream {
             result::stream::begin_capture(self.stream, mode)
                 .map_err(said("cuStreamBeginCapture"))?;
             let worked = work();
-            let graph = result::stream::end_capture(self.stream);
-            worked?;
-            let graph = graph.map_err(said("cuStreamEndCapture"))?;
+            let ended = result::stream::end_capture(self.stream);
+            let graph = match (worked, ended) {
+                (Ok(()), ended) => ended.map_err(said("cuStreamEndCapture"))?,
+                (Err(error), ended) => {
+                    // What was recorded so far is of no use; the error is told.
+                    let _ = ended.map(|graph| result::graph::destroy(graph));
+                    return Err(error);
+                }
+            };
             let mut executable = std::ptr::null_mut();
             let made = sys::cuGraphInstantiateWithFlags(&mut executable, graph, 0).result();
             let destroyed = result::graph::destroy(graph);
@@ -300,6 +346,36 @@ impl Queue for Stream {
                 Graph { device: Arc::clone(&self.device), stream: self.stream, executable };
             destroyed.map_err(said("cuGraphDestroy"))?;
             Ok(Some(Box::new(recorded)))
+        }
+    }
+}
+
+/// A moment on the device.
+struct Event {
+    device: Arc<Device>,
+    event: sys::CUevent,
+}
+
+impl Event {
+    /// The device is this thread's.
+    fn new(device: &Arc<Device>) -> Result<Self, CudaError> {
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT)
+            .map_err(said("cuEventCreate"))?;
+        Ok(Self { device: Arc::clone(device), event })
+    }
+
+    fn record(&self, stream: sys::CUstream) -> Result<(), CudaError> {
+        // SAFETY: both live.
+        unsafe { result::event::record(self.event, stream) }.map_err(said("cuEventRecord"))
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if self.device.bind().is_ok() {
+            // SAFETY: created above and destroyed once. An error means that the
+            // device is gone.
+            let _ = unsafe { result::event::destroy(self.event) };
         }
     }
 }

@@ -46,11 +46,13 @@ pub struct Emulated {
 }
 
 /// A queue on the first GPU, where there is one: tests then run on it as well.
-/// Says once where there is none.
+/// Says once where there is none; with HIWL_GPU_ONLY that fails the test.
 pub fn gpu(precision: Precision) -> Option<Arc<dyn Queue>> {
     static GPUS: [OnceLock<Option<Gpu>>; 2] = [OnceLock::new(), OnceLock::new()];
     let gpu = GPUS[usize::from(precision == Precision::F32)].get_or_init(|| {
         if devices() == 0 {
+            let only = std::env::var_os("HIWL_GPU_ONLY").is_some();
+            assert!(!only, "HIWL_GPU_ONLY: {:?}", super::open(0, precision).err());
             eprintln!("no GPU: {precision:?} is tested on the emulated device alone");
             return None;
         }
@@ -271,7 +273,8 @@ fn compile(
         )
         .unwrap();
     }
-    let mut flags: Vec<&str> = options(precision);
+    let of_gpu = |option: &&str| !option.starts_with("--ftz");
+    let mut flags: Vec<&str> = options(precision).into_iter().filter(of_gpu).collect();
     flags.extend(["-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-U_FORTIFY_SOURCE"]);
     flags.extend(["-Wall", "-Werror", "-Wno-unknown-pragmas", "-DHIWL_EMULATED", "-x", "c++"]);
     let digest = Sha256::digest(

@@ -84,7 +84,7 @@ pub fn check_in(
     let forward = on(Mode::Forward);
     let expected = expected(&forward);
     let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    // Where there is a GPU and no g++.
+    // On a machine with a GPU, whose time is dear, and perhaps without g++.
     if std::env::var_os("HIWL_GPU_ONLY").is_none() {
         let found = work(&forward);
         let again = bits(&work(&on(Mode::Backward)));

@@ -42,12 +42,14 @@ pub(crate) mod emulated;
 mod kernel_tests;
 #[cfg(test)]
 mod network_tests;
+#[cfg(test)]
+mod norm_tests;
 
 pub use self::{
     cascade::{Cascade, CascadeOptions},
     device::{Launch, Queue, Recorded},
     error::CudaError,
-    open::{Gpu, devices, open},
+    open::{Gpu, devices, hindrance, open},
     single::Single,
     storage::Precision,
     timed::{Timed, Times},

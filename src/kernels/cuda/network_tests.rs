@@ -47,18 +47,17 @@ impl Case {
         limit: usize,
     ) -> Result<Cascade, CudaError> {
         let queue = Emulated::with_memory(options.precision, mode, limit);
-        self.cascade_on(&queue, options)
+        self.cascade_on(&mut || Ok(Arc::clone(&queue)), options)
     }
 
     fn cascade_on(
         &self,
-        queue: &Arc<dyn Queue>,
+        queues: &mut dyn FnMut() -> Result<Arc<dyn Queue>, CudaError>,
         options: CascadeOptions,
     ) -> Result<Cascade, CudaError> {
-        let mut queues = || Ok(Arc::clone(queue));
         let [first, second] = &self.weights;
         Cascade::new(
-            &mut queues,
+            queues,
             &self.architecture,
             self.size,
             [(first, 4), (second, 2)],
@@ -121,10 +120,14 @@ fn on_a_gpu_both_networks_are_those_of_the_cpu() {
     let b1 = Architecture::efficientnet(1).unwrap();
     for (architecture, size, images) in [(Architecture::nano(), 61, 11), (b1, 240, 6)] {
         for (precision, tolerance) in [(Precision::F32, 2e-4), (Precision::Bf16, 3e-2)] {
-            let Some(queue) = gpu(precision) else { return };
+            if gpu(precision).is_none() {
+                return;
+            }
+            // A stream for each lane.
+            let mut queues = || Ok(gpu(precision).expect("there is one"));
             let case = of_architecture(architecture.clone(), size, images);
             let options = CascadeOptions { lanes: 2, ..options(precision, 4, true) };
-            let cascade = case.cascade_on(&queue, options).unwrap();
+            let cascade = case.cascade_on(&mut queues, options).unwrap();
             let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
             let both = std::thread::scope(|scope| {
                 let run = || scope.spawn(|| cascade.logits(&images).unwrap());

@@ -76,14 +76,19 @@ norm_moments(const element *x, float *parts, const int *images, int pixels, int 
     finish_parts(reinterpret_cast<float *>(memory), at, sum, square, parts, channels);
 }
 
-// The two sums of a channel over all live parts, in f64: a block of 32 channels
-// × 8 threads each. `true` in the thread that holds them.
+// Threads of a channel in the kernels that add up the parts of 32 of them.
+constexpr int DOWN = 32;
+
+// The two sums of a channel over all live parts, in f64, always in the same
+// order. `true` in the thread that holds them. There are few such blocks, so
+// each has many threads, and several loads under way in each.
 DEVICE bool add_parts(double *shared, const float *parts, int count, int channels, int channel,
                       double (&sums)[2]) {
-    const int x = threadIdx.x % 32, y = threadIdx.x / 32, down = blockDim.x / 32;
+    const int x = threadIdx.x % 32, y = threadIdx.x / 32;
     sums[0] = sums[1] = 0.0;
     if (channel < channels) {
-        for (int part = y; part < count; part += down) {
+#pragma unroll 8
+        for (int part = y; part < count; part += DOWN) {
             const float *const from = parts + (long long)part * 2 * channels + channel;
             sums[0] += (double)from[0];
             sums[1] += (double)from[channels];
@@ -93,7 +98,7 @@ DEVICE bool add_parts(double *shared, const float *parts, int count, int channel
     shared[(y * 2 + 1) * 32 + x] = sums[1];
     __syncthreads();
     if (y > 0 || channel >= channels) return false;
-    for (int i = 1; i < down; ++i) {
+    for (int i = 1; i < DOWN; ++i) {
         sums[0] += shared[(i * 2) * 32 + x];
         sums[1] += shared[(i * 2 + 1) * 32 + x];
     }
@@ -102,11 +107,11 @@ DEVICE bool add_parts(double *shared, const float *parts, int count, int channel
 
 // Statistics from the parts, or the running ones; the map that they make; and
 // the running ones moved as PyTorch does.
-KERNEL LAUNCH_BOUNDS(256, 1)
+KERNEL LAUNCH_BOUNDS(32 * DOWN, 1)
 norm_finish(const float *parts, const element *x, const float *gamma, const float *beta,
             float *running_mean, float *running_var, float *vectors, const int *images, int pixels,
             int channels, int tiles, float momentum, float eps, int training) {
-    SHARED(double, shared, 8 * 2 * 32);
+    SHARED(double, shared, DOWN * 2 * 32);
     const int channel = blockIdx.x * 32 + threadIdx.x % 32;
     double mean, variance;
     if (training) {
@@ -232,11 +237,11 @@ norm_backward_sums(const element *gradient, const float *factors, const float *c
 }
 
 // Gradients of β and γ from the parts, and what the pass below needs.
-KERNEL LAUNCH_BOUNDS(256, 1)
+KERNEL LAUNCH_BOUNDS(32 * DOWN, 1)
 norm_backward_finish(const float *parts, const float *gamma, const float *vectors, float *d_gamma,
                      float *d_beta, float *slopes, const int *images, int pixels, int channels,
                      int tiles) {
-    SHARED(double, shared, 8 * 2 * 32);
+    SHARED(double, shared, DOWN * 2 * 32);
     const int channel = blockIdx.x * 32 + threadIdx.x % 32;
     double sums[2];
     if (!add_parts(shared, parts, *images * tiles, channels, channel, sums)) return;

@@ -21,6 +21,14 @@ pub fn devices() -> usize {
     0
 }
 
+/// Why a driver that is there cannot be used: then [`devices`] are none.
+pub fn hindrance() -> Option<CudaError> {
+    #[cfg(feature = "cuda")]
+    return super::driver::count().err().filter(|error| !matches!(error, CudaError::NoDriver));
+    #[cfg(not(feature = "cuda"))]
+    None
+}
+
 /// Opens GPU `index` and compiles the kernels for it, or takes those that were
 /// compiled before.
 ///

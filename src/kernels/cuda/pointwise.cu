@@ -45,31 +45,57 @@ DEVICE void pointwise(const bf16 *input, const bf16 *weights, const float *bias,
     const int warp_column = warp % WARPS_ACROSS * TILE_COLUMNS;
     const int steps = (k + DEPTH - 1) / DEPTH;
 
+    // A thread copies the same piece of every SPAN-th row, of 8 elements.
+    constexpr int SPAN = THREADS / (DEPTH / 8);
+    constexpr int A = ROWS / SPAN, B = (COLUMNS + SPAN - 1) / SPAN;
+    const int own_row = thread / (DEPTH / 8), piece = thread % (DEPTH / 8) * 8;
+    const bf16 *from_a[A], *from_b[B];
+    bool valid_a[A], valid_b[B];
+    int factor_row[A] = {};
+#pragma unroll
+    for (int j = 0; j < A; ++j) {
+        const long long row = row0 + own_row + j * SPAN;
+        valid_a[j] = row < m;
+        from_a[j] = valid_a[j] ? input + row * k + piece : input;
+        // There are fewer than 2³² rows: their input would be 64 GiB.
+        if (factors) factor_row[j] = (int)((word)row / (word)pixels) * k + piece;
+    }
+#pragma unroll
+    for (int j = 0; j < B; ++j) {
+        const int row = own_row + j * SPAN;
+        valid_b[j] = row < COLUMNS && column0 + row < n;
+        from_b[j] = valid_b[j] ? weights + (long long)(column0 + row) * k + piece : weights;
+    }
     const auto fetch = [&](int step) {
-        bf16 *const buffer = buffers + step % STAGES * STAGE;
-        for (int i = thread; i < (ROWS + COLUMNS) * (DEPTH / 8); i += THREADS) {
-            const int row = i / (DEPTH / 8), depth = step * DEPTH + i % (DEPTH / 8) * 8;
-            const bool is_input = row < ROWS;
-            const long long at = is_input ? row0 + row : column0 + row - ROWS;
-            const bool valid = depth < k && at < (is_input ? m : n);
-            const bf16 *const from = is_input ? input : weights;
-            copy_async(buffer + row * STRIDE + i % (DEPTH / 8) * 8,
-                       valid ? from + at * k + depth : from, valid);
+        bf16 *const buffer = buffers + step % STAGES * STAGE + own_row * STRIDE + piece;
+        const bool inside = step * DEPTH + piece < k;
+#pragma unroll
+        for (int j = 0; j < A; ++j) {
+            const bool valid = valid_a[j] && inside;
+            copy_async(buffer + j * SPAN * STRIDE, valid ? from_a[j] + step * DEPTH : input, valid);
+        }
+#pragma unroll
+        for (int j = 0; j < B; ++j) {
+            if (COLUMNS % SPAN && own_row + j * SPAN >= COLUMNS) continue;
+            const bool valid = valid_b[j] && inside;
+            copy_async(buffer + (ROWS + j * SPAN) * STRIDE,
+                       valid ? from_b[j] + step * DEPTH : weights, valid);
         }
     };
     // Each thread multiplies the pieces that it has fetched itself, so no
     // barrier is needed in between.
     const auto scale = [&](int step) {
-        bf16 *const buffer = buffers + step % STAGES * STAGE;
-        for (int i = thread; i < ROWS * (DEPTH / 8); i += THREADS) {
-            const int row = i / (DEPTH / 8), depth = step * DEPTH + i % (DEPTH / 8) * 8;
-            if (depth >= k || row0 + row >= m) continue;
-            bf16 *const at = buffer + row * STRIDE + i % (DEPTH / 8) * 8;
+        if (step * DEPTH + piece >= k) return;
+        bf16 *const buffer = buffers + step % STAGES * STAGE + own_row * STRIDE + piece;
+#pragma unroll
+        for (int j = 0; j < A; ++j) {
+            if (!valid_a[j]) continue;
+            bf16 *const at = buffer + j * SPAN * STRIDE;
             float value[8], factor[8];
             load<8>(at, value);
-            load_floats<8>(factors + (row0 + row) / pixels * k + depth, factor);
+            load_floats<8>(factors + factor_row[j] + step * DEPTH, factor);
 #pragma unroll
-            for (int j = 0; j < 8; ++j) value[j] *= factor[j];
+            for (int i = 0; i < 8; ++i) value[i] *= factor[i];
             store<8>(at, value);
         }
     };

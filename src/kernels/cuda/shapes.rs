@@ -39,8 +39,9 @@ pub fn pointwise(precision: Precision, m: usize, n: usize) -> Launch {
     flat(kernel, m.div_ceil(TILE.0) * n.div_ceil(columns), shared)
 }
 
-/// Columns of a tile: as few as possible computed for nothing, and rather wide
-/// tiles, which read the input less often.
+/// Columns of a tile: few computed for nothing, but rather wide tiles, which read
+/// the input less often and feed the tensor cores better: to read the rows of a
+/// tile costs as much as 48 columns.
 fn columns(n: usize) -> (usize, &'static str) {
     let tiles = [
         (16, "pointwise_16"),
@@ -49,7 +50,7 @@ fn columns(n: usize) -> (usize, &'static str) {
         (96, "pointwise_96"),
         (128, "pointwise_128"),
     ];
-    let cost = |&(columns, _): &(usize, &str)| n.div_ceil(columns) * (columns + 16);
+    let cost = |&(columns, _): &(usize, &str)| n.div_ceil(columns) * (columns + 48);
     // The first of equals is the narrowest.
     tiles.into_iter().min_by_key(cost).unwrap_or(tiles[4])
 }
@@ -118,9 +119,9 @@ impl Rows {
     /// For images of so many pixels.
     pub fn new(channels: usize, pixels: usize) -> Self {
         let (across, down) = across(channels / 4);
-        // 16 pixels a thread, so that what is known of a channel is read once
-        // for all of them.
-        let rows = (16 * down).min(pixels);
+        // 64 pixels a thread, so that what is known of a channel is read once
+        // for all of them, and few partial sums are left to be added.
+        let rows = (64 * down).min(pixels);
         Self { across, down, rows, tiles: pixels.div_ceil(rows) }
     }
 
@@ -143,7 +144,7 @@ impl Rows {
 
 /// A kernel that adds up the parts of 32 channels a block.
 pub fn finish(kernel: &'static str, channels: usize) -> Launch {
-    flat(kernel, channels.div_ceil(32), 0)
+    Launch { block: [32 * 32, 1, 1], ..flat(kernel, channels.div_ceil(32), 0) }
 }
 
 /// The gradient of a product's weights from `m` rows, and into how many ranges
@@ -211,7 +212,8 @@ mod tests {
     fn tiles_are_wide_and_little_is_computed_for_nothing() {
         let chosen = |n| columns(n).0;
         assert_eq!([8, 16, 24, 40, 80, 96].map(chosen), [16, 16, 32, 64, 96, 96]);
-        assert_eq!([112, 144, 192, 240, 320, 1280].map(chosen), [128, 96, 96, 128, 64, 128]);
+        assert_eq!([320, 480, 1280].map(chosen), [128; 3]);
+        assert_eq!([112, 144, 192, 240, 288].map(chosen), [128, 96, 96, 128, 96]);
     }
 
     #[test]

@@ -88,12 +88,15 @@ pub const SOURCES: &[Source] = &[
 ];
 
 /// Options of the compiler beside the architecture. Products and sums may be
-/// contracted, as everywhere; nothing else may change a result.
+/// contracted, as everywhere; nothing else may change a result. Where what is
+/// stored has 8 bits, numbers below 2⁻¹²⁶ count as zero, which saves the special
+/// functions a case.
 pub fn options(precision: Precision) -> Vec<&'static str> {
     let mut options = vec!["--std=c++17"];
-    if precision == Precision::F32 {
-        options.push("-DHIWL_F32=1");
-    }
+    options.push(match precision {
+        Precision::F32 => "-DHIWL_F32=1",
+        Precision::Bf16 => "--ftz=true",
+    });
     options
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{CudaError, Launch, Queue, Recorded};
 
-/// Launches and their time, by kernel.
-pub type Times = BTreeMap<&'static str, (usize, Duration)>;
+/// Launches and their time, by kernel and grid: layers of one kernel are told
+/// apart by their blocks.
+pub type Times = BTreeMap<(&'static str, [u32; 3]), (usize, Duration)>;
 
 /// Another queue, with a clock.
 pub struct Timed {
@@ -62,14 +63,11 @@ impl Queue for Timed {
     }
 
     fn launch(&self, launch: &Launch, arguments: &[u64]) -> Result<(), CudaError> {
-        self.queue.finish()?;
-        let began = Instant::now();
-        self.queue.launch(launch, arguments)?;
-        self.queue.finish()?;
+        let took = self.queue.time(&mut || self.queue.launch(launch, arguments))?;
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, time) = times.entry(launch.kernel).or_default();
+        let (count, time) = times.entry((launch.kernel, launch.grid)).or_default();
         *count += 1;
-        *time += began.elapsed();
+        *time += took;
         Ok(())
     }
 

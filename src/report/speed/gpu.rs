@@ -5,6 +5,7 @@
 //! kernels are each waited for, a few microseconds a launch too long, so their
 //! sum is more than a batch takes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,13 +39,17 @@ pub struct Rate {
     pub batch: usize,
     /// Median, lowest, highest; `None` where the memory does not suffice.
     pub images_per_second: Option<[f64; 3]>,
+    /// Whether all logits were finite.
+    pub finite: bool,
 }
 
-/// What a kernel takes of a batch.
+/// What a kernel takes of a batch, in the layers that give it the same grid.
 #[derive(Debug, Clone, Copy)]
 pub struct KernelTime {
     /// Its name.
     pub name: &'static str,
+    /// Its blocks.
+    pub grid: [u32; 3],
     /// Launches.
     pub launches: usize,
     /// Time of all of them.
@@ -68,18 +73,19 @@ pub fn measure(
     let limit = Duration::from_secs_f64(seconds);
     let (mut rates, mut profile) = (Vec::new(), (0, Vec::new()));
     for &batch in batches {
-        let images_per_second = match network(queue, precision, model, batch) {
+        let (images_per_second, finite) = match network(queue, precision, model, batch) {
             Ok(network) => {
                 let rates = repeat(&network, batch, limit)?;
+                let finite = network.logits()?.iter().all(|logit| logit.is_finite());
                 if batch > profile.0 {
                     profile = (batch, kernels(&network, queue)?);
                 }
-                Some(rates)
+                (Some(rates), finite)
             }
-            Err(error) if error.is_out_of_memory() => None,
+            Err(error) if error.is_out_of_memory() => (None, true),
             Err(error) => return Err(error),
         };
-        rates.push(Rate { batch, images_per_second });
+        rates.push(Rate { batch, images_per_second, finite });
     }
     let (profiled, kernels) = profile;
     Ok(Speed { device: device.to_owned(), precision, rates, profiled, kernels })
@@ -129,8 +135,9 @@ fn kernels(network: &Single, queue: &Arc<dyn Queue>) -> Result<Vec<KernelTime>, 
     for _ in 0..PASSES {
         network.launch(&timed)?;
     }
-    let times = timed.times().into_iter().map(|(name, (launches, time))| KernelTime {
+    let times = timed.times().into_iter().map(|((name, grid), (launches, time))| KernelTime {
         name,
+        grid,
         launches: launches / PASSES,
         time: time / PASSES as u32,
     });
@@ -146,11 +153,12 @@ impl fmt::Display for Speed {
             Precision::F32 => "f32",
         };
         writeln!(f, "{}, {precision}", self.device)?;
-        for Rate { batch, images_per_second } in &self.rates {
+        for Rate { batch, images_per_second, finite } in &self.rates {
+            let finite = if *finite { "" } else { ", logits are not finite" };
             match images_per_second {
                 Some([median, lowest, highest]) => writeln!(
                     f,
-                    "  batch {batch:<4} {median:8.0} images/s ({lowest:.0} to {highest:.0})"
+                    "  batch {batch:<4} {median:8.0} images/s ({lowest:.0} to {highest:.0}){finite}"
                 )?,
                 None => writeln!(f, "  batch {batch:<4} does not fit into the memory")?,
             }
@@ -160,7 +168,14 @@ impl fmt::Display for Speed {
             let batch = format!("batch {}", self.profiled);
             writeln!(f, "  {batch:<24}{:>10}{:>12}{:>10}", "launches", "µs/batch", "of all")?;
         }
-        for KernelTime { name, launches, time } in &self.kernels {
+        let mut kernels: BTreeMap<&str, (usize, Duration)> = BTreeMap::new();
+        for KernelTime { name, launches, time, .. } in &self.kernels {
+            let (of_all, sum) = kernels.entry(name).or_default();
+            (*of_all, *sum) = (*of_all + launches, *sum + *time);
+        }
+        let mut kernels: Vec<_> = kernels.into_iter().collect();
+        kernels.sort_by_key(|(_, (_, time))| std::cmp::Reverse(*time));
+        for (name, (launches, time)) in kernels {
             let (time, all) = (time.as_secs_f64(), all.as_secs_f64());
             writeln!(
                 f,
@@ -191,10 +206,14 @@ mod tests {
         }
         assert_eq!(speed.profiled, 2);
         assert!(speed.kernels.iter().all(|kernel| kernel.launches > 0));
+        assert!(speed.rates.iter().all(|rate| rate.finite));
         assert!(speed.kernels.is_sorted_by(|a, b| a.time >= b.time));
         let text = speed.to_string();
         for word in ["none, f32", "batch 512  does not fit", "stem", "of all"] {
             assert!(text.contains(word), "{word} is not in {text}");
         }
+        // A kernel is a line, however many grids it has.
+        assert_eq!(text.matches("pointwise_f32").count(), 1, "{text}");
+        assert!(speed.kernels.iter().filter(|kernel| kernel.name == "pointwise_f32").count() > 1);
     }
 }

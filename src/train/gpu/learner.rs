@@ -11,7 +11,7 @@ use super::GpuNetwork;
 use super::parameters::Place;
 use crate::kernels::cuda::{
     CudaError, Precision, Queue,
-    device::{Buffer, bytes_of, run},
+    device::{Buffer, Pinned, bytes_of, run},
     shapes,
 };
 use crate::network::architecture::Architecture;
@@ -40,6 +40,7 @@ pub struct GpuLearner {
     first: Buffer,
     second: Option<Buffer>,
     settings: Buffer,
+    host_settings: Pinned,
     average: Option<Average>,
 }
 
@@ -89,6 +90,7 @@ impl GpuLearner {
             first: Buffer::zeros(queue, bytes)?,
             second: if second { Some(Buffer::zeros(queue, bytes)?) } else { None },
             settings: Buffer::zeros(queue, 8 * 4)?,
+            host_settings: Pinned::new(queue, 8 * 4)?,
             queue: Arc::clone(queue),
             steps: 0,
             network,
@@ -133,7 +135,7 @@ impl GpuLearner {
                 let root = 1.0 / (1.0 - b2.powf(t)).sqrt();
                 let settings = [rate, b1, b2, f64::from(weight_decay), eps, step, root]
                     .map(|value| value as f32);
-                self.settings.write(&bytes_of(&[&settings[..], &[kept]].concat()))?;
+                send(&mut self.host_settings, &[&settings[..], &[kept]].concat(), &self.settings)?;
                 for range in &self.ranges {
                     let (from, count) = (range.start, range.len());
                     run!(
@@ -151,7 +153,7 @@ impl GpuLearner {
             }
             (Rule::Sgd { momentum, nesterov, weight_decay }, _) => {
                 let settings = [rate as f32, momentum, 0.0, weight_decay, 0.0, 0.0, 0.0, kept];
-                self.settings.write(&bytes_of(&settings))?;
+                send(&mut self.host_settings, &settings, &self.settings)?;
                 for range in &self.ranges {
                     let (from, count) = (range.start, range.len());
                     run!(
@@ -275,4 +277,12 @@ impl GpuLearner {
         }
         Ok(())
     }
+}
+
+/// Sends the optimiser's settings; those before were read by a step that has
+/// been waited for.
+fn send(through: &mut Pinned, settings: &[f32], to: &Buffer) -> Result<(), CudaError> {
+    let bytes = bytes_of(settings);
+    through.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
+    through.upload(to, bytes.len())
 }

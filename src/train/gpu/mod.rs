@@ -15,6 +15,7 @@ mod block;
 mod layers;
 mod learner;
 mod parameters;
+mod staging;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use self::{
     block::{Block, Workspace},
     layers::{Norm, Pass, Product, Received, outer, sum_parts},
     parameters::Parameters,
+    staging::Staging,
 };
 use crate::kernels::cuda::{
     CudaError, Precision, Queue, Recorded,
@@ -87,6 +89,7 @@ pub struct GpuNetwork {
     pixels: Buffer,
     targets: Buffer,
     live: Buffer,
+    staging: Staging,
 }
 
 impl GpuNetwork {
@@ -188,6 +191,7 @@ impl GpuNetwork {
             pixels: Buffer::zeros(queue, batch * 3 * max_size * max_size)?,
             targets: floats(classes)?,
             live: Buffer::zeros(queue, 4)?,
+            staging: Staging::new(queue, &settings, features)?,
             queue: Arc::clone(queue),
             precision,
             architecture: architecture.clone(),
@@ -225,16 +229,16 @@ impl GpuNetwork {
         targets: &[f32],
         seed: u64,
     ) -> Result<StepOutput, CudaError> {
-        let n = self.load(images, size)?;
+        let n = self.count(images, size);
         assert_eq!(targets.len(), n * self.settings.classes, "a row of targets an image");
-        self.targets.write(&bytes_of(targets))?;
+        self.staging.send_images(images, n, (&self.pixels, &self.live))?;
+        self.staging.send_targets(targets, &self.targets)?;
         self.draw_dropout(n, self.dropout, seed)?;
         self.run(size, true)?;
-        let losses = self.head.losses.floats(n)?;
-        Ok(StepOutput {
-            loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / n as f64,
-            logits: self.head.logits.floats(n * self.settings.classes)?,
-        })
+        let from = (&self.head.losses, &self.head.logits);
+        let (losses, logits) = self.staging.receive(from, (n, targets.len()))?;
+        let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / n as f64;
+        Ok(StepOutput { loss, logits })
     }
 
     /// Logits with running statistics and without dropout.
@@ -245,36 +249,42 @@ impl GpuNetwork {
     /// # Panics
     /// As [`Self::step`].
     pub fn evaluate(&mut self, images: &[u8], size: usize) -> Result<Vec<f32>, CudaError> {
-        let n = self.load(images, size)?;
+        let n = self.count(images, size);
+        self.staging.send_images(images, n, (&self.pixels, &self.live))?;
         self.draw_dropout(n, 0.0, 0)?;
         self.run(size, false)?;
-        self.head.logits.floats(n * self.settings.classes)
+        let from = (&self.head.losses, &self.head.logits);
+        let (_, logits) = self.staging.receive(from, (0, n * self.settings.classes))?;
+        Ok(logits)
     }
 
-    /// Brings a batch to the device; returns its images.
-    fn load(&self, images: &[u8], size: usize) -> Result<usize, CudaError> {
+    /// Images of a batch, which must fit.
+    fn count(&self, images: &[u8], size: usize) -> usize {
         assert!(size > 0 && size <= self.settings.max_size, "images of {size} pixels a side");
         let n = images.len() / (3 * size * size);
         assert!(n > 0 && n <= self.settings.batch, "a batch of {n} images");
         assert_eq!(images.len(), n * 3 * size * size, "whole images");
-        self.pixels.write(images)?;
-        self.live.write(&(n as i32).to_le_bytes())?;
-        Ok(n)
+        n
     }
 
-    /// The same numbers in the same order as the CPU's engine.
-    fn draw_dropout(&self, images: usize, probability: f64, seed: u64) -> Result<(), CudaError> {
+    /// The same numbers in the same order as the CPU's engine, drawn while the
+    /// images are on their way.
+    fn draw_dropout(
+        &mut self,
+        images: usize,
+        probability: f64,
+        seed: u64,
+    ) -> Result<(), CudaError> {
         let count = images * self.head.features;
         let mut random = SplitMix64::named(seed, "dropout");
         let scale = (1.0 / (1.0 - probability)) as f32;
-        let kept: Vec<f32> = (0..count)
-            .map(|_| match probability > 0.0 && random.uniform(0.0, 1.0) < probability {
+        let kept =
+            (0..count).map(|_| match probability > 0.0 && random.uniform(0.0, 1.0) < probability {
                 true => 0.0,
                 false if probability > 0.0 => scale,
                 false => 1.0,
-            })
-            .collect();
-        self.head.kept.write(&bytes_of(&kept))
+            });
+        self.staging.send_kept(kept, &self.head.kept)
     }
 
     /// Runs a step or an evaluation, recorded from the second time on: kernels
