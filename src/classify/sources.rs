@@ -114,7 +114,8 @@ impl<'a> Member<'a> {
 
 fn check_folder(folder: &Path) -> Result<(), ClassifyError> {
     let looked = if remote::is_remote(folder) {
-        Ok(remote::reachable(folder))
+        // There need be nothing of that name: it is the store that must answer.
+        remote::exists(folder).map(|_| true)
     } else {
         patiently(|| match fs::read_dir(folder)?.next() {
             Some(entry) => entry.map(|_| true),
@@ -133,7 +134,7 @@ fn check_folder(folder: &Path) -> Result<(), ClassifyError> {
 /// stays when the disk goes), or a store answers.
 pub(super) fn holds_something(folder: &Path) -> bool {
     if remote::is_remote(folder) {
-        return remote::reachable(folder);
+        return remote::exists(folder).is_ok();
     }
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some_and(|e| e.is_ok()))
 }

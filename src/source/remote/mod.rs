@@ -23,7 +23,7 @@ mod store;
 #[cfg(feature = "cloud")]
 pub(crate) use folder::{entries, exists, fetch, put, put_new, remove};
 #[cfg(feature = "cloud")]
-pub(crate) use store::{Object, list, reachable, read};
+pub(crate) use store::{Object, list, read};
 
 /// Schemes that are read.
 const SCHEMES: [&str; 9] =
@@ -78,9 +78,7 @@ pub(crate) fn size(path: &Path) -> io::Result<u64> {
 }
 
 #[cfg(not(feature = "cloud"))]
-pub(crate) use without::{
-    Object, entries, exists, fetch, list, put, put_new, reachable, read, remove,
-};
+pub(crate) use without::{Object, entries, exists, fetch, list, put, put_new, read, remove};
 
 /// What a program without the feature answers.
 #[cfg(not(feature = "cloud"))]
@@ -123,10 +121,6 @@ mod without {
 
     pub(crate) fn list(_: &Path) -> io::Result<std::iter::Empty<io::Result<String>>> {
         Err(unsupported())
-    }
-
-    pub(crate) fn reachable(_: &Path) -> bool {
-        false
     }
 
     pub(crate) fn exists(_: &Path) -> io::Result<bool> {

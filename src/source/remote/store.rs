@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use futures_util::StreamExt;
 use object_store::path::Path as Key;
 use object_store::{
-    Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme,
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme,
     parse_url_opts,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -223,17 +223,6 @@ pub(crate) fn list(path: &Path) -> io::Result<impl Iterator<Item = io::Result<St
             Ok(format!("{root}/{name}"))
         }))
     }))
-}
-
-/// Whether a store answers for a URL, be it that there is nothing.
-pub(crate) fn reachable(path: &Path) -> bool {
-    let asked = text(path).and_then(locate).and_then(|(store, key)| {
-        match stores()?.runtime.block_on(async { store.head(&key).await }) {
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(of(error)),
-        }
-    });
-    asked.is_ok()
 }
 
 pub(super) fn text(path: &Path) -> io::Result<&str> {
