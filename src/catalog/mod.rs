@@ -58,4 +58,4 @@ pub use run::{Claim, Claimed, RunFolder};
 pub use settings::{Difference, Listing, Manifest, ModelIdentity, Settings};
 pub(crate) use settings::{differences, json};
 pub use status::{ShardStatus, Status, status};
-pub use verify::{Damage, DamagedPart, Verification, remove_damaged, verify};
+pub use verify::{Damage, DamagedPart, Verification, remove_parts, verify};

@@ -59,6 +59,8 @@ pub struct Verification {
     pub labels: BTreeMap<Class, u64>,
     /// Rejected rows by reason.
     pub rejected: BTreeMap<Reason, u64>,
+    /// Sound parts with rejected rows: how many of each reason.
+    pub with_rejected: Vec<(RowRange, BTreeMap<Reason, u64>)>,
     /// Rows of the listing whose id an earlier row has. They are allowed.
     pub duplicate_ids: u64,
     /// Inputs that could not be listed: none of their cutouts has a row.
@@ -174,13 +176,17 @@ impl Verification {
     }
 }
 
-/// Removes the parts that were found damaged: they are then missing, and made
-/// anew like others that are.
+/// Removes the parts of these ranges: they are then missing, and made anew like
+/// others that are. For parts that are damaged, and for those whose rows were
+/// rejected for what has passed since.
 ///
 /// # Errors
 /// [`CatalogError::Io`].
-pub fn remove_damaged(found: &Verification) -> Result<(), CatalogError> {
-    found.damaged.iter().try_for_each(|part| place::remove(&part.path))
+pub fn remove_parts(
+    dir: &Path,
+    ranges: impl IntoIterator<Item = RowRange>,
+) -> Result<(), CatalogError> {
+    ranges.into_iter().try_for_each(|range| place::remove(&range.part_path(dir)))
 }
 
 /// Holds the catalog in the run folder `dir` against its plan.
@@ -239,7 +245,7 @@ pub(super) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, Cata
         let expected =
             Expected { run: &run, range, names: names.as_ref(), schema: schema.as_ref() };
         match open(&path)?.and_then(|file| check_part(file, &expected)) {
-            Ok(counts) => found.add(counts),
+            Ok(counts) => found.add(range, counts),
             Err(damage) => found.damaged.push(DamagedPart { range, path, damage }),
         }
     }
@@ -349,13 +355,16 @@ struct Counts {
 }
 
 impl Verification {
-    fn add(&mut self, counts: Counts) {
+    fn add(&mut self, range: RowRange, counts: Counts) {
         self.rows_found += counts.rows;
         for (label, rows) in counts.labels {
             *self.labels.entry(label).or_default() += rows;
         }
-        for (reason, rows) in counts.rejected {
-            *self.rejected.entry(reason).or_default() += rows;
+        for (reason, rows) in &counts.rejected {
+            *self.rejected.entry(*reason).or_default() += rows;
+        }
+        if !counts.rejected.is_empty() {
+            self.with_rejected.push((range, counts.rejected));
         }
     }
 }

@@ -6,23 +6,19 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::anyhow;
 use clap::Args;
 
+use super::asked::{Asked, Kept};
 use super::{
     CliError, Exit, print,
     share::{self, Share},
     signals, usage,
 };
 use crate::{
-    classify::{
-        self, ClassifyError, Devices, DevicesChoice, Options,
-        recipe::{PrecisionChoice, Recipe, ResampleChoice},
-    },
-    network::hierarchy::Stage2,
+    classify::{self, ClassifyError, Devices, DevicesChoice, Options},
     pipeline::Stop,
     report::{
         catalog::run,
         progress::{Audience, Progress},
     },
-    source::list::BandPattern,
 };
 
 /// Classify cutouts into a Parquet catalog.
@@ -60,8 +56,8 @@ pub struct Arguments {
     #[arg(short, long, required_unless_present = "plan", value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// A folder (or a URL) that `hiwl plan` made: inputs and settings are the
-    /// plan's.
+    /// A folder (or a URL) that `hiwl plan` made: inputs, settings and, unless
+    /// one is named, the model are the plan's.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample", "image_column",
         "range_size", "precision",
@@ -76,6 +72,9 @@ pub struct Arguments {
 
     #[command(flatten)]
     asked: Asked,
+
+    #[command(flatten)]
+    kept: Kept,
 
     /// Cutouts a batch.
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -102,57 +101,6 @@ pub struct Arguments {
     /// Print events and the summary as JSON lines.
     #[arg(long)]
     json: bool,
-}
-
-/// What decides the result, besides the inputs.
-#[derive(Debug, Args)]
-pub(super) struct Asked {
-    /// The model file.  [default: the environment's HIWL_MODEL, or the one
-    /// that comes with the program; with --plan the plan's]
-    #[arg(short, long, value_name = "FILE")]
-    model: Option<PathBuf>,
-
-    /// A pipeline that comes with the program (sdss, any-size) or a file of
-    /// your own; the flags below override it.
-    #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
-    pipeline: String,
-
-    /// Which rows the 2-class network sees: those of the combined class, or
-    /// all.
-    #[arg(long, value_enum)]
-    stage2: Option<Stage2>,
-
-    /// How the networks hold and multiply numbers: single precision, bfloat16
-    /// where the processor multiplies it, or the faster that it has.  [default:
-    /// auto]
-    #[arg(long, value_enum)]
-    precision: Option<PrecisionChoice>,
-
-    /// The column of Parquet tables that holds images.  [default: found, where
-    /// no column is called path]
-    #[arg(long, value_name = "COLUMN")]
-    image_column: Option<String>,
-
-    /// Columns of input tables to carry into the catalog.
-    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
-    carry: Option<Vec<String>>,
-
-    /// Bands that become red, green and blue.
-    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 3)]
-    bands: Option<Vec<String>>,
-
-    /// Names of files that hold one band each, such as {id}_{band}.fits.
-    #[arg(long, value_name = "PATTERN")]
-    band_pattern: Option<String>,
-
-    /// What happens to cutouts smaller than the network's input: rejected
-    /// (none), or enlarged.
-    #[arg(long, value_enum)]
-    resample: Option<ResampleChoice>,
-
-    /// Rows a part of the catalog, and a unit of work.
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
-    range_size: Option<u64>,
 }
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {
@@ -213,7 +161,12 @@ impl Arguments {
             // clap sees to it that there is an output where there is no plan.
             None => Options {
                 shard: share::without_plan(self.shard)?,
-                ..self.asked.resolve(self.inputs, self.output.unwrap_or_default(), devices)?
+                ..self.asked.resolve(
+                    self.inputs,
+                    self.output.unwrap_or_default(),
+                    self.kept,
+                    devices,
+                )?
             },
         };
         if let Some(batch) = self.batch {
@@ -229,51 +182,6 @@ impl Arguments {
 /// What is wrong with a plan is wrong with what was typed.
 fn of_plan(error: ClassifyError) -> CliError {
     if error.is_usage() { usage(error) } else { error.into() }
-}
-
-impl Asked {
-    /// What a run over `inputs` into `output` on `devices` needs, all of it in one
-    /// shard.
-    pub(super) fn resolve(
-        self,
-        inputs: Vec<PathBuf>,
-        output: PathBuf,
-        devices: Devices,
-    ) -> Result<Options, CliError> {
-        let sdss = Recipe::find("sdss").map_err(usage)?;
-        let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
-        let model = super::model::chosen(self.model.or(recipe.model.file))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let bands = match self.bands {
-            Some(bands) => Some(
-                <[String; 3]>::try_from(bands)
-                    .map_err(|_| usage(anyhow!("--bands takes three bands, such as i,r,g")))?,
-            ),
-            None => recipe.input.bands,
-        };
-        Ok(Options {
-            inputs,
-            output,
-            model,
-            bands,
-            band_pattern: self
-                .band_pattern
-                .or(recipe.input.band_pattern)
-                .unwrap_or_else(|| BandPattern::default().to_string()),
-            cube_bands: recipe.input.cube_bands,
-            image_column: self.image_column,
-            carry: self.carry.or(recipe.input.carry).unwrap_or_default(),
-            rgb_profile: recipe.prepare.rgb_profile,
-            resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
-            stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
-            batch: recipe.run.batch.unwrap_or(devices.batch()),
-            devices,
-            precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
-            workers: recipe.run.workers.unwrap_or(cores),
-            range_size: self.range_size.or(recipe.run.range_size).unwrap_or(16_384),
-            shard: None,
-        })
-    }
 }
 
 fn resumable(error: ClassifyError) -> anyhow::Error {

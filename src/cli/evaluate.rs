@@ -6,15 +6,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
+use super::asked::{Asked, Kept};
 use super::{CliError, Exit, print, signals, usage};
-use crate::classify::recipe::{PrecisionChoice, Recipe};
 use crate::classify::{self, DevicesChoice, Evaluation, Options};
 use crate::labels::{LabelTable, Split};
-use crate::network::hierarchy::Stage2;
 use crate::pipeline::Stop;
 use crate::report::format;
 use crate::report::progress::{Audience, Progress};
-use crate::source::list::BandPattern;
 
 /// Compare a model's labels with known ones.
 ///
@@ -41,14 +39,8 @@ pub struct Arguments {
     #[arg(long, value_name = "COLUMN", requires = "split")]
     split_column: Option<String>,
 
-    /// The model file.  [default: the one that comes with the program]
-    #[arg(short, long, value_name = "FILE", env = "HIWL_MODEL")]
-    model: Option<PathBuf>,
-
-    /// A pipeline that comes with the program (sdss, any-size) or a file of
-    /// your own.
-    #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
-    pipeline: String,
+    #[command(flatten)]
+    asked: Asked,
 
     /// Where the networks run: auto (a GPU if there is one), cpu, cuda:N, or
     /// several GPUs with commas.
@@ -58,10 +50,6 @@ pub struct Arguments {
     /// Images a batch.
     #[arg(long, value_name = "N", value_parser = super::classify::positive)]
     batch: Option<usize>,
-
-    /// How the networks hold and multiply numbers.  [default: auto]
-    #[arg(long, value_enum)]
-    precision: Option<PrecisionChoice>,
 
     /// Threads: so many decode, prepare and infer.  [default: one a core]
     #[arg(long, value_name = "N", value_parser = super::classify::positive)]
@@ -111,34 +99,15 @@ impl Arguments {
 
     /// What the line needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
-        let sdss = Recipe::find("sdss").map_err(usage)?;
-        let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
-        let model = super::model::chosen(self.model.or(recipe.model.file))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         super::say_hindrance(self.device.hindrance());
         let devices = self.device.resolve();
-        Ok(Options {
-            inputs: self.inputs,
-            output: PathBuf::new(),
-            model,
-            bands: recipe.input.bands,
-            band_pattern: recipe
-                .input
-                .band_pattern
-                .unwrap_or_else(|| BandPattern::default().to_string()),
-            cube_bands: recipe.input.cube_bands,
-            image_column: None,
-            carry: Vec::new(),
-            rgb_profile: recipe.prepare.rgb_profile,
-            resample: recipe.prepare.resample.unwrap_or_default(),
-            stage2: Stage2::Routed,
-            batch: self.batch.or(recipe.run.batch).unwrap_or(devices.batch()),
-            devices,
-            precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
-            workers: self.workers.or(recipe.run.workers).unwrap_or(cores),
-            range_size: 1,
-            shard: None,
-        })
+        let mut options =
+            self.asked.resolve(self.inputs, PathBuf::new(), Kept::default(), devices)?;
+        // Nothing is kept, so nothing is carried.
+        options.carry.clear();
+        options.batch = self.batch.unwrap_or(options.batch);
+        options.workers = self.workers.unwrap_or(options.workers);
+        Ok(options)
     }
 }
 

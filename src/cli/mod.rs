@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{catalog::CatalogError, kernels::cuda::CudaError};
 
+mod asked;
 mod bench;
 mod catalog;
 mod classify;

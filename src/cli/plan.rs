@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::classify::Asked;
+use super::asked::{Asked, Kept};
 use super::{CliError, Exit, print, usage};
 use crate::classify::{self, Devices};
 use crate::report::catalog::plan;
@@ -42,6 +42,9 @@ pub struct Arguments {
     #[command(flatten)]
     asked: Asked,
 
+    #[command(flatten)]
+    kept: Kept,
+
     /// Say nothing but errors.
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -56,7 +59,7 @@ impl Arguments {
         let audience = if self.quiet || self.json { Audience::Nobody } else { Audience::Person };
         let progress = Progress::new(audience);
         let output = self.output.clone();
-        let options = self.asked.resolve(self.inputs, self.output, Devices::Cpu)?;
+        let options = self.asked.resolve(self.inputs, self.output, self.kept, Devices::Cpu)?;
         let planned = classify::plan(&options, self.shards, &progress)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         if self.json {

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, of_catalog, print, usage};
-use crate::{catalog, catalog::CatalogError, report::catalog::verification};
+use crate::catalog::{self, CatalogError, RowRange, Verification};
+use crate::cutout::Reason;
+use crate::report::catalog::verification;
+use crate::report::format::count;
 
 /// Prove that a catalog is complete and undamaged.
 ///
@@ -14,8 +17,8 @@ use crate::{catalog, catalog::CatalogError, report::catalog::verification};
 /// read to the last page, and its rows are the listed inputs, one each, in
 /// order. Says what is missing or damaged, and which inputs could not be
 /// listed. The command that began the run redoes what is missing, of a planned
-/// run in the shards that are named here; with --remove-damaged that is also
-/// what was damaged.
+/// run in the shards that are named here; --remove-damaged and --remove-rejected
+/// add to it what was damaged, and what was rejected for a reason that has passed.
 ///
 /// Exit code 0 if the catalog is whole, 2 if not.
 #[derive(Debug, Args)]
@@ -36,22 +39,24 @@ pub struct Arguments {
     /// Remove the parts that are damaged, so that they are missing.
     #[arg(long)]
     remove_damaged: bool,
+
+    /// Remove the parts with cutouts that were rejected so, such as
+    /// missing,unreadable after an outage, so that they are made again.
+    #[arg(long, value_name = "STATUS,...", value_delimiter = ',', value_parser = reason)]
+    remove_rejected: Vec<Reason>,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let found = catalog::verify(&self.folder).map_err(of_catalog)?;
-        if self.remove_damaged {
-            catalog::remove_damaged(&found)?;
-            for part in &found.damaged {
+        let mut found = catalog::verify(&self.folder).map_err(of_catalog)?;
+        let removed = self.removed(&found);
+        if !removed.is_empty() {
+            catalog::remove_parts(&self.folder, removed.iter().map(|(range, _)| *range))?;
+            for (range, why) in removed {
                 // Standard output may be an option of sbatch.
-                let _ = writeln!(
-                    io::stderr(),
-                    "hiwl: removed {}: {}",
-                    part.path.display(),
-                    part.damage
-                );
+                let _ = writeln!(io::stderr(), "hiwl: removed the part of range {range}: {why}");
             }
+            found = catalog::verify(&self.folder).map_err(of_catalog)?;
         }
         if self.json {
             print(&format!("{}\n", verification::json(&found)))?;
@@ -66,4 +71,25 @@ impl Arguments {
         }
         Ok(if found.is_complete() { Exit::Ok } else { Exit::Incomplete })
     }
+
+    /// What is to be removed, and why.
+    fn removed(&self, found: &Verification) -> Vec<(RowRange, String)> {
+        let mut removed = Vec::new();
+        if self.remove_damaged {
+            removed.extend(found.damaged.iter().map(|part| (part.range, part.damage.to_string())));
+        }
+        for (range, rejected) in &found.with_rejected {
+            let rows = self.remove_rejected.iter().filter_map(|reason| rejected.get(reason));
+            let rows: u64 = rows.sum();
+            if rows > 0 {
+                removed.push((*range, format!("{} of its cutouts were rejected", count(rows))));
+            }
+        }
+        removed
+    }
+}
+
+fn reason(status: &str) -> Result<Reason, String> {
+    let all = || Reason::ALL.map(Reason::code).join(", ");
+    Reason::from_code(status).ok_or_else(|| format!("one of {}", all()))
 }

@@ -32,18 +32,26 @@ fn a_whole_catalog_is_counted() {
     let found = verify(folder.path()).unwrap();
     let rows: Vec<Row> = (0..ROWS).map(|index| row(index, &entry(index))).collect();
     let (mut labels, mut rejected) = (BTreeMap::new(), BTreeMap::new());
+    let mut by_range: BTreeMap<u64, BTreeMap<_, u64>> = BTreeMap::new();
     for row in &rows {
         match &row.outcome {
             Ok(prediction) => *labels.entry(prediction.label).or_default() += 1,
-            Err(rejection) => *rejected.entry(rejection.reason).or_default() += 1,
+            Err(rejection) => {
+                *rejected.entry(rejection.reason).or_default() += 1;
+                let of_range = by_range.entry(row.index / SIZE).or_default();
+                *of_range.entry(rejection.reason).or_default() += 1;
+            }
         }
     }
+    let ranges: Vec<_> = run.ranges().collect();
+    let with_rejected = by_range.into_iter().map(|(index, rows)| (ranges[index as usize], rows));
     let expected = Verification {
         rows_expected: ROWS,
         rows_found: ROWS,
         ranges: 5,
         labels,
         rejected,
+        with_rejected: with_rejected.collect(),
         ..Verification::default()
     };
     assert_eq!(found, expected);

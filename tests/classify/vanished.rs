@@ -207,6 +207,40 @@ fn inputs_that_could_not_be_listed_are_told_to_the_end() {
 }
 
 #[test]
+fn what_was_rejected_in_an_outage_is_made_again_on_request() {
+    let scene = Scene::new();
+    simulate(&scene.path("in"), 30, 94);
+    let run = "classify in --output out --range-size 10 --quiet";
+    let paths = fs::read_dir(scene.path("in")).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "jpg")).collect();
+    paths.sort();
+    fs::write(scene.path("in/zzz.jpg"), "<html>").unwrap();
+    scene.expect(0, "plan in --output out --range-size 10 --shards 4 --quiet");
+    fs::rename(&paths[12], scene.path("away")).unwrap();
+    scene.expect(1, run);
+    let made = |name: &Path| fs::metadata(name).unwrap().modified().unwrap();
+    let before: Vec<_> = parts(&scene.path("out")).iter().map(|part| made(part)).collect();
+    assert_eq!(before.len(), 4);
+
+    let none = scene.expect(0, "verify out --remove-rejected truncated,too_small");
+    assert!(text(&none).contains("complete"), "{}", text(&none));
+    fs::rename(scene.path("away"), &paths[12]).unwrap();
+    let array = scene.expect(2, "verify out --array --remove-rejected missing,unreadable");
+    assert_eq!(String::from_utf8_lossy(&array.stdout), "--array=1\n");
+    assert!(errors(&array).contains("1 of its cutouts"), "{}", errors(&array));
+    // The last one is no image, and stays what it is.
+    scene.expect(1, run);
+    let after: Vec<_> = parts(&scene.path("out")).iter().map(|part| made(part)).collect();
+    let again: Vec<bool> = before.iter().zip(&after).map(|(a, b)| a != b).collect();
+    assert_eq!(again, [false, true, false, false]);
+    let statuses = column(&scene.path("out"), "status");
+    assert_eq!(statuses.iter().filter(|status| *status == "ok").count(), 30);
+    let wrong = scene.expect(64, "verify out --remove-rejected lost");
+    assert!(errors(&wrong).contains("not_an_image"), "{}", errors(&wrong));
+}
+
+#[test]
 fn verify_and_catalog_name_a_folder_without_a_run() {
     let scene = Scene::new();
     fs::create_dir(scene.path("empty")).unwrap();

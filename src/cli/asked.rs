@@ -1,0 +1,117 @@
+//! The flags of every command that runs the networks over inputs, and what they
+//! come to with the pipeline and the machine.
+//!
+//! Where the networks run, with how many threads and cutouts at once, is each
+//! command's to say.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{CliError, usage};
+use crate::classify::recipe::{PrecisionChoice, Recipe, ResampleChoice};
+use crate::classify::{Devices, Options};
+use crate::network::hierarchy::Stage2;
+use crate::source::list::BandPattern;
+
+/// What decides what is said of a cutout.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The model file.  [default: the environment's HIWL_MODEL, or the one
+    /// that comes with the program]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
+
+    /// A pipeline that comes with the program (sdss, any-size) or a file of
+    /// your own; the flags below override it.
+    #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
+    pipeline: String,
+
+    /// Which rows the 2-class network sees: those of the combined class, or
+    /// all.
+    #[arg(long, value_enum)]
+    stage2: Option<Stage2>,
+
+    /// How the networks hold and multiply numbers: single precision, bfloat16
+    /// where the processor multiplies it, or the faster that it has.  [default:
+    /// auto]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionChoice>,
+
+    /// The column of Parquet tables that holds images.  [default: found, where
+    /// no column is called path]
+    #[arg(long, value_name = "COLUMN")]
+    image_column: Option<String>,
+
+    /// Bands that become red, green and blue.
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 3)]
+    bands: Option<Vec<String>>,
+
+    /// Names of files that hold one band each, such as {id}_{band}.fits.
+    #[arg(long, value_name = "PATTERN")]
+    band_pattern: Option<String>,
+
+    /// What happens to cutouts smaller than the network's input: rejected
+    /// (none), or enlarged.
+    #[arg(long, value_enum)]
+    resample: Option<ResampleChoice>,
+}
+
+/// What decides the catalog, besides what is said of each cutout.
+#[derive(Debug, Default, Args)]
+pub(super) struct Kept {
+    /// Columns of input tables to carry into the catalog.
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    carry: Option<Vec<String>>,
+
+    /// Rows a part of the catalog, and a unit of work.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    range_size: Option<u64>,
+}
+
+impl Asked {
+    /// What a run over `inputs` into `output` on `devices` needs, all of it in one
+    /// shard.
+    pub(super) fn resolve(
+        self,
+        inputs: Vec<PathBuf>,
+        output: PathBuf,
+        kept: Kept,
+        devices: Devices,
+    ) -> Result<Options, CliError> {
+        let sdss = Recipe::find("sdss").map_err(usage)?;
+        let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
+        let model = super::model::chosen(self.model.or(recipe.model.file))?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let bands = match self.bands {
+            Some(bands) => Some(
+                <[String; 3]>::try_from(bands)
+                    .map_err(|_| usage(anyhow!("--bands takes three bands, such as i,r,g")))?,
+            ),
+            None => recipe.input.bands,
+        };
+        Ok(Options {
+            inputs,
+            output,
+            model,
+            bands,
+            band_pattern: self
+                .band_pattern
+                .or(recipe.input.band_pattern)
+                .unwrap_or_else(|| BandPattern::default().to_string()),
+            cube_bands: recipe.input.cube_bands,
+            image_column: self.image_column,
+            carry: kept.carry.or(recipe.input.carry).unwrap_or_default(),
+            rgb_profile: recipe.prepare.rgb_profile,
+            resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
+            stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
+            batch: recipe.run.batch.unwrap_or(devices.batch()),
+            devices,
+            precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
+            workers: recipe.run.workers.unwrap_or(cores),
+            range_size: kept.range_size.or(recipe.run.range_size).unwrap_or(16_384),
+            shard: None,
+        })
+    }
+}
