@@ -37,7 +37,10 @@ impl Places {
     /// Notes where the files of an entry lie.
     pub(super) fn note(&mut self, entry: &Entry) {
         for path in paths(&entry.locator) {
-            // Files come folder by folder.
+            // Files come folder by folder; a store has none.
+            if remote::is_remote(path) {
+                continue;
+            }
             if let Some(folder) = path.parent().filter(|folder| *folder != self.last) {
                 self.last = folder.to_owned();
                 self.look(folder);
@@ -75,16 +78,14 @@ fn mount_point(folder: &Path, device: u64) -> PathBuf {
     folder.ancestors().take_while(same).last().unwrap_or(folder).to_owned()
 }
 
-/// The files that an entry is, other than members of something; not those of
-/// object stores.
+/// The files that an entry is, other than members of something.
 pub(super) fn paths(locator: &Locator) -> impl Iterator<Item = &Path> {
     let (one, bands) = match locator {
         Locator::File(path) => (Some(path), &[][..]),
         Locator::Bands(bands) => (None, &bands[..]),
         _ => (None, &[][..]),
     };
-    let all = one.into_iter().chain(bands.iter().map(|(_, path)| path));
-    all.map(PathBuf::as_path).filter(|path| !remote::is_remote(path))
+    one.into_iter().chain(bands.iter().map(|(_, path)| path)).map(PathBuf::as_path)
 }
 
 #[cfg(test)]

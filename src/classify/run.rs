@@ -174,7 +174,7 @@ pub fn run(
     let away = Arc::new(Mutex::new(None));
     if !missing.is_empty() {
         let sources = Arc::new(Sources::of(&run.manifest().listing));
-        sources.check_folders()?;
+        sources.check_stores()?;
         line.remote |= begins_remote(&run, &missing)?;
         let window = line.window();
         let (claims, begun) = crossbeam_channel::unbounded();
@@ -207,7 +207,8 @@ pub fn run(
             }
         }
     }
-    if let Some(error) = away.lock().unwrap_or_else(|e| e.into_inner()).take() {
+    let away = away.lock().unwrap_or_else(|e| e.into_inner()).take();
+    if let Some(error) = away.filter(|_| !stop.requested()) {
         return Err(error);
     }
     let left = run.missing_ranges(options.shard)?.len() as u64;
@@ -396,8 +397,9 @@ impl Source {
                 Claimed::Complete => continue,
             };
             let (entries, carried) = self.run.inputs().range(range.index).map_err(failed)?;
-            if let Err(error) = self.sources.check_archives(&entries) {
-                // It waits for its archive; the others need not.
+            let here = self.sources.check_archives(&entries);
+            if let Err(error) = here.and_then(|()| self.sources.check_places(&entries)) {
+                // It waits for its archive, or its disk; the others need not.
                 let mut away = self.away.lock().unwrap_or_else(|e| e.into_inner());
                 away.get_or_insert(error);
                 continue;

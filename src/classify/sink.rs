@@ -109,8 +109,8 @@ impl Sink {
         Ok(self.run.part(claim, carried)?)
     }
 
-    /// Where files were missing, their folders must be there; where archives
-    /// ended early, they must be those that were listed.
+    /// Where files were missing, their folders must be there, or their store
+    /// answer; where archives ended early, they must be those that were listed.
     fn check_sources(&mut self, range: RowRange) -> Result<(), ClassifyError> {
         let rows = std::mem::take(&mut self.without_bytes);
         if rows.is_empty() {
@@ -119,7 +119,8 @@ impl Sink {
         let (entries, _) = self.run.inputs().range(range.index)?;
         let suspects: Vec<&Entry> =
             rows.iter().filter_map(|row| entries.get((row - range.first) as usize)).collect();
-        self.sources.check_places(&suspects)?;
+        self.sources.check_store_of(&suspects)?;
+        self.sources.check_places(suspects.iter().copied())?;
         self.sources.check_archives(suspects)
     }
 

@@ -3,10 +3,10 @@
 //! A file that vanishes is a row that says so. A disk that vanishes must not
 //! be: a night's rows would say `missing`, and parts that are written are never
 //! looked at again. So before a range is begun its archives must have the size
-//! that they had, and members where they were; and before a part with missing
-//! files is put in place, the folders of these files must be there with
-//! something in them, and their archives as they were. Otherwise that part is
-//! not made, and the run goes on with it when the inputs are back.
+//! that they had, and members where they were, and the folders of its files must
+//! be there with something in them; and before a part with missing files is put
+//! in place all that is asked again, and whether their store answers. Otherwise
+//! that part is not made, and the run goes on with it when the inputs are back.
 //!
 //! Invariant: no part is committed whose rows are missing because a whole
 //! input is.
@@ -42,24 +42,40 @@ impl Sources {
         }
     }
 
-    /// Looks at every folder that is an input.
+    /// Asks every store that is an input.
     ///
     /// # Errors
     /// [`ClassifyError::SourceGone`].
-    pub(super) fn check_folders(&self) -> Result<(), ClassifyError> {
-        self.folders.iter().try_for_each(|folder| check_folder(folder))
+    pub(super) fn check_stores(&self) -> Result<(), ClassifyError> {
+        let prefixes = self.folders.iter().filter(|folder| remote::is_remote(folder));
+        prefixes.map(PathBuf::as_path).try_for_each(answers)
+    }
+
+    /// Asks the store of the first entry that is in one.
+    ///
+    /// # Errors
+    /// [`ClassifyError::SourceGone`].
+    pub(super) fn check_store_of(&self, entries: &[&Entry]) -> Result<(), ClassifyError> {
+        let mut paths = entries.iter().flat_map(|entry| places::paths(&entry.locator));
+        paths.find(|path| remote::is_remote(path)).map_or(Ok(()), answers)
     }
 
     /// Looks at the folders above the files of entries.
     ///
     /// # Errors
     /// [`ClassifyError::SourceGone`].
-    pub(super) fn check_places(&self, entries: &[&Entry]) -> Result<(), ClassifyError> {
-        let paths = entries.iter().flat_map(|entry| places::paths(&entry.locator));
-        let known = |folder: &&Path| self.places.contains(*folder);
-        let above: BTreeSet<&Path> =
-            paths.flat_map(|path| path.ancestors().skip(1).filter(known)).collect();
-        above.into_iter().try_for_each(check_folder)
+    pub(super) fn check_places<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<(), ClassifyError> {
+        let paths = entries.into_iter().flat_map(|entry| places::paths(&entry.locator));
+        let folders: BTreeSet<&Path> = paths
+            .filter(|path| !remote::is_remote(path))
+            .filter_map(Path::parent)
+            .flat_map(Path::ancestors)
+            .filter(|folder| self.places.contains(*folder))
+            .collect();
+        folders.into_iter().try_for_each(check_folder)
     }
 
     /// Looks at the archives and tables of the entries of a range, in archives
@@ -113,21 +129,27 @@ impl<'a> Member<'a> {
 }
 
 fn check_folder(folder: &Path) -> Result<(), ClassifyError> {
-    let looked = if remote::is_remote(folder) {
-        // There need be nothing of that name: it is the store that must answer.
-        remote::exists(folder).map(|_| true)
-    } else {
-        patiently(|| match fs::read_dir(folder)?.next() {
-            Some(entry) => entry.map(|_| true),
-            None => Ok(false),
-        })
-    };
+    let looked = patiently(|| match fs::read_dir(folder)?.next() {
+        Some(entry) => entry.map(|_| true),
+        None => Ok(false),
+    });
     let source = match looked {
         Ok(true) => return Ok(()),
         Ok(false) => io::Error::other("there is nothing in it"),
         Err(error) => error,
     };
     Err(ClassifyError::SourceGone { path: folder.to_owned(), source })
+}
+
+/// Asks a store for a name; there need be nothing of it, and what there is may
+/// be forbidden: it is the store that must answer.
+fn answers(url: &Path) -> Result<(), ClassifyError> {
+    match remote::exists(url) {
+        Err(source) if source.kind() == io::ErrorKind::Other => {
+            Err(ClassifyError::SourceGone { path: url.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a folder is there and not empty (the place where a disk is mounted
@@ -171,7 +193,6 @@ mod tests {
         let entries = [entry(512)];
         let check = || Sources::of(&listing).check_archives(&entries);
         check().unwrap();
-        Sources::of(&listing).check_folders().unwrap();
         let changed = |bytes: &[u8]| {
             fs::write(&archive, bytes).unwrap();
             assert!(matches!(check(), Err(ClassifyError::SourceChanged { .. })));
@@ -183,10 +204,9 @@ mod tests {
         assert!(matches!(check(), Err(ClassifyError::SourceGone { .. })));
         // A file of a folder that is still there, and of one that is not.
         let file = |name: &str| Entry { locator: Locator::File(disk.join(name)), ..entry(0) };
-        let check = || Sources::of(&listing).check_places(&[&file("2.jpg"), &file("below/3.jpg")]);
+        let check = || Sources::of(&listing).check_places(&[file("2.jpg"), file("below/3.jpg")]);
         check().unwrap();
         fs::remove_file(disk.join("1.jpg")).unwrap();
-        assert!(Sources::of(&listing).check_folders().is_err());
         assert!(matches!(check(), Err(ClassifyError::SourceGone { .. })));
     }
 }

@@ -76,3 +76,25 @@ fn what_a_store_does_not_have_is_refused_in_words() {
     assert!(!scene.path("none").exists());
     server.stop();
 }
+
+#[test]
+fn objects_whose_store_goes_away_are_not_missing() {
+    let scene = Scene::new();
+    let mut server = Server::start(&scene.path("store"));
+    let names = fs::read_dir(scene.path("store/night/files")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let urls = names.filter(|name| name.ends_with(".jpg"));
+    let urls: Vec<String> = urls.map(|name| format!("s3://survey/night/files/{name}")).collect();
+    fs::write(scene.path("list.txt"), urls.join("\n")).unwrap();
+    let list = scene.text("list.txt");
+    let port = server.slow;
+    server.tell("away");
+    let stopped = scene.classify(on_store(port), &list, "list");
+    assert_code(&stopped, 2);
+    assert!(errors(&stopped).contains("does not answer"), "{}", errors(&stopped));
+    assert!(column(&scene.path("list"), "status").is_empty());
+    server.tell("back");
+    assert_code(&scene.classify(on_store(port), &list, "list"), 0);
+    assert_eq!(column(&scene.path("list"), "status"), vec!["ok"; urls.len()]);
+    server.stop();
+}
