@@ -69,13 +69,12 @@ impl Sources {
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<(), ClassifyError> {
         let paths = entries.into_iter().flat_map(|entry| places::paths(&entry.locator));
-        let folders: BTreeSet<&Path> = paths
-            .filter(|path| !remote::is_remote(path))
-            .filter_map(Path::parent)
-            .flat_map(Path::ancestors)
-            .filter(|folder| self.places.contains(*folder))
-            .collect();
-        folders.into_iter().try_for_each(check_folder)
+        // Few, of many files: only then is anything looked up.
+        let parents: BTreeSet<&Path> =
+            paths.filter(|path| !remote::is_remote(path)).filter_map(Path::parent).collect();
+        let above = parents.into_iter().flat_map(Path::ancestors);
+        let known: BTreeSet<&Path> = above.filter(|folder| self.places.contains(*folder)).collect();
+        known.into_iter().try_for_each(check_folder)
     }
 
     /// Looks at the archives and tables of the entries of a range, in archives

@@ -34,7 +34,7 @@ type Program = *mut c_void;
 
 /// libnvrtc, loaded.
 struct Compiler {
-    library: Library,
+    nvrtc: Library,
     version: (c_int, c_int),
 }
 
@@ -251,7 +251,7 @@ fn load(file: &OsStr) -> Option<Compiler> {
         if ask(&mut version.0, &mut version.1) != 0 {
             return None;
         }
-        Some(Compiler { library, version })
+        Some(Compiler { nvrtc: library, version })
     }
 }
 
@@ -348,7 +348,7 @@ impl Compiler {
     /// It has this type.
     unsafe fn get<T: Copy>(&self, name: &str) -> Result<T, String> {
         // SAFETY: the caller's promise.
-        unsafe { self.library.get::<T>(name.as_bytes()) }
+        unsafe { self.nvrtc.get::<T>(name.as_bytes()) }
             .map(|symbol| *symbol)
             .map_err(|error| error.to_string())
     }

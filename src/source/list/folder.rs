@@ -21,7 +21,7 @@ use std::vec;
 use super::super::Entry;
 use super::archive::Archive;
 use super::bands::{BandGroups, Role};
-use super::names::{FileKind, broken_link, file_entry, is_hidden, is_table};
+use super::names::{FileKind, broken_link, file_entry, is_hidden, passed_over};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::source::patience::{may_pass, patiently};
@@ -148,11 +148,8 @@ impl Item {
             return None;
         }
         if by_name == FileKind::Other {
-            if is_table(&name.to_string_lossy()) {
-                notes.problem(
-                    given.join(&name),
-                    "a table in a folder is not read: name it as an input if it holds cutouts",
-                );
+            if let Some(words) = passed_over(&name.to_string_lossy()) {
+                notes.problem(given.join(&name), words);
             }
             notes.skip();
             return None;

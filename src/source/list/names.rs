@@ -56,9 +56,11 @@ impl FileKind {
     }
 }
 
-/// Whether a file of this name is a table that is large enough to hold images.
-pub(super) fn is_table(name: &str) -> bool {
-    without_extension(name, "parquet").is_some()
+/// What to say of a file that is passed over and may hold cutouts all the same:
+/// a table that is large enough for images.
+pub(super) fn passed_over(name: &str) -> Option<&'static str> {
+    without_extension(name, "parquet")
+        .map(|_| "a table in a folder is not read: name it as an input if it holds cutouts")
 }
 
 /// The name without a FITS extension and its wrapping, if it has one.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::archive::Archive;
-use super::names::{FileKind, file_entry, is_hidden};
+use super::names::{FileKind, file_entry, is_hidden, passed_over};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::source::remote;
@@ -54,7 +54,12 @@ impl Source for Prefix {
                     notes.problem(path, "a compressed archive cannot be read at random: unpack it");
                     notes.skip();
                 }
-                FileKind::Other => notes.skip(),
+                FileKind::Other => {
+                    if let Some(words) = passed_over(name) {
+                        notes.problem(path, words);
+                    }
+                    notes.skip();
+                }
             }
         }
         Ok(Chunk::of(entries))
