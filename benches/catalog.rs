@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use hiwl::catalog::{
     CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RunFolder, Settings, verify,
 };
+use hiwl::cli::terminal::{format, memory};
 use hiwl::cutout::SkyPosition;
-use hiwl::kernels::cpu::Precision;
-use hiwl::network::hierarchy::{Class, Prediction, Stage2};
-use hiwl::report::{format, memory};
+use hiwl::engine::fused::Precision;
+use hiwl::model::hierarchy::{Class, Prediction, Stage2};
 use hiwl::source::{Entry, Locator};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

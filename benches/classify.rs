@@ -18,20 +18,20 @@ use hiwl::{
         self, Devices, Options,
         recipe::{PrecisionChoice, ResampleChoice},
     },
+    cli::terminal::progress::{Audience, Progress},
     cutout::{
         decode::{DecodeOptions, decode},
         prepare::{Preparation, prepare},
         rgb,
     },
-    kernels::cpu::{self, Backend, Normalisation, PackedNetwork},
-    network::{
+    engine::fused::{self, Backend, Normalisation, PackedNetwork},
+    model::{
         architecture::Architecture,
         description::Description,
         hierarchy::Stage2,
         model_file::{Model, Precision},
     },
     pipeline::Stop,
-    report::progress::{Audience, Progress},
     source::{
         list::{ListOptions, Lister},
         read::Reader,
@@ -143,7 +143,7 @@ fn main() {
             100.0 * of(&|round| round.end * round.passes / round.forward),
         );
     }
-    let peak = hiwl::report::memory::peak_resident().unwrap_or(0);
+    let peak = hiwl::cli::terminal::memory::peak_resident().unwrap_or(0);
     println!("peak memory of all of it, sample and networks included: {} MiB", peak >> 20);
 }
 

@@ -10,18 +10,18 @@
 
 #[path = "peers/engine.rs"]
 mod engine;
-#[path = "../src/kernels/cpu/random_weights.rs"]
+#[path = "../src/engine/fused/random_weights.rs"]
 mod random_weights;
 
 /// What `random_weights` finds under this name in the library.
 mod network {
-    pub use hiwl::network::{architecture, weights};
+    pub use hiwl::model::{architecture, weights};
 }
 
 use hiwl::{
-    kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision},
-    network::architecture::Architecture,
-    report::speed::cpu::measure,
+    cli::terminal::speed::cpu::measure,
+    engine::fused::{Backend, Normalisation, PackedNetwork, Precision},
+    model::architecture::Architecture,
 };
 use random_weights::{random_image, random_weights};
 

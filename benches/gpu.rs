@@ -9,14 +9,14 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use hiwl::kernels::cpu::Normalisation;
-use hiwl::kernels::cuda::{self, Precision, Timed};
-use hiwl::network::architecture::Architecture;
-use hiwl::network::model_file::{self, Model};
-use hiwl::network::seeded::SplitMix64;
-use hiwl::report::speed::gpu::{KernelTime, Rate, measure};
-use hiwl::train::gpu::GpuLearner;
-use hiwl::train::network::Settings;
+use hiwl::cli::terminal::speed::gpu::{KernelTime, Rate, measure};
+use hiwl::engine::cuda::learn::GpuLearner;
+use hiwl::engine::cuda::{self, Precision, Timed};
+use hiwl::engine::fused::Normalisation;
+use hiwl::engine::fused::learn::Settings;
+use hiwl::model::architecture::Architecture;
+use hiwl::model::model_file::{self, Model};
+use hiwl::model::seeded::SplitMix64;
 use hiwl::train::optimizer::Rule;
 
 /// Seconds that a batch size is measured for.

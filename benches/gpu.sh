@@ -99,7 +99,7 @@ if [ ! -f "$images" ]; then
 fi
 
 # 1. Does it run, and is it right?
-step kernels 90 "$tests" kernels::cuda::kernel_tests kernels::cuda::norm_tests --nocapture
+step kernels 90 "$tests" engine::cuda::kernel_tests engine::cuda::norm_tests --nocapture
 step networks 90 "$tests" on_a_gpu --nocapture
 same() {
   for device in cpu cuda:0; do
@@ -145,7 +145,7 @@ sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sani
 for tool in memcheck racecheck; do
   if [ -n "$sanitizer" ]; then
     step $tool 60 "$sanitizer" --tool $tool --error-exitcode 9 \
-      "$tests" kernels::cuda::kernel_tests kernels::cuda::norm_tests train::gpu::tests::on_a_gpu \
+      "$tests" engine::cuda::kernel_tests engine::cuda::norm_tests engine::cuda::learn::tests::on_a_gpu \
       --test-threads 1
   else
     echo "$tool|no compute-sanitizer|" >>"$out/steps"

@@ -9,10 +9,10 @@
 use std::error::Error;
 use std::time::Instant;
 
-use hiwl::kernels::cpu::Normalisation;
-use hiwl::network::architecture::Architecture;
-use hiwl::network::seeded;
-use hiwl::train::network::{Part, Settings, TrainNetwork};
+use hiwl::engine::fused::Normalisation;
+use hiwl::engine::fused::learn::{Part, Settings, TrainNetwork};
+use hiwl::model::architecture::Architecture;
+use hiwl::model::seeded;
 use hiwl::train::optimizer::{Optimizer, Rule};
 
 const CLASSES: usize = 4;

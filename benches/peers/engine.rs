@@ -12,8 +12,8 @@
 use std::{fs, io::Write, path::Path, time::Instant};
 
 use hiwl::{
-    kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision},
-    network::{description::Input, model_file::Model},
+    engine::fused::{Backend, Normalisation, PackedNetwork, Precision},
+    model::{description::Input, model_file::Model},
 };
 
 /// Serves turns until standard input ends. `arguments` are those after

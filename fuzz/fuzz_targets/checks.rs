@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hiwl::cutout::decode::{DecodeOptions, Limits, decode as decode_payload};
 use hiwl::cutout::{Decoded, Payload};
-use hiwl::network::model_file::Model;
+use hiwl::model::model_file::Model;
 use hiwl::source::Locator;
 use hiwl::source::list::{ListOptions, Lister};
 use hiwl::source::read::Reader;

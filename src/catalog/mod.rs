@@ -17,7 +17,7 @@
 //! rows, [`status()`] tells how far it is, [`verify()`] proves that nothing is
 //! missing, [`export`] gives it to other tools. Finding the cutouts is left to
 //! [`crate::source`],
-//! classifying them to [`crate::network`].
+//! classifying them to [`crate::model`].
 //!
 //! Invariant: a file under its final name is complete, on disk, and belongs to
 //! the run that `run.json` describes. Whatever is interrupted leaves only

@@ -15,7 +15,7 @@ use arrow::error::ArrowError;
 use super::run::ranges;
 use super::{CatalogError, Manifest, RowRange, RunFolder, part_reader};
 use crate::cutout::Reason;
-use crate::network::hierarchy::Class;
+use crate::model::hierarchy::Class;
 use crate::random::Stream;
 use crate::source::remote;
 

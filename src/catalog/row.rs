@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use crate::cutout::{Rejection, SkyPosition};
-use crate::network::hierarchy::Prediction;
+use crate::model::hierarchy::Prediction;
 
 /// The `status` of a row that has a prediction.
 pub(super) const OK: &str = "ok";
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::catalog::schema::{catalog_schema, columns};
     use crate::cutout::Reason;
-    use crate::network::hierarchy::Class;
+    use crate::model::hierarchy::Class;
 
     /// Values that are all different, so that no two columns can be mixed up.
     fn prediction() -> Prediction {

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::CatalogError;
 use super::digest::sha256;
-use crate::kernels::cpu::Precision;
-use crate::network::hierarchy::Stage2;
+use crate::engine::fused::Precision;
+use crate::model::hierarchy::Stage2;
 
 /// Ranges larger than this would need row groups, and memory a worker, of
 /// gigabytes.

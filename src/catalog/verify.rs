@@ -26,7 +26,7 @@ use super::files::{self, CATALOG};
 use super::run::{inputs_path, pinned_inputs, ranges, read_manifest};
 use super::{CatalogError, InputsReader, Manifest, Plan, RowRange, part, place, row, schema, seal};
 use crate::cutout::Reason;
-use crate::network::hierarchy::Class;
+use crate::model::hierarchy::Class;
 use crate::source::remote::is_remote;
 
 /// Rows a batch while reading parts.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     catalog::CatalogError,
-    kernels::cuda::CudaError,
-    network::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
+    engine::cuda::CudaError,
+    model::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
     source::list::ListError,
 };
 

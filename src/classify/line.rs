@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     cutout::{decode::DecodeOptions, prepare::Preparation},
-    network::hierarchy::{Hierarchy, Stage2},
+    model::hierarchy::{Hierarchy, Stage2},
     pipeline::{Graph, Inlet, Sequenced, Window, map},
     source::{Locator, read::Reader, rows::RowImages},
 };
@@ -139,8 +139,8 @@ mod tests {
             recipe::{PrecisionChoice, ResampleChoice},
             setup,
         },
-        kernels::cpu::Precision,
-        network::model_file::Model,
+        engine::fused::Precision,
+        model::model_file::Model,
         pipeline::{Resequencer, Stop},
     };
 

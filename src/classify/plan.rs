@@ -12,10 +12,10 @@ use serde_json::to_value;
 use super::run::{Options, open, pinned_precision};
 use super::{ClassifyError, setup};
 use crate::catalog::{CatalogError, Listing, ModelIdentity, Plan};
-use crate::kernels::cpu::Precision;
-use crate::network::model_file::Model;
+use crate::cli::terminal::progress::Progress;
+use crate::engine::fused::Precision;
+use crate::model::model_file::Model;
 use crate::pipeline::Stop;
-use crate::report::progress::Progress;
 use crate::source::remote::absolute;
 
 /// A run that is planned.

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::hierarchy::Stage2;
+use crate::model::hierarchy::Stage2;
 
 /// The pipelines that come with the program: name and text.
 const SHIPPED: [(&str, &str); 2] = [

@@ -14,11 +14,11 @@ use crate::{
         prepare::{Preparation, Resample},
         rgb,
     },
-    kernels::{
-        cpu::{Backend, Normalisation, PackedNetwork, Precision},
+    engine::{
         cuda::{self, Cascade, CascadeOptions, CudaError},
+        fused::{Backend, Normalisation, PackedNetwork, Precision},
     },
-    network::{
+    model::{
         hierarchy::{Hierarchy, Stage2},
         model_file::Model,
         weights::{Weights, WeightsError},

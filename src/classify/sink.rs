@@ -8,9 +8,9 @@ use crossbeam_channel::Receiver;
 use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
 use crate::{
     catalog::{Claim, PartWriter, RowRange, RunFolder},
+    cli::terminal::progress::Progress,
     cutout::Reason,
     pipeline::{Resequencer, Sequenced, Window},
-    report::progress::Progress,
     source::Entry,
 };
 

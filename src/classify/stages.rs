@@ -3,7 +3,7 @@
 //!
 //! Each is a thin hand on something that lives elsewhere: reading in
 //! [`crate::source`], decoding and cropping in [`crate::cutout`], the networks
-//! in [`crate::network`].
+//! in [`crate::model`].
 
 use super::{
     ClassifyError,
@@ -17,7 +17,7 @@ use crate::{
         decode::{self, DecodeOptions},
         prepare::{self, Preparation},
     },
-    network::hierarchy::{Hierarchy, Stage2},
+    model::hierarchy::{Hierarchy, Stage2},
     source::{Locator, read::Reader},
 };
 

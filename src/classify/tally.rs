@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{catalog::Row, cutout::Reason, network::hierarchy::Class};
+use crate::{catalog::Row, cutout::Reason, model::hierarchy::Class};
 
 /// Rows by label, and rejected rows by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use clap::Args;
 use super::{CliError, usage};
 use crate::classify::recipe::{PrecisionChoice, Recipe, ResampleChoice};
 use crate::classify::{Devices, Options};
-use crate::network::hierarchy::Stage2;
+use crate::model::hierarchy::Stage2;
 use crate::source::list::BandPattern;
 
 /// What decides what is said of a cutout.

@@ -8,11 +8,11 @@ use clap::Args;
 use super::{CliError, Exit, print, usage};
 use crate::classify::recipe::PrecisionChoice;
 use crate::classify::{Device, DeviceChoice};
-use crate::kernels::cpu::{Backend, Normalisation, PackedNetwork, Precision};
-use crate::kernels::cuda::{self, CudaError};
-use crate::network::model_file::Model;
-use crate::network::seeded::SplitMix64;
-use crate::report::speed;
+use crate::cli::terminal::speed;
+use crate::engine::cuda::{self, CudaError};
+use crate::engine::fused::{Backend, Normalisation, PackedNetwork, Precision};
+use crate::model::model_file::Model;
+use crate::model::seeded::SplitMix64;
 
 /// Measure how fast this machine classifies.
 ///

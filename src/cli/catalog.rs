@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{CliError, Exit, of_catalog, print};
 use crate::catalog::{self, Sample};
-use crate::report::catalog::overview;
+use crate::cli::terminal::catalog::overview;
 
 /// Sum up a catalog, or show some of its rows.
 ///

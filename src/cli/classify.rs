@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     classify::{self, ClassifyError, Devices, DevicesChoice, Options},
-    pipeline::Stop,
-    report::{
+    cli::terminal::{
         catalog::run,
         progress::{Audience, Progress},
     },
+    pipeline::Stop,
 };
 
 /// Classify cutouts into a Parquet catalog.

@@ -9,10 +9,10 @@ use clap::Args;
 use super::asked::{Asked, Kept};
 use super::{CliError, Exit, print, signals, usage};
 use crate::classify::{self, DevicesChoice, Evaluation, Options};
+use crate::cli::terminal::format;
+use crate::cli::terminal::progress::{Audience, Progress};
 use crate::labels::{LabelTable, Split};
 use crate::pipeline::Stop;
-use crate::report::format;
-use crate::report::progress::{Audience, Progress};
 
 /// Compare a model's labels with known ones.
 ///

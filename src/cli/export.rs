@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
 use crate::catalog::export::{self, ExportError, Format, Ids, Names, Options};
+use crate::cli::terminal::catalog::export::{json, text};
+use crate::cli::terminal::progress::{Audience, Progress};
 use crate::pipeline::Stop;
-use crate::report::catalog::export::{json, text};
-use crate::report::progress::{Audience, Progress};
 
 /// Give a catalog, or some of it, to another tool.
 ///

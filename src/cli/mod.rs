@@ -12,7 +12,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{catalog::CatalogError, kernels::cuda::CudaError};
+use crate::{catalog::CatalogError, engine::cuda::CudaError};
 
 mod asked;
 mod bench;
@@ -28,6 +28,7 @@ mod share;
 mod signals;
 mod simulate;
 mod status;
+pub mod terminal;
 mod train;
 mod verify;
 

@@ -7,14 +7,14 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CliError, Exit, print, usage};
 use crate::{
-    network::{
+    cli::terminal::format,
+    model::{
         architecture::{Architecture, Padding},
         description::Input,
         import,
         model_file::{Model, Precision},
         shipped,
     },
-    report::format,
     train::run::average,
 };
 
@@ -76,7 +76,7 @@ impl Info {
             return Ok(Exit::Ok);
         }
         let layers = description.architecture.layers();
-        let parameters = |weights: &crate::network::weights::Weights| -> u64 {
+        let parameters = |weights: &crate::model::weights::Weights| -> u64 {
             weights.iter().map(|(_, tensor)| tensor.elem_count() as u64).sum()
         };
         let input = &description.input;

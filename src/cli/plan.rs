@@ -7,8 +7,8 @@ use clap::Args;
 use super::asked::{Asked, Kept};
 use super::{CliError, Exit, print, usage};
 use crate::classify::{self, Devices};
-use crate::report::catalog::plan;
-use crate::report::progress::{Audience, Progress};
+use crate::cli::terminal::catalog::plan;
+use crate::cli::terminal::progress::{Audience, Progress};
 
 /// List the inputs once and share them out into shards.
 ///

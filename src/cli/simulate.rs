@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::{CliError, Exit, print, usage};
 use crate::{
-    network::hierarchy::Class,
-    report::format,
-    report::progress::{Audience, Progress},
+    cli::terminal::format,
+    cli::terminal::progress::{Audience, Progress},
+    model::hierarchy::Class,
     simulate::{self, Classes, Format, Options, SimulateError},
 };
 

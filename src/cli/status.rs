@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, print, usage};
-use crate::{catalog, catalog::CatalogError, report::catalog::status};
+use crate::{catalog, catalog::CatalogError, cli::terminal::catalog::status};
 
 /// Tell how far a run is, and how long it will take.
 ///

@@ -11,9 +11,9 @@ use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
 use crate::classify::DeviceChoice;
+use crate::cli::terminal::progress::Audience;
+use crate::cli::terminal::training::TrainingProgress;
 use crate::pipeline::Stop;
-use crate::report::progress::Audience;
-use crate::report::training::TrainingProgress;
 use crate::train::recipe::Recipe;
 use crate::train::run::{self, Options, Report, Sources, TrainError};
 

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{CliError, Exit, of_catalog, print, usage};
 use crate::catalog::{self, CatalogError, RowRange, Verification};
+use crate::cli::terminal::catalog::verification;
+use crate::cli::terminal::format::count;
 use crate::cutout::Reason;
-use crate::report::catalog::verification;
-use crate::report::format::count;
 
 /// Prove that a catalog is complete and undamaged.
 ///

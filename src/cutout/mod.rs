@@ -4,7 +4,7 @@
 //! into colours, [`prepare`] cuts out what the network sees, [`augment`] varies
 //! what it learns from. Reading the bytes belongs to [`crate::source`]; scaling
 //! and normalising the pixels belongs to the first layer of
-//! [`crate::network`], so that one byte a channel is all that travels.
+//! [`crate::model`], so that one byte a channel is all that travels.
 //!
 //! Invariant: nothing here panics or allocates without bound on hostile bytes;
 //! whatever is wrong with a cutout comes back as a [`Rejection`].

@@ -2,7 +2,7 @@
 //!
 //! The crop is torchvision's `CenterCrop`, to the pixel, because that is what
 //! trained models expect. Scaling to [0, 1] and normalising belong to the
-//! first layer of [`crate::network`].
+//! first layer of [`crate::model`].
 //!
 //! Invariant: a prepared image is `size × size`, or the cutout is rejected.
 

@@ -5,7 +5,7 @@
 //! [`super::scene`].
 
 use crate::cutout::SkyPosition;
-use crate::network::hierarchy::Class;
+use crate::model::hierarchy::Class;
 
 use super::random::{Draw, Purpose, generator};
 

@@ -13,9 +13,7 @@
 //! | [`run`] | a run from its options to its model |
 
 pub mod early_stopping;
-pub mod gpu;
 pub mod history;
-pub mod network;
 pub mod optimizer;
 pub mod recipe;
 pub mod run;

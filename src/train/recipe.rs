@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Schedule;
 use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
-use crate::network::architecture::Architecture;
+use crate::model::architecture::Architecture;
 
 /// The recipes that the program holds.
 const BUILT_IN: [(&str, &str); 6] = [

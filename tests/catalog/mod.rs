@@ -8,8 +8,8 @@ use hiwl::catalog::{
     CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RowRange, RunFolder, Settings,
 };
 use hiwl::cutout::{Reason, Rejection, SkyPosition};
-use hiwl::kernels::cpu::Precision;
-use hiwl::network::hierarchy::{Class, Prediction, Stage2};
+use hiwl::engine::fused::Precision;
+use hiwl::model::hierarchy::{Class, Prediction, Stage2};
 use hiwl::source::{Entry, Locator};
 use serde_json::json;
 

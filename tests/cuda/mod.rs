@@ -1,6 +1,6 @@
 //! CUDA on a machine without a GPU: NVIDIA's compiler takes every kernel, and
 //! asking for a GPU that is not there is a clear error. What the kernels compute
-//! is tested beside them (`src/kernels/cuda`), on `emulation.h` and, where there
+//! is tested beside them (`src/engine/cuda`), on `emulation.h` and, where there
 //! is one, on a GPU.
 
 use crate::util::command::{assert_code, errors, run};
@@ -9,7 +9,7 @@ use crate::util::{fixture, root};
 
 #[test]
 fn nvidias_compiler_takes_every_kernel() {
-    let folder = root().join("src/kernels/cuda");
+    let folder = root().join("src/engine/cuda");
     let lines = oracle("nvrtc_compile.py", &[folder.to_str().unwrap(), "sm_80", "sm_90"]);
     let has = |start: &str| lines.lines().any(|line| line.starts_with(start));
     assert!(has("sm_80 bf16 pointwise_128 ") && has("sm_90 f32 pointwise_f32 "), "{lines}");
@@ -23,7 +23,7 @@ fn nvidias_compiler_takes_every_kernel() {
 
 #[test]
 fn a_gpu_that_is_not_there_is_a_clear_error() {
-    if hiwl::kernels::cuda::devices() > 0 {
+    if hiwl::engine::cuda::devices() > 0 {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

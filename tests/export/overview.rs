@@ -25,7 +25,7 @@ fn a_catalog_is_summed_up_in_words_and_for_programs() {
     let found = json(run.dir(), &[]);
     assert_eq!((&found["rows"], &found["missing_ranges"]), (&1000.into(), &0.into()));
     let ok: Vec<_> = rows.iter().filter_map(|row| row.outcome.as_ref().ok()).collect();
-    for class in hiwl::network::hierarchy::Class::ALL {
+    for class in hiwl::model::hierarchy::Class::ALL {
         let count = ok.iter().filter(|p| p.label == class).count();
         assert_eq!(found["labels"][class.label()], count, "{class:?}");
     }

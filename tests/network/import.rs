@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use hiwl::network::architecture::{Architecture, Padding};
-use hiwl::network::hierarchy::{Class, Outputs};
-use hiwl::network::import::names::Naming;
-use hiwl::network::import::{self, ImportError, Options};
-use hiwl::network::model_file::{Model, Precision};
-use hiwl::network::parameters::{Parameter, parameters};
-use hiwl::network::tensors::EfficientNet;
-use hiwl::network::{seeded, weights::WeightsError};
+use hiwl::engine::candle::efficientnet::EfficientNet;
+use hiwl::model::architecture::{Architecture, Padding};
+use hiwl::model::hierarchy::{Class, Outputs};
+use hiwl::model::import::names::Naming;
+use hiwl::model::import::{self, ImportError, Options};
+use hiwl::model::model_file::{Model, Precision};
+use hiwl::model::parameters::{Parameter, parameters};
+use hiwl::model::{seeded, weights::WeightsError};
 use serde::Deserialize;
 
 use super::image;

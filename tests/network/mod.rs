@@ -5,12 +5,12 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::efficientnet as theirs;
-use hiwl::network::architecture::{Architecture, Padding};
-use hiwl::network::description::Input;
-use hiwl::network::hierarchy::Logits;
-use hiwl::network::model_file::{Model, Precision};
-use hiwl::network::seeded::{self, SplitMix64};
-use hiwl::network::tensors::{EfficientNet, TensorNetwork};
+use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::model::architecture::{Architecture, Padding};
+use hiwl::model::description::Input;
+use hiwl::model::hierarchy::Logits;
+use hiwl::model::model_file::{Model, Precision};
+use hiwl::model::seeded::{self, SplitMix64};
 use serde::Deserialize;
 
 use crate::util;

@@ -4,7 +4,7 @@
     efficientnet_logits.py --check FILE    computes them again and compares
 
 Only the results are stored: weights and images come from `seeded.py` here and
-from `src/network/seeded.rs` there.
+from `src/model/seeded.rs` there.
 """
 
 import functools

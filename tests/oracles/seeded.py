@@ -1,4 +1,4 @@
-"""Weights and images from a seed, bit for bit those of `src/network/seeded.rs`.
+"""Weights and images from a seed, bit for bit those of `src/model/seeded.rs`.
 
 Only integer arithmetic, and f64 operations that IEEE 754 defines exactly.
 """

@@ -6,13 +6,13 @@ mod run;
 
 use std::collections::BTreeMap;
 
-use hiwl::kernels::cpu::{Backend, Normalisation};
-use hiwl::network::architecture::{Architecture, Padding};
-use hiwl::network::description::Input;
-use hiwl::network::hierarchy::Logits;
-use hiwl::network::seeded::{self, SplitMix64};
-use hiwl::network::tensors::{EfficientNet, TensorNetwork};
-use hiwl::train::network::{Parameter, Settings, TrainNetwork};
+use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::engine::fused::learn::{Parameter, Settings, TrainNetwork};
+use hiwl::engine::fused::{Backend, Normalisation};
+use hiwl::model::architecture::{Architecture, Padding};
+use hiwl::model::description::Input;
+use hiwl::model::hierarchy::Logits;
+use hiwl::model::seeded::{self, SplitMix64};
 use hiwl::train::optimizer::{Optimizer, Rule};
 use serde::Deserialize;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
-use hiwl::network::architecture::Architecture;
-use hiwl::network::model_file::{Model, Precision};
+use hiwl::model::architecture::Architecture;
+use hiwl::model::model_file::{Model, Precision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;

@@ -13,10 +13,10 @@ use serde_json::json;
 use super::TrainError;
 use super::initial::names;
 use super::kept::{self, Kept};
-use crate::network::architecture::Architecture;
-use crate::network::model_file::Model;
-use crate::network::parameters::parameters;
-use crate::network::weights::{Weights, WeightsError};
+use crate::model::architecture::Architecture;
+use crate::model::model_file::Model;
+use crate::model::parameters::parameters;
+use crate::model::weights::{Weights, WeightsError};
 
 /// The model `like`, each of its networks the mean of those of `files` (kept
 /// weights, see [`crate::train::run`]) that are of its stage; a stage without

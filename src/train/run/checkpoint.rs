@@ -17,9 +17,9 @@ use super::TrainError;
 use super::learner::Snapshot;
 use super::state::{FORMAT, State};
 use crate::catalog::CatalogError;
-use crate::network::file;
-use crate::network::model_file::float_tensor;
-use crate::network::weights::{Weights, WeightsError};
+use crate::model::file;
+use crate::model::model_file::float_tensor;
+use crate::model::weights::{Weights, WeightsError};
 use crate::train::optimizer;
 
 /// Key of the state in the metadata.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::cutout::Rejection;
-use crate::kernels::cuda::CudaError;
+use crate::engine::cuda::CudaError;
 use crate::labels::LabelError;
-use crate::network::hierarchy::InferenceError;
-use crate::network::import::ImportError;
-use crate::network::model_file::ModelError;
-use crate::network::weights::WeightsError;
+use crate::model::hierarchy::InferenceError;
+use crate::model::import::ImportError;
+use crate::model::model_file::ModelError;
+use crate::model::weights::WeightsError;
 use crate::source::list::ListError;
 
 /// Why a training run could not begin or go on. What is on disk stays, and

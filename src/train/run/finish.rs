@@ -14,10 +14,10 @@ use super::kept::{self, Kept};
 use super::state::State;
 use super::{Run, TrainError, judge};
 use crate::metrics::{self, Calibration, Confusion};
-use crate::network::description::{Description, FORMAT, Input, Provenance};
-use crate::network::hierarchy::{Class, Hierarchy, InferenceError, Logits, Outputs, Stage2};
-use crate::network::model_file::{Model, Precision, rounded};
-use crate::network::weights::Weights;
+use crate::model::description::{Description, FORMAT, Input, Provenance};
+use crate::model::hierarchy::{Class, Hierarchy, InferenceError, Logits, Outputs, Stage2};
+use crate::model::model_file::{Model, Precision, rounded};
+use crate::model::weights::Weights;
 use crate::train::recipe::Recipe;
 
 /// What a run came to.
@@ -98,7 +98,7 @@ fn pair(
         };
         for (seen, row) in combined.iter_mut().zip(logits.chunks_exact(classes)) {
             let label = outputs.stage1[judge::arg_max(row)];
-            *seen |= label == crate::network::hierarchy::Stage1Class::Combined;
+            *seen |= label == crate::model::hierarchy::Stage1Class::Combined;
         }
         coarse_logits.push(logits);
     }
@@ -310,7 +310,7 @@ mod tests {
         recipe.models[0].outputs.reverse();
         recipe.models[0].outputs[0].reverse();
         let turned = outputs(&recipe).unwrap();
-        assert_eq!(turned.stage1[0], crate::network::hierarchy::Stage1Class::Combined);
+        assert_eq!(turned.stage1[0], crate::model::hierarchy::Stage1Class::Combined);
         recipe.models[1].outputs[0] = vec!["RING".into()];
         assert_eq!(outputs(&recipe), None);
         assert_eq!(outputs(&Recipe::read(Path::new("train-plain")).unwrap()), None);

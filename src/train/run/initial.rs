@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use super::TrainError;
 use super::kept::{self, Kept};
-use crate::network::architecture::Architecture;
-use crate::network::import::{self, Foreign};
-use crate::network::model_file::{Model, ModelError};
-use crate::network::parameters::{Parameter, parameters};
-use crate::network::weights::{Weights, WeightsError};
+use crate::model::architecture::Architecture;
+use crate::model::import::{self, Foreign};
+use crate::model::model_file::{Model, ModelError};
+use crate::model::parameters::{Parameter, parameters};
+use crate::model::weights::{Weights, WeightsError};
 use crate::random::Stream;
 use crate::train::recipe::{self, Recipe};
 

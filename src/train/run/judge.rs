@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use super::feed::{Feed, Shot, View, even_batches};
 use super::{Run, TrainError, learner};
-use crate::kernels::cpu::PackedNetwork;
+use crate::engine::fused::PackedNetwork;
 use crate::metrics::{Confusion, accuracy, recall};
-use crate::network::hierarchy::Logits;
-use crate::network::weights::Weights;
+use crate::model::hierarchy::Logits;
+use crate::model::weights::Weights;
 use crate::pipeline::Graph;
 use crate::train::recipe::Model;
 use crate::train::targets;

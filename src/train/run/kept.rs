@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use crate::catalog::CatalogError;
-use crate::network::architecture::Architecture;
-use crate::network::file;
-use crate::network::model_file::float_tensor;
-use crate::network::parameters::parameters;
-use crate::network::weights::Weights;
+use crate::model::architecture::Architecture;
+use crate::model::file;
+use crate::model::model_file::float_tensor;
+use crate::model::parameters::parameters;
+use crate::model::weights::Weights;
 
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl-weights";

@@ -11,13 +11,13 @@ use candle_core::Tensor;
 
 use super::TrainError;
 use crate::classify::Device;
-use crate::kernels::cpu::Normalisation;
-use crate::kernels::cuda::{self, Precision};
-use crate::network::architecture::Architecture;
-use crate::network::parameters::{Parameter, parameters};
-use crate::network::weights::{Weights, WeightsError};
-use crate::train::gpu::GpuLearner;
-use crate::train::network::{Settings, StepOutput, TrainNetwork};
+use crate::engine::cuda::learn::GpuLearner;
+use crate::engine::cuda::{self, Precision};
+use crate::engine::fused::Normalisation;
+use crate::engine::fused::learn::{Settings, StepOutput, TrainNetwork};
+use crate::model::architecture::Architecture;
+use crate::model::parameters::{Parameter, parameters};
+use crate::model::weights::{Weights, WeightsError};
 use crate::train::optimizer::{self, Average, Optimizer, Rule};
 use crate::train::recipe::{Model, Optimiser, Recipe};
 

@@ -41,10 +41,10 @@ pub use self::data::Sources;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
 use crate::classify::Device;
+use crate::cli::terminal::training::TrainingProgress;
 use crate::metrics;
-use crate::network::architecture::Architecture;
+use crate::model::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
-use crate::report::training::TrainingProgress;
 use crate::train::recipe::Recipe;
 
 /// What a run needs to know, every choice made.

@@ -1,0 +1,52 @@
+//! What `hiwl export` wrote, and what it left out.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::count;
+use crate::catalog::export::Report;
+use crate::cli::terminal::format;
+
+/// For a person.
+pub fn text(output: &Path, report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = lines(&mut out, output, report);
+    out
+}
+
+fn lines(out: &mut String, output: &Path, report: &Report) -> std::fmt::Result {
+    let bytes = format::bytes(report.bytes);
+    write!(out, "{}: {} rows, {bytes}", output.display(), count(report.rows))?;
+    if report.partitions > 0 {
+        write!(out, " in {} partitions", count(report.partitions))?;
+    }
+    writeln!(out)?;
+    let left_out = [
+        (report.rejected, "of rejected cutouts (--rejected takes them too)"),
+        (report.filtered, "by the condition"),
+        (report.unplaced, "without a position"),
+        (report.missing, "that the catalog does not have yet"),
+    ];
+    for (rows, why) in left_out.into_iter().filter(|(rows, _)| *rows > 0) {
+        writeln!(out, "  {} rows left out: {why}", count(rows))?;
+    }
+    Ok(())
+}
+
+/// For a program.
+pub fn json(output: &Path, report: &Report) -> Value {
+    json!({
+        "output": output.display().to_string(),
+        "rows": report.rows,
+        "bytes": report.bytes,
+        "rejected": report.rejected,
+        "filtered": report.filtered,
+        "unplaced": report.unplaced,
+        "missing": report.missing,
+        "partitions": report.partitions,
+        "peak_memory_bytes": crate::cli::terminal::memory::peak_resident(),
+    })
+}

@@ -1,0 +1,156 @@
+//! A catalog at a glance.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use serde_json::{Map, Value, json};
+
+use super::{count, tally};
+use crate::catalog::Overview;
+use crate::cli::terminal::format;
+
+/// Characters of the longest bar.
+const BAR: u64 = 40;
+
+/// For a person.
+pub fn text(folder: &Path, found: &Overview) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = lines(&mut out, folder, found);
+    out
+}
+
+fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result {
+    let settings = &found.manifest.settings;
+    let expected = found.manifest.listing.rows;
+    writeln!(
+        out,
+        "{}: {} rows, {}",
+        folder.display(),
+        count(found.rows),
+        format::bytes(found.bytes)
+    )?;
+    if found.missing_ranges > 0 {
+        writeln!(
+            out,
+            "incomplete: {} of {} rows; {} parts are missing",
+            count(found.rows),
+            count(expected),
+            count(found.missing_ranges)
+        )?;
+    }
+    let untrained =
+        if settings.model.untrained { ", untrained: its labels mean nothing" } else { "" };
+    writeln!(out, "model  {} ({}{untrained})", settings.model.name, short(&settings.model.digest))?;
+    writeln!(out, "run    {} by hiwl {}", short(&found.run), settings.version)?;
+    writeln!(out, "labels")?;
+    out.push_str(&tally(&found.labels, &found.rejected));
+    writeln!(out, "confidence")?;
+    let most = found.confidence.iter().copied().max().unwrap_or(0).max(1);
+    for (bin, rows) in found.confidence.iter().enumerate() {
+        let bar = "█".repeat((rows * BAR).div_ceil(most) as usize);
+        let (from, to) = (bin as f64 / 10.0, (bin + 1) as f64 / 10.0);
+        let line = format!("  {from:.1}–{to:.1}  {:>12}  {bar}", count(*rows));
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    let sky = &found.sky;
+    match (sky.ra, sky.dec) {
+        (Some(ra), Some(dec)) => writeln!(
+            out,
+            "sky    {} rows with a position over some {:.1} deg²: RA {:.4}° to {:.4}°, Dec {:+.4}° to {:+.4}°",
+            count(sky.rows),
+            sky.square_degrees,
+            ra.0,
+            ra.1,
+            dec.0,
+            dec.1
+        ),
+        _ => writeln!(out, "sky    no row has a position"),
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// For a program.
+pub fn json(found: &Overview) -> Value {
+    let settings = &found.manifest.settings;
+    json!({
+        "rows": found.rows,
+        "rows_expected": found.manifest.listing.rows,
+        "missing_ranges": found.missing_ranges,
+        "bytes": found.bytes,
+        "run": found.run,
+        "version": settings.version,
+        "model": settings.model,
+        "labels": found.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<BTreeMap<_, _>>(),
+        "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
+        "confidence": found.confidence,
+        "sky": {
+            "rows": found.sky.rows,
+            "square_degrees": found.sky.square_degrees,
+            "ra": found.sky.ra,
+            "dec": found.sky.dec,
+        },
+    })
+}
+
+/// Rows as a table for a person: what says which galaxy, and what it is.
+pub fn rows_text(batches: &[RecordBatch]) -> String {
+    const COLUMNS: [&str; 6] = ["id", "ra", "dec", "label", "confidence", "status"];
+    let mut rows = vec![COLUMNS.map(str::to_owned)];
+    for batch in batches {
+        rows.extend((0..batch.num_rows()).map(|row| {
+            COLUMNS.map(|name| batch.column_by_name(name).map_or(String::new(), |c| cell(c, row)))
+        }));
+    }
+    format::table(&rows)
+}
+
+fn cell(column: &dyn Array, row: usize) -> String {
+    match column.data_type() {
+        _ if column.is_null(row) => String::new(),
+        DataType::Float64 => format!("{:.5}", column.as_primitive::<Float64Type>().value(row)),
+        DataType::Float32 => format!("{:.3}", column.as_primitive::<Float32Type>().value(row)),
+        // A line break in an id would break the table.
+        _ => plain(column, row).replace(char::is_control, " "),
+    }
+}
+
+fn plain(column: &dyn Array, row: usize) -> String {
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::default());
+    formatter.map_or(String::new(), |f| f.value(row).try_to_string().unwrap_or_default())
+}
+
+/// Rows as JSON with all their columns; a missing value is null.
+pub fn rows_json(batches: &[RecordBatch]) -> Value {
+    let mut rows = Vec::new();
+    for batch in batches {
+        let schema = batch.schema_ref();
+        rows.extend((0..batch.num_rows()).map(|row| {
+            let cells = schema.fields().iter().zip(batch.columns());
+            let cells = cells.map(|(field, column)| (field.name().clone(), value(column, row)));
+            Value::Object(cells.collect::<Map<_, _>>())
+        }));
+    }
+    Value::Array(rows)
+}
+
+fn value(column: &dyn Array, row: usize) -> Value {
+    match column.data_type() {
+        _ if column.is_null(row) => Value::Null,
+        DataType::Boolean => column.as_boolean().value(row).into(),
+        // JSON has no NaN: it becomes null.
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
+        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
+        // Narrower integers, texts, times.
+        t if t.is_integer() => plain(column, row).parse::<i64>().map_or(Value::Null, Value::from),
+        _ => plain(column, row).into(),
+    }
+}

@@ -1,0 +1,110 @@
+//! What `hiwl classify` did.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use serde_json::{Value, json};
+
+use super::{count, tally, verification};
+use crate::{
+    classify::Report,
+    cli::terminal::{format, summary},
+};
+
+/// Images a second, over the time that the line ran.
+fn rate(report: &Report) -> f64 {
+    let seconds = report.elapsed.as_secs_f64();
+    if seconds > 0.0 { report.written.rows as f64 / seconds } else { 0.0 }
+}
+
+/// The summary for a person.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = lines(&mut out, report);
+    out
+}
+
+fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
+    let listing = &report.listing;
+    if !report.stages.is_empty() {
+        out.push_str(&summary::stages(&report.stages));
+    }
+    let memory = report.peak_memory.map_or("unknown".to_owned(), format::bytes);
+    if report.planned == 0 {
+        writeln!(out, "every part is there: nothing to do")?;
+    } else {
+        writeln!(
+            out,
+            "{} rows in {}: {:.0} images/s, peak memory {memory}",
+            count(report.written.rows),
+            format::duration(report.elapsed),
+            rate(report),
+        )?;
+    }
+    let total = report.tally();
+    let catalog = report.output.join("catalog");
+    match &report.catalog {
+        Some(whole) => {
+            if !whole.is_complete() {
+                verification::problems(out, whole)?;
+            }
+            let (found, of) = (count(total.rows), count(listing.rows));
+            writeln!(out, "{}: {found} of {of} rows", catalog.display())?;
+        }
+        None => writeln!(
+            out,
+            "{}: {} rows written by this process, of {} in all",
+            catalog.display(),
+            count(total.rows),
+            count(listing.rows)
+        )?,
+    }
+    out.push_str(&tally(&total.labels, &total.rejected));
+    if listing.skipped > 0 {
+        writeln!(out, "{} files were passed over: no cutouts", count(listing.skipped))?;
+    }
+    if !listing.problems.is_empty() {
+        writeln!(out, "{} inputs had problems (see run.json):", listing.problems.len())?;
+        for problem in listing.problems.iter().take(10) {
+            writeln!(out, "  {problem}")?;
+        }
+    }
+    if report.model.untrained {
+        writeln!(
+            out,
+            "The model {} is untrained: its labels mean nothing. It is for trying the program out.",
+            report.model.name
+        )?;
+    }
+    if report.left > 0 {
+        let why = if report.stopped { "stopped" } else { "another process works on the rest" };
+        writeln!(
+            out,
+            "{why}: {} parts are left; the same command goes on from here",
+            count(report.left)
+        )?;
+    }
+    Ok(())
+}
+
+/// The last event for a program.
+pub fn json(report: &Report) -> Value {
+    let total = report.tally();
+    json!({
+        "event": "end",
+        "rows": report.written.rows,
+        "rows_total": report.listing.rows,
+        "ranges_left": report.left,
+        "damaged": report.catalog.as_ref().map(|whole| whole.damaged.len()),
+        "complete": report.catalog.as_ref().map(crate::catalog::Verification::is_complete),
+        "seconds": report.elapsed.as_secs_f64(),
+        "images_per_second": rate(report),
+        "peak_memory_bytes": report.peak_memory,
+        "labels": total.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<BTreeMap<_, _>>(),
+        "rejected": total.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
+        "skipped": report.listing.skipped,
+        "problems": report.listing.problems,
+        "model": report.model,
+        "stages": summary::stages_json(&report.stages),
+    })
+}

@@ -1,0 +1,448 @@
+//! Depthwise convolution for candle tensors: one k×k kernel a channel.
+//!
+//! candle's grouped convolution splits the input into as many tensors as there
+//! are groups, 13,584 for one EfficientNet-B1; this is one operation, forward
+//! and backward. It is the reference, and what training runs on; inference
+//! has its own kernels in [`crate::engine::fused`].
+//!
+//! All three passes are the same walk over runs of pixels (`Geometry::runs`)
+//! with another body: `output += kernel · input`, `input gradient += kernel ·
+//! output gradient`, `kernel gradient += input · output gradient`.
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use crate::model::architecture::Padding;
+
+/// Convolves each channel of `input` (N×C×H×W, f32) with its own kernel of
+/// `weight` (C×1×k×k), as often as `stride` says, padded as `padding` says.
+///
+/// # Errors
+/// candle's, if shapes or types do not fit.
+pub fn depthwise_conv2d(
+    input: &Tensor,
+    weight: &Tensor,
+    stride: usize,
+    padding: Padding,
+) -> Result<Tensor> {
+    let (_, _, height, width) = input.dims4()?;
+    let (_, _, kernel, _) = weight.dims4()?;
+    if kernel == 0 || stride == 0 || height == 0 || width == 0 {
+        bail!("depthwise: empty input {:?} or kernel {:?}", input.shape(), weight.shape());
+    }
+    // Half of an even kernel's padding would fall between two pixels.
+    if kernel.is_multiple_of(2) {
+        bail!("depthwise: a kernel of side {kernel} has no middle");
+    }
+    let axis = |size| {
+        let (before, output) = padding.resolve(size, kernel, stride);
+        Axis { size, before, output }
+    };
+    let geometry = Geometry { kernel, stride, y: axis(height), x: axis(width) };
+    DepthwiseConv2d { geometry }.apply(input, weight)
+}
+
+/// Depthwise convolution of images of one size. See [`depthwise_conv2d`].
+#[derive(Debug, Clone, Copy)]
+pub struct DepthwiseConv2d {
+    geometry: Geometry,
+}
+
+impl DepthwiseConv2d {
+    /// A convolution with k×k kernels of images of `input` (height, width),
+    /// with `before` (top, left) rows and columns of zeros, that makes
+    /// `output` (height, width); zeros follow below and to the right as needed.
+    pub fn new(
+        kernel: usize,
+        stride: usize,
+        input: (usize, usize),
+        before: (usize, usize),
+        output: (usize, usize),
+    ) -> Self {
+        let y = Axis { size: input.0, before: before.0, output: output.0 };
+        let x = Axis { size: input.1, before: before.1, output: output.1 };
+        Self { geometry: Geometry { kernel, stride, y, x } }
+    }
+
+    /// Runs it on `input` (N×C×H×W) with `weight` (C×1×k×k), differentiably.
+    ///
+    /// # Errors
+    /// candle's, if shapes or types do not fit.
+    pub fn apply(self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        input.contiguous()?.apply_op2(&weight.contiguous()?, self)
+    }
+}
+
+/// One axis of the image.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    size: usize,
+    /// Zeros before the first pixel.
+    before: usize,
+    output: usize,
+}
+
+impl Axis {
+    /// The outputs `from..to` for which tap `k` of the kernel meets a pixel.
+    fn outputs(&self, k: usize, stride: usize) -> (usize, usize) {
+        let from = self.before.saturating_sub(k).div_ceil(stride);
+        let to = (self.size + self.before).saturating_sub(k).div_ceil(stride);
+        (from.min(self.output), to.min(self.output))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Geometry {
+    kernel: usize,
+    stride: usize,
+    y: Axis,
+    x: Axis,
+}
+
+/// Pixels of a row that one tap of the kernel joins: `output[o + i]` and
+/// `input[i0 + i · stride]` for `i` in `0..length`.
+struct Run {
+    tap: usize,
+    input: usize,
+    output: usize,
+    length: usize,
+}
+
+impl Geometry {
+    fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    fn input_plane(&self) -> usize {
+        self.y.size * self.x.size
+    }
+
+    fn output_plane(&self) -> usize {
+        self.y.output * self.x.output
+    }
+
+    /// Visits every pair of an input and an output pixel once, in runs, output
+    /// row after output row.
+    fn runs(&self, mut visit: impl FnMut(Run)) {
+        for oy in 0..self.y.output {
+            for ky in 0..self.kernel {
+                let row = oy * self.stride + ky;
+                if row < self.y.before || row - self.y.before >= self.y.size {
+                    continue;
+                }
+                let row = (row - self.y.before) * self.x.size;
+                for kx in 0..self.kernel {
+                    let (from, to) = self.x.outputs(kx, self.stride);
+                    if from < to {
+                        visit(Run {
+                            tap: ky * self.kernel + kx,
+                            input: row + from * self.stride + kx - self.x.before,
+                            output: oy * self.x.output + from,
+                            length: to - from,
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn forward(&self, input: &[f32], weight: &[f32], output: &mut [f32]) {
+        self.runs(|run| {
+            let weight = weight[run.tap];
+            let output = &mut output[run.output..][..run.length];
+            let input = &input[run.input..];
+            if self.stride == 1 {
+                output.iter_mut().zip(input).for_each(|(o, i)| *o += weight * i);
+            } else {
+                let input = input.iter().step_by(self.stride);
+                output.iter_mut().zip(input).for_each(|(o, i)| *o += weight * i);
+            }
+        });
+    }
+
+    fn input_gradient(&self, output_grad: &[f32], weight: &[f32], input_grad: &mut [f32]) {
+        self.runs(|run| {
+            let weight = weight[run.tap];
+            let output = &output_grad[run.output..][..run.length];
+            let input = &mut input_grad[run.input..];
+            if self.stride == 1 {
+                input.iter_mut().zip(output).for_each(|(i, o)| *i += weight * o);
+            } else {
+                let input = input.iter_mut().step_by(self.stride);
+                input.zip(output).for_each(|(i, o)| *i += weight * o);
+            }
+        });
+    }
+
+    /// Adds to `weight_grad`, in f64 because it sums over whole images.
+    fn weight_gradient(&self, input: &[f32], output_grad: &[f32], weight_grad: &mut [f64]) {
+        self.runs(|run| {
+            let output = &output_grad[run.output..][..run.length];
+            let input = input[run.input..].iter().step_by(self.stride);
+            let sum: f32 = input.zip(output).map(|(i, o)| i * o).sum();
+            weight_grad[run.tap] += f64::from(sum);
+        });
+    }
+}
+
+/// The f32 values of a contiguous tensor.
+fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((from, to)) = layout.contiguous_offsets() else {
+        bail!("depthwise: tensors must be contiguous, got {layout:?}");
+    };
+    Ok(&storage.as_slice::<f32>()?[from..to])
+}
+
+/// Images and channels of N×C×height×width, which must be of these sizes.
+fn planes(layout: &Layout, height: usize, width: usize) -> Result<(usize, usize)> {
+    let (images, channels, h, w) = layout.shape().dims4()?;
+    if (h, w) != (height, width) {
+        bail!("depthwise: planes of {h}×{w} where {height}×{width} are needed");
+    }
+    Ok((images, channels))
+}
+
+fn check_weight(layout: &Layout, channels: usize, kernel: usize) -> Result<()> {
+    let expected = (channels, 1, kernel, kernel);
+    if layout.shape().dims4()? != expected {
+        bail!("depthwise: kernels {:?} where {expected:?} are needed", layout.shape());
+    }
+    Ok(())
+}
+
+impl CustomOp2 for DepthwiseConv2d {
+    fn name(&self) -> &'static str {
+        "depthwise-conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let g = &self.geometry;
+        let (images, channels) = planes(input_layout, g.y.size, g.x.size)?;
+        check_weight(weight_layout, channels, g.kernel)?;
+        let input = contiguous(input, input_layout)?;
+        let weight = contiguous(weight, weight_layout)?;
+        let mut output = vec![0f32; images * channels * g.output_plane()];
+        output
+            .par_chunks_exact_mut(g.output_plane())
+            .zip(input.par_chunks_exact(g.input_plane()))
+            .enumerate()
+            .for_each(|(plane, (output, input))| {
+                g.forward(input, &weight[plane % channels * g.taps()..][..g.taps()], output);
+            });
+        let shape = Shape::from((images, channels, g.y.output, g.x.output));
+        Ok((CpuStorage::F32(output), shape))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        _output: &Tensor,
+        output_grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let output_grad = output_grad.contiguous()?;
+        let input_grad = output_grad.apply_op2_no_bwd(weight, &InputGradient(self.geometry))?;
+        let weight_grad = input.apply_op2_no_bwd(&output_grad, &WeightGradient(self.geometry))?;
+        Ok((Some(input_grad), Some(weight_grad)))
+    }
+}
+
+/// `(output gradient, weight) → input gradient`.
+struct InputGradient(Geometry);
+
+impl CustomOp2 for InputGradient {
+    fn name(&self) -> &'static str {
+        "depthwise-conv2d-input-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        output_grad: &CpuStorage,
+        output_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let g = &self.0;
+        let (images, channels) = planes(output_layout, g.y.output, g.x.output)?;
+        check_weight(weight_layout, channels, g.kernel)?;
+        let output_grad = contiguous(output_grad, output_layout)?;
+        let weight = contiguous(weight, weight_layout)?;
+        let mut input_grad = vec![0f32; images * channels * g.input_plane()];
+        input_grad
+            .par_chunks_exact_mut(g.input_plane())
+            .zip(output_grad.par_chunks_exact(g.output_plane()))
+            .enumerate()
+            .for_each(|(plane, (input, output))| {
+                g.input_gradient(output, &weight[plane % channels * g.taps()..][..g.taps()], input);
+            });
+        let shape = Shape::from((images, channels, g.y.size, g.x.size));
+        Ok((CpuStorage::F32(input_grad), shape))
+    }
+}
+
+/// `(input, output gradient) → weight gradient`.
+struct WeightGradient(Geometry);
+
+impl CustomOp2 for WeightGradient {
+    fn name(&self) -> &'static str {
+        "depthwise-conv2d-weight-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        output_grad: &CpuStorage,
+        output_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let g = &self.0;
+        let (images, channels) = planes(input_layout, g.y.size, g.x.size)?;
+        if planes(output_layout, g.y.output, g.x.output)? != (images, channels) {
+            bail!("depthwise: gradient {:?} of {:?}", output_layout.shape(), input_layout.shape());
+        }
+        let input = contiguous(input, input_layout)?;
+        let output_grad = contiguous(output_grad, output_layout)?;
+        let mut weight_grad = vec![0f32; channels * g.taps()];
+        weight_grad.par_chunks_exact_mut(g.taps()).enumerate().for_each(|(channel, gradient)| {
+            let mut sums = vec![0f64; g.taps()];
+            for plane in (channel..images * channels).step_by(channels) {
+                let input = &input[plane * g.input_plane()..][..g.input_plane()];
+                let output = &output_grad[plane * g.output_plane()..][..g.output_plane()];
+                g.weight_gradient(input, output, &mut sums);
+            }
+            gradient.iter_mut().zip(sums).for_each(|(g, sum)| *g = sum as f32);
+        });
+        Ok((CpuStorage::F32(weight_grad), Shape::from((channels, 1, g.kernel, g.kernel))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn random(rng: &mut ChaCha8Rng, shape: &[usize]) -> Tensor {
+        let values: Vec<f32> =
+            (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    fn difference(a: &Tensor, b: &Tensor) -> f32 {
+        assert_eq!(a.dims(), b.dims());
+        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
+    }
+
+    /// candle's grouped convolution of the input with its zeros written out.
+    fn reference(input: &Tensor, weight: &Tensor, stride: usize, padding: Padding) -> Tensor {
+        let (_, channels, height, width) = input.dims4().unwrap();
+        let kernel = weight.dims()[2];
+        let mut padded = input.clone();
+        for (axis, size) in [(2, height), (3, width)] {
+            let (before, output) = padding.resolve(size, kernel, stride);
+            let after = ((output - 1) * stride + kernel).saturating_sub(size + before);
+            padded = padded.pad_with_zeros(axis, before, after).unwrap();
+        }
+        padded.conv2d(weight, 0, stride, 1, channels).unwrap()
+    }
+
+    /// Shapes with every kernel, stride and padding, some smaller than the kernel.
+    fn cases(rng: &mut ChaCha8Rng) -> Vec<(Tensor, Tensor, usize, Padding)> {
+        let mut cases = Vec::new();
+        for kernel in [1, 3, 5] {
+            for stride in [1, 2] {
+                for padding in [Padding::Symmetric, Padding::Same] {
+                    for _ in 0..4 {
+                        let (n, c) = (rng.random_range(1..4), rng.random_range(1..6));
+                        let (h, w) = (rng.random_range(1..14), rng.random_range(1..14));
+                        let input = random(rng, &[n, c, h, w]);
+                        cases.push((input, random(rng, &[c, 1, kernel, kernel]), stride, padding));
+                    }
+                }
+            }
+        }
+        cases
+    }
+
+    #[test]
+    fn forward_equals_candle_s_grouped_convolution() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for (input, weight, stride, padding) in cases(&mut rng) {
+            let ours = depthwise_conv2d(&input, &weight, stride, padding).unwrap();
+            let theirs = reference(&input, &weight, stride, padding);
+            let worst = difference(&ours, &theirs);
+            assert!(worst < 1e-5, "{input:?} {weight:?} {stride} {padding:?}: {worst}");
+        }
+    }
+
+    #[test]
+    fn strided_and_offset_tensors_are_taken_as_they_are_meant() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let input = random(&mut rng, &[3, 7, 9, 4]).permute((0, 3, 1, 2)).unwrap();
+        let input = input.narrow(0, 1, 2).unwrap();
+        let weight = random(&mut rng, &[6, 1, 3, 3]).narrow(0, 1, 4).unwrap();
+        let weight = weight.transpose(2, 3).unwrap();
+        let ours = depthwise_conv2d(&input, &weight, 2, Padding::Same).unwrap();
+        let (input, weight) = (input.contiguous().unwrap(), weight.contiguous().unwrap());
+        assert!(difference(&ours, &reference(&input, &weight, 2, Padding::Same)) < 1e-5);
+    }
+
+    #[test]
+    fn explicit_geometry_may_be_lopsided() {
+        let input = Tensor::arange(1f32, 10.0, &Device::Cpu).unwrap();
+        let input = input.reshape((1, 1, 3, 3)).unwrap();
+        let weight = Tensor::ones((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let op = DepthwiseConv2d::new(2, 2, (3, 3), (0, 1), (2, 2));
+        let output = op.apply(&input, &weight).unwrap();
+        let output: Vec<f32> = output.flatten_all().unwrap().to_vec1().unwrap();
+        // Rows 0–1 and 2 with zeros below; column 0 behind a zero, then 1–2.
+        assert_eq!(output, [5.0, 16.0, 7.0, 17.0]);
+    }
+
+    /// The operation is linear in either argument, so that a gradient is the
+    /// exact difference of two forward passes, whatever the step.
+    #[test]
+    fn gradients_equal_differences() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (input, weight, stride, padding) in cases(&mut rng) {
+            let (input, weight) =
+                (Var::from_tensor(&input).unwrap(), Var::from_tensor(&weight).unwrap());
+            let run = |i: &Tensor, w: &Tensor| depthwise_conv2d(i, w, stride, padding).unwrap();
+            let output = run(&input, &weight);
+            let seed = random(&mut rng, output.dims());
+            let loss = |o: &Tensor| (o * &seed).unwrap().sum_all().unwrap();
+            let gradients = loss(&output).backward().unwrap();
+
+            for (of, of_input) in [(&input, true), (&weight, false)] {
+                let step = random(&mut rng, of.dims());
+                let moved = (of.as_tensor() + &step).unwrap();
+                let after = if of_input { run(&moved, &weight) } else { run(&input, &moved) };
+                let change = (loss(&after) - loss(&output)).unwrap();
+                let change: f32 = change.to_scalar().unwrap();
+                let along = (gradients.get(of).unwrap() * &step).unwrap().sum_all().unwrap();
+                let along: f32 = along.to_scalar().unwrap();
+                assert!(
+                    (change - along).abs() < 2e-4 * (1.0 + change.abs()),
+                    "{input:?} {weight:?} {stride} {padding:?} input {of_input}: {change} {along}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_errors() {
+        let zeros =
+            |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let input = zeros(&[1, 4, 8, 8]);
+        assert!(depthwise_conv2d(&input, &zeros(&[3, 1, 3, 3]), 1, Padding::Same).is_err());
+        assert!(depthwise_conv2d(&input, &zeros(&[4, 1, 3, 5]), 1, Padding::Same).is_err());
+        assert!(depthwise_conv2d(&input, &zeros(&[4, 1, 3, 3]), 0, Padding::Same).is_err());
+    }
+}

@@ -1,0 +1,288 @@
+//! A network on a GPU with its optimiser and the average of its weights, all of
+//! which stay there: what [`super::super::run`] drives.
+//!
+//! Checkpoints are those of the CPU's learner: either goes on from the other's.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::GpuNetwork;
+use super::parameters::Place;
+use crate::engine::cuda::{
+    CudaError, Precision, Queue,
+    device::{Buffer, Pinned, bytes_of, run},
+    shapes,
+};
+use crate::engine::fused::learn::{Settings, StepOutput};
+use crate::model::architecture::Architecture;
+use crate::model::weights::{Weights, WeightsError};
+use crate::train::optimizer::{Rule, State};
+
+/// The average of the weights: learned tensors, and running statistics, which
+/// are few and averaged on the host.
+struct Average {
+    decay: f32,
+    updates: u64,
+    values: Buffer,
+    running: BTreeMap<String, Vec<f32>>,
+}
+
+/// What learns on a GPU.
+pub struct GpuLearner {
+    network: GpuNetwork,
+    queue: Arc<dyn Queue>,
+    rule: Rule,
+    decaying: usize,
+    /// What learns of all parameters.
+    ranges: Vec<Range<usize>>,
+    steps: u64,
+    first: Buffer,
+    second: Option<Buffer>,
+    settings: Buffer,
+    host_settings: Pinned,
+    average: Option<Average>,
+}
+
+impl GpuLearner {
+    /// A network with an optimiser that remembers nothing yet. `average` is the
+    /// share of the old average kept at each update, if there is to be one.
+    ///
+    /// # Errors
+    /// As [`GpuNetwork::new`].
+    #[allow(clippy::too_many_arguments, reason = "each is a choice of its own")]
+    pub fn new(
+        queue: &Arc<dyn Queue>,
+        precision: Precision,
+        architecture: &Architecture,
+        weights: &Weights,
+        settings: Settings,
+        norm_momentum: f64,
+        (rule, decay_vectors): (Rule, bool),
+        average: Option<f64>,
+    ) -> Result<Self, CudaError> {
+        let frozen = settings.frozen_backbone;
+        let mut network = GpuNetwork::new(queue, precision, architecture, weights, settings)?;
+        network.set_norm_momentum(norm_momentum);
+        let bytes = 4 * network.parameters.count;
+        let second = matches!(rule, Rule::AdamW { .. });
+        let average = match average {
+            Some(decay) => Some(Average {
+                decay: decay as f32,
+                updates: 0,
+                values: Buffer::zeros(queue, bytes)?,
+                running: BTreeMap::new(),
+            }),
+            None => None,
+        };
+        let parameters = &network.parameters;
+        let decaying = if decay_vectors { parameters.count } else { parameters.decaying };
+        let mut ranges = Vec::new();
+        if frozen {
+            let own = parameters.places.iter().filter(|p| p.name.starts_with("classifier."));
+            ranges.extend(own.map(|p| p.start..p.start + p.len()));
+        } else {
+            ranges.push(0..parameters.count);
+        }
+        Ok(Self {
+            decaying,
+            ranges,
+            first: Buffer::zeros(queue, bytes)?,
+            second: if second { Some(Buffer::zeros(queue, bytes)?) } else { None },
+            settings: Buffer::zeros(queue, 8 * 4)?,
+            host_settings: Pinned::new(queue, 8 * 4)?,
+            queue: Arc::clone(queue),
+            steps: 0,
+            network,
+            rule,
+            average,
+        })
+    }
+
+    /// Learns a batch. Where the loss is not finite nothing is changed but the
+    /// running statistics.
+    ///
+    /// # Errors
+    /// [`CudaError::Lost`], [`CudaError::Driver`].
+    pub fn step(
+        &mut self,
+        images: &[u8],
+        size: usize,
+        targets: &[f32],
+        rate: f64,
+        seed: u64,
+    ) -> Result<StepOutput, CudaError> {
+        let output = self.network.step(images, size, targets, seed)?;
+        if output.loss.is_finite() {
+            self.update(rate)?;
+        }
+        Ok(output)
+    }
+
+    fn update(&mut self, rate: f64) -> Result<(), CudaError> {
+        let kept = self.average.as_ref().map_or(0.0, |average| {
+            let n = average.updates as f32;
+            // The first update takes the weights as they are.
+            if average.updates == 0 { 0.0 } else { average.decay.min((1.0 + n) / (10.0 + n)) }
+        });
+        let parameters = &self.network.parameters;
+        let (values, gradient) = (&parameters.values, &parameters.gradient);
+        let count = parameters.count;
+        match (self.rule, &self.second) {
+            (Rule::AdamW { betas: [b1, b2], eps, weight_decay }, Some(second)) => {
+                let t = (self.steps + 1) as f64;
+                let step = rate / (1.0 - b1.powf(t));
+                let root = 1.0 / (1.0 - b2.powf(t)).sqrt();
+                let settings = [rate, b1, b2, f64::from(weight_decay), eps, step, root]
+                    .map(|value| value as f32);
+                send(&mut self.host_settings, &[&settings[..], &[kept]].concat(), &self.settings)?;
+                for range in &self.ranges {
+                    let (from, count) = (range.start, range.len());
+                    run!(
+                        &*self.queue,
+                        shapes::each("adamw", count),
+                        values.at(from),
+                        gradient.at(from),
+                        self.first.at(from),
+                        second.at(from),
+                        &self.settings,
+                        self.decaying.saturating_sub(from),
+                        count,
+                    )?;
+                }
+            }
+            (Rule::Sgd { momentum, nesterov, weight_decay }, _) => {
+                let settings = [rate as f32, momentum, 0.0, weight_decay, 0.0, 0.0, 0.0, kept];
+                send(&mut self.host_settings, &settings, &self.settings)?;
+                for range in &self.ranges {
+                    let (from, count) = (range.start, range.len());
+                    run!(
+                        &*self.queue,
+                        shapes::each("sgd", count),
+                        values.at(from),
+                        gradient.at(from),
+                        self.first.at(from),
+                        &self.settings,
+                        self.decaying.saturating_sub(from),
+                        count,
+                        nesterov,
+                    )?;
+                }
+            }
+            (Rule::AdamW { .. }, None) => unreachable!("made with the rule"),
+        }
+        self.steps += 1;
+        let running = match self.average {
+            Some(_) => self.network.running()?,
+            None => BTreeMap::new(),
+        };
+        if let Some(average) = &mut self.average {
+            let launch = shapes::each("average", count);
+            run!(&*self.queue, launch, &average.values, values, &self.settings, count)?;
+            for (name, new) in running {
+                match average.running.get_mut(&name) {
+                    Some(old) => {
+                        for (old, new) in old.iter_mut().zip(new) {
+                            *old += (1.0 - kept) * (new - *old);
+                        }
+                    }
+                    None => {
+                        average.running.insert(name, new);
+                    }
+                }
+            }
+            average.updates += 1;
+        }
+        Ok(())
+    }
+
+    /// The network.
+    pub fn network(&self) -> &GpuNetwork {
+        &self.network
+    }
+
+    /// The average's tensors by name and its number of updates, if there is one.
+    ///
+    /// # Errors
+    /// [`CudaError::Lost`].
+    #[allow(clippy::type_complexity, reason = "what a checkpoint holds")]
+    pub fn average(&self) -> Result<Option<(BTreeMap<String, Vec<f32>>, u64)>, CudaError> {
+        let Some(average) = &self.average else { return Ok(None) };
+        let mut values = BTreeMap::new();
+        if average.updates > 0 {
+            values = self.network.parameters.read(&average.values)?;
+            values.extend(average.running.clone());
+        }
+        Ok(Some((values, average.updates)))
+    }
+
+    /// What the optimiser remembers of each parameter.
+    ///
+    /// # Errors
+    /// [`CudaError::Lost`].
+    pub fn optimizer(&self) -> Result<BTreeMap<String, State>, CudaError> {
+        if self.steps == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let parameters = &self.network.parameters;
+        let mut second = match &self.second {
+            Some(second) => parameters.read(second)?,
+            None => BTreeMap::new(),
+        };
+        let learns = |name: &str| {
+            let place = parameters.places.iter().find(|place| place.name == name);
+            place.is_some_and(|place| self.ranges.iter().any(|range| range.contains(&place.start)))
+        };
+        let first = parameters.read(&self.first)?.into_iter().filter(|(name, _)| learns(name));
+        let states = first.map(|(name, first)| {
+            let second = second.remove(&name).unwrap_or_default();
+            (name, State { steps: self.steps, first, second })
+        });
+        Ok(states.collect())
+    }
+
+    /// Goes on from weights, an optimiser's memory and an average.
+    ///
+    /// # Errors
+    /// [`CudaError::Weights`] if they are another network's.
+    pub fn restore(
+        &mut self,
+        weights: &Weights,
+        optimizer: &BTreeMap<String, State>,
+        average: Option<(BTreeMap<String, Vec<f32>>, u64)>,
+    ) -> Result<(), CudaError> {
+        self.network.load_weights(weights)?;
+        let parameters = &self.network.parameters;
+        self.steps = optimizer.values().map(|state| state.steps).max().unwrap_or(0);
+        if self.steps > 0 {
+            // What does not learn has no state.
+            let state = |place: &Place, part: fn(&State) -> &Vec<f32>| {
+                let state = optimizer.get(&place.name).map(part).cloned();
+                state.unwrap_or_else(|| vec![0.0; place.len()])
+            };
+            parameters.write(&self.first, |place| Ok(state(place, |s| &s.first)))?;
+            if let Some(second) = &self.second {
+                parameters.write(second, |place| Ok(state(place, |s| &s.second)))?;
+            }
+        }
+        if let (Some(own), Some((mut values, updates))) = (&mut self.average, average) {
+            own.updates = updates;
+            if updates > 0 {
+                parameters.write(&own.values, |place| {
+                    let missing = || WeightsError::Missing { name: place.name.clone() };
+                    Ok(values.remove(&place.name).ok_or_else(missing)?)
+                })?;
+            }
+            own.running = values;
+        }
+        Ok(())
+    }
+}
+
+/// Sends the optimiser's settings; those before were read by a step that has
+/// been waited for.
+fn send(through: &mut Pinned, settings: &[f32], to: &Buffer) -> Result<(), CudaError> {
+    let bytes = bytes_of(settings);
+    through.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
+    through.upload(to, bytes.len())
+}

@@ -1,0 +1,231 @@
+//! Tests of the model file: round trips, and each way in which one is wrong.
+
+use std::fs;
+
+use super::*;
+use crate::model::architecture::Padding;
+use crate::model::hierarchy::{Class, Stage1Class};
+
+fn tiny() -> Architecture {
+    Architecture {
+        name: "efficientnet-tiny".into(),
+        width: 0.1,
+        depth: 0.1,
+        dropout: 0.2,
+        bn_eps: 1e-3,
+        padding: Padding::Symmetric,
+    }
+}
+
+/// A model in a temporary folder, and the folder that keeps it alive.
+fn written(edit: impl FnOnce(&mut Model)) -> (tempfile::TempDir, PathBuf, Model) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let mut model = Model::seeded(tiny(), 64, 1).unwrap();
+    edit(&mut model);
+    model.write(&path, Precision::F32).unwrap();
+    (folder, path, model)
+}
+
+/// Writes tensors and a description as they are, unchecked.
+fn raw(path: &Path, tensors: Vec<(String, Tensor)>, text: Option<String>) {
+    let metadata = text.map(|t| HashMap::from([(KEY.to_owned(), t)]));
+    fs::write(path, safetensors::serialize(tensors, metadata).unwrap()).unwrap();
+}
+
+/// Reads a model of the good tensors after `edit` of them and of the JSON.
+fn read_edited(
+    edit: impl FnOnce(&mut HashMap<String, Tensor>, &mut serde_json::Value),
+) -> Result<Model, ModelError> {
+    let (_folder, path, model) = written(|_| {});
+    let mut tensors: HashMap<String, Tensor> = model
+        .stages()
+        .into_iter()
+        .flat_map(|(stage, weights, _)| {
+            weights.iter().map(move |(n, t)| (format!("stage{stage}.{n}"), t.clone()))
+        })
+        .collect();
+    let mut json = serde_json::to_value(&model.description).unwrap();
+    edit(&mut tensors, &mut json);
+    raw(&path, tensors.into_iter().collect(), Some(json.to_string()));
+    Model::read(&path)
+}
+
+fn values(weights: &Weights) -> Vec<(String, Vec<f32>)> {
+    weights
+        .iter()
+        .map(|(n, t)| (n.to_owned(), t.flatten_all().unwrap().to_vec1().unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_model_survives_the_round_trip_and_bytes_are_deterministic() {
+    let (folder, path, model) = written(|model| {
+        model.description.outputs.stage1.reverse();
+        model.description.outputs.stage2 = [Class::Eo, Class::Css];
+        model.description.untrained = false;
+        model.description.provenance = Provenance {
+            program: Some("hiwl 0.1.0".into()),
+            metrics: [("validation.accuracy".into(), 0.9722)].into(),
+            other: [("note".into(), "π".into())].into(),
+            ..Provenance::default()
+        };
+    });
+    let read = Model::read(&path).unwrap();
+    assert_eq!(read.description, model.description);
+    assert_eq!(read.description.outputs.stage1[0], Stage1Class::Combined);
+    assert_eq!(values(&read.stage1), values(&model.stage1));
+    assert_eq!(values(&read.stage2), values(&model.stage2));
+
+    let again = folder.path().join("again");
+    let digest = read.write(&again, Precision::F32).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), fs::read(&again).unwrap());
+    assert_eq!(read.digest.as_deref(), Some(digest.as_str()));
+    assert_eq!(digest.len(), 64);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+}
+
+#[test]
+fn half_precision_halves_matrices_and_keeps_vectors() {
+    let (folder, full, model) = written(|_| {});
+    let half = folder.path().join("half");
+    model.write(&half, Precision::F16).unwrap();
+    let size = |p: &Path| fs::metadata(p).unwrap().len();
+    assert!(size(&half) < size(&full) * 7 / 10);
+    let read = Model::read(&half).unwrap();
+    for ((name, exact), (_, rounded)) in values(&model.stage1).into_iter().zip(values(&read.stage1))
+    {
+        if model.stage1.get(&name).unwrap().rank() == 1 {
+            assert_eq!(exact, rounded, "{name}");
+        }
+        for (a, b) in exact.iter().zip(rounded) {
+            assert!((a - b).abs() <= a.abs() / 1024.0 + 1e-6, "{name}: {a} became {b}");
+        }
+    }
+    // What overflows half precision is refused, not written as infinity.
+    let mut big = model;
+    let name = "classifier.1.weight";
+    let huge = (big.stage1.get(name).unwrap() * 1e7).unwrap();
+    big.stage1.insert(name, huge);
+    let error = big.write(&half, Precision::F16).unwrap_err();
+    assert!(matches!(
+        error,
+        ModelError::Weights { stage: 1, source: WeightsError::NotFinite { .. }, .. }
+    ));
+    assert!(big.write(&half, Precision::F32).is_ok());
+}
+
+#[test]
+fn files_that_are_no_models_are_named_by_what_is_wrong() {
+    let (folder, path, _) = written(|_| {});
+    let bytes = fs::read(&path).unwrap();
+    let other = folder.path().join("other");
+    let read = |bytes: &[u8]| {
+        fs::write(&other, bytes).unwrap();
+        Model::read(&other).unwrap_err()
+    };
+    assert!(matches!(
+        Model::read(&folder.path().join("gone")).unwrap_err(),
+        ModelError::Unreadable { .. }
+    ));
+    assert!(matches!(Model::read(folder.path()).unwrap_err(), ModelError::Unreadable { .. }));
+    for cut in [0, 5, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        assert!(matches!(read(&bytes[..cut]), ModelError::Corrupt { .. }), "cut at {cut}");
+    }
+    assert!(matches!(read(b"\xff\xd8\xff\xe0 a JPEG, say"), ModelError::Corrupt { .. }));
+    raw(&other, vec![], None);
+    assert!(matches!(Model::read(&other).unwrap_err(), ModelError::NotAModel { .. }));
+    let message = read(&bytes[..100]).to_string();
+    assert!(message.contains("other") && message.contains("cut short"), "{message}");
+}
+
+#[test]
+fn descriptions_that_make_no_sense_are_refused() {
+    let newer = read_edited(|_, json| {
+        json["format"] = 2.into();
+        json["something"] = "new".into();
+    });
+    assert!(matches!(newer.unwrap_err(), ModelError::Newer { found: 2, .. }));
+
+    let unknown = read_edited(|_, json| json["input"]["gamma"] = 2.into());
+    assert!(matches!(unknown.unwrap_err(), ModelError::Description { .. }));
+    let missing = read_edited(|_, json| json["input"]["mean"] = serde_json::Value::Null);
+    assert!(matches!(missing.unwrap_err(), ModelError::Description { .. }));
+
+    for (pointer, value) in [
+        ("/architecture/width", 1e9.into()),
+        ("/architecture/depth", 1e12.into()),
+        ("/architecture/bn_eps", 0.0.into()),
+        ("/input/size", 0.into()),
+        ("/input/std/1", 0.0.into()),
+        ("/input/mean/0", 1e300.into()),
+        ("/outputs/stage2/1", serde_json::Value::from("CSS")),
+    ] {
+        let result = read_edited(|_, json| *json.pointer_mut(pointer).unwrap() = value);
+        let error = result.unwrap_err();
+        assert!(matches!(error, ModelError::Invalid { .. }), "{pointer}: {error}");
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused() {
+    let error =
+        |edit: &dyn Fn(&mut HashMap<String, Tensor>, &mut serde_json::Value)| match read_edited(
+            |t, j| edit(t, j),
+        )
+        .unwrap_err()
+        {
+            ModelError::Weights { stage, source, .. } => (stage, source),
+            other => panic!("{other}"),
+        };
+    let bias = "stage2.classifier.1.bias";
+    let vector = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+
+    assert!(matches!(error(&|t, _| drop(t.remove(bias))), (2, WeightsError::Missing { .. })));
+    assert!(matches!(
+        error(&|t, _| drop(t.insert(bias.into(), vector(&[0.0; 3])))),
+        (2, WeightsError::Shape { .. })
+    ));
+    assert!(matches!(
+        error(&|t, _| drop(t.insert(bias.into(), vector(&[0.0, f32::NAN])))),
+        (2, WeightsError::NotFinite { count: 1, .. })
+    ));
+    assert!(matches!(
+        error(&|t, _| {
+            let integers = Tensor::new(&[1i64, 2], &Device::Cpu).unwrap();
+            t.insert(bias.into(), integers);
+        }),
+        (2, WeightsError::Tensor { .. })
+    ));
+    // A deeper network holds every tensor of a shallower one of its width.
+    assert!(matches!(
+        error(&|t, _| drop(
+            t.insert("stage1.features.2.1.block.0.0.weight".into(), vector(&[1.0]))
+        )),
+        (1, WeightsError::Unexpected { .. })
+    ));
+    assert!(matches!(
+        error(&|_, json| json["architecture"]["width"] = 1.0.into()),
+        (1, WeightsError::Shape { .. })
+    ));
+    // PyTorch's counter is no weight.
+    let counted = read_edited(|t, _| {
+        let counter = Tensor::new(7i64, &Device::Cpu).unwrap();
+        t.insert("stage1.features.0.1.num_batches_tracked".into(), counter);
+    });
+    assert!(counted.is_ok());
+}
+
+#[test]
+fn a_model_that_cannot_be_written_leaves_nothing() {
+    let (folder, _, model) = written(|_| {});
+    let inside = folder.path().join("no/such/folder/m");
+    assert!(matches!(
+        model.write(&inside, Precision::F32).unwrap_err(),
+        ModelError::Unwritable { .. }
+    ));
+    let taken = folder.path().join("taken");
+    fs::create_dir(&taken).unwrap();
+    assert!(model.write(&taken, Precision::F32).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
