@@ -227,9 +227,9 @@ fn network(model: &Model, precision: PrecisionChoice) -> PackedNetwork {
     let normalisation = Normalisation { mean: input.mean, std: input.std };
     let (weights, classes, backend) = (&model.stage1, outputs.stage1.len(), Backend::detect());
     let precision = match precision {
-        PrecisionChoice::Auto => cpu::Precision::detect(),
-        PrecisionChoice::F32 => cpu::Precision::F32,
-        PrecisionChoice::Bf16 => cpu::Precision::Bf16,
+        PrecisionChoice::Auto => fused::Precision::detect(),
+        PrecisionChoice::F32 => fused::Precision::F32,
+        PrecisionChoice::Bf16 => fused::Precision::Bf16,
     };
     PackedNetwork::with(
         architecture,

@@ -14,7 +14,7 @@ mod engine;
 mod random_weights;
 
 /// What `random_weights` finds under this name in the library.
-mod network {
+mod model {
     pub use hiwl::model::{architecture, weights};
 }
 

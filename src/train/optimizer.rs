@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::network::Parameter;
+use crate::engine::fused::learn::Parameter;
 
 /// An update rule.
 #[derive(Debug, Clone, Copy, PartialEq)]

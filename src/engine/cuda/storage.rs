@@ -14,11 +14,11 @@ pub enum Precision {
     F32,
 }
 
-impl From<cpu::Precision> for Precision {
-    fn from(precision: cpu::Precision) -> Self {
+impl From<fused::Precision> for Precision {
+    fn from(precision: fused::Precision) -> Self {
         match precision {
-            cpu::Precision::Bf16 => Self::Bf16,
-            cpu::Precision::F32 => Self::F32,
+            fused::Precision::Bf16 => Self::Bf16,
+            fused::Precision::F32 => Self::F32,
         }
     }
 }
