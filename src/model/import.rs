@@ -10,6 +10,7 @@
 
 mod lite;
 pub mod names;
+mod pickle;
 mod pth;
 
 use std::collections::BTreeSet;

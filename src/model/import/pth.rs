@@ -1,32 +1,38 @@
 //! Tensors of a PyTorch checkpoint in the zip format (PyTorch 1.6 and later).
 //!
 //! The archive holds a pickle that describes every tensor as a view of a
-//! storage (offset, shape and strides), and one file a storage. candle reads
-//! the pickle; the views are gathered here, because a view may have any
-//! strides and candle's own reader takes contiguous ones only. Nothing in the
-//! pickle is executed.
+//! storage (offset, shape and strides), and one file per storage.
+//! [`super::pickle`] reads the description; the views are gathered here, because
+//! a view may have any strides.
+//!
+//! Invariant: what is allocated is bounded by [`PICKLE_LIMIT`] and
+//! [`VALUES_LIMIT`], whatever the file states.
 
 use std::collections::HashMap;
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{Cursor, Read, Seek};
 
-use candle_core::pickle::{Object, Stack};
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::pickle::{Id, Object, Pickle};
 
 /// Largest pickle that is parsed; B7's is half a megabyte.
 const PICKLE_LIMIT: u64 = 64 << 20;
 
-/// Most values of one tensor, and most bytes of one storage over eight. B7's
-/// largest tensor has 6 million values; a view with strides of zero could ask
-/// for any number.
+/// Most values of all tensors together, and most bytes of one storage over
+/// eight: 1 GiB in f32. B7 has 66 million values; views of one storage, or with
+/// strides of zero, could ask for any number.
 const VALUES_LIMIT: usize = 1 << 28;
 
 /// Where training scripts keep the weights among other things.
 const KEYS: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "network", "weights"];
 
-/// How deep the weights may lie.
+/// How deep the weights may lie, and how many wrappers a tensor may have.
 const DEPTH: usize = 4;
+
+/// Most axes of a tensor: PyTorch's own limit.
+const AXES: usize = 64;
 
 /// The floating-point tensors of a checkpoint, in f32, by name.
 ///
@@ -48,14 +54,9 @@ pub fn tensors(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
         }
     }
     let description = entry(&mut archive, pickle, PICKLE_LIMIT)?;
-    let mut stack = Stack::empty();
-    stack
-        .read_loop(&mut BufReader::new(description.as_slice()))
-        .and_then(|()| stack.finalize())
-        .map_or_else(|e| Err(format!("pickle: {e}")), |object| state(object, DEPTH))?
-        .into_iter()
-        .collect::<Views>()
-        .gather(&mut archive, folder)
+    let pickle = Pickle::read(&description).map_err(|e| format!("pickle: {e}"))?;
+    let views = Checkpoint(&pickle).state(pickle.root(), DEPTH)?;
+    views.into_iter().collect::<Views>().gather(&mut archive, folder)
 }
 
 /// The bytes of an archive's entry of at most `limit`.
@@ -65,6 +66,11 @@ fn entry<R: Read + Seek>(
     limit: u64,
 ) -> Result<Vec<u8>, String> {
     let file = archive.by_name(name).map_err(|e| format!("{name}: {e}"))?;
+    // PyTorch compresses nothing, and a thousandth of the bytes could else ask
+    // for all memory.
+    if file.compression() != CompressionMethod::Stored {
+        return Err(format!("{name}: compressed, which no checkpoint of PyTorch's is"));
+    }
     let mut bytes = Vec::new();
     let read = file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| format!("{name}: {e}"))?;
     if read as u64 > limit {
@@ -73,38 +79,123 @@ fn entry<R: Read + Seek>(
     Ok(bytes)
 }
 
-/// The dictionary of tensors in `object`: itself, or under one of [`KEYS`].
-fn state(object: Object, depth: usize) -> Result<Vec<(String, View)>, String> {
-    let absent = || "the checkpoint holds no dictionary of tensors".to_owned();
-    let entries = match object {
-        Object::Dict(entries) => entries,
-        // An object whose attributes are a dictionary, such as a whole module.
-        Object::Build { args, .. } if depth > 0 => return state(*args, depth - 1),
-        _ => return Err(absent()),
-    };
-    let mut views = Vec::new();
-    let mut inner: HashMap<String, Object> = HashMap::new();
-    for (key, value) in entries {
-        let Object::Unicode(key) = key else { continue };
-        match view(value).map_err(|e| format!("tensor `{key}`: {e}"))? {
-            Value::View(view) => views.push((key, view)),
-            Value::Other(value) => drop(inner.insert(key, value)),
-            Value::Integers => {}
-        }
-    }
-    if !views.is_empty() {
-        return Ok(views);
-    }
-    if depth > 0 {
-        for key in KEYS {
-            if let Some(object) = inner.remove(key)
-                && let Ok(found) = state(object, depth - 1)
-            {
-                return Ok(found);
+/// What a pickle says of tensors.
+struct Checkpoint<'a>(&'a Pickle);
+
+impl Checkpoint<'_> {
+    /// The dictionary of tensors in an object: itself, or under one of [`KEYS`].
+    fn state(&self, object: Id, depth: usize) -> Result<Vec<(String, View)>, String> {
+        let absent = || "the checkpoint holds no dictionary of tensors".to_owned();
+        let entries = match self.0.get(object) {
+            Object::Dict(entries) => entries,
+            // An object whose attributes are a dictionary, such as a whole module.
+            Object::Stateful { state } if depth > 0 => return self.state(*state, depth - 1),
+            _ => return Err(absent()),
+        };
+        let mut views = Vec::new();
+        let mut inner: HashMap<&str, Id> = HashMap::new();
+        for (key, value) in entries {
+            let Object::Text(key) = self.0.get(*key) else { continue };
+            match self.view(*value, DEPTH).map_err(|e| format!("tensor `{key}`: {e}"))? {
+                Value::View(view) => views.push((key.clone(), view)),
+                Value::Other => drop(inner.insert(key, *value)),
+                Value::Integers => {}
             }
         }
+        if !views.is_empty() {
+            return Ok(views);
+        }
+        if depth > 0 {
+            for object in KEYS.iter().filter_map(|key| inner.get(key)) {
+                if let Ok(found) = self.state(*object, depth - 1) {
+                    return Ok(found);
+                }
+            }
+        }
+        Err(absent())
     }
-    Err(absent())
+
+    /// `value` as a tensor, if it is one; `depth` bounds its wrappers.
+    fn view(&self, value: Id, depth: usize) -> Result<Value, String> {
+        let Object::Call { callable, arguments } = self.0.get(value) else {
+            return Ok(Value::Other);
+        };
+        self.called(*callable, *arguments, depth)
+    }
+
+    /// What a call makes, if it is a tensor.
+    fn called(&self, callable: Id, arguments: Id, depth: usize) -> Result<Value, String> {
+        let (Object::Global { module, name }, Object::Tuple(arguments)) =
+            (self.0.get(callable), self.0.get(arguments))
+        else {
+            return Ok(Value::Other);
+        };
+        let deeper = || depth.checked_sub(1).ok_or("a tensor in too many wrappers".to_owned());
+        match (module.as_str(), name.as_str()) {
+            // (storage, offset, shape, strides, …)
+            ("torch._utils", "_rebuild_tensor_v2") => self.rebuild(arguments),
+            // (tensor, requires_grad, hooks)
+            ("torch._utils", "_rebuild_parameter") => match arguments.first() {
+                Some(tensor) => self.view(*tensor, deeper()?),
+                None => Err("a parameter without its tensor".into()),
+            },
+            // (rebuild, class, arguments of rebuild, state)
+            ("torch._tensor", "_rebuild_from_type_v2") => match arguments.as_slice() {
+                [callable, _, arguments, ..] => self.called(*callable, *arguments, deeper()?),
+                _ => Err("a tensor subclass without its tensor".into()),
+            },
+            _ => Ok(Value::Other),
+        }
+    }
+
+    /// The arguments of `_rebuild_tensor_v2`.
+    fn rebuild(&self, arguments: &[Id]) -> Result<Value, String> {
+        self.described(arguments).unwrap_or_else(|| Err("its description is not PyTorch's".into()))
+    }
+
+    /// As [`Self::rebuild`]; `None` for what PyTorch does not write.
+    fn described(&self, arguments: &[Id]) -> Option<Result<Value, String>> {
+        let [storage, offset, shape, strides, ..] = arguments else { return None };
+        let Object::Persistent(storage) = self.0.get(*storage) else { return None };
+        // ("storage", class, key, device, size)
+        let Object::Tuple(storage) = self.0.get(*storage) else { return None };
+        let [_, class, key, ..] = storage.as_slice() else { return None };
+        let (Object::Global { name, .. }, Object::Text(key)) =
+            (self.0.get(*class), self.0.get(*key))
+        else {
+            return None;
+        };
+        let element = match name.as_str() {
+            "HalfStorage" => Element::F16,
+            "BFloat16Storage" => Element::Bf16,
+            "FloatStorage" => Element::F32,
+            "DoubleStorage" => Element::F64,
+            "BoolStorage" | "ByteStorage" | "CharStorage" | "ShortStorage" | "IntStorage"
+            | "LongStorage" => return Some(Ok(Value::Integers)),
+            other => return Some(Err(format!("values of type {other} are not supported"))),
+        };
+        let offset = self.number(*offset)?;
+        let (shape, strides) = (self.numbers(*shape)?, self.numbers(*strides)?);
+        (shape.len() == strides.len()).then(|| {
+            Ok(Value::View(View { storage: key.clone(), element, offset, shape, strides }))
+        })
+    }
+
+    fn numbers(&self, object: Id) -> Option<Vec<usize>> {
+        match self.0.get(object) {
+            Object::Tuple(items) if items.len() <= AXES => {
+                items.iter().map(|item| self.number(*item)).collect()
+            }
+            _ => None,
+        }
+    }
+
+    fn number(&self, object: Id) -> Option<usize> {
+        match self.0.get(object) {
+            Object::Int(value) => (*value).try_into().ok(),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -153,87 +244,7 @@ enum Value {
     View(View),
     /// A tensor of integers, such as `num_batches_tracked`: no weight.
     Integers,
-    Other(Object),
-}
-
-/// `value` as a tensor, if it is one.
-fn view(value: Object) -> Result<Value, String> {
-    let (class, args) = match value {
-        Object::Reduce { callable, args } => match (*callable, *args) {
-            (Object::Class { module_name, class_name }, Object::Tuple(args)) => {
-                (format!("{module_name}.{class_name}"), args)
-            }
-            (callable, args) => {
-                let (callable, args) = (Box::new(callable), Box::new(args));
-                return Ok(Value::Other(Object::Reduce { callable, args }));
-            }
-        },
-        other => return Ok(Value::Other(other)),
-    };
-    let mut args = args.into_iter();
-    match class.as_str() {
-        // (storage, offset, shape, strides, …)
-        "torch._utils._rebuild_tensor_v2" => rebuild(args),
-        // (tensor, requires_grad, hooks)
-        "torch._utils._rebuild_parameter" => match args.next() {
-            Some(tensor) => view(tensor),
-            None => Err("a parameter without its tensor".into()),
-        },
-        // (rebuild, class, arguments of rebuild, state)
-        "torch._tensor._rebuild_from_type_v2" => match (args.next(), args.nth(1)) {
-            (Some(callable), Some(args)) => {
-                view(Object::Reduce { callable: Box::new(callable), args: Box::new(args) })
-            }
-            _ => Err("a tensor subclass without its tensor".into()),
-        },
-        _ => Ok(Value::Other(Object::None)),
-    }
-}
-
-/// The arguments of `_rebuild_tensor_v2`.
-fn rebuild(mut args: impl Iterator<Item = Object>) -> Result<Value, String> {
-    let malformed = || "its description is not PyTorch's".to_owned();
-    let (Some(Object::PersistentLoad(storage)), Some(offset), Some(shape), Some(strides)) =
-        (args.next(), args.next(), args.next(), args.next())
-    else {
-        return Err(malformed());
-    };
-    // ("storage", class, key, device, size)
-    let Object::Tuple(storage) = *storage else { return Err(malformed()) };
-    let mut storage = storage.into_iter().skip(1);
-    let (Some(Object::Class { class_name, .. }), Some(Object::Unicode(key))) =
-        (storage.next(), storage.next())
-    else {
-        return Err(malformed());
-    };
-    let element = match class_name.as_str() {
-        "HalfStorage" => Element::F16,
-        "BFloat16Storage" => Element::Bf16,
-        "FloatStorage" => Element::F32,
-        "DoubleStorage" => Element::F64,
-        "BoolStorage" | "ByteStorage" | "CharStorage" | "ShortStorage" | "IntStorage"
-        | "LongStorage" => return Ok(Value::Integers),
-        other => return Err(format!("values of type {other} are not supported")),
-    };
-    let numbers = |object| match object {
-        Object::Tuple(items) => items.into_iter().map(number).collect::<Option<Vec<_>>>(),
-        _ => None,
-    };
-    let offset = number(offset).ok_or_else(malformed)?;
-    let shape = numbers(shape).ok_or_else(malformed)?;
-    let strides = numbers(strides).ok_or_else(malformed)?;
-    if shape.len() != strides.len() {
-        return Err(malformed());
-    }
-    Ok(Value::View(View { storage: key, element, offset, shape, strides }))
-}
-
-fn number(object: Object) -> Option<usize> {
-    match object {
-        Object::Int(value) => value.try_into().ok(),
-        Object::Long(value) => value.try_into().ok(),
-        _ => None,
-    }
+    Other,
 }
 
 /// Every tensor of a checkpoint. Several may be views of one storage.
@@ -255,6 +266,7 @@ impl Views {
         archive: &mut ZipArchive<R>,
         folder: &str,
     ) -> Result<Vec<(String, Tensor)>, String> {
+        let mut left = VALUES_LIMIT;
         let mut held: Option<(String, Vec<u8>)> = None;
         let mut tensors = Vec::with_capacity(self.0.len());
         for (name, view) in self.0 {
@@ -266,7 +278,7 @@ impl Views {
                 }
             };
             let tensor = view
-                .gather(&bytes)
+                .gather(&bytes, &mut left)
                 .and_then(|values| {
                     Tensor::from_vec(values, view.shape.as_slice(), &Device::Cpu)
                         .map_err(|e| e.to_string())
@@ -280,15 +292,18 @@ impl Views {
 }
 
 impl View {
-    /// Its values in row-major order, from the bytes of its storage.
-    fn gather(&self, storage: &[u8]) -> Result<Vec<f32>, String> {
+    /// Its values in row-major order, from the bytes of its storage; `left` is
+    /// how many values there may still be.
+    fn gather(&self, storage: &[u8], left: &mut usize) -> Result<Vec<f32>, String> {
         let size = self.element.size();
         let count = self
             .shape
             .iter()
             .try_fold(1usize, |n, &d| n.checked_mul(d))
-            .filter(|&n| n <= VALUES_LIMIT)
-            .ok_or_else(|| format!("shape {:?} is too large", self.shape))?;
+            .filter(|n| n <= left)
+            .ok_or_else(|| {
+                format!("shape {:?}: more than {VALUES_LIMIT} values in all", self.shape)
+            })?;
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -300,6 +315,7 @@ impl View {
         if last.is_none_or(|last| last >= storage.len() / size) {
             return Err(format!("reaches beyond its storage of {} bytes", storage.len()));
         }
+        *left -= count;
         let mut values = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
         let mut at = self.offset;
@@ -342,7 +358,7 @@ mod tests {
     fn views_are_gathered_by_their_strides_and_never_beyond_their_storage() {
         let storage: Vec<u8> = (0..6).flat_map(|v| (v as f32).to_le_bytes()).collect();
         let gather = |offset, shape: &[usize], strides: &[usize]| {
-            view(offset, shape, strides).gather(&storage)
+            view(offset, shape, strides).gather(&storage, &mut VALUES_LIMIT.clone())
         };
         assert_eq!(gather(0, &[2, 3], &[3, 1]).unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(gather(0, &[3, 2], &[1, 3]).unwrap(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
@@ -354,5 +370,15 @@ mod tests {
         assert!(gather(0, &[1 << 20, 1 << 20], &[0, 0]).is_err());
         assert!(gather(usize::MAX, &[2], &[1]).is_err());
         assert!(gather(0, &[3], &[usize::MAX]).is_err());
+    }
+
+    /// 64 views of a GiB each of four bytes.
+    #[test]
+    fn all_views_together_are_bounded() {
+        let mut left = 10;
+        assert!(view(0, &[2, 3], &[0, 0]).gather(&[0; 4], &mut left).is_ok());
+        assert_eq!(left, 4);
+        let error = view(0, &[5], &[0]).gather(&[0; 4], &mut left).unwrap_err();
+        assert!(error.contains("in all"), "{error}");
     }
 }
