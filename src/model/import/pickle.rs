@@ -116,7 +116,7 @@ impl Reader<'_> {
             b'(' => self.marks.push(self.stack.len()),
             // POP, POP_MARK
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.pop_mark()?),
 
             // NONE, NEWTRUE, NEWFALSE, BINFLOAT, bytes of three lengths, EMPTY_SET
             b'N' | 0x88 | 0x89 | 0x8f => self.push(Object::Other)?,
@@ -166,7 +166,7 @@ impl Reader<'_> {
             // EMPTY_TUPLE, TUPLE, TUPLE1 to TUPLE3
             b')' => self.push(Object::Tuple(Vec::new()))?,
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.tuple(items)?;
             }
             0x85..=0x87 => {
@@ -179,7 +179,7 @@ impl Reader<'_> {
             // EMPTY_LIST, LIST, APPEND, APPENDS
             b']' => self.push(Object::List(Vec::new()))?,
             b'l' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.refer(items.len())?;
                 self.push(Object::List(items))?;
             }
@@ -188,14 +188,14 @@ impl Reader<'_> {
                 self.append(vec![item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.append(items)?;
             }
 
             // EMPTY_DICT, DICT, SETITEM, SETITEMS
             b'}' => self.push(Object::Dict(Vec::new()))?,
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.push(Object::Dict(Vec::new()))?;
                 self.set_items(&items)?;
             }
@@ -204,7 +204,7 @@ impl Reader<'_> {
                 self.set_items(&[key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.pop_mark()?;
                 self.set_items(&items)?;
             }
 
@@ -355,7 +355,7 @@ impl Reader<'_> {
         self.stack.last().copied().ok_or("an empty stack")
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>, Flaw> {
+    fn pop_mark(&mut self) -> Result<Vec<Id>, Flaw> {
         let mark = self.marks.pop().ok_or("a MARK is missing")?;
         Ok(self.stack.split_off(mark))
     }
