@@ -9,6 +9,7 @@
 //! | [`pipeline`] | the engine: stages, links, meters, shutdown; knows nothing of galaxies |
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
+//! | [`tree`] | decision trees: questions, answers, classes, routing, columns |
 //! | [`labels`] | vote tables to classes, splits, samplers |
 //! | [`network`] | EfficientNet from one description, weights, the two-stage hierarchy |
 //! | [`kernels`] | the operations candle lacks, each with a plain reference |
@@ -33,3 +34,4 @@ pub mod random;
 pub mod simulate;
 pub mod source;
 pub mod train;
+pub mod tree;

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::LabelError;
 use super::schema::{Semantics, VoteSchema};
 use super::table::{LabelTable, Labelled};
 use super::votes::VoteTable;
-use super::{LabelError, schema};
 
 /// The paper's rules, `schemas/clean-sample.toml`.
 const PAPER: &str = include_str!("../../schemas/clean-sample.toml");
@@ -117,7 +117,6 @@ impl Rules {
     /// table's schema does not have.
     pub fn apply(&self, votes: &VoteTable) -> Result<CleanSample, LabelError> {
         let wrong = |what: String| LabelError::Definition { path: self.name.clone().into(), what };
-        let tree = votes.schema.tree().map_err(wrong)?;
         let resolved = self.resolve(&votes.schema).map_err(wrong)?;
 
         let classes: Vec<String> = self.classes.iter().map(|c| c.label.clone()).collect();
@@ -127,7 +126,7 @@ impl Rules {
             ambiguous: Vec::new(),
         };
         for (row, id) in votes.ids.iter().enumerate() {
-            let fractions = votes.fractions(row, &tree, self.semantics);
+            let fractions = votes.fractions(row, self.semantics);
             let holds = |rule: &Vec<(usize, f64)>| rule.iter().all(|&(a, t)| fractions[a] > t);
             let met: Vec<usize> =
                 (0..resolved.len()).filter(|&class| holds(&resolved[class])).collect();
@@ -149,7 +148,7 @@ impl Rules {
     fn resolve(&self, schema: &VoteSchema) -> Result<Vec<Vec<(usize, f64)>>, String> {
         let answers = schema.answers();
         let place = |t: &Threshold| {
-            let wanted = schema::Answer { question: t.question.clone(), answer: t.answer.clone() };
+            let wanted = format!("{}/{}", t.question, t.answer);
             answers
                 .iter()
                 .position(|a| *a == wanted)

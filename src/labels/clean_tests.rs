@@ -7,12 +7,10 @@ fn votes(galaxies: &[(&str, &[(&str, f64)])]) -> VoteTable {
     let mut fractions = Vec::new();
     for (_, given) in galaxies {
         for (name, _) in *given {
-            assert!(answers.iter().any(|a| a.to_string() == *name), "{name}");
+            assert!(answers.iter().any(|a| a == name), "{name}");
         }
         fractions.extend(
-            answers
-                .iter()
-                .map(|a| given.iter().find(|(n, _)| *n == a.to_string()).map_or(0.0, |(_, v)| *v)),
+            answers.iter().map(|a| given.iter().find(|(n, _)| n == a).map_or(0.0, |(_, v)| *v)),
         );
     }
     VoteTable { schema, ids: galaxies.iter().map(|(id, _)| (*id).into()).collect(), fractions }

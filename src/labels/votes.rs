@@ -10,9 +10,10 @@
 
 use std::path::Path;
 
-use super::schema::{Semantics, Tree, VoteSchema};
+use super::schema::{Semantics, VoteSchema};
 use super::table::Ids;
 use super::{LabelError, cells};
+use crate::tree::Tree;
 
 /// How far a sum of fractions may be off before a row counts as evidence
 /// against the schema: debiased fractions add up to 1 only nearly, and
@@ -37,13 +38,7 @@ impl VoteTable {
     /// [`LabelError`], with the row; [`LabelError::Semantics`] if most rows
     /// contradict what the schema says of the fractions.
     pub fn read(path: &Path, schema: VoteSchema) -> Result<Self, LabelError> {
-        let tree =
-            schema.tree().map_err(|what| LabelError::Definition { path: path.to_owned(), what })?;
-        let columns: Vec<String> = schema
-            .questions
-            .iter()
-            .flat_map(|q| q.answers.iter().map(|a| schema.column(a)))
-            .collect();
+        let (columns, semantics) = (&schema.columns, schema.of_questions());
         let select = |header: &[String]| {
             let id: Vec<&str> = schema.id.iter().map(String::as_str).collect();
             let needed = |names: &[&str]| {
@@ -51,7 +46,7 @@ impl VoteTable {
                     .ok_or_else(|| cells::missing(path, header, &names.join(" or ")))
             };
             let mut wanted = vec![needed(&id)?];
-            for column in &columns {
+            for column in columns {
                 wanted.push(needed(&[column])?);
             }
             Ok(wanted)
@@ -60,7 +55,7 @@ impl VoteTable {
         let mut ids = Vec::new();
         let mut fractions: Vec<f64> = Vec::new();
         let mut seen = Ids::new(path);
-        let mut evidence = Evidence::new(&tree);
+        let mut evidence = Evidence::new(&schema.tree, &semantics);
         cells::each_row(path, select, |row, cells| {
             let id = cells[0];
             seen.insert(row, id)?;
@@ -77,7 +72,7 @@ impl VoteTable {
             }
             let own = &mut fractions[start..];
             evidence.weigh(row, own);
-            tree.make_cumulative(own);
+            schema.tree.make_cumulative(&semantics, own);
             ids.push(id.to_owned());
             Ok(())
         })?;
@@ -94,9 +89,8 @@ impl VoteTable {
         let schemas = VoteSchema::built_in()?;
         let names: Vec<String> = schemas.iter().map(|s| s.name.clone()).collect();
         let fits = |schema: &VoteSchema| {
-            let columns = schema.questions.iter().flat_map(|q| &q.answers);
             schema.id.iter().any(|id| header.contains(id))
-                && columns.map(|c| schema.column(c)).all(|c| header.contains(&c))
+                && schema.columns.iter().all(|column| header.contains(column))
         };
         schemas.into_iter().find(fits).ok_or_else(|| LabelError::UnknownTable {
             path: path.to_owned(),
@@ -105,12 +99,12 @@ impl VoteTable {
     }
 
     /// The fractions of a galaxy, by its place, with these semantics.
-    pub fn fractions(&self, row: usize, tree: &Tree, semantics: Semantics) -> Vec<f64> {
+    pub fn fractions(&self, row: usize, semantics: Semantics) -> Vec<f64> {
         let answers = self.fractions.len() / self.ids.len().max(1);
         let cumulative = &self.fractions[row * answers..(row + 1) * answers];
         match semantics {
             Semantics::Cumulative => cumulative.to_vec(),
-            Semantics::Conditional => tree.conditional(cumulative),
+            Semantics::Conditional => self.schema.tree.conditional(cumulative),
         }
     }
 }
@@ -118,27 +112,30 @@ impl VoteTable {
 /// Counts rows whose sums contradict the schema, question by question.
 struct Evidence<'a> {
     tree: &'a Tree,
+    /// What each question's fractions are by the schema.
+    semantics: &'a [Semantics],
     /// A question: rows that tell, rows that contradict, the first of them.
     counts: Vec<(u64, u64, u64)>,
 }
 
 impl<'a> Evidence<'a> {
-    fn new(tree: &'a Tree) -> Self {
-        Self { tree, counts: vec![(0, 0, 0); tree.nodes.len()] }
+    fn new(tree: &'a Tree, semantics: &'a [Semantics]) -> Self {
+        Self { tree, semantics, counts: vec![(0, 0, 0); semantics.len()] }
     }
 
     /// Looks at the raw fractions of a row. Only questions that some but not
     /// nearly all volunteers reached tell the two semantics apart.
     fn weigh(&mut self, row: u64, raw: &[f64]) {
         let mut cumulative = raw.to_vec();
-        self.tree.make_cumulative(&mut cumulative);
-        for (node, (telling, against, first)) in self.tree.nodes.iter().zip(&mut self.counts) {
-            let sum: f64 = raw[node.answers.clone()].iter().sum();
-            let reach = Tree::reach(node, &cumulative);
+        self.tree.make_cumulative(self.semantics, &mut cumulative);
+        let questions = self.tree.questions().iter().zip(self.semantics);
+        for ((question, semantics), (telling, against, first)) in questions.zip(&mut self.counts) {
+            let sum: f64 = raw[question.answers.clone()].iter().sum();
+            let reach = question.reach(&cumulative);
             if sum == 0.0 || reach > 1.0 - 2.0 * SLACK {
                 continue;
             }
-            let expected = match node.semantics {
+            let expected = match semantics {
                 Semantics::Cumulative => reach,
                 Semantics::Conditional => 1.0,
             };
@@ -160,8 +157,8 @@ impl<'a> Evidence<'a> {
                 let (of, rows, first) = self.counts[question];
                 Err(LabelError::Semantics {
                     path: path.to_owned(),
-                    claimed: self.tree.nodes[question].semantics,
-                    question: schema.questions[question].name.clone(),
+                    claimed: self.semantics[question],
+                    question: schema.tree.questions()[question].name.clone(),
                     rows,
                     of,
                     first,

@@ -8,10 +8,8 @@ use super::*;
 /// A table of `schema` with one row a galaxy: the fractions of some answers,
 /// 0 for the others.
 fn table(schema: &VoteSchema, galaxies: &[&[(&str, f64)]]) -> (TempDir, PathBuf) {
-    let columns = schema.questions.iter().flat_map(|q| {
-        q.answers.iter().map(|a| (format!("{}/{}", q.name, a.answer), schema.column(a)))
-    });
-    let columns: Vec<(String, String)> = columns.collect();
+    let columns: Vec<(String, String)> =
+        schema.answers().into_iter().zip(schema.columns.clone()).collect();
     let names: Vec<&str> = columns.iter().map(|(_, c)| c.as_str()).collect();
     let mut text = format!("{},{}\n", schema.id[0], names.join(","));
     for (id, votes) in galaxies.iter().enumerate() {

@@ -1,0 +1,121 @@
+//! The columns that a scheme adds to a catalog.
+//!
+//! First the probability of every class in the order of the classes, then that
+//! of every other answer, each `p_` and the answer's name (with the question's
+//! before it where two questions share an answer); then, for each network
+//! after the first, whether it was run, under its name. HIWL's eight columns
+//! are an instance.
+
+use super::Scheme;
+
+/// A column of a catalog that follows from its scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name: lower-case letters, digits and `_`.
+    pub name: String,
+    /// What it says, in a sentence.
+    pub description: String,
+    /// What its values are.
+    pub value: Value,
+}
+
+/// What a column holds of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// The probability of the answer at this place of the tree.
+    Probability(usize),
+    /// Whether the network at this place was run, which is whether the
+    /// probabilities of the answer at the second place are known.
+    Ran(usize, usize),
+}
+
+impl Scheme {
+    /// The columns, in order.
+    ///
+    /// # Errors
+    /// A phrase for a person, if two columns would have the same name.
+    pub fn columns(&self) -> Result<Vec<Column>, String> {
+        let tree = self.tree();
+        let mut order: Vec<usize> = tree.classes().iter().map(|class| class.answer).collect();
+        let others = (0..tree.answers().len()).filter(|answer| !order.contains(answer));
+        order.extend(others.collect::<Vec<_>>());
+        let mut columns: Vec<Column> =
+            order.into_iter().map(|answer| self.probability(answer)).collect();
+        for (place, network) in self.networks().iter().enumerate().skip(1) {
+            let first = network.heads[0].answers[0];
+            columns.push(Column {
+                name: plain(&network.name),
+                description: format!("Whether {} was run on this cutout", network.spoken()),
+                value: Value::Ran(place, first),
+            });
+        }
+        for (place, column) in columns.iter().enumerate() {
+            if columns[..place].iter().any(|earlier| earlier.name == column.name) {
+                return Err(format!("two columns would be called {}", column.name));
+            }
+        }
+        Ok(columns)
+    }
+
+    /// The column of an answer.
+    fn probability(&self, answer: usize) -> Column {
+        let tree = self.tree();
+        let (found, question) = (&tree.answers()[answer], tree.answers()[answer].question);
+        let question = &tree.questions()[question];
+        let at = self
+            .networks()
+            .iter()
+            .position(|network| network.heads.iter().any(|head| head.answers.contains(&answer)));
+        let network = at.map_or_else(String::new, |at| self.networks()[at].spoken());
+        let words = found.words();
+        let description = match question.after[..] {
+            [] if self.networks().len() == 1 => format!("Probability of {words}"),
+            [] => format!("Probability of {words} ({network})"),
+            [..] => {
+                let ways: Vec<String> =
+                    question.after.iter().map(|&way| self.column_name(way)).collect();
+                let ways = ways.join(" + ");
+                let ways = if question.after.len() > 1 { format!("({ways})") } else { ways };
+                if at == Some(0) {
+                    format!("Probability of {words}: {ways} times its share of {}", question.name)
+                } else {
+                    format!(
+                        "Probability of {words}: {ways} times {network}'s; null where {network} was not run"
+                    )
+                }
+            }
+        };
+        let name = self.column_name(answer);
+        Column { name, description, value: Value::Probability(answer) }
+    }
+
+    /// The name of an answer's column.
+    pub fn column_name(&self, answer: usize) -> String {
+        let answers = self.tree().answers();
+        let name = plain(&answers[answer].name);
+        let shared = answers.iter().filter(|other| plain(&other.name) == name).count() > 1;
+        if shared {
+            let question = &self.tree().questions()[answers[answer].question];
+            format!("p_{}_{name}", plain(&question.name))
+        } else {
+            format!("p_{name}")
+        }
+    }
+}
+
+/// The classes in a sentence: their labels, and what they are in words.
+pub fn label_text(scheme: &Scheme) -> String {
+    let tree = scheme.tree();
+    let classes = tree.classes().iter().map(|class| {
+        let title = &tree.answers()[class.answer].title;
+        if title.is_empty() { class.name.clone() } else { format!("{} {title}", class.name) }
+    });
+    classes.collect::<Vec<_>>().join(", ")
+}
+
+/// A name as SQL takes it without quotes: whatever is no letter or digit
+/// becomes `_`.
+fn plain(name: &str) -> String {
+    let letter = |c: char| if c.is_alphanumeric() { c } else { '_' };
+    name.to_lowercase().chars().map(letter).collect()
+}

@@ -1,0 +1,184 @@
+//! From logits to probabilities and a class.
+//!
+//! The probability of an answer is its share of its question times the
+//! probability that the question is asked; the class is found by going down
+//! the tree with the most probable answer to each question, as the paper
+//! routes (section 4.1), which is not always the class of the greatest
+//! probability.
+//!
+//! Pure: the same logits give the same prediction, whatever computed them and
+//! with whatever else.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Head, Next, Scheme, Tree};
+
+/// A question's logits, in the order of its head's outputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// The question and what the logits mean.
+    pub head: &'a Head,
+    /// As many as the head has outputs.
+    pub logits: &'a [f32],
+}
+
+/// What the networks say of one galaxy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The place of its class among the tree's.
+    pub class: usize,
+    /// The class's probability.
+    pub confidence: f32,
+    /// The probability of every answer of the tree; `None` where it is not
+    /// known because a network was not run.
+    pub probabilities: Box<[Option<f32>]>,
+}
+
+/// What corrects a question's logits: they are divided by the temperature (Guo
+/// et al. 2017, arXiv:1706.04599), then the offsets are added (of logits, for
+/// another mix of classes than the training set's).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Greater than 0; above 1 it makes probabilities less extreme.
+    pub temperature: f32,
+    /// One for each output of the question, in their order; none for zeros.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offset: Vec<f32>,
+}
+
+impl Calibration {
+    /// Whether it is one for a question of so many answers.
+    ///
+    /// # Errors
+    /// A phrase for a person.
+    pub(super) fn check(&self, answers: usize) -> Result<(), String> {
+        if !(self.temperature.is_finite() && self.temperature > 0.0) {
+            return Err("the temperature is not positive".into());
+        }
+        if !self.offset.is_empty() && self.offset.len() != answers {
+            return Err(format!("{} offsets for {answers} answers", self.offset.len()));
+        }
+        match self.offset.iter().all(|offset| offset.is_finite()) {
+            true => Ok(()),
+            false => Err("an offset is not finite".into()),
+        }
+    }
+
+    /// Whether it can change which answer is the most probable.
+    pub fn reorders(&self) -> bool {
+        self.offset.iter().any(|offset| *offset != self.offset[0])
+    }
+}
+
+/// The answers given so far: of each question its most probable answer, if the
+/// question is asked and was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given(Vec<Option<usize>>);
+
+impl Given {
+    /// No answers yet.
+    pub fn none(tree: &Tree) -> Self {
+        Self(vec![None; tree.questions.len()])
+    }
+
+    /// Whether a question is asked of who gave these answers.
+    pub fn asks(&self, tree: &Tree, question: usize) -> bool {
+        let after = &tree.questions[question].after;
+        let given = |answer: &usize| self.0[tree.answers[*answer].question] == Some(*answer);
+        after.is_empty() || after.iter().any(given)
+    }
+
+    /// Takes the most probable answer, where the question is asked.
+    pub fn take(&mut self, tree: &Tree, answered: Answered<'_>) {
+        let Answered { head, .. } = answered;
+        if self.asks(tree, head.question) {
+            let logits = answered.corrected();
+            self.0[head.question] = Some(head.answers[arg_max(&logits)]);
+        }
+    }
+}
+
+impl Answered<'_> {
+    /// The logits as the head's calibration has them.
+    fn corrected(&self) -> std::borrow::Cow<'_, [f32]> {
+        let Some(Calibration { temperature, offset }) = &self.head.calibration else {
+            return self.logits.into();
+        };
+        let offsets = offset.iter().copied().chain(std::iter::repeat(0.0));
+        self.logits.iter().zip(offsets).map(|(z, offset)| z / temperature + offset).collect()
+    }
+}
+
+impl Scheme {
+    /// Whether a network is to be run on a galaxy that gave these answers, for
+    /// it to have a class.
+    pub fn wants(&self, network: usize, given: &Given) -> bool {
+        self.networks()[network].heads.iter().any(|head| given.asks(self.tree(), head.question))
+    }
+}
+
+/// Routes one galaxy's logits.
+///
+/// # Panics
+/// If a question on its way down is not answered; see [`Scheme::wants`].
+pub fn route(tree: &Tree, answered: &[Answered<'_>]) -> Prediction {
+    let mut probabilities = vec![None; tree.answers.len()];
+    // Shares of their questions; of those on the way down, the greatest.
+    let mut shares = vec![None; tree.answers.len()];
+    let mut winners = vec![None; tree.questions.len()];
+    for answered in answered {
+        let logits = answered.corrected();
+        for (&answer, share) in answered.head.answers.iter().zip(softmax(&logits)) {
+            shares[answer] = Some(share);
+        }
+        winners[answered.head.question] = Some(answered.head.answers[arg_max(&logits)]);
+    }
+    for question in &tree.questions {
+        let Some(reach) = reach(&question.after, &probabilities) else { continue };
+        for answer in question.answers.clone() {
+            probabilities[answer] = shares[answer].map(|share: f32| share * reach);
+        }
+    }
+    let mut question = tree.start;
+    let mut along = 1.0;
+    loop {
+        let answer =
+            winners[question].expect("whoever routes has run the networks that are wanted");
+        along *= shares[answer].unwrap_or(0.0);
+        match tree.next[answer] {
+            Next::Question(next) => question = next,
+            Next::Class(class) => {
+                // Where several ways lead to it and not all were asked about,
+                // what is known is this way's probability.
+                let confidence = probabilities[answer].unwrap_or(along);
+                return Prediction { class, confidence, probabilities: probabilities.into() };
+            }
+            Next::Aside => unreachable!("a way down that was laid ends on a class"),
+        }
+    }
+}
+
+/// The probability that a question is asked: the sum of those of the answers
+/// that lead to it, if all are known.
+fn reach(after: &[usize], probabilities: &[Option<f32>]) -> Option<f32> {
+    if after.is_empty() {
+        return Some(1.0);
+    }
+    after.iter().map(|&answer| probabilities[answer]).sum()
+}
+
+/// The first of the largest values. Logits are compared, not probabilities,
+/// which may round to ties.
+pub fn arg_max(logits: &[f32]) -> usize {
+    logits.iter().enumerate().fold(0, |best, (i, &v)| if v > logits[best] { i } else { best })
+}
+
+/// Softmax shifted by the maximum, so that no exponential overflows.
+pub(super) fn softmax(logits: &[f32]) -> Vec<f32> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut exp: Vec<f32> = logits.iter().map(|v| (v - max).exp()).collect();
+    let sum: f32 = exp.iter().sum();
+    exp.iter_mut().for_each(|v| *v /= sum);
+    exp
+}

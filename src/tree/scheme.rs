@@ -1,0 +1,251 @@
+//! A tree and the networks that answer its questions: HIWL's way is two
+//! networks with a question each, Zoobot's one network with all of them.
+//!
+//! What the networks are made of is left to the model file; this is what a
+//! catalog, a router and a run folder need to know of them.
+//!
+//! Invariant of a [`Scheme`]: every question is answered by exactly one
+//! network, and by none before one that decides whether it is asked.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Calibration, Tree, hiwl};
+
+/// A tree and who answers its questions, in the order in which they run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Named", into = "Named")]
+pub struct Scheme {
+    tree: Tree,
+    networks: Vec<Network>,
+}
+
+/// What a network's outputs mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its questions, in the order of its outputs.
+    pub heads: Vec<Head>,
+}
+
+/// A question that a network answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Its place in the tree.
+    pub question: usize,
+    /// Which of the network's outputs are its.
+    pub outputs: Range<usize>,
+    /// Places of the answers that these mean, in the order of the outputs.
+    pub answers: Vec<usize>,
+    /// What corrects them, if anything.
+    pub calibration: Option<Calibration>,
+}
+
+/// A scheme as files write it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    tree: Tree,
+    networks: Vec<NamedNetwork>,
+}
+
+/// Name and outputs of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedNetwork {
+    name: String,
+    outputs: Vec<String>,
+}
+
+impl Scheme {
+    /// A scheme of networks by name, each with what its outputs mean
+    /// (`question/answer`), in order. The outputs for a question stand
+    /// together, and there is one for each of its answers.
+    ///
+    /// # Errors
+    /// A phrase for a person.
+    pub fn new<N: AsRef<str>, O: AsRef<str>>(
+        tree: Tree,
+        networks: impl IntoIterator<Item = (N, Vec<O>)>,
+    ) -> Result<Self, String> {
+        if tree.classes().is_empty() {
+            return Err("the tree declares no classes, and its leaves are not those of one way \
+                        down"
+                .into());
+        }
+        let mut scheme = Self { tree, networks: Vec::new() };
+        for (name, outputs) in networks {
+            scheme.add(name.as_ref(), &outputs)?;
+        }
+        let answered: Vec<usize> = scheme.heads().map(|head| head.question).collect();
+        let all = scheme.tree.questions().iter().enumerate();
+        match all
+            .map(|(place, question)| (place, &question.name))
+            .find(|(q, _)| !answered.contains(q))
+        {
+            Some((_, name)) => Err(format!("no network answers {name}")),
+            None => Ok(scheme),
+        }
+    }
+
+    /// HIWL's: its tree, asked of `stage1` and `stage2`, whose outputs are in
+    /// the order of the tree's answers.
+    pub fn hiwl() -> Self {
+        let tree = hiwl().clone();
+        let outputs = |question: usize| -> Vec<String> {
+            let answers = tree.questions()[question].answers.clone();
+            answers.map(|answer| tree.path(answer)).collect()
+        };
+        let networks = [("stage1", outputs(0)), ("stage2", outputs(1))];
+        Self::new(tree.clone(), networks)
+            .expect("the tree has these two questions, as a test shows")
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The networks, in the order in which they run.
+    pub fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    /// Every question's head.
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.networks.iter().flat_map(|network| &network.heads)
+    }
+
+    /// Sets what corrects a question's logits.
+    ///
+    /// # Errors
+    /// A phrase for a person, if there is no such question or the numbers make
+    /// no sense.
+    pub fn calibrate(&mut self, question: &str, calibration: Calibration) -> Result<(), String> {
+        let place = self.tree.question(question);
+        let heads = self.networks.iter_mut().flat_map(|network| &mut network.heads);
+        let head = heads.into_iter().find(|head| Some(head.question) == place);
+        let head = head.ok_or_else(|| format!("calibration: there is no question {question}"))?;
+        calibration
+            .check(head.answers.len())
+            .map_err(|what| format!("calibration of {question}: {what}"))?;
+        head.calibration = Some(calibration);
+        Ok(())
+    }
+
+    /// Whether its catalogs are HIWL's, whose columns stand in every catalog
+    /// that does not say otherwise.
+    pub fn is_hiwl(&self) -> bool {
+        let hiwl = Self::hiwl();
+        let questions = |scheme: &Self| -> Vec<(String, Vec<usize>)> {
+            let of = |n: &Network| (n.name.clone(), n.heads.iter().map(|h| h.question).collect());
+            scheme.networks.iter().map(of).collect()
+        };
+        self.tree == hiwl.tree && questions(self) == questions(&hiwl)
+    }
+
+    /// Adds a network.
+    fn add<O: AsRef<str>>(&mut self, name: &str, outputs: &[O]) -> Result<(), String> {
+        // Part of the names of its tensors and of a column.
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || !name.chars().all(fine) {
+            return Err(format!("a network cannot be called {name:?}: letters, digits, - and _"));
+        }
+        if self.networks.iter().any(|network| network.name == name) {
+            return Err(format!("network {name} is there twice"));
+        }
+        let mut network = Network { name: name.to_owned(), heads: Vec::new() };
+        for (output, path) in outputs.iter().map(AsRef::as_ref).enumerate() {
+            let answer = self.tree.answer(path);
+            let answer =
+                answer.ok_or_else(|| format!("{name} answers {path}, which is no answer"))?;
+            let question = self.tree.answers()[answer].question;
+            match network.heads.last_mut().filter(|head| head.question == question) {
+                Some(head) if head.answers.contains(&answer) => {
+                    return Err(format!("{name} has two outputs for {path}"));
+                }
+                Some(head) => {
+                    head.answers.push(answer);
+                    head.outputs.end = output + 1;
+                }
+                None => network.heads.push(Head {
+                    question,
+                    outputs: output..output + 1,
+                    answers: vec![answer],
+                    calibration: None,
+                }),
+            }
+        }
+        if network.heads.is_empty() {
+            return Err(format!("{name} answers nothing"));
+        }
+        for (place, head) in network.heads.iter().enumerate() {
+            let question = &self.tree.questions()[head.question];
+            let earlier = network.heads[..place].iter().chain(self.heads());
+            if earlier.into_iter().any(|other| other.question == head.question) {
+                return Err(format!("{} is answered twice", question.name));
+            }
+            if question.answers.len() < 2 {
+                return Err(format!("{} has less than two answers", question.name));
+            }
+            if head.answers.len() != question.answers.len() {
+                return Err(format!("{name} has no output for some answer to {}", question.name));
+            }
+            let known = |answer: &usize| {
+                let asked = self.tree.answers()[*answer].question;
+                network.heads.iter().chain(self.heads()).any(|other| other.question == asked)
+            };
+            if !question.after.iter().all(known) {
+                return Err(format!(
+                    "{name} answers {} before it is known whether it is asked",
+                    question.name
+                ));
+            }
+        }
+        self.networks.push(network);
+        Ok(())
+    }
+}
+
+impl Network {
+    /// How many outputs it has.
+    pub fn outputs(&self) -> usize {
+        self.heads.last().map_or(0, |head| head.outputs.end)
+    }
+
+    /// What its outputs mean, as `question/answer`.
+    pub fn paths(&self, tree: &Tree) -> Vec<String> {
+        let answers = self.heads.iter().flat_map(|head| &head.answers);
+        answers.map(|&answer| tree.path(answer)).collect()
+    }
+
+    /// Its name as it is spoken: `stage2` is stage 2.
+    pub fn spoken(&self) -> String {
+        let word = self.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        match &self.name[word.len()..] {
+            "" => self.name.clone(),
+            _ if word.is_empty() => self.name.clone(),
+            number => format!("{word} {number}"),
+        }
+    }
+}
+
+impl From<Scheme> for Named {
+    fn from(scheme: Scheme) -> Self {
+        let networks = scheme.networks.iter().map(|network| NamedNetwork {
+            name: network.name.clone(),
+            outputs: network.paths(&scheme.tree),
+        });
+        Self { networks: networks.collect(), tree: scheme.tree }
+    }
+}
+
+impl TryFrom<Named> for Scheme {
+    type Error = String;
+
+    fn try_from(named: Named) -> Result<Self, String> {
+        Self::new(named.tree, named.networks.into_iter().map(|n| (n.name, n.outputs)))
+    }
+}
