@@ -10,13 +10,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hiwl::catalog::{
-    CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RunFolder, Settings, verify,
-};
+use hiwl::catalog::{CatalogError, Row, verify};
 use hiwl::cli::terminal::{format, memory};
 use hiwl::cutout::SkyPosition;
 use hiwl::engine::fused::Precision;
 use hiwl::model::hierarchy::{Class, Prediction, Stage2};
+use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

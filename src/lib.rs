@@ -15,7 +15,10 @@
 //! | [`kernels`] | the operations candle lacks, each with a plain reference |
 //! | [`train`] | recipes, targets, schedules, and what learns from them |
 //! | [`metrics`] | how good predictions are, one file a metric |
-//! | [`catalog`] | the rows, their files, resume and verification |
+//! | [`storage`] | files that appear whole, locks, digests, object stores |
+//! | [`run`] | a run's folder: what decides it, its listing, ranges, shards |
+//! | [`catalog`] | the rows, their files, and verification |
+//! | [`export`] | catalogs for other tools, one file a format |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
 //! | [`report`] | progress and summaries for the person at the terminal |
 //! | [`random`] | random numbers keyed by what they are for |
@@ -26,12 +29,15 @@ pub mod classify;
 pub mod cli;
 pub mod cutout;
 pub mod engine;
+pub mod export;
 pub mod labels;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod random;
+pub mod run;
 pub mod simulate;
 pub mod source;
+pub mod storage;
 pub mod train;
 pub mod tree;

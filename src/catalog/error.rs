@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 
-use super::settings::Difference;
-use crate::source::remote::is_remote;
+use crate::run::Difference;
+use crate::storage::remote::is_remote;
 
 /// An error of the catalog layer.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +202,7 @@ impl CatalogError {
 
     /// Wraps the Parquet library's answer; an answer of the system inside it
     /// is brought out, so that a full disk is known as one.
-    pub(super) fn parquet<E>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> Self
+    pub(crate) fn parquet<E>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> Self
     where
         E: Into<ParquetError>,
     {

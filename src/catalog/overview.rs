@@ -12,12 +12,12 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{Float32Type, Float64Type};
 use arrow::error::ArrowError;
 
-use super::run::ranges;
-use super::{CatalogError, Manifest, RowRange, RunFolder, part_reader};
+use super::{CatalogError, part_reader};
 use crate::cutout::Reason;
 use crate::model::hierarchy::Class;
 use crate::random::Stream;
-use crate::source::remote;
+use crate::run::{Manifest, RowRange, RunFolder, ranges};
+use crate::storage::remote;
 
 /// Order of the pixels by which sky coverage is told: 13.7 arcminutes wide.
 const SKY_ORDER: u8 = 8;

@@ -24,19 +24,20 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::files::{CATALOG, TempFile};
 use super::row::RowBuffer;
-use super::run::{Claim, RunFolder};
-use super::seal::{self, SealingWriter};
 use super::votable::{self, Description};
-use super::{CatalogError, Manifest, ModelIdentity, Row, RowRange, settings};
+use super::{CatalogError, Row};
+use crate::run::names::CATALOG;
+use crate::run::{Claim, Manifest, ModelIdentity, RowRange, RunFolder, json};
+use crate::storage::file::TempFile;
+use crate::storage::seal::{self, SealingWriter};
 
 /// Writer of the files, in the form that Parquet readers parse.
-pub(super) const CREATED_BY: &str = concat!("hiwl version ", env!("CARGO_PKG_VERSION"));
+pub(crate) const CREATED_BY: &str = concat!("hiwl version ", env!("CARGO_PKG_VERSION"));
 
 /// Keys in the footer.
-pub(super) const RUN: &str = "hiwl.run";
-pub(super) const RANGE: &str = "hiwl.range";
+pub(crate) const RUN: &str = "hiwl.run";
+pub(crate) const RANGE: &str = "hiwl.range";
 const MODEL: &str = "hiwl.model";
 const VERSION: &str = "hiwl.version";
 const SETTINGS: &str = "hiwl.settings";
@@ -68,7 +69,7 @@ pub struct PartWriter {
 impl PartWriter {
     /// A writer for the range of `claim`, in the run's folder. `carried` has
     /// the carried columns of the range's rows, if the run has any.
-    pub(super) fn create(
+    pub(crate) fn create(
         run: &RunFolder,
         claim: Claim,
         carried: Option<RecordBatch>,
@@ -166,7 +167,7 @@ impl PartWriter {
 }
 
 /// In characters; 0 for a column of numbers.
-pub(super) fn longest_text(column: &dyn Array) -> usize {
+pub(crate) fn longest_text(column: &dyn Array) -> usize {
     let texts = column.as_string_opt::<i32>().into_iter().flatten().flatten();
     texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
@@ -181,7 +182,7 @@ pub(super) fn longest_text(column: &dyn Array) -> usize {
 /// reader looks; so lengths and provenance are in both. The VOTable is not: it
 /// would outlive the columns that it describes when a part of them is written
 /// anew.
-pub(super) fn schema_pairs(
+pub(crate) fn schema_pairs(
     schema: &Schema,
     lengths: &[usize],
     footer: &[KeyValue],
@@ -213,10 +214,10 @@ fn footer(manifest: &Manifest, run: &str, range: &RowRange) -> Vec<KeyValue> {
 }
 
 /// Where rows of a run come from.
-pub(super) fn provenance(manifest: &Manifest, run: &str) -> Vec<KeyValue> {
+pub(crate) fn provenance(manifest: &Manifest, run: &str) -> Vec<KeyValue> {
     let pairs = [
         (RUN, run.to_owned()),
-        (MODEL, settings::json(&manifest.settings.model).to_string()),
+        (MODEL, json(&manifest.settings.model).to_string()),
         (VERSION, manifest.settings.version.clone()),
         (SETTINGS, manifest.footer_settings()),
     ];
@@ -224,12 +225,12 @@ pub(super) fn provenance(manifest: &Manifest, run: &str) -> Vec<KeyValue> {
 }
 
 /// First and last row, as in the part's name.
-pub(super) fn range_key(range: &RowRange) -> String {
+pub(crate) fn range_key(range: &RowRange) -> String {
     format!("{}-{}", range.first, range.last())
 }
 
 /// How rows are encoded, whoever writes them.
-pub(super) fn properties(schema: &Schema, footer: Vec<KeyValue>) -> WriterProperties {
+pub(crate) fn properties(schema: &Schema, footer: Vec<KeyValue>) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("zstd has a level 3")))

@@ -5,14 +5,15 @@ use std::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{CatalogError, place};
+use super::CatalogError;
+use crate::storage::place;
 
 /// Rows a batch.
-pub(super) const BATCH: usize = 8_192;
+pub(crate) const BATCH: usize = 8_192;
 
 /// Opens a part; `columns` are the places of those that are read, and batches
 /// have them in the part's order. Nothing is held against the part's seal.
-pub(super) fn open(
+pub(crate) fn open(
     path: &Path,
     columns: impl IntoIterator<Item = usize>,
 ) -> Result<ParquetRecordBatchReader, CatalogError> {

@@ -15,7 +15,7 @@ use crate::cutout::{Rejection, SkyPosition};
 use crate::model::hierarchy::Prediction;
 
 /// The `status` of a row that has a prediction.
-pub(super) const OK: &str = "ok";
+pub(crate) const OK: &str = "ok";
 
 /// Bytes of `error` that are kept: a damaged file may have put anything into
 /// the detail of its rejection.
@@ -38,7 +38,7 @@ pub struct Row {
 
 /// Rows on their way to becoming a batch.
 #[derive(Default)]
-pub(super) struct RowBuffer {
+pub(crate) struct RowBuffer {
     rows: usize,
     id: StringBuilder,
     source: StringBuilder,
@@ -58,11 +58,11 @@ pub(super) struct RowBuffer {
 }
 
 impl RowBuffer {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows
     }
 
-    pub(super) fn push(&mut self, row: &Row) {
+    pub(crate) fn push(&mut self, row: &Row) {
         let prediction = row.outcome.as_ref().ok();
         let stage2 = prediction.and_then(|p| p.p_css_and_eo);
         let rejection = row.outcome.as_ref().err();
@@ -87,7 +87,7 @@ impl RowBuffer {
 
     /// The rows so far as columns of `schema`, followed by the carried ones;
     /// the buffer is empty afterwards.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         schema: &SchemaRef,
         carried: Option<&RecordBatch>,

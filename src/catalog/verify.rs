@@ -21,13 +21,17 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::digest::RowDigest;
-use super::files::{self, CATALOG};
-use super::run::{inputs_path, pinned_inputs, ranges, read_manifest};
-use super::{CatalogError, InputsReader, Manifest, Plan, RowRange, part, place, row, schema, seal};
+use super::{CatalogError, part, row, schema};
 use crate::cutout::Reason;
 use crate::model::hierarchy::Class;
-use crate::source::remote::is_remote;
+use crate::run::names::CATALOG;
+use crate::run::{
+    InputsReader, Manifest, Plan, RowRange, inputs_path, pinned_inputs, ranges, read_manifest,
+};
+use crate::storage::digest::RowDigest;
+use crate::storage::file;
+use crate::storage::remote::is_remote;
+use crate::storage::{place, seal};
 
 /// Rows a batch while reading parts.
 const BATCH: usize = 8_192;
@@ -200,7 +204,7 @@ pub fn verify(dir: &Path) -> Result<Verification, CatalogError> {
 
 /// As [`verify()`]; duplicate ids, whose count takes memory with the number of
 /// rows, are looked for only if `duplicates` says so.
-pub(super) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, CatalogError> {
+pub(crate) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, CatalogError> {
     let (manifest, run) = read_manifest(dir)?;
     let ranges = ranges(&manifest);
     let mut found = Verification {
@@ -266,13 +270,13 @@ fn sort_files(
 ) -> Result<Vec<u64>, CatalogError> {
     let ranges = ranges(manifest);
     let mut present = Vec::new();
-    let mut paths = files::entries(&dir.join(CATALOG))?;
+    let mut paths = file::entries(&dir.join(CATALOG))?;
     paths.sort();
     for path in paths {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         if let Some(range) = ranges.of_part(&name) {
             present.push(range.index);
-        } else if files::is_temporary(&name) {
+        } else if file::is_temporary(&name) {
             found.unfinished.push(path);
         } else if !name.starts_with(['.', '_']) {
             found.stray.push(path);

@@ -17,7 +17,7 @@ use parquet::file::metadata::KeyValue;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::ModelIdentity;
+use crate::run::ModelIdentity;
 
 /// Keys of the note, in the footer of a Parquet file.
 const VERSION_KEY: &str = "IVOA.VOTable-Parquet.version";
@@ -27,20 +27,20 @@ const CONTENT_KEY: &str = "IVOA.VOTable-Parquet.content";
 const ICRS: &str = "hiwl-icrs";
 
 /// A table, as far as it is described before its rows.
-pub(super) struct Description<'a> {
+pub(crate) struct Description<'a> {
     /// The columns; their metadata hold unit, UCD and description.
-    pub(super) schema: &'a Schema,
+    pub(crate) schema: &'a Schema,
     /// Longest text of each column in characters, where it is known: astropy
     /// needs a bound to join a description with the data of a Parquet file.
-    pub(super) lengths: Option<&'a [usize]>,
+    pub(crate) lengths: Option<&'a [usize]>,
     /// What classified.
-    pub(super) model: &'a ModelIdentity,
+    pub(crate) model: &'a ModelIdentity,
     /// Provenance, as it is in the footers.
-    pub(super) infos: &'a [KeyValue],
+    pub(crate) infos: &'a [KeyValue],
 }
 
 /// The note's two key-values.
-pub(super) fn pairs(description: &Description<'_>) -> [KeyValue; 2] {
+pub(crate) fn pairs(description: &Description<'_>) -> [KeyValue; 2] {
     [
         KeyValue::new(VERSION_KEY.to_owned(), "1.0".to_owned()),
         KeyValue::new(CONTENT_KEY.to_owned(), document(description)),
@@ -56,7 +56,7 @@ fn document(description: &Description<'_>) -> String {
 }
 
 /// Everything before the rows: TABLE is left open.
-pub(super) fn begin<W: Write>(
+pub(crate) fn begin<W: Write>(
     writer: &mut Writer<W>,
     description: &Description<'_>,
 ) -> io::Result<()> {
@@ -101,7 +101,7 @@ pub(super) fn begin<W: Write>(
 }
 
 /// Closes what [`begin`] opened.
-pub(super) fn end<W: Write>(writer: &mut Writer<W>) -> io::Result<()> {
+pub(crate) fn end<W: Write>(writer: &mut Writer<W>) -> io::Result<()> {
     for name in ["TABLE", "RESOURCE", "VOTABLE"] {
         writer.write_event(Event::End(BytesEnd::new(name)))?;
     }
@@ -195,7 +195,7 @@ fn element<W: Write>(
 }
 
 /// `<name>text</name>`, the text escaped.
-pub(super) fn text_element<W: Write>(
+pub(crate) fn text_element<W: Write>(
     writer: &mut Writer<W>,
     name: &str,
     text: &str,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::cutout::Cutout;
 use super::{ClassifyError, Options, line, setup};
-use crate::catalog::ModelIdentity;
 use crate::cli::terminal::progress::Progress;
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
@@ -14,6 +13,7 @@ use crate::metrics::{self, Calibration, Confusion};
 use crate::model::hierarchy::Class;
 use crate::model::model_file::Model;
 use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
+use crate::run::ModelIdentity;
 use crate::source::list::{BandPattern, ListOptions, Lister};
 use crate::source::{Entry, Locator};
 

@@ -15,7 +15,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::sources::holds_something;
-use crate::source::{Entry, Locator, remote};
+use crate::source::{Entry, Locator};
+use crate::storage::remote;
 
 /// Folders that are remembered, at most: 100 kB of `run.json`.
 const MOST: usize = 1_000;

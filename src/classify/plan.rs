@@ -11,12 +11,13 @@ use serde_json::to_value;
 
 use super::run::{Options, open, pinned_precision};
 use super::{ClassifyError, setup};
-use crate::catalog::{CatalogError, Listing, ModelIdentity, Plan};
+use crate::catalog::CatalogError;
 use crate::cli::terminal::progress::Progress;
 use crate::engine::fused::Precision;
 use crate::model::model_file::Model;
 use crate::pipeline::Stop;
-use crate::source::remote::absolute;
+use crate::run::{Listing, ModelIdentity, Plan};
+use crate::storage::remote::absolute;
 
 /// A run that is planned.
 #[derive(Debug)]

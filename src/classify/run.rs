@@ -23,20 +23,18 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    catalog::{
-        self, CatalogError, Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder,
-        Settings, Shard, Verification,
-    },
+    catalog::{self, CatalogError, Verification},
     cli::terminal::{format, memory, progress::Progress},
     cutout::prepare::Preparation,
     engine::fused::Precision,
     model::{hierarchy::Stage2, model_file::Model},
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window},
+    run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
     source::{
         Locator,
         list::{BandPattern, ListOptions, Lister},
-        remote::{absolute, is_remote},
     },
+    storage::remote::{absolute, is_remote},
 };
 
 /// What a run needs to know, every choice made. A plan keeps what is not of

@@ -23,7 +23,7 @@ use crate::{
         model_file::Model,
         weights::{Weights, WeightsError},
     },
-    source::remote::is_remote,
+    storage::remote::is_remote,
 };
 
 /// The bands of the run: the options', or those that the model was trained

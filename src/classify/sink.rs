@@ -7,10 +7,11 @@ use crossbeam_channel::Receiver;
 
 use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
 use crate::{
-    catalog::{Claim, PartWriter, RowRange, RunFolder},
+    catalog::PartWriter,
     cli::terminal::progress::Progress,
     cutout::Reason,
     pipeline::{Resequencer, Sequenced, Window},
+    run::{Claim, RowRange, RunFolder},
     source::Entry,
 };
 

@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::{ClassifyError, places};
-use crate::catalog::Listing;
+use crate::run::Listing;
 use crate::source::list::is_member;
-use crate::source::patience::patiently;
-use crate::source::read_at::Positional;
-use crate::source::{Entry, Locator, remote};
+use crate::source::{Entry, Locator};
+use crate::storage::patience::patiently;
+use crate::storage::read_at::Positional;
+use crate::storage::remote;
 
 /// The inputs as the plan found them.
 pub(super) struct Sources {

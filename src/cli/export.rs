@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
-use crate::catalog::export::{self, ExportError, Format, Ids, Names, Options};
 use crate::cli::terminal::catalog::export::{json, text};
 use crate::cli::terminal::progress::{Audience, Progress};
+use crate::export::{self, ExportError, Format, Ids, Names, Options};
 use crate::pipeline::Stop;
 
 /// Give a catalog, or some of it, to another tool.

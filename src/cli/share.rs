@@ -10,7 +10,7 @@ use std::str::FromStr;
 use anyhow::anyhow;
 
 use super::{CliError, usage};
-use crate::catalog::{Plan, Shard};
+use crate::run::{Plan, Shard};
 
 /// Variables in which schedulers give a task its index: Slurm's job arrays,
 /// Kubernetes' Indexed Jobs, PBS's job arrays.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, print, usage};
-use crate::{catalog, catalog::CatalogError, cli::terminal::catalog::status};
+use crate::{catalog::CatalogError, cli::terminal::catalog::status, run};
 
 /// Tell how far a run is, and how long it will take.
 ///
@@ -25,7 +25,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let found = catalog::status(&self.folder).map_err(|error: CatalogError| {
+        let found = run::status(&self.folder).map_err(|error: CatalogError| {
             if error.is_usage() { usage(error) } else { error.into() }
         })?;
         if self.json {

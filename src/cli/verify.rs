@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, of_catalog, print, usage};
-use crate::catalog::{self, CatalogError, RowRange, Verification};
+use crate::catalog::{self, CatalogError, Verification};
 use crate::cli::terminal::catalog::verification;
 use crate::cli::terminal::format::count;
 use crate::cutout::Reason;
+use crate::run::RowRange;
 
 /// Prove that a catalog is complete and undamaged.
 ///

@@ -3,7 +3,7 @@
 //! [`list`] walks folders, tar archives and tables once and yields an
 //! [`Entry`] a cutout, in a deterministic order; [`read`] fetches an entry's
 //! bytes, those in the rows of tables through [`rows`]. Decoding them is left to [`crate::cutout`], keeping the listing
-//! across runs to [`crate::catalog`].
+//! across runs to [`crate::run`].
 //!
 //! Invariant: what cannot be listed or read is an entry or a payload with a
 //! [`Rejection`], so that the catalog has a row for it.
@@ -12,12 +12,8 @@ use std::path::PathBuf;
 
 use crate::cutout::{Rejection, SkyPosition};
 
-pub(crate) mod chunks;
 pub mod list;
-pub(crate) mod patience;
 pub mod read;
-pub(crate) mod read_at;
-pub(crate) mod remote;
 pub mod rows;
 
 /// One cutout of a run: its identity and where its bytes are.

@@ -12,11 +12,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::Locator;
-use super::patience;
-use super::read_at::Positional;
-use super::remote::{self, is_remote};
 use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
+use crate::storage::patience;
+use crate::storage::read_at::Positional;
+use crate::storage::remote::{self, is_remote};
 
 /// Most bytes that one cutout may have, all its bands together: 256 MiB. The
 /// largest cutouts that survey services hand out (3000 × 3000 pixels, three

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hiwl::catalog::{Shard, verify};
+use hiwl::catalog::verify;
+use hiwl::run::Shard;
 
 use super::*;
 

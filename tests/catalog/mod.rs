@@ -4,12 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use hiwl::catalog::{
-    CatalogError, Claimed, InputsWriter, ModelIdentity, Row, RowRange, RunFolder, Settings,
-};
+use hiwl::catalog::{CatalogError, Row};
 use hiwl::cutout::{Reason, Rejection, SkyPosition};
 use hiwl::engine::fused::Precision;
 use hiwl::model::hierarchy::{Class, Prediction, Stage2};
+use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RowRange, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
 use serde_json::json;
 

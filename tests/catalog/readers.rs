@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
-use hiwl::catalog::{CatalogError, InputsWriter, Row, RunFolder, verify};
+use hiwl::catalog::{CatalogError, Row, verify};
 use hiwl::cutout::{Reason, Rejection};
+use hiwl::run::{InputsWriter, RunFolder};
 use hiwl::source::Entry;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

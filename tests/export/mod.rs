@@ -6,8 +6,9 @@ use std::process::Output;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int16Array, Int64Array, RecordBatch, StringArray};
-use hiwl::catalog::{CatalogError, Claimed, InputsWriter, Row, RunFolder, Settings};
+use hiwl::catalog::{CatalogError, Row};
 use hiwl::cutout::SkyPosition;
+use hiwl::run::{Claimed, InputsWriter, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
 
 use crate::catalog::{entry, row, settings, write_missing};

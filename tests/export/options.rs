@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use hiwl::catalog::export::{self, ExportError, Format, Options};
+use hiwl::export::{self, ExportError, Format, Options};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;

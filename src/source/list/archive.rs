@@ -17,10 +17,10 @@ use super::notes::Notes;
 use super::tar::{Member, MemberKind, Step, Walker};
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::cutout::{Reason, Rejection};
-use crate::source::patience::{may_pass, patiently};
 use crate::source::read::irregular;
-use crate::source::read_at::Positional;
-use crate::source::remote::is_remote;
+use crate::storage::patience::{may_pass, patiently};
+use crate::storage::read_at::Positional;
+use crate::storage::remote::is_remote;
 
 /// An archive that is being listed.
 pub(super) struct Archive {

@@ -24,7 +24,7 @@ use super::bands::{BandGroups, Role};
 use super::names::{FileKind, broken_link, file_entry, is_hidden, passed_over};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
-use crate::source::patience::{may_pass, patiently};
+use crate::storage::patience::{may_pass, patiently};
 
 /// A walk under way.
 pub(super) struct Walk {

@@ -4,7 +4,7 @@
 //! and yields [`Chunk`]s of entries. A file a kind of input: `folder`,
 //! `archive` (on `tar`), `table`, `paths`; `bands` puts FITS files of one band
 //! each together. Reading the cutouts is left to
-//! [`read`](super::read), keeping the listing to [`crate::catalog`].
+//! [`read`](super::read), keeping the listing to [`crate::run`].
 //!
 //! Invariant: the same inputs on the same files give the same chunks; memory
 //! is bounded by the names in one folder and the rows of one chunk, whatever
@@ -22,7 +22,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use super::Entry;
 use super::read::irregular;
-use super::remote::is_remote;
+use crate::storage::remote::is_remote;
 
 mod archive;
 mod bands;
@@ -345,7 +345,7 @@ fn decompressor(name: &str) -> Option<&'static str> {
 
 /// The absolute form of a path, links and `..` kept as they are.
 fn absolute(path: &Path) -> Result<PathBuf, ListError> {
-    crate::source::remote::absolute(path)
+    crate::storage::remote::absolute(path)
         .map_err(|source| ListError::Io { path: path.to_owned(), source })
 }
 

@@ -17,7 +17,7 @@ use super::names::{FileKind, file_entry};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection};
-use crate::source::remote::{is_remote, join};
+use crate::storage::remote::{is_remote, join};
 
 /// Longest line. Systems allow paths of 4 KiB.
 const MAX_LINE: u64 = 64 << 10;

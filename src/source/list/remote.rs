@@ -10,7 +10,7 @@ use super::archive::Archive;
 use super::names::{FileKind, file_entry, is_hidden, passed_over};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
-use crate::source::remote;
+use crate::storage::remote;
 
 /// A prefix that is being listed.
 pub(super) struct Prefix {

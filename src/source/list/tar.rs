@@ -15,7 +15,7 @@ use std::io;
 
 use tar::{EntryType, Header};
 
-use crate::source::read_at::Positional;
+use crate::storage::read_at::Positional;
 
 /// Size of a header, and what data is padded to.
 const BLOCK: u64 = 512;

@@ -31,9 +31,9 @@ use parquet::arrow::arrow_reader::{
 
 pub use layout::ImageLayout;
 
-use super::chunks::Chunks;
-use super::remote::is_remote;
 use crate::cutout::{Payload, Reason, Rejection};
+use crate::storage::chunks::Chunks;
+use crate::storage::remote::is_remote;
 
 /// Rows decoded at a time.
 const BATCH: usize = 16;

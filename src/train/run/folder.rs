@@ -21,11 +21,12 @@ use serde_json::Value;
 
 use super::TrainError;
 use super::state::Best;
-use crate::catalog::lock::PathLock;
-use crate::catalog::{self, CatalogError};
+use crate::catalog::CatalogError;
 use crate::cli::terminal::curves;
 use crate::model::file;
-use crate::source::remote::is_remote;
+use crate::run;
+use crate::storage::lock::PathLock;
+use crate::storage::remote::is_remote;
 use crate::train::history::{self, Epoch};
 use crate::train::recipe::Recipe;
 
@@ -80,13 +81,13 @@ impl Folder {
     /// [`CatalogError::OtherRun`] if they differ, [`TrainError::NotEmpty`] if the
     /// folder holds something else.
     pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
-        let asked = catalog::json(settings);
+        let asked = run::json(settings);
         let path = dir.join("run.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => {
                 let there: Value = serde_json::from_slice(&bytes)
                     .map_err(|source| CatalogError::BadManifest { path, source })?;
-                let differences = catalog::differences(&there, &asked);
+                let differences = run::differences(&there, &asked);
                 if !differences.is_empty() {
                     return Err(CatalogError::OtherRun { path: dir.to_owned(), differences }.into());
                 }

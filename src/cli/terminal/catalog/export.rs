@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::count;
-use crate::catalog::export::Report;
 use crate::cli::terminal::format;
+use crate::export::Report;
 
 /// For a person.
 pub fn text(output: &Path, report: &Report) -> String {

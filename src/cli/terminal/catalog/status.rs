@@ -5,8 +5,8 @@ use std::{fmt::Write, path::Path};
 use serde_json::{Value, json};
 
 use super::{count, table};
-use crate::catalog::{ShardStatus, Status};
 use crate::cli::terminal::format::duration;
+use crate::run::{ShardStatus, Status};
 
 /// Shards that are shown one by one: those that are furthest behind.
 const SHOWN: usize = 20;

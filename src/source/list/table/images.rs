@@ -19,12 +19,12 @@ use super::carried::as_carried;
 use super::parquet::{failed, is_text, not_read, open};
 use super::{Place, find_column, position};
 use crate::cutout::{Rejection, SkyPosition};
-use crate::source::chunks::Chunks;
 use crate::source::list::names::{cutout_id, not_utf8};
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, Source};
 use crate::source::rows::ImageLayout;
 use crate::source::{Entry, Locator};
+use crate::storage::chunks::Chunks;
 
 /// Columns that identify an object, the first of them that is there.
 const IDS: [&str; 7] = ["id", "object_id", "objid", "dr7objid", "dr8_id", "id_str", "iauname"];

@@ -15,7 +15,7 @@ use super::super::{Entry, Locator};
 use super::names::not_utf8;
 use super::{ListError, ListOptions, Source, absolute, without_extension};
 use crate::cutout::{Reason, Rejection, SkyPosition};
-use crate::source::remote::join;
+use crate::storage::remote::join;
 
 mod carried;
 mod csv;

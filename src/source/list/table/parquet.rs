@@ -16,9 +16,9 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::carried::as_carried;
 use super::{Columns, Place, Rows, position};
-use crate::source::chunks::Chunks;
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, Source};
+use crate::storage::chunks::Chunks;
 
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(

@@ -21,9 +21,9 @@ use super::super::file::NewFolder;
 use super::healpix;
 use super::partition::Partitions;
 use crate::catalog::CatalogError;
-use crate::catalog::export::ExportError;
-use crate::catalog::files::TempFile;
 use crate::catalog::part_reader::BATCH;
+use crate::export::ExportError;
+use crate::storage::file::TempFile;
 
 /// Rows a run.
 const RUN: usize = 131_072;

@@ -15,10 +15,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::{PLAN, PLAN_LOCK, TempFile};
-use super::lock::PathLock;
-use super::run::{RunFolder, read_manifest};
-use super::{CatalogError, Shard, json, place};
+use super::folder::{RunFolder, read_manifest};
+use super::names::{PLAN, PLAN_LOCK};
+use super::{Shard, json};
+use crate::catalog::CatalogError;
+use crate::storage::file::TempFile;
+use crate::storage::lock::PathLock;
+use crate::storage::place;
 
 /// The content of `plan.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +48,7 @@ impl Plan {
     }
 
     /// The plan of the run `run` in `dir`, if the run is shared out.
-    pub(super) fn of(dir: &Path, run: &str) -> Result<Option<Self>, CatalogError> {
+    pub(crate) fn of(dir: &Path, run: &str) -> Result<Option<Self>, CatalogError> {
         let path = dir.join(PLAN);
         let bytes = match place::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

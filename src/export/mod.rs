@@ -32,9 +32,9 @@ use serde_json::json;
 
 pub use error::ExportError;
 
-use super::verify::examine;
-use super::{RowRange, RunFolder, part};
-use crate::source::remote::is_remote;
+use crate::catalog::{part, verify::examine};
+use crate::run::{RowRange, RunFolder};
+use crate::storage::remote::is_remote;
 use file::NewFile;
 use rows::Rows;
 use selection::Selection;

@@ -9,7 +9,7 @@ use super::super::file::NewFolder;
 use super::super::{Options, Report, Source};
 use super::FINEST;
 use super::partition::Partitions;
-use crate::catalog::export::ExportError;
+use crate::export::ExportError;
 
 pub(super) fn write(
     folder: &NewFolder,

@@ -11,8 +11,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::CatalogError;
-use crate::source::remote::is_remote;
+use crate::catalog::CatalogError;
+use crate::storage::remote::is_remote;
 
 /// A lock that is held. Dropping it removes its file.
 #[derive(Debug)]
@@ -83,13 +83,13 @@ impl Drop for PathLock {
 
 /// Whether the error says that this file system has no locks: ENOTSUP and
 /// ENOSYS, or ENOLCK from a network file system without its lock daemon.
-pub(super) fn lockless(error: &io::Error) -> bool {
+pub(crate) fn lockless(error: &io::Error) -> bool {
     const ENOLCK: i32 = 37;
     error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
 }
 
 /// Whether `path` still names the open file.
-pub(super) fn same_file(file: &File, path: &Path) -> bool {
+pub(crate) fn same_file(file: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::metadata(path)) {
         (Ok(open), Ok(named)) => identity(open) == identity(named),

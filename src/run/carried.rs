@@ -15,14 +15,14 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::{CatalogError, schema};
+use crate::catalog::{CatalogError, schema};
 
 /// The schema under which columns of the types of `tables` are carried.
 ///
 /// # Errors
 /// [`CatalogError::Carried`] for a type that catalogs do not have, or a name
 /// that is taken.
-pub(super) fn carried_schema(tables: &Schema) -> Result<SchemaRef, CatalogError> {
+pub(crate) fn carried_schema(tables: &Schema) -> Result<SchemaRef, CatalogError> {
     let fields = tables.fields().iter().map(|field| {
         let data_type = carried_type(field.data_type()).ok_or_else(|| CatalogError::Carried {
             column: field.name().clone(),
@@ -55,7 +55,7 @@ fn carried_type(data_type: &DataType) -> Option<DataType> {
 
 /// The rows of a table's batch under the carried schema: its columns by name,
 /// cast where the types differ. A column that the table lacks has no values.
-pub(super) fn conform(
+pub(crate) fn conform(
     batch: &RecordBatch,
     schema: &SchemaRef,
 ) -> Result<RecordBatch, CatalogError> {
@@ -70,14 +70,14 @@ pub(super) fn conform(
 }
 
 /// Rows that come from no table.
-pub(super) fn blank(schema: &SchemaRef, rows: usize) -> Result<RecordBatch, CatalogError> {
+pub(crate) fn blank(schema: &SchemaRef, rows: usize) -> Result<RecordBatch, CatalogError> {
     let columns = schema.fields().iter();
     let columns = columns.map(|f| without_null_text(new_null_array(f.data_type(), rows)));
     batch_of(schema, columns.collect(), rows)
 }
 
 /// One batch of several under one schema.
-pub(super) fn concat(
+pub(crate) fn concat(
     schema: &SchemaRef,
     batches: &[RecordBatch],
 ) -> Result<RecordBatch, CatalogError> {

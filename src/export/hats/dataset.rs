@@ -22,9 +22,9 @@ use super::super::file::NewFolder;
 use super::partition::Pixel;
 use super::spill::{order, slices};
 use crate::catalog::CatalogError;
-use crate::catalog::export::ExportError;
-use crate::catalog::files::TempFile;
 use crate::catalog::part::{properties, schema_pairs};
+use crate::export::ExportError;
+use crate::storage::file::TempFile;
 
 /// The dataset being written.
 pub(super) struct Dataset {

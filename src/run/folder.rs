@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::files::{self, CATALOG, INPUTS, MANIFEST, PLAN_LOCK, TempFile};
-use super::lock::PathLock;
+use super::names::{self, CATALOG, INPUTS, MANIFEST, PLAN_LOCK};
 use super::ranges::Ranges;
-use super::{
-    CatalogError, InputsReader, InputsWriter, Manifest, PartWriter, RowRange, Settings, Shard,
-    place, schema,
-};
-use crate::source::remote::is_remote;
+use super::{InputsReader, InputsWriter, Manifest, RowRange, Settings, Shard};
+use crate::catalog::{CatalogError, PartWriter, schema};
+use crate::storage::file::{self, TempFile};
+use crate::storage::lock::PathLock;
+use crate::storage::place;
+use crate::storage::remote::is_remote;
 
 /// A planned run.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl RunFolder {
         if !place::exists(&dir.join(MANIFEST))? {
             // The thousand tasks of a planned run need no turns.
             let _planning = PathLock::acquire(&dir.join(PLAN_LOCK))?;
-            files::sweep(dir)?;
+            file::sweep(dir)?;
             if !place::exists(&dir.join(MANIFEST))? {
                 plan(dir, settings, list)?;
             }
@@ -137,8 +137,8 @@ impl RunFolder {
         if !differences.is_empty() {
             return Err(CatalogError::OtherRun { path: dir.to_owned(), differences });
         }
-        files::sweep(dir)?;
-        files::sweep(&dir.join(CATALOG))?;
+        file::sweep(dir)?;
+        file::sweep(&dir.join(CATALOG))?;
         Ok(run)
     }
 
@@ -184,7 +184,7 @@ impl RunFolder {
     /// If the parts cannot be listed.
     pub fn missing_ranges(&self, shard: Option<Shard>) -> Result<Vec<RowRange>, CatalogError> {
         let ranges = ranges(&self.manifest);
-        let parts: HashSet<u64> = files::entries(&self.catalog())?
+        let parts: HashSet<u64> = file::entries(&self.catalog())?
             .iter()
             .filter_map(|path| ranges.of_part(path.file_name()?.to_str()?))
             .map(|range| range.index)
@@ -209,7 +209,7 @@ impl RunFolder {
         if place::exists(&part)? {
             return Ok(Claimed::Complete);
         }
-        let lock = self.dir.join(files::range_lock(index));
+        let lock = self.dir.join(names::range_lock(index));
         let Some(lock) = PathLock::try_acquire(&lock)? else {
             return Ok(Claimed::Elsewhere);
         };
@@ -236,12 +236,12 @@ impl RunFolder {
 }
 
 /// The ranges of a run.
-pub(super) fn ranges(manifest: &Manifest) -> Ranges {
+pub(crate) fn ranges(manifest: &Manifest) -> Ranges {
     Ranges::new(manifest.listing.rows, manifest.settings.range_size)
 }
 
 /// `run.json` and its digest.
-pub(super) fn read_manifest(dir: &Path) -> Result<(Manifest, String), CatalogError> {
+pub(crate) fn read_manifest(dir: &Path) -> Result<(Manifest, String), CatalogError> {
     place::check(dir)?;
     let path = dir.join(MANIFEST);
     let bytes = match place::read(&path) {
@@ -264,16 +264,16 @@ fn open_inputs(dir: &Path, manifest: &Manifest) -> Result<InputsReader, CatalogE
 
 /// Where the listing is. A run may have been copied from a store into a
 /// folder, or into a store from one: it keeps the name that it has.
-pub(super) fn inputs_path(dir: &Path, manifest: &Manifest) -> Result<PathBuf, CatalogError> {
+pub(crate) fn inputs_path(dir: &Path, manifest: &Manifest) -> Result<PathBuf, CatalogError> {
     let plain = dir.join(INPUTS);
-    let named = dir.join(files::inputs_in_store(&manifest.listing.digest));
+    let named = dir.join(names::inputs_in_store(&manifest.listing.digest));
     let (usual, copied) = if is_remote(dir) { (named, plain) } else { (plain, named) };
     let is_usual = place::exists(&usual)? || !place::exists(&copied)?;
     Ok(if is_usual { usual } else { copied })
 }
 
 /// A listing, if it is the one that `run.json` pins.
-pub(super) fn pinned_inputs(
+pub(crate) fn pinned_inputs(
     inputs: InputsReader,
     path: PathBuf,
     manifest: &Manifest,
@@ -297,7 +297,7 @@ fn plan<E: From<CatalogError>>(
     let mut writer = InputsWriter::create(dir, settings.range_size)?;
     list(&mut writer)?;
     let (inputs, listing) = writer.finish()?;
-    let name = if is_remote(dir) { files::inputs_in_store(&listing.digest) } else { INPUTS.into() };
+    let name = if is_remote(dir) { names::inputs_in_store(&listing.digest) } else { INPUTS.into() };
     let manifest = Manifest { settings: settings.clone(), listing };
 
     let description = TempFile::create(dir, MANIFEST)?;
@@ -322,7 +322,7 @@ fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
     if !is_remote(dir) && place::exists(&catalog)? && !catalog.is_dir() {
         return Err(CatalogError::NotAFolder { path: catalog });
     }
-    let parts = files::entries(&catalog)?;
+    let parts = file::entries(&catalog)?;
     let parts = parts.iter().filter(|path| {
         path.file_name().and_then(|name| name.to_str()).is_none_or(|n| !n.starts_with('.'))
     });

@@ -30,7 +30,7 @@ use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::source::{Entry, Locator};
 
 /// The listing's own columns.
-pub(super) fn fields() -> Fields {
+pub(crate) fn fields() -> Fields {
     let list = |name, item| Field::new_list(name, Field::new_list_field(item, false), false);
     Fields::from(vec![
         Field::new("id", DataType::Utf8, false),
@@ -48,7 +48,7 @@ pub(super) fn fields() -> Fields {
 }
 
 /// Entries on their way to becoming a batch.
-pub(super) struct EntryBuffer {
+pub(crate) struct EntryBuffer {
     rows: usize,
     id: StringBuilder,
     source: StringBuilder,
@@ -64,7 +64,7 @@ pub(super) struct EntryBuffer {
 }
 
 impl EntryBuffer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let item = |data_type| Field::new_list_field(data_type, false);
         Self {
             rows: 0,
@@ -82,12 +82,12 @@ impl EntryBuffer {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows
     }
 
     /// Adds an entry, or says why it cannot be one.
-    pub(super) fn push(&mut self, entry: &Entry) -> Result<(), String> {
+    pub(crate) fn push(&mut self, entry: &Entry) -> Result<(), String> {
         let stretch = match &entry.locator {
             Locator::Member { offset, length, .. } => {
                 let whole = |value: u64| {
@@ -143,7 +143,7 @@ impl EntryBuffer {
     }
 
     /// The entries so far as a batch; the buffer is empty afterwards.
-    pub(super) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
         self.rows = 0;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.id.finish()),
@@ -164,7 +164,7 @@ impl EntryBuffer {
 
 /// The entries in a batch whose first columns are [`fields`] (the reader makes
 /// sure of that); or the row that is none, and why.
-pub(super) fn entries(batch: &RecordBatch) -> Result<Vec<Entry>, (usize, String)> {
+pub(crate) fn entries(batch: &RecordBatch) -> Result<Vec<Entry>, (usize, String)> {
     let text = |index: usize| batch.column(index).as_string::<i32>();
     let (id, source, kind) = (text(0), text(1), text(2));
     let (paths, bands) = (batch.column(3).as_list::<i32>(), batch.column(4).as_list::<i32>());
@@ -235,11 +235,11 @@ fn paths_of(paths: &ListArray, row: usize) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// An entry of every kind, with what names can hold.
-    pub(in crate::catalog) fn every_kind() -> Vec<Entry> {
+    pub(crate) fn every_kind() -> Vec<Entry> {
         let odd = PathBuf::from(OsString::from_vec(b"/data/\xff\xfe|,\"\n.jpg".to_vec()));
         let entry = |id: &str, locator: Locator, position| Entry {
             id: id.to_owned(),

@@ -23,7 +23,7 @@ pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Re
 }
 
 /// Whether an error is one that systems get over.
-pub(super) fn may_pass(error: &io::Error) -> bool {
+pub(crate) fn may_pass(error: &io::Error) -> bool {
     const EIO: i32 = 5;
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
-use crate::catalog::files::{TempFile, sync_folder};
+use crate::storage::file::{TempFile, sync_folder};
 
 /// Says no to an output that is there, unless it is a file to be replaced.
 pub(super) fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), ExportError> {
@@ -128,7 +128,7 @@ impl Drop for NewFolder {
 }
 
 fn sync_all_folders(folder: &Path) -> Result<(), ExportError> {
-    for path in crate::catalog::files::entries(folder)? {
+    for path in crate::storage::file::entries(folder)? {
         if path.is_dir() {
             sync_all_folders(&path)?;
         }

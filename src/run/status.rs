@@ -2,7 +2,7 @@
 //!
 //! Nothing is locked, opened or written, so that looking at a run never
 //! disturbs it and costs the same for one row as for a thousand million. What
-//! is inside the parts is left to [`verify()`](super::verify()).
+//! is inside the parts is left to [`verify()`](crate::catalog::verify()).
 //!
 //! Invariant: a clock that jumped, here or on another machine, may cost an
 //! estimate and nothing else.
@@ -11,9 +11,12 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::files::{self, CATALOG};
-use super::run::{ranges, read_manifest};
-use super::{CatalogError, Plan, RowRange, place};
+use super::folder::{ranges, read_manifest};
+use super::names::CATALOG;
+use super::{Plan, RowRange};
+use crate::catalog::CatalogError;
+use crate::storage::file;
+use crate::storage::place;
 
 /// Parts from whose times a rate is taken: those of the last while, so that
 /// it is today's rate and not the night's.
@@ -79,7 +82,7 @@ pub fn status(dir: &Path) -> Result<Status, CatalogError> {
     let mut begun = 0;
     for found in place::list(&dir.join(CATALOG))? {
         let name = found.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        begun += u64::from(files::is_temporary(&name));
+        begun += u64::from(file::is_temporary(&name));
         let Some(range) = ranges.of_part(&name) else { continue };
         // A file system without times is one without rates.
         parts.push((found.modified().unwrap_or(now), range));

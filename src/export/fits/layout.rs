@@ -13,7 +13,7 @@ use arrow::datatypes::{
 };
 
 use super::super::rows::Measured;
-use crate::catalog::export::ExportError;
+use crate::export::ExportError;
 
 /// A column of the table.
 pub(super) struct TableColumn {

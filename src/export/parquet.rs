@@ -11,7 +11,7 @@ use super::rows::Measured;
 use super::{ExportError, Report, Source, Told};
 use crate::catalog::CatalogError;
 use crate::catalog::part::{properties, schema_pairs};
-use crate::catalog::seal::{self, SealingWriter};
+use crate::storage::seal::{self, SealingWriter};
 
 pub(super) fn write(
     source: &Source<'_>,

@@ -25,13 +25,17 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::digest::RowDigest;
 use super::entries::{self, EntryBuffer};
-use super::files::{INPUTS, TempFile};
-use super::seal::{self, SealingWriter};
-use super::{CatalogError, Listing, carried, place};
-use crate::source::chunks::Chunks;
-use crate::source::{Entry, Locator, remote};
+use super::names::INPUTS;
+use super::{Listing, carried};
+use crate::catalog::CatalogError;
+use crate::source::{Entry, Locator};
+use crate::storage::chunks::Chunks;
+use crate::storage::digest::RowDigest;
+use crate::storage::file::TempFile;
+use crate::storage::place;
+use crate::storage::remote;
+use crate::storage::seal::{self, SealingWriter};
 
 /// Keys in the footer.
 const DIGEST: &str = "hiwl.listing";
@@ -63,7 +67,7 @@ pub struct InputsWriter {
 }
 
 impl InputsWriter {
-    pub(super) fn create(folder: &Path, range_size: u64) -> Result<Self, CatalogError> {
+    pub(crate) fn create(folder: &Path, range_size: u64) -> Result<Self, CatalogError> {
         Ok(Self {
             temp: TempFile::create(folder, INPUTS)?,
             range_size: usize::try_from(range_size).unwrap_or(usize::MAX),
@@ -181,7 +185,7 @@ impl InputsWriter {
     }
 
     /// Writes the last range and the footer; the file has yet to be committed.
-    pub(super) fn finish(mut self) -> Result<(TempFile, Listing), CatalogError> {
+    pub(crate) fn finish(mut self) -> Result<(TempFile, Listing), CatalogError> {
         if self.entries.len() > 0 {
             self.write_range()?;
         }
@@ -255,7 +259,7 @@ fn open_writer(
 /// keep each beginning once, where a dictionary would fill up and be given up.
 fn properties() -> WriterProperties {
     let mut builder = WriterProperties::builder()
-        .set_created_by(super::part::CREATED_BY.to_owned())
+        .set_created_by(crate::catalog::part::CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None);
@@ -305,7 +309,7 @@ impl InputsReader {
     }
 
     /// The listing in `file`, which was opened from `path`.
-    pub(super) fn of(path: &Path, file: File) -> Result<Self, CatalogError> {
+    pub(crate) fn of(path: &Path, file: File) -> Result<Self, CatalogError> {
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
             .map_err(CatalogError::parquet("read", path))?;
         let own = entries::fields();
@@ -367,7 +371,7 @@ impl InputsReader {
     }
 
     /// All columns of range `index`.
-    pub(super) fn batch(&self, index: u64) -> Result<RecordBatch, CatalogError> {
+    pub(crate) fn batch(&self, index: u64) -> Result<RecordBatch, CatalogError> {
         let file = match &self.fetched {
             Some(fetched) => fetched.clone(),
             None => Chunks::open(&self.path).map_err(CatalogError::io("open", &self.path))?,

@@ -10,10 +10,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::CatalogError;
-use super::digest::sha256;
+use crate::catalog::CatalogError;
 use crate::engine::fused::Precision;
 use crate::model::hierarchy::Stage2;
+use crate::storage::digest::sha256;
 
 /// Ranges larger than this would need row groups, and memory a worker, of
 /// gigabytes.
@@ -116,7 +116,7 @@ impl fmt::Display for Difference {
 
 impl Settings {
     /// Refuses what no run can have.
-    pub(super) fn check(&self) -> Result<(), CatalogError> {
+    pub(crate) fn check(&self) -> Result<(), CatalogError> {
         if (1..=LARGEST_RANGE).contains(&self.range_size) {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Settings {
     ///
     /// The model's name is for a person: the same weights under another are the
     /// same model.
-    pub(super) fn differences(&self, asked: &Self) -> Vec<Difference> {
+    pub(crate) fn differences(&self, asked: &Self) -> Vec<Difference> {
         let mut asked = asked.clone();
         asked.model.name.clone_from(&self.model.name);
         differences(&json(self), &json(&asked))
@@ -146,7 +146,7 @@ pub(crate) fn differences(there: &Value, asked: &Value) -> Vec<Difference> {
 
 impl Manifest {
     /// The bytes of `run.json`.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut text = format!("{:#}", json(self));
         text.push('\n');
         text.into_bytes()
@@ -154,13 +154,13 @@ impl Manifest {
 
     /// The manifest in these bytes, and its digest: the SHA-256 of the bytes
     /// in hexadecimal, as `sha256sum run.json` prints it.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<(Self, String), serde_json::Error> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Self, String), serde_json::Error> {
         Ok((serde_json::from_slice(bytes)?, sha256(bytes)))
     }
 
     /// The settings as one line of JSON for the footers of parts. Of a long
     /// list of inputs only the beginning: `run.json` has it whole.
-    pub(super) fn footer_settings(&self) -> String {
+    pub(crate) fn footer_settings(&self) -> String {
         const INPUTS: usize = 16;
         let mut settings = self.settings.clone();
         let more = settings.inputs.len().saturating_sub(INPUTS);
@@ -248,12 +248,12 @@ fn value_in_words(value: &Value) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    pub(in crate::catalog) fn settings(range_size: u64) -> Settings {
+    pub(crate) fn settings(range_size: u64) -> Settings {
         Settings {
             version: "0.1.0".into(),
             inputs: vec!["/data/galaxies".into()],

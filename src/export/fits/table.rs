@@ -14,7 +14,7 @@ use std::ptr::{self, NonNull};
 use fitsio::sys;
 
 use super::layout::{Layout, TableColumn, ascii};
-use crate::catalog::export::ExportError;
+use crate::export::ExportError;
 
 /// Longest status text, with its end.
 const STATUS_TEXT: usize = 31;

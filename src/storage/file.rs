@@ -21,30 +21,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::lock::{PathLock, lockless, same_file};
-use super::{CatalogError, place};
-use crate::source::remote::{self, is_remote};
-
-/// The run's description.
-pub(super) const MANIFEST: &str = "run.json";
-/// How the run is shared out.
-pub(super) const PLAN: &str = "plan.json";
-/// The listing.
-pub(super) const INPUTS: &str = "inputs.parquet";
-/// The folder of the parts.
-pub(super) const CATALOG: &str = "catalog";
-/// Held by who plans.
-pub(super) const PLAN_LOCK: &str = ".lock";
-
-/// The listing in a store, where it is named by its content: whoever plans at
-/// the same time and is not first would otherwise replace the first one's.
-pub(super) fn inputs_in_store(digest: &str) -> String {
-    format!("inputs-{digest}.parquet")
-}
+use super::place;
+use crate::catalog::CatalogError;
+use crate::storage::remote::{self, is_remote};
 
 /// A file being written. Dropped before [`commit`](Self::commit), it is
 /// removed.
 #[derive(Debug)]
-pub(super) struct TempFile {
+pub(crate) struct TempFile {
     path: PathBuf,
     file: File,
     /// The folder of a store where it is to go; otherwise it goes where it is.
@@ -53,7 +37,7 @@ pub(super) struct TempFile {
 
 impl TempFile {
     /// A new file `.<stem>.<machine>-<pid>-<random>.tmp` in `folder`, locked.
-    pub(super) fn create(folder: &Path, stem: &str) -> Result<Self, CatalogError> {
+    pub(crate) fn create(folder: &Path, stem: &str) -> Result<Self, CatalogError> {
         if is_remote(folder) {
             let here = std::env::temp_dir();
             let (path, file) =
@@ -85,18 +69,18 @@ impl TempFile {
     }
 
     /// Where it is for now.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file, open for reading and writing.
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// Flushes the content to disk, gives it its final name beside it, and
     /// flushes the folder. A file that already has the name is replaced.
-    pub(super) fn commit(self, name: &str) -> Result<PathBuf, CatalogError> {
+    pub(crate) fn commit(self, name: &str) -> Result<PathBuf, CatalogError> {
         if let Some(folder) = &self.store {
             let target = folder.join(name);
             remote::put(&target, &self.file).map_err(CatalogError::io("put", &target))?;
@@ -113,7 +97,7 @@ impl TempFile {
     /// As [`commit`](Self::commit), of a file that there is one of. In a store
     /// one that is there is left as it is; in a folder the caller holds the
     /// lock that keeps others away.
-    pub(super) fn commit_new(self, name: &str) -> Result<(), CatalogError> {
+    pub(crate) fn commit_new(self, name: &str) -> Result<(), CatalogError> {
         let Some(folder) = &self.store else { return self.commit(name).map(drop) };
         let target = folder.join(name);
         remote::put_new(&target, &self.file).map_err(CatalogError::io("put", &target)).map(drop)
@@ -132,7 +116,7 @@ impl Drop for TempFile {
 }
 
 /// Makes the names in a folder survive a loss of power.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
     let synced = File::open(folder).and_then(|handle| handle.sync_all());
     match synced {
         // Some network file systems cannot flush a folder and say so; their
@@ -143,7 +127,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
 }
 
 /// Whether this is the name of a file that [`TempFile`] writes.
-pub(super) fn is_temporary(name: &str) -> bool {
+pub(crate) fn is_temporary(name: &str) -> bool {
     let ours = [".part-", ".inputs.parquet.", ".run.json.", ".plan.json."];
     name.ends_with(".tmp") && ours.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -171,11 +155,6 @@ fn is_elsewhere(name: &str, path: &Path) -> bool {
     !age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST))
 }
 
-/// The lock of a range, in the run folder.
-pub(super) fn range_lock(index: u64) -> String {
-    format!(".range-{index}.lock")
-}
-
 fn is_range_lock(name: &str) -> bool {
     let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"));
     index.is_some_and(|index| index.parse::<u64>().is_ok())
@@ -184,13 +163,13 @@ fn is_range_lock(name: &str) -> bool {
 /// Removes what dead processes left in `folder`: temporary files, and locks,
 /// that can be locked. Where locks do not work nothing is removed, for a live
 /// process cannot be told from a dead one; a leftover does no harm.
-pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
+pub(crate) fn sweep(folder: &Path) -> Result<(), CatalogError> {
     if is_remote(folder) {
         return Ok(());
     }
     for path in entries(folder)? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name == PLAN_LOCK || is_range_lock(name) {
+        if name == ".lock" || is_range_lock(name) {
             drop(PathLock::try_acquire(&path)?);
         }
         if !is_temporary(name) {
@@ -217,7 +196,7 @@ pub(super) fn sweep(folder: &Path) -> Result<(), CatalogError> {
 }
 
 /// The paths in a folder, in no order; none if there is no such folder.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     Ok(place::list(folder)?.into_iter().map(|found| found.path).collect())
 }
 

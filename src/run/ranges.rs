@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::CatalogError;
+use crate::catalog::CatalogError;
 
 /// A stretch of consecutive rows: the unit of work, of the listing's row
 /// groups and of the catalog's parts.
@@ -28,18 +28,18 @@ impl RowRange {
 
     /// The file name of its part. Twelve digits hold a million million rows;
     /// beyond that names still tell ranges apart and only cease to sort.
-    pub(super) fn part_name(&self) -> String {
+    pub(crate) fn part_name(&self) -> String {
         format!("{}.parquet", self.part_stem())
     }
 
     /// [`part_name`](Self::part_name) without its extension.
-    pub(super) fn part_stem(&self) -> String {
+    pub(crate) fn part_stem(&self) -> String {
         format!("part-{:012}-{:012}", self.first, self.last())
     }
 
     /// The path of its part in the run folder `run`.
-    pub(super) fn part_path(&self, run: &Path) -> PathBuf {
-        run.join(super::files::CATALOG).join(self.part_name())
+    pub(crate) fn part_path(&self, run: &Path) -> PathBuf {
+        run.join(super::names::CATALOG).join(self.part_name())
     }
 }
 
@@ -51,32 +51,32 @@ impl fmt::Display for RowRange {
 
 /// The ranges of a run of `rows` rows: an iterator, and a lookup by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     rows: u64,
     size: u64,
 }
 
 impl Ranges {
     /// Ranges of `size` rows (at least 1); the last may be shorter.
-    pub(super) fn new(rows: u64, size: u64) -> Self {
+    pub(crate) fn new(rows: u64, size: u64) -> Self {
         Self { rows, size: size.max(1) }
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.rows.div_ceil(self.size)
     }
 
-    pub(super) fn get(&self, index: u64) -> Option<RowRange> {
+    pub(crate) fn get(&self, index: u64) -> Option<RowRange> {
         let first = index.checked_mul(self.size).filter(|first| *first < self.rows)?;
         Some(RowRange { index, first, count: self.size.min(self.rows - first) })
     }
 
-    pub(super) fn iter(self) -> impl Iterator<Item = RowRange> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = RowRange> {
         (0..self.len()).filter_map(move |index| self.get(index))
     }
 
     /// The range whose part has this file name.
-    pub(super) fn of_part(&self, name: &str) -> Option<RowRange> {
+    pub(crate) fn of_part(&self, name: &str) -> Option<RowRange> {
         let first = name.strip_prefix("part-")?.split('-').next()?.parse::<u64>().ok()?;
         let range = self.get(first / self.size)?;
         (range.part_name() == name).then_some(range)

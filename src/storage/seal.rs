@@ -20,8 +20,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use sha2::{Digest, Sha256};
 
-use super::verify::Damage;
-use super::{CatalogError, digest::hex};
+use super::digest::hex;
+use crate::catalog::CatalogError;
+use crate::catalog::Damage;
 
 const KEY: &str = "hiwl.sha256";
 const DIGITS: usize = 64;
@@ -30,14 +31,14 @@ const TAIL: u64 = 8;
 const MAGIC: &[u8; 4] = b"PAR1";
 
 /// Hashes what passes on its way into a file.
-pub(super) struct SealingWriter {
+pub(crate) struct SealingWriter {
     file: File,
     hasher: Sha256,
 }
 
 impl SealingWriter {
     /// `file` must be empty and open for reading too.
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         Self { file, hasher: Sha256::new() }
     }
 }
@@ -55,7 +56,7 @@ impl Write for SealingWriter {
 }
 
 /// Writes the footer, with the seal last among its key-values.
-pub(super) fn close(
+pub(crate) fn close(
     mut writer: ArrowWriter<SealingWriter>,
     path: &Path,
 ) -> Result<(), CatalogError> {
@@ -73,7 +74,7 @@ pub(super) fn close(
 }
 
 /// Holds the file's bytes against its seal; returns its length in bytes.
-pub(super) fn check(file: &File) -> Result<u64, Damage> {
+pub(crate) fn check(file: &File) -> Result<u64, Damage> {
     let unreadable = |error: io::Error| Damage::Unreadable(error.to_string());
     let place = place(file).map_err(unreadable)??;
     let mut found = [0; DIGITS];

@@ -2,7 +2,7 @@
 //!
 //! What a run folder needs of either is little: to look for a name, list a
 //! folder, read a file, and put one in place as a whole (see
-//! [`TempFile`](super::files::TempFile)). A store has no folders to make, no
+//! [`TempFile`](super::file::TempFile)). A store has no folders to make, no
 //! names to sweep, nothing to flush and no locks: there locks are always had,
 //! as on file systems without them.
 //!
@@ -17,11 +17,11 @@ use std::io::{self, ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::CatalogError;
-use crate::source::remote::{self, is_remote, is_store};
+use crate::catalog::CatalogError;
+use crate::storage::remote::{self, is_remote, is_store};
 
 /// Refuses URLs below which no run can be.
-pub(super) fn check(dir: &Path) -> Result<(), CatalogError> {
+pub(crate) fn check(dir: &Path) -> Result<(), CatalogError> {
     if is_remote(dir) && !is_store(dir) {
         return Err(CatalogError::BadSetting(format!(
             "{}: a run's folder is on a file system or in an object store (s3://, gs://, az://)",
@@ -33,13 +33,13 @@ pub(super) fn check(dir: &Path) -> Result<(), CatalogError> {
 
 /// Whether something has this name; a folder that may not be searched is an
 /// error and not an absence.
-pub(super) fn exists(path: &Path) -> Result<bool, CatalogError> {
+pub(crate) fn exists(path: &Path) -> Result<bool, CatalogError> {
     let found = if is_remote(path) { remote::exists(path) } else { path.try_exists() };
     found.map_err(CatalogError::io("look for", path))
 }
 
 /// The whole of a small file.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !is_remote(path) {
         return fs::read(path);
     }
@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Removes a file; one that is not there is removed.
-pub(super) fn remove(path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn remove(path: &Path) -> Result<(), CatalogError> {
     let removed = if is_remote(path) { remote::remove(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -60,7 +60,7 @@ pub(super) fn remove(path: &Path) -> Result<(), CatalogError> {
 }
 
 /// Opens a file for reading at random.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     if !is_remote(path) {
         return File::open(path);
     }
@@ -72,7 +72,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 /// A new file in the system's temporary folder that goes with its handle,
 /// however the process ends; and the name that it had, for messages.
-pub(super) fn nameless(stem: &str) -> io::Result<(PathBuf, File)> {
+pub(crate) fn nameless(stem: &str) -> io::Result<(PathBuf, File)> {
     let folder = std::env::temp_dir();
     loop {
         let random = rand::random::<u64>();
@@ -89,15 +89,15 @@ pub(super) fn nameless(stem: &str) -> io::Result<(PathBuf, File)> {
 
 /// A name in a folder.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) path: PathBuf,
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
     /// When it came to be, if the listing told.
     told: Option<SystemTime>,
 }
 
 impl Found {
     /// When it came to be; `None` where the system does not say.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
         if self.told.is_some() || is_remote(&self.path) {
             return self.told;
         }
@@ -106,7 +106,7 @@ impl Found {
 }
 
 /// What is in a folder, in no order; nothing if there is no such folder.
-pub(super) fn list(folder: &Path) -> Result<Vec<Found>, CatalogError> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<Found>, CatalogError> {
     if is_remote(folder) {
         let listed = remote::entries(folder).map_err(CatalogError::io("list", folder))?;
         let found =

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, TimeUnit, ToByteSlice};
 use sha2::{Digest, Sha256};
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
 }
 
@@ -18,21 +18,21 @@ fn digit(nibble: u8) -> char {
 }
 
 /// SHA-256 of some bytes, in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 /// A digest over a sequence of batches. Where the batches are cut counts: the
 /// listing is hashed a range at a time, and the size of ranges is pinned.
 #[derive(Default)]
-pub(super) struct RowDigest {
+pub(crate) struct RowDigest {
     hasher: Sha256,
     /// Encoded values of one column, kept to be used again.
     buffer: Vec<u8>,
 }
 
 impl RowDigest {
-    pub(super) fn update(&mut self, batch: &RecordBatch) {
+    pub(crate) fn update(&mut self, batch: &RecordBatch) {
         self.hasher.update((batch.num_rows() as u64).to_le_bytes());
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             self.buffer.clear();
@@ -44,7 +44,7 @@ impl RowDigest {
     }
 
     /// In hexadecimal.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         hex(&self.hasher.finalize())
     }
 }

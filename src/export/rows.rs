@@ -10,7 +10,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::ExportError;
 use super::selection::{Selected, Selection};
 use crate::catalog::part::longest_text;
-use crate::catalog::{CatalogError, RowRange, part_reader};
+use crate::catalog::{CatalogError, part_reader};
+use crate::run::RowRange;
 
 /// An iterator over batches of selected rows; empty ones are among them.
 pub(super) struct Rows<'a> {
