@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hiwl::catalog::{CatalogError, Row, verify};
-use hiwl::cli::terminal::{format, memory};
+use hiwl::cli::terminal::format;
 use hiwl::cutout::SkyPosition;
 use hiwl::engine::fused::Precision;
 use hiwl::model::hierarchy::{Class, Prediction, Stage2};
+use hiwl::pipeline::memory;
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
 use rand::{Rng, SeedableRng};
@@ -64,6 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         inputs: vec!["/survey/cutouts".into()],
         band_pattern: None,
         bands: Vec::new(),
+        id_column: None,
         image_column: None,
         carry: Vec::new(),
         model: ModelIdentity { digest: "00".repeat(32), name: "B1".into(), untrained: true },

@@ -143,7 +143,7 @@ fn main() {
             100.0 * of(&|round| round.end * round.passes / round.forward),
         );
     }
-    let peak = hiwl::cli::terminal::memory::peak_resident().unwrap_or(0);
+    let peak = hiwl::pipeline::memory::peak_resident().unwrap_or(0);
     println!("peak memory of all of it, sample and networks included: {} MiB", peak >> 20);
 }
 
@@ -157,6 +157,7 @@ impl Setting {
             bands: None,
             band_pattern: "{id}_{band}.fits".to_owned(),
             cube_bands: None,
+            id_column: None,
             image_column: None,
             carry: Vec::new(),
             rgb_profile: None,

@@ -14,7 +14,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hiwl::cli::terminal::memory;
+use hiwl::pipeline::memory;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

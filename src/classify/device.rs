@@ -17,7 +17,7 @@ pub enum Device {
 /// What `--device` takes where one is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The first GPU, or the processor where there is none.
+    /// The first GPU, or the processor where there is none that can be used.
     #[default]
     Auto,
     /// This and no other.
@@ -25,19 +25,26 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device that it means on this machine. One that is asked for by name
+    /// The device that it means on this machine, and why `auto` is the processor
+    /// although there is a GPU or a driver, if so. One that is asked for by name
     /// is taken at its word: opening it says what is missing.
-    pub fn resolve(self) -> Device {
+    pub fn resolve(self) -> (Device, Option<CudaError>) {
         match self {
-            Self::Only(device) => device,
-            Self::Auto if cuda::devices() > 0 => Device::Cuda(0),
-            Self::Auto => Device::Cpu,
+            Self::Only(device) => (device, None),
+            Self::Auto => automatic(cuda::usable(0)),
         }
     }
+}
 
-    /// Why `auto` means the processor although there is a driver, if so.
-    pub fn hindrance(self) -> Option<CudaError> {
-        (self == Self::Auto).then(cuda::hindrance).flatten()
+/// The device that `auto` means, by what was found of the first GPU.
+fn automatic(gpu: Result<(), CudaError>) -> (Device, Option<CudaError>) {
+    match gpu {
+        Ok(()) => (Device::Cuda(0), None),
+        // There is none: nothing to explain.
+        Err(CudaError::NotBuilt | CudaError::NoDriver | CudaError::NoDevice { .. }) => {
+            (Device::Cpu, None)
+        }
+        Err(error) => (Device::Cpu, Some(error)),
     }
 }
 
@@ -83,19 +90,18 @@ impl Devices {
 pub struct DevicesChoice(Vec<DeviceChoice>);
 
 impl DevicesChoice {
-    /// The devices that it means on this machine (see [`DeviceChoice::resolve`]).
-    pub fn resolve(&self) -> Devices {
-        let gpus = self.0.iter().filter_map(|choice| match choice.resolve() {
-            Device::Cpu => None,
-            Device::Cuda(index) => Some(index),
-        });
-        let gpus: Vec<usize> = gpus.collect();
-        if gpus.is_empty() { Devices::Cpu } else { Devices::Cuda(gpus) }
-    }
-
-    /// See [`DeviceChoice::hindrance`].
-    pub fn hindrance(&self) -> Option<CudaError> {
-        self.0.iter().find_map(|choice| choice.hindrance())
+    /// The devices that it means on this machine, and what hinders `auto` (see
+    /// [`DeviceChoice::resolve`]).
+    pub fn resolve(&self) -> (Devices, Option<CudaError>) {
+        let (mut gpus, mut hindrance) = (Vec::new(), None);
+        for choice in &self.0 {
+            let (device, why) = choice.resolve();
+            hindrance = hindrance.or(why);
+            if let Device::Cuda(index) = device {
+                gpus.push(index);
+            }
+        }
+        (if gpus.is_empty() { Devices::Cpu } else { Devices::Cuda(gpus) }, hindrance)
     }
 }
 
@@ -147,7 +153,7 @@ mod tests {
 
     #[test]
     fn several_gpus_are_named_with_commas() {
-        let parse = |text: &str| text.parse::<DevicesChoice>().map(|choice| choice.resolve());
+        let parse = |text: &str| text.parse::<DevicesChoice>().map(|choice| choice.resolve().0);
         assert_eq!(parse("cpu"), Ok(Devices::Cpu));
         assert_eq!(parse("cuda:2"), Ok(Devices::Cuda(vec![2])));
         assert_eq!(parse("cuda:0, cuda:3"), Ok(Devices::Cuda(vec![0, 3])));
@@ -165,12 +171,34 @@ mod tests {
     }
 
     #[test]
+    fn auto_is_the_processor_and_says_why_where_a_gpu_cannot_be_used() {
+        let too_old = CudaError::DeviceTooOld { index: 0, name: "K80".into(), found: (3, 7) };
+        let no_compiler = CudaError::NoCompiler { searched: vec!["/lib".into()] };
+        let old_driver = CudaError::DriverTooOld { found: 11_040, needed: 12_000 };
+        for (error, words) in
+            [(too_old, "8.0 is needed"), (no_compiler, "libnvrtc"), (old_driver, "11.4")]
+        {
+            let (device, hindrance) = automatic(Err(error));
+            assert_eq!(device, Device::Cpu);
+            assert!(hindrance.is_some_and(|why| why.to_string().contains(words)), "{words}");
+        }
+        let none =
+            [CudaError::NotBuilt, CudaError::NoDriver, CudaError::NoDevice { index: 0, count: 0 }];
+        for error in none {
+            let (device, hindrance) = automatic(Err(error));
+            assert!(device == Device::Cpu && hindrance.is_none());
+        }
+        let (device, hindrance) = automatic(Ok(()));
+        assert!(device == Device::Cuda(0) && hindrance.is_none());
+    }
+
+    #[test]
     fn a_gpu_without_a_driver_is_a_clear_error() {
         if cuda::devices() > 0 {
             return;
         }
-        assert_eq!(DeviceChoice::Auto.resolve(), Device::Cpu);
-        assert!(DeviceChoice::Only(Device::Cuda(0)).hindrance().is_none());
+        let (device, hindrance) = DeviceChoice::Auto.resolve();
+        assert!(device == Device::Cpu && hindrance.is_none(), "{hindrance:?}");
         let error = cuda::open(0, cuda::Precision::Bf16).err().unwrap();
         assert!(error.is_usage(), "{error}");
     }

@@ -6,6 +6,7 @@ use crate::{
     catalog::CatalogError,
     engine::cuda::CudaError,
     model::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
+    pipeline::Failure,
     source::list::ListError,
 };
 
@@ -102,16 +103,35 @@ pub enum ClassifyError {
     #[error(transparent)]
     Network(#[from] InferenceError),
     /// The threads could not be started.
-    #[error("cannot start {threads} threads: {source}")]
+    #[error("cannot start {threads} threads ({source}): {REFUSED}")]
     Threads {
         /// How many.
         threads: usize,
         /// What the system said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// A stage's thread could not be started.
+    #[error("{0}: {REFUSED}")]
+    NoThread(String),
     /// A worker panicked.
     #[error("{0}: this is a defect of hiwl; please report it")]
     Panic(String),
+}
+
+/// What to do where the system refuses threads.
+const REFUSED: &str = "the memory or the number of threads that this process may have is used up \
+     (ulimit -v, ulimit -u, a container's or a scheduler's limit): raise it, or take fewer \
+     --workers and a smaller --batch";
+
+impl From<Failure<Self>> for ClassifyError {
+    fn from(failure: Failure<Self>) -> Self {
+        match failure {
+            Failure::Stage { error, .. } => error,
+            Failure::Interrupted => Self::Stopped,
+            Failure::Thread { .. } => Self::NoThread(failure.to_string()),
+            Failure::Panic { .. } => Self::Panic(failure.to_string()),
+        }
+    }
 }
 
 impl ClassifyError {
@@ -146,6 +166,7 @@ impl ClassifyError {
             Self::Gpu { source, .. } => source.is_usage(),
             Self::Network(_)
             | Self::Threads { .. }
+            | Self::NoThread(_)
             | Self::Stopped
             | Self::SourceGone { .. }
             | Self::SourceChanged { .. }

@@ -126,10 +126,7 @@ pub fn evaluate(
     match outcome.result {
         Ok(()) => {}
         Err(Failure::Interrupted) => return Ok(None),
-        Err(Failure::Stage { error, .. }) => return Err(error),
-        Err(failure @ Failure::Panic { .. }) => {
-            return Err(ClassifyError::Panic(failure.to_string()));
-        }
+        Err(failure) => return Err(failure.into()),
     }
     let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
     Ok(Some(Evaluation {
@@ -154,6 +151,7 @@ fn list(options: &Options, bands: &[String]) -> Result<(Vec<Entry>, Vec<String>)
     let list = ListOptions {
         band_pattern: options.band_pattern.parse::<BandPattern>()?,
         bands: bands.to_vec(),
+        id_column: options.id_column.clone(),
         image_column: options.image_column.clone(),
         carry: Vec::new(),
     };

@@ -198,6 +198,7 @@ mod tests {
             bands: None,
             band_pattern: String::new(),
             cube_bands: None,
+            id_column: None,
             image_column: None,
             carry: Vec::new(),
             rgb_profile: None,

@@ -24,15 +24,15 @@ use super::{
 };
 use crate::{
     catalog::{self, CatalogError, Verification},
-    cli::terminal::{format, memory, progress::Progress},
+    cli::terminal::{format, progress::Progress},
     cutout::prepare::Preparation,
     engine::fused::Precision,
     model::{hierarchy::Stage2, model_file::Model},
-    pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window},
+    pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
     source::{
         Locator,
-        list::{BandPattern, ListOptions, Lister},
+        list::{BandPattern, ListOptions, Lister, RepeatedIds},
     },
     storage::remote::{absolute, is_remote},
 };
@@ -56,6 +56,9 @@ pub struct Options {
     pub band_pattern: String,
     /// Planes or HDUs of FITS files that do not name them.
     pub cube_bands: Option<Vec<String>>,
+    /// The column of tables that holds ids, if it is to be no usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_column: Option<String>,
     /// The column of Parquet tables that holds images, if it is to be no other.
     #[serde(default)]
     pub image_column: Option<String>,
@@ -199,10 +202,7 @@ pub fn run(
         elapsed = outcome.elapsed;
         match outcome.result {
             Ok(()) | Err(Failure::Interrupted) => {}
-            Err(Failure::Stage { error, .. }) => return Err(error),
-            Err(failure @ Failure::Panic { .. }) => {
-                return Err(ClassifyError::Panic(failure.to_string()));
-            }
+            Err(failure) => return Err(failure.into()),
         }
     }
     let away = away.lock().unwrap_or_else(|e| e.into_inner()).take();
@@ -274,6 +274,7 @@ fn settings(
         inputs: inputs.collect(),
         band_pattern: Some(options.band_pattern.clone()),
         bands: setup::bands(options, model).to_vec(),
+        id_column: options.id_column.clone(),
         image_column: options.image_column.clone(),
         carry: options.carry.clone(),
         model: ModelIdentity {
@@ -310,18 +311,25 @@ fn list(
     let list = ListOptions {
         band_pattern: options.band_pattern.parse::<BandPattern>()?,
         bands: bands.to_vec(),
+        id_column: options.id_column.clone(),
         image_column: options.image_column.clone(),
         carry: options.carry.clone(),
     };
     let mut lister = Lister::open(&options.inputs, list)?;
     inputs.carry(lister.carried())?;
     let mut places = Places::default();
+    let mut ids = Ok(RepeatedIds::default());
     for chunk in lister.by_ref() {
         if stop.requested() {
             return Err(ClassifyError::Stopped);
         }
         let chunk = chunk?;
         chunk.entries.iter().for_each(|entry| places.note(entry));
+        if let Ok(repeated) = &mut ids
+            && let Err(error) = chunk.entries.iter().try_for_each(|entry| repeated.add(&entry.id))
+        {
+            ids = Err(error);
+        }
         progress.listed(chunk.entries.len() as u64);
         match &chunk.carried {
             Some(values) => inputs.push_with(&chunk.entries, values)?,
@@ -335,6 +343,11 @@ fn list(
         inputs.place(folder.display().to_string());
     }
     inputs.skip(lister.skipped());
+    match ids.and_then(RepeatedIds::count) {
+        Ok(count) => inputs.repeated_ids(count),
+        // They are counted for a person: no reason to end a run.
+        Err(error) => progress.say(&format!("ids that repeat were not counted: {error}")),
+    }
     for problem in lister.problems() {
         let text = format!("{}: {}", problem.path.display(), problem.message);
         progress.say(&text);

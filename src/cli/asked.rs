@@ -6,10 +6,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::Args;
 
-use super::{CliError, usage};
+use super::{CliError, bands, numbers, usage};
 use crate::classify::recipe::{PrecisionChoice, Recipe, ResampleChoice};
 use crate::classify::{Devices, Options};
 use crate::model::hierarchy::Stage2;
@@ -39,14 +38,19 @@ pub(super) struct Asked {
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
 
+    /// The column of ids in tables.  [default: found by its usual names: id,
+    /// GalaxyID, objid, dr7objid, iauname, …]
+    #[arg(long = "id", value_name = "COLUMN")]
+    id_column: Option<String>,
+
     /// The column of Parquet tables that holds images.  [default: found, where
     /// no column is called path]
     #[arg(long, value_name = "COLUMN")]
     image_column: Option<String>,
 
     /// Bands that become red, green and blue.
-    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 3)]
-    bands: Option<Vec<String>>,
+    #[arg(long, value_name = "R,G,B", value_parser = bands::parse)]
+    bands: Option<[String; 3]>,
 
     /// Names of files that hold one band each, such as {id}_{band}.fits.
     #[arg(long, value_name = "PATTERN")]
@@ -71,6 +75,11 @@ pub(super) struct Kept {
 }
 
 impl Asked {
+    /// The column of ids, if one was named.
+    pub(super) fn id_column(&self) -> Option<&str> {
+        self.id_column.as_deref()
+    }
+
     /// What a run over `inputs` into `output` on `devices` needs, all of it in one
     /// shard.
     pub(super) fn resolve(
@@ -84,32 +93,26 @@ impl Asked {
         let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let bands = match self.bands {
-            Some(bands) => Some(
-                <[String; 3]>::try_from(bands)
-                    .map_err(|_| usage(anyhow!("--bands takes three bands, such as i,r,g")))?,
-            ),
-            None => recipe.input.bands,
-        };
         Ok(Options {
             inputs,
             output,
             model,
-            bands,
+            bands: self.bands.or(recipe.input.bands),
             band_pattern: self
                 .band_pattern
                 .or(recipe.input.band_pattern)
                 .unwrap_or_else(|| BandPattern::default().to_string()),
             cube_bands: recipe.input.cube_bands,
+            id_column: self.id_column,
             image_column: self.image_column,
             carry: kept.carry.or(recipe.input.carry).unwrap_or_default(),
             rgb_profile: recipe.prepare.rgb_profile,
             resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
-            batch: recipe.run.batch.unwrap_or(devices.batch()),
+            batch: numbers::checked_batch(recipe.run.batch.unwrap_or(devices.batch()))?,
             devices,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
-            workers: recipe.run.workers.unwrap_or(cores),
+            workers: numbers::checked_workers(recipe.run.workers.unwrap_or(cores))?,
             range_size: kept.range_size.or(recipe.run.range_size).unwrap_or(16_384),
             shard: None,
         })

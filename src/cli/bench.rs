@@ -41,7 +41,7 @@ pub struct Arguments {
     batches: Option<Vec<u16>>,
 
     /// Threads.  [default: one a core]
-    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    #[arg(long, value_name = "N", value_parser = super::numbers::workers)]
     workers: Option<usize>,
 
     /// Seconds that each measurement takes.
@@ -63,8 +63,9 @@ impl Arguments {
         let description = &model.description;
         let size = description.input.size;
         print(&format!("{}, {size} × {size} pixels\n", description.architecture.name))?;
-        super::say_hindrance(self.device.hindrance());
-        match self.device.resolve() {
+        let (device, hindrance) = self.device.resolve();
+        super::say_hindrance(hindrance);
+        match device {
             Device::Cpu => self.on_cpu(&model),
             Device::Cuda(index) => self.on_gpu(&model, index),
         }

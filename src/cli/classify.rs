@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::asked::{Asked, Kept};
 use super::{
-    CliError, Exit, print,
+    CliError, Exit, numbers, print,
     share::{self, Share},
     signals, usage,
 };
@@ -26,7 +26,7 @@ use crate::{
 /// Inputs may be mixed freely: folders (searched recursively for images and
 /// tar archives), single images, tar archives (read as they are, never
 /// unpacked), tables (CSV or Parquet with the columns id and path, and
-/// optionally ra and dec), and lists (a .txt file with a path a line, or - for
+/// optionally ra and dec; ids may have another of their usual names), and lists (a .txt file with a path a line, or - for
 /// standard input). FITS files that hold a band each are put together by their
 /// names.
 ///
@@ -59,8 +59,8 @@ pub struct Arguments {
     /// A folder (or a URL) that `hiwl plan` made: inputs, settings and, unless
     /// one is named, the model are the plan's.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample", "image_column",
-        "range_size", "precision",
+        "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample",
+        "id_column", "image_column", "range_size", "precision",
     ])]
     plan: Option<PathBuf>,
 
@@ -77,11 +77,11 @@ pub struct Arguments {
     kept: Kept,
 
     /// Cutouts a batch.
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
 
     /// Threads: so many decode, prepare and infer.  [default: one a core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 
     /// Where the networks run: auto (a GPU if there is one), cpu, cuda:N, or
@@ -103,14 +103,6 @@ pub struct Arguments {
     json: bool,
 }
 
-pub(super) fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least 1".to_owned()),
-        Ok(n) => Ok(n),
-        Err(e) => Err(e.to_string()),
-    }
-}
-
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let audience = match (self.quiet, self.json) {
@@ -120,6 +112,7 @@ impl Arguments {
         };
         let allow_rejected = self.allow_rejected;
         let options = self.resolve()?;
+        super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let progress = Arc::new(Progress::new(audience));
@@ -132,7 +125,9 @@ impl Arguments {
             if error.is_usage() { usage(error) } else { CliError::Failed(resumable(error)) }
         })?;
         match audience {
-            Audience::Nobody => {}
+            // What could not be read at all is an error; a rejected cutout has
+            // its row.
+            Audience::Nobody => super::complain(&run::problems(&report.listing)),
             Audience::Program => progress.event(run::json(&report)),
             Audience::Person => print(&run::text(&report))?,
         }
@@ -146,8 +141,8 @@ impl Arguments {
 
     /// What the run needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
-        super::say_hindrance(self.device.hindrance());
-        let devices = self.device.resolve();
+        let (devices, hindrance) = self.device.resolve();
+        super::say_hindrance(hindrance);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut options = match &self.plan {
             Some(dir) => {

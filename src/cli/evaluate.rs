@@ -7,11 +7,11 @@ use anyhow::Context;
 use clap::Args;
 
 use super::asked::{Asked, Kept};
-use super::{CliError, Exit, print, signals, usage};
+use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::{self, DevicesChoice, Evaluation, Options};
 use crate::cli::terminal::format;
 use crate::cli::terminal::progress::{Audience, Progress};
-use crate::labels::{LabelTable, Split};
+use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::pipeline::Stop;
 
 /// Compare a model's labels with known ones.
@@ -48,11 +48,11 @@ pub struct Arguments {
     device: DevicesChoice,
 
     /// Images a batch.
-    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
 
     /// Threads: so many decode, prepare and infer.  [default: one a core]
-    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 
     /// Also write the metrics as a table: metric, class, predicted, value.
@@ -75,9 +75,11 @@ impl Arguments {
             Some(_) => Some(self.split_column.as_deref().unwrap_or("split")),
             None => None,
         };
+        let columns = LabelColumns { id: self.asked.id_column(), split: column };
         let labels =
-            LabelTable::read(&self.labels, Some(&classify::classes()), column).map_err(usage)?;
+            LabelTable::read(&self.labels, Some(&classify::classes()), columns).map_err(usage)?;
         let options = self.resolve()?;
+        super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let audience = if json { Audience::Nobody } else { Audience::Person };
@@ -99,8 +101,8 @@ impl Arguments {
 
     /// What the line needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<Options, CliError> {
-        super::say_hindrance(self.device.hindrance());
-        let devices = self.device.resolve();
+        let (devices, hindrance) = self.device.resolve();
+        super::say_hindrance(hindrance);
         let mut options =
             self.asked.resolve(self.inputs, PathBuf::new(), Kept::default(), devices)?;
         // Nothing is kept, so nothing is carried.

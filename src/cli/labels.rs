@@ -13,7 +13,7 @@ use crate::labels::join::Join;
 use crate::labels::schema::VoteSchema;
 use crate::labels::split::stratified;
 use crate::labels::votes::VoteTable;
-use crate::labels::{LabelError, LabelTable};
+use crate::labels::{LabelColumns, LabelError, LabelTable};
 use crate::train::run::data;
 
 /// Turn votes into labels, and split them.
@@ -46,6 +46,11 @@ pub struct Arguments {
     /// split]
     #[arg(long, value_name = "T:V:T", value_parser = ratio, conflicts_with = "split_column")]
     split: Option<[u32; 3]>,
+
+    /// The column of ids.  [default: found by its usual names: id, GalaxyID,
+    /// objid, dr7objid, iauname, …]
+    #[arg(long = "id", value_name = "COLUMN")]
+    id_column: Option<String>,
 
     /// The column that says what each galaxy is for.
     #[arg(long, value_name = "COLUMN", conflicts_with = "votes")]
@@ -84,7 +89,7 @@ impl Arguments {
         let mut exit = Exit::Ok;
         if !self.images.is_empty() {
             let bands = DecodeOptions::default().bands;
-            let (entries, problems) = data::list(&self.images, &bands).map_err(usage)?;
+            let (entries, problems) = data::list(&self.images, None, &bands).map_err(usage)?;
             let join = Join::new(&table, entries.iter().map(|entry| entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {
@@ -102,13 +107,21 @@ impl Arguments {
 
     /// The labels of the table, and in `out` what became of votes.
     fn read(&self, out: &mut String) -> Result<LabelTable, CliError> {
+        let id = self.id_column.as_deref();
+        let columns = LabelColumns { id, split: self.split_column.as_deref() };
         let schema = match &self.votes {
-            Some(schema) => VoteSchema::read(schema).map_err(usage)?,
-            None => match labels(&self.table, self.split_column.as_deref()) {
+            Some(schema) => {
+                let mut schema = VoteSchema::read(schema).map_err(usage)?;
+                if let Some(id) = id {
+                    schema.id = vec![id.to_owned()];
+                }
+                schema
+            }
+            None => match labels(&self.table, columns) {
                 Ok(table) => return Ok(table),
                 // Neither labels nor known votes: the second error says both.
                 Err(LabelError::MissingColumn { .. }) if self.split_column.is_none() => {
-                    VoteTable::known_schema(&self.table).map_err(usage)?
+                    VoteTable::known_schema(&self.table, id).map_err(usage)?
                 }
                 Err(error) => return Err(usage(error)),
             },
@@ -130,9 +143,9 @@ impl Arguments {
 }
 
 /// A label table, its classes in the order of the catalog if they are those.
-fn labels(path: &Path, split: Option<&str>) -> Result<LabelTable, LabelError> {
-    match LabelTable::read(path, Some(&classify::classes()), split) {
-        Err(LabelError::UnknownLabel { .. }) => LabelTable::read(path, None, split),
+fn labels(path: &Path, columns: LabelColumns<'_>) -> Result<LabelTable, LabelError> {
+    match LabelTable::read(path, Some(&classify::classes()), columns) {
+        Err(LabelError::UnknownLabel { .. }) => LabelTable::read(path, None, columns),
         table => table,
     }
 }

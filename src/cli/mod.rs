@@ -12,9 +12,10 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{catalog::CatalogError, engine::cuda::CudaError};
+use crate::{catalog::CatalogError, engine::cuda::CudaError, pipeline::memory};
 
 mod asked;
+mod bands;
 mod bench;
 mod catalog;
 mod classify;
@@ -23,6 +24,7 @@ mod export;
 mod labels;
 mod manual;
 mod model;
+mod numbers;
 mod plan;
 mod share;
 mod signals;
@@ -116,7 +118,7 @@ const USAGE: u8 = 64;
 
 /// Parses `arguments`, the program's name first, and runs the command.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(bands::joined(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors and go to standard output. A
@@ -175,6 +177,29 @@ fn say_hindrance(hindrance: Option<CudaError>) {
     if let Some(error) = hindrance {
         let _ =
             writeln!(io::stderr(), "hiwl: on the processor, since the GPU cannot be used: {error}");
+    }
+}
+
+/// Says on standard error what went wrong, a line each.
+fn complain(lines: &[String]) {
+    for line in lines {
+        let _ = writeln!(io::stderr(), "hiwl: {line}");
+    }
+}
+
+/// Says, before the work begins, that whoever started this process has limited
+/// its memory to little: an allocation that is refused ends it without a chance
+/// to say why.
+fn say_memory_limit() {
+    /// What every usual run takes, with much to spare.
+    const ENOUGH: u64 = 2 << 30;
+    if let Some(limit) = memory::limit().filter(|limit| *limit < ENOUGH) {
+        let _ = writeln!(
+            io::stderr(),
+            "hiwl: the memory of this process is limited to {} (ulimit -v, ulimit -d): if an \
+             allocation fails, raise the limit, or take fewer --workers and a smaller --batch",
+            terminal::format::bytes(limit)
+        );
     }
 }
 

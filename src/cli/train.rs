@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{CliError, Exit, print, signals, usage};
+use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::DeviceChoice;
 use crate::cli::terminal::progress::Audience;
 use crate::cli::terminal::training::TrainingProgress;
@@ -44,6 +44,11 @@ pub struct Arguments {
     /// The label table.
     #[arg(short, long, value_name = "TABLE")]
     labels: PathBuf,
+
+    /// The column of ids, in the label table and in tables of images.  [default:
+    /// found by its usual names: id, GalaxyID, objid, dr7objid, iauname, …]
+    #[arg(long = "id", value_name = "COLUMN")]
+    id_column: Option<String>,
 
     /// The column of splits.  [default: split, if there is one]
     #[arg(long, value_name = "COLUMN")]
@@ -80,7 +85,7 @@ pub struct Arguments {
     seed: Option<u64>,
 
     /// Threads: so many decode, augment and learn.  [default: one a core]
-    #[arg(long, value_name = "N", value_parser = super::classify::positive)]
+    #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 
     /// Minutes between checkpoints within an epoch.
@@ -104,6 +109,7 @@ impl Arguments {
             _ => Audience::Person,
         };
         let options = self.resolve()?;
+        super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let progress = Arc::new(TrainingProgress::new(audience));
@@ -146,18 +152,20 @@ impl Arguments {
         let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
             .map_err(|_| usage(anyhow!("--checkpoint-minutes takes a positive number")))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        super::say_hindrance(self.device.hindrance());
+        let (device, hindrance) = self.device.resolve();
+        super::say_hindrance(hindrance);
         Ok(Options {
             sources: Sources {
                 inputs: self.inputs,
                 labels: self.labels,
+                id_column: self.id_column,
                 split_column: self.split_column,
             },
             recipe,
             output: self.output,
             initial: self.init,
             freeze: self.freeze,
-            device: self.device.resolve(),
+            device,
             workers: self.workers.unwrap_or(cores),
             checkpoint_every,
         })

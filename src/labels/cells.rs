@@ -39,10 +39,11 @@ pub(super) fn header(path: &Path) -> Result<Vec<String>, LabelError> {
 
 /// Calls `row` with the number of each row (from 1) and the text of its
 /// selected cells, "" where there is none. `select` is given the header and
-/// returns the places of the wanted columns.
+/// returns the places of the wanted columns, that of the ids first.
 ///
 /// # Errors
-/// [`LabelError`] for the file; whatever `select` and `row` return.
+/// [`LabelError`] for the file, of which [`LabelError::FloatIds`] if its ids
+/// have a type that has lost their digits; whatever `select` and `row` return.
 pub(super) fn each_row(
     path: &Path,
     select: impl FnOnce(&[String]) -> Result<Vec<usize>, LabelError>,
@@ -54,6 +55,12 @@ pub(super) fn each_row(
             let builder = parquet(path, file)?;
             let names = unique(path, parquet_names(&builder))?;
             let wanted = select(&names)?;
+            if let Some(&id) = wanted.first()
+                && builder.schema().field(id).data_type().is_floating()
+            {
+                let column = names[id].clone();
+                return Err(LabelError::FloatIds { path: path.to_owned(), column });
+            }
             let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
             let reader = builder
                 .with_projection(mask)
@@ -176,16 +183,47 @@ fn as_text(batch: &RecordBatch) -> Result<Vec<StringArray>, ArrowError> {
         .collect()
 }
 
-/// The place of the first of `names` in a header.
+/// The place of the first of `names` in a header: to the letter, or else
+/// whatever its case.
 pub(super) fn place(header: &[String], names: &[&str]) -> Option<usize> {
-    names.iter().find_map(|name| header.iter().position(|h| h == name))
+    let exact = names.iter().find_map(|name| header.iter().position(|h| h == name));
+    exact.or_else(|| {
+        names.iter().find_map(|name| header.iter().position(|h| h.eq_ignore_ascii_case(name)))
+    })
+}
+
+/// The place of the column of ids: the one that is `named`, or the first of the
+/// `usual` ones.
+///
+/// # Errors
+/// [`LabelError::MissingColumn`], [`LabelError::NoIds`].
+pub(super) fn id_place(
+    path: &Path,
+    header: &[String],
+    named: Option<&str>,
+    usual: &[&str],
+) -> Result<usize, LabelError> {
+    match named {
+        Some(name) => place(header, &[name]).ok_or_else(|| missing(path, header, name)),
+        None => place(header, usual).ok_or_else(|| LabelError::NoIds {
+            path: path.to_owned(),
+            usual: usual.join(", "),
+            found: few(header),
+        }),
+    }
 }
 
 /// The error for a column that is not there.
 pub(super) fn missing(path: &Path, header: &[String], wanted: &str) -> LabelError {
+    let (path, wanted) = (path.to_owned(), wanted.to_owned());
+    LabelError::MissingColumn { path, wanted, found: few(header) }
+}
+
+/// The first columns of a header, for messages.
+fn few(header: &[String]) -> String {
     let mut found = header.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
     if header.len() > 8 {
         found.push_str(&format!(" and {} more", header.len() - 8));
     }
-    LabelError::MissingColumn { path: path.to_owned(), wanted: wanted.to_owned(), found }
+    found
 }

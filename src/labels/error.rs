@@ -42,6 +42,40 @@ pub enum LabelError {
         /// The columns found (the first few).
         found: String,
     },
+    /// No column of ids among the usual ones.
+    #[error("{path}: no column of ids ({usual}); there are {found}: name it with --id")]
+    NoIds {
+        /// The file.
+        path: PathBuf,
+        /// The names that are looked for.
+        usual: String,
+        /// The columns found (the first few).
+        found: String,
+    },
+    /// Ids of a type that has lost their last digits.
+    #[error(
+        "{path}: the ids in column {column} are floating-point numbers, which lose the last digits \
+         of a survey's ids: write them as whole numbers or as text"
+    )]
+    FloatIds {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// The same, in a table of text.
+    #[error(
+        "{path}: row {row}: id {id} is a floating-point number, which has lost the last digits of \
+         a survey's id: write ids as whole numbers or as text"
+    )]
+    FloatId {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// What stands there.
+        id: String,
+    },
     /// Two columns of one name.
     #[error("{path}: two columns are named {column:?}")]
     DuplicateColumn {

@@ -9,6 +9,7 @@
 //! | [`clean`] | thresholds that turn votes into classes |
 //! | [`split`] | train, validation and test |
 //! | [`join`] | labels meet images |
+//! | [`ids`] | which column identifies an object, and what is no identifier |
 //! | [`sampler`] | which images an epoch shows, in which order |
 //!
 //! Images are none of its business: an id is a string.
@@ -16,6 +17,7 @@
 mod cells;
 pub mod clean;
 mod error;
+pub mod ids;
 pub mod join;
 pub mod sampler;
 pub mod schema;
@@ -24,4 +26,4 @@ pub mod table;
 pub mod votes;
 
 pub use error::LabelError;
-pub use table::{LabelTable, Labelled, Split};
+pub use table::{LabelColumns, LabelTable, Labelled, Split};

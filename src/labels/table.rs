@@ -14,11 +14,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::{self, ID_COLUMNS};
 use super::{LabelError, cells};
 use crate::random;
-
-/// Names that the column of ids may have.
-pub const ID_COLUMNS: [&str; 6] = ["id", "GalaxyID", "id_str", "objid", "dr7objid", "iauname"];
 
 /// Names that the column of labels may have.
 pub const LABEL_COLUMNS: [&str; 2] = ["label", "class"];
@@ -70,6 +68,15 @@ pub struct Labelled {
     pub split: Option<Split>,
 }
 
+/// Columns of a label table that are called otherwise than usual.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LabelColumns<'a> {
+    /// Of ids; otherwise the first of [`ID_COLUMNS`] that is there.
+    pub id: Option<&'a str>,
+    /// Of splits, which then must be there; otherwise `split`, if there is one.
+    pub split: Option<&'a str>,
+}
+
 /// Galaxies and what they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelTable {
@@ -80,8 +87,8 @@ pub struct LabelTable {
 }
 
 impl LabelTable {
-    /// Reads a table with the columns `id`, `label` and, if it is there,
-    /// `split` (or the column that `split` names, which then must be there).
+    /// Reads a table with a column of ids, `label` and, if it is there, `split`
+    /// (or the columns that are named).
     /// Labels must be among `classes`; without them, the classes are the
     /// labels found, sorted.
     ///
@@ -90,13 +97,13 @@ impl LabelTable {
     pub fn read(
         path: &Path,
         classes: Option<&[&str]>,
-        split: Option<&str>,
+        columns: LabelColumns<'_>,
     ) -> Result<Self, LabelError> {
         let mut names: Vec<String> =
             classes.unwrap_or_default().iter().map(|c| (*c).into()).collect();
         let mut rows = Vec::new();
         let mut ids = Ids::new(path);
-        each_label(path, split, |row, id, label, split| {
+        each_label(path, columns, |row, id, label, split| {
             ids.insert(row, id)?;
             let unknown = || LabelError::UnknownLabel {
                 path: path.to_owned(),
@@ -224,7 +231,7 @@ pub(crate) fn quoted(field: &str) -> String {
 /// Calls `row` with number, id, label and split of each row.
 fn each_label(
     path: &Path,
-    split: Option<&str>,
+    columns: LabelColumns<'_>,
     mut row: impl FnMut(u64, &str, &str, Option<&str>) -> Result<(), LabelError>,
 ) -> Result<(), LabelError> {
     let select = |header: &[String]| {
@@ -232,8 +239,9 @@ fn each_label(
             cells::place(header, names)
                 .ok_or_else(|| cells::missing(path, header, &names.join(" or ")))
         };
-        let mut wanted = vec![needed(&ID_COLUMNS)?, needed(&LABEL_COLUMNS)?];
-        match split {
+        let id = cells::id_place(path, header, columns.id, &ID_COLUMNS)?;
+        let mut wanted = vec![id, needed(&LABEL_COLUMNS)?];
+        match columns.split {
             Some(name) => wanted.push(needed(&[name])?),
             None => wanted.extend(cells::place(header, &["split"])),
         }
@@ -244,7 +252,7 @@ fn each_label(
     })
 }
 
-/// Finds ids that are missing or there twice.
+/// Finds ids that are missing, no ids, or there twice.
 pub(super) struct Ids<'a> {
     path: &'a Path,
     rows: HashMap<String, u64>,
@@ -259,6 +267,9 @@ impl<'a> Ids<'a> {
         let path = || self.path.to_owned();
         if id.is_empty() {
             return Err(LabelError::NoId { path: path(), row });
+        }
+        if ids::is_float(id) {
+            return Err(LabelError::FloatId { path: path(), row, id: id.to_owned() });
         }
         match self.rows.insert(id.to_owned(), row) {
             Some(first) => {

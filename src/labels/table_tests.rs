@@ -18,7 +18,7 @@ fn file(text: &[u8]) -> (TempDir, PathBuf) {
 
 fn read(text: &str) -> Result<LabelTable, LabelError> {
     let (_folder, path) = file(text.as_bytes());
-    LabelTable::read(&path, Some(&CLASSES), None)
+    LabelTable::read(&path, Some(&CLASSES), LabelColumns::default())
 }
 
 fn row(id: &str, class: usize, split: Option<Split>) -> Labelled {
@@ -47,7 +47,7 @@ fn gzipped_tables_are_read() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(b"id,label\n7,CRS\n").unwrap();
     let (_folder, path) = file(&encoder.finish().unwrap());
-    let table = LabelTable::read(&path, Some(&CLASSES), None).unwrap();
+    let table = LabelTable::read(&path, Some(&CLASSES), LabelColumns::default()).unwrap();
     assert_eq!(table.rows, [row("7", 0, None)]);
 }
 
@@ -62,7 +62,7 @@ fn parquet_is_read_with_ids_as_numbers() {
         ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    let table = LabelTable::read(&path, Some(&CLASSES), None).unwrap();
+    let table = LabelTable::read(&path, Some(&CLASSES), LabelColumns::default()).unwrap();
     assert_eq!(table.rows, [row("587722981741363294", 4, None), row("12", 2, None)]);
 }
 
@@ -75,11 +75,11 @@ fn what_is_wrong_is_named_with_its_row() {
         ("id,label\n1,CRS\n,EO\n", "row 2: no id"),
         ("id,label,split\n1,CRS,train\n2,EO,dev\n", "row 2 (id 2): unknown split \"dev\""),
         ("id,label,split\n1,CRS,train\n2,EO,\n", "row 2 (id 2): unknown split \"\""),
-        ("name,label\n1,CRS\n", "no column id or GalaxyID"),
+        ("name,label\n1,CRS\n", "no column of ids (id, GalaxyID, "),
         ("id,shape\n1,CRS\n", "no column label or class"),
         ("id,label,label\n1,CRS,EO\n", "two columns are named \"label\""),
         ("id,label\n", "no rows"),
-        ("", "no column"),
+        ("", "no column of ids"),
         ("id,label\n1,CRS\n2,EO,train\n", "not a readable table"),
     ];
     for (text, phrase) in cases {
@@ -89,19 +89,55 @@ fn what_is_wrong_is_named_with_its_row() {
     }
 }
 
+/// A column of splits that is named.
+fn split(name: &str) -> LabelColumns<'_> {
+    LabelColumns { split: Some(name), ..LabelColumns::default() }
+}
+
+#[test]
+fn ids_that_are_floats_are_refused_in_every_kind_of_file() {
+    let error = read("id,label\n7,CRS\n5.877229817361203e+17,EO\n").unwrap_err();
+    assert!(matches!(&error, LabelError::FloatId { row: 2, .. }), "{error}");
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("labels.parquet");
+    // Whole as they look in a few digits: the type alone tells.
+    let ids: ArrayRef = Arc::new(arrow::array::Float64Array::from(vec![6e17, 7e17]));
+    let labels: ArrayRef = Arc::new(StringArray::from(vec!["SPI", "CSS"]));
+    let batch = RecordBatch::try_from_iter([("label", labels), ("objid", ids)]).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let error = LabelTable::read(&path, Some(&CLASSES), LabelColumns::default()).unwrap_err();
+    assert!(matches!(&error, LabelError::FloatIds { column, .. } if column == "objid"), "{error}");
+}
+
+#[test]
+fn a_column_of_ids_can_be_named_and_usual_ones_are_known() {
+    let (_folder, path) = file(b"objid,galaxy,label\n1,a,CRS\n");
+    let named = LabelColumns { id: Some("galaxy"), ..LabelColumns::default() };
+    assert_eq!(LabelTable::read(&path, Some(&CLASSES), named).unwrap().rows[0].id, "a");
+    let usual = LabelTable::read(&path, Some(&CLASSES), LabelColumns::default()).unwrap();
+    assert_eq!(usual.rows[0].id, "1");
+    let absent = LabelColumns { id: Some("name"), ..LabelColumns::default() };
+    let error = LabelTable::read(&path, Some(&CLASSES), absent).unwrap_err().to_string();
+    assert!(error.contains("no column name; there are objid, galaxy, label"), "{error}");
+    assert_eq!(read("OBJECT_ID,label\n9,CRS\n").unwrap().rows[0].id, "9");
+}
+
 #[test]
 fn a_column_of_splits_can_be_named() {
     let (_folder, path) = file(b"id,label,fold\n1,CRS,test\n");
-    let table = LabelTable::read(&path, Some(&CLASSES), Some("fold")).unwrap();
+    let table = LabelTable::read(&path, Some(&CLASSES), split("fold")).unwrap();
     assert_eq!(table.rows[0].split, Some(Split::Test));
-    let error = LabelTable::read(&path, Some(&CLASSES), Some("part")).unwrap_err();
+    let error = LabelTable::read(&path, Some(&CLASSES), split("part")).unwrap_err();
     assert!(error.to_string().contains("no column part"), "{error}");
 }
 
 #[test]
 fn without_a_list_the_classes_are_the_labels_found() {
     let (_folder, path) = file(b"id,label\n1,ring\n2,bar\n3,ring\n");
-    let table = LabelTable::read(&path, None, None).unwrap();
+    let table = LabelTable::read(&path, None, LabelColumns::default()).unwrap();
     assert_eq!(table.classes, ["bar", "ring"]);
     assert_eq!(table.rows.iter().map(|r| r.class).collect::<Vec<_>>(), [1, 0, 1]);
 }
@@ -116,7 +152,10 @@ fn a_written_table_reads_back() {
             rows: vec![row("a,b\"c", 0, split), row("2", 4, split)],
         };
         table.write_csv(&path).unwrap();
-        assert_eq!(LabelTable::read(&path, Some(&CLASSES), None).unwrap(), table);
+        assert_eq!(
+            LabelTable::read(&path, Some(&CLASSES), LabelColumns::default()).unwrap(),
+            table
+        );
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
 }

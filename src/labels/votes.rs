@@ -45,7 +45,7 @@ impl VoteTable {
                 cells::place(header, names)
                     .ok_or_else(|| cells::missing(path, header, &names.join(" or ")))
             };
-            let mut wanted = vec![needed(&id)?];
+            let mut wanted = vec![cells::id_place(path, header, None, &id)?];
             for column in columns {
                 wanted.push(needed(&[column])?);
             }
@@ -80,13 +80,17 @@ impl VoteTable {
         Ok(Self { schema, ids, fractions })
     }
 
-    /// The schema that the program holds for this table, by its columns.
+    /// The schema that the program holds for this table, by its columns; `id`
+    /// names that of the ids, where it is none of the schema's.
     ///
     /// # Errors
     /// [`LabelError::UnknownTable`] if there is none.
-    pub fn known_schema(path: &Path) -> Result<VoteSchema, LabelError> {
+    pub fn known_schema(path: &Path, id: Option<&str>) -> Result<VoteSchema, LabelError> {
         let header = cells::header(path)?;
-        let schemas = VoteSchema::built_in()?;
+        let mut schemas = VoteSchema::built_in()?;
+        if let Some(id) = id {
+            schemas.iter_mut().for_each(|schema| schema.id = vec![id.to_owned()]);
+        }
         let names: Vec<String> = schemas.iter().map(|s| s.name.clone()).collect();
         let fits = |schema: &VoteSchema| {
             schema.id.iter().any(|id| header.contains(id))

@@ -56,8 +56,8 @@ const CONDITIONAL: &[(&str, f64)] = &[
 fn both_semantics_become_the_same_fractions() {
     let (_a, cumulative) = table(&schema("votes-kaggle"), &[CUMULATIVE]);
     let (_b, conditional) = table(&schema("votes-gz2"), &[CONDITIONAL]);
-    assert_eq!(VoteTable::known_schema(&cumulative).unwrap().name, "votes-kaggle");
-    assert_eq!(VoteTable::known_schema(&conditional).unwrap().name, "votes-gz2");
+    assert_eq!(VoteTable::known_schema(&cumulative, None).unwrap().name, "votes-kaggle");
+    assert_eq!(VoteTable::known_schema(&conditional, None).unwrap().name, "votes-gz2");
     let a = VoteTable::read(&cumulative, schema("votes-kaggle")).unwrap();
     let b = VoteTable::read(&conditional, schema("votes-gz2")).unwrap();
     for ((a, b), answer) in a.fractions.iter().zip(&b.fractions).zip(a.schema.answers()) {
@@ -103,6 +103,6 @@ fn a_table_without_a_column_is_refused() {
     fs::write(&path, text).unwrap();
     let error = VoteTable::read(&path, schema).unwrap_err().to_string();
     assert!(error.contains("no column Class7.3"), "{error}");
-    let error = VoteTable::known_schema(&path).unwrap_err().to_string();
+    let error = VoteTable::known_schema(&path, None).unwrap_err().to_string();
     assert!(error.contains("votes-kaggle, votes-gz2"), "{error}");
 }

@@ -18,6 +18,7 @@
 //! whether the run finished, failed, panicked or was interrupted.
 
 pub mod link;
+pub mod memory;
 pub mod meter;
 pub mod order;
 pub mod stage;

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    fmt,
+    fmt, io,
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
@@ -108,6 +108,14 @@ pub enum Failure<E> {
         /// The panic's message.
         message: String,
     },
+    /// The system gave no thread: what is left of its memory or of the number
+    /// of threads that it allows is too little.
+    Thread {
+        /// The stage.
+        stage: &'static str,
+        /// The system's words.
+        source: io::Error,
+    },
     /// Somebody asked for it ([`Stop::signal`] tells whether a signal did).
     Interrupted,
 }
@@ -118,6 +126,9 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Self::Stage { error, .. } => write!(f, "{error}"),
             Self::Panic { stage, message } => {
                 write!(f, "a worker of stage `{stage}` panicked: {message}")
+            }
+            Self::Thread { stage, source } => {
+                write!(f, "no thread for the stage `{stage}`: {source}")
             }
             Self::Interrupted => f.write_str("interrupted"),
         }
@@ -269,12 +280,11 @@ impl<E: Send + 'static> Graph<E> {
             };
             match thread::Builder::new().name(stage.to_owned()).spawn(run) {
                 Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    let message = format!("its thread could not be started: {error}");
+                Err(source) => {
                     failure
                         .lock()
                         .unwrap_or_else(|e| e.into_inner())
-                        .get_or_insert(Failure::Panic { stage, message });
+                        .get_or_insert(Failure::Thread { stage, source });
                     self.stop.request();
                     break;
                 }

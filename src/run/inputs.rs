@@ -59,6 +59,7 @@ pub struct InputsWriter {
     digest: RowDigest,
     rows: u64,
     skipped: u64,
+    repeated_ids: u64,
     problems: Vec<String>,
     /// Files that hold many cutouts.
     containers: BTreeSet<PathBuf>,
@@ -79,6 +80,7 @@ impl InputsWriter {
             digest: RowDigest::default(),
             rows: 0,
             skipped: 0,
+            repeated_ids: 0,
             problems: Vec::new(),
             containers: BTreeSet::new(),
             folders: Vec::new(),
@@ -164,6 +166,11 @@ impl InputsWriter {
         self.skipped += files;
     }
 
+    /// Notes how many identifiers several rows have.
+    pub fn repeated_ids(&mut self, count: u64) {
+        self.repeated_ids = count;
+    }
+
     /// Notes what is wrong with an input as a whole, for `run.json`.
     pub fn problem(&mut self, what: impl Into<String>) {
         self.problems.push(what.into());
@@ -203,6 +210,7 @@ impl InputsWriter {
             rows: self.rows,
             digest,
             skipped: self.skipped,
+            repeated_ids: self.repeated_ids,
             problems: self.problems,
             archives: archives.collect(),
             folders: self.folders,

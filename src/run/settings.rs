@@ -32,6 +32,9 @@ pub struct Settings {
     pub band_pattern: Option<String>,
     /// The bands, in the order that maps to R, G, B.
     pub bands: Vec<String>,
+    /// The column of tables that holds ids, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_column: Option<String>,
     /// The column of tables that holds images, if one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_column: Option<String>,
@@ -74,6 +77,9 @@ pub struct Listing {
     pub skipped: u64,
     /// What was wrong with an input as a whole, such as a truncated archive.
     pub problems: Vec<String>,
+    /// Identifiers that more than one row has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated_ids: u64,
     /// Bytes of the archives and tables that hold cutouts, by path: of another
     /// size, an archive is another one, and its members lie elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -85,6 +91,10 @@ pub struct Listing {
     /// every place where a disk is mounted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The content of `run.json`.
@@ -259,6 +269,7 @@ pub(crate) mod tests {
             inputs: vec!["/data/galaxies".into()],
             band_pattern: None,
             bands: vec!["i".into(), "r".into(), "g".into()],
+            id_column: None,
             image_column: None,
             carry: Vec::new(),
             model: ModelIdentity { digest: "ab".repeat(32), name: "B1".into(), untrained: false },

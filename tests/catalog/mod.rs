@@ -24,6 +24,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
         inputs: vec!["/data/galaxies".into()],
         band_pattern: None,
         bands: vec!["i".into(), "r".into(), "g".into()],
+        id_column: None,
         image_column: None,
         carry: Vec::new(),
         model: ModelIdentity { digest: "ab".repeat(32), name: "narrow".into(), untrained: true },

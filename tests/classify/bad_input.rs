@@ -170,6 +170,29 @@ fn link_loops_end_and_are_told() {
 }
 
 #[test]
+fn ids_that_repeat_are_counted_and_quiet_is_not_silent_about_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+    simulate(&input, 3, 1);
+    fs::create_dir(input.join("again")).unwrap();
+    let first = fs::read_dir(&input).unwrap().map(|entry| entry.unwrap().path());
+    let first = first.filter(|path| path.extension().is_some_and(|e| e == "jpg")).min().unwrap();
+    fs::copy(&first, input.join("again").join(first.file_name().unwrap())).unwrap();
+    fs::write(input.join("frame.fits.bz2"), "BZh9").unwrap();
+    let run =
+        hiwl().arg("classify").args([&input, Path::new("--output"), &output]).output().unwrap();
+    assert_code(&run, 1);
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(said.contains("1 id belongs to more than one row"), "{said}");
+    let quiet = folder.path().join("quiet");
+    let arguments = [&input, Path::new("-q"), Path::new("-o"), &quiet];
+    let run = hiwl().arg("classify").args(arguments).output().unwrap();
+    assert_code(&run, 1);
+    assert!(run.stdout.is_empty());
+    assert!(errors(&run).contains("bunzip2"), "{}", errors(&run));
+}
+
+#[test]
 fn a_tar_cut_in_the_middle_keeps_its_rows_and_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = jpeg(folder.path());

@@ -43,7 +43,18 @@ fn wrong_usage_is_named() {
     refused(&["classify", &input], &["--output"]);
     refused(&["classify", &path("gone"), "--output", &out], &["gone"]);
     refused(&["classify", &path("empty"), "--output", &out], &["no cutout"]);
-    refused(&["classify", &input, "--output", &out, "--batch", "0"], &["at least 1"]);
+    for (flag, number, limit) in [
+        ("--batch", "0", "from 1 to 4096"),
+        ("--batch", "1000000000", "from 1 to 4096"),
+        ("--workers", "1000000", "from 1 to 1024"),
+    ] {
+        refused(&["classify", &input, "--output", &out, flag, number], &[limit]);
+        refused(&["evaluate", &input, "--labels", "l.csv", flag, number], &[limit]);
+    }
+    fs::write(path("many.toml"), "[run]\nbatch = 1000000000\n").unwrap();
+    let many = path("many.toml");
+    refused(&["classify", &input, "--output", &out, "--pipeline", &many], &["from 1 to 4096"]);
+    refused(&["classify", "--bands", "i", &input, "--output", &out], &["i,r,g"]);
     refused(&["classify", &input, "--output", &out, "--shard", "4/4"], &["3/4"]);
     refused(&["classify", &input, "--output", &out, "--pipeline", "sdds"], &["sdds", "any-size"]);
     refused(&["classify", &input, "--output", &out, "--carry", "z"], &["z"]);
@@ -55,6 +66,47 @@ fn wrong_usage_is_named() {
     refused(&["classify", &input, "--output", &out, "--device", "cuda:1,cuda:1"], &["twice"]);
     refused(&["bench", "--device", "cuda:99"], &["CUDA|driver|cuda:99"]);
     assert!(!Path::new(&out).join("run.json").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_limit_of_the_shell_is_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 2, 1);
+    // The stacks of so many threads are more than may be addressed.
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -v 600000 && exec \"$@\"", "sh"]).arg(hiwl().get_program());
+    shell.args(["classify", &path("in"), "--output", &path("out"), "--workers", "1000"]);
+    let output = shell.env_remove("RUST_BACKTRACE").output().unwrap();
+    assert_code(&output, 2);
+    let errors = errors(&output);
+    assert!(errors.contains("limited to 586 MiB (ulimit -v"), "{errors}");
+    assert!(errors.contains("raise it, or take fewer --workers"), "{errors}");
+    assert!(!errors.contains("defect"), "{errors}");
+}
+
+#[test]
+fn bands_are_typed_in_three_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    assert_code(&run(["simulate", &path("in"), "-n", "2", "--format", "fits"]), 0);
+    let (input, pattern) = (path("in"), ["--bands", "g", "r", "i"]);
+    let mut found = Vec::new();
+    for (name, flags) in [
+        ("comma", &["--bands", "g,r,i"][..]),
+        ("equals", &["--bands=g,r,i"]),
+        ("apart", &pattern),
+        ("other", &["--bands", "i,r,g"]),
+    ] {
+        // Before the inputs, which must not be taken for bands.
+        let (classify, out) = (["classify"], path(name));
+        let arguments = classify.iter().chain(flags).copied().chain([&*input, "--output", &out]);
+        assert_code(&run(arguments), 0);
+        found.push(rows(Path::new(&out)));
+    }
+    assert_eq!(found[0].len(), 2);
+    assert!(found[0] == found[1] && found[0] == found[2]);
+    assert_ne!(found[0], found[3], "the order of bands decides nothing");
 }
 
 #[cfg(not(feature = "cloud"))]

@@ -6,7 +6,7 @@ use std::path::Path;
 use hiwl::labels::clean::{CleanSample, Rules};
 use hiwl::labels::schema::VoteSchema;
 use hiwl::labels::votes::VoteTable;
-use hiwl::labels::{LabelError, LabelTable, Split};
+use hiwl::labels::{LabelColumns, LabelError, LabelTable, Split};
 
 use crate::util::{python::oracle, real_data};
 
@@ -16,7 +16,7 @@ fn counts(sample: &CleanSample) -> [usize; 5] {
 }
 
 fn clean(path: &Path) -> CleanSample {
-    let schema = VoteTable::known_schema(path).unwrap();
+    let schema = VoteTable::known_schema(path, None).unwrap();
     let votes = VoteTable::read(path, schema).unwrap();
     Rules::paper().unwrap().apply(&votes).unwrap()
 }
@@ -69,7 +69,12 @@ fn the_wrong_semantics_are_found_out() {
 fn a_label_table_of_the_training_images() {
     let Some(data) = real_data() else { return };
     let classes = ["CRS", "IBS", "CSS", "EO", "SPI"];
-    let table = LabelTable::read(&data.join("galaxies/labels.csv"), Some(&classes), None).unwrap();
+    let table = LabelTable::read(
+        &data.join("galaxies/labels.csv"),
+        Some(&classes),
+        LabelColumns::default(),
+    )
+    .unwrap();
     assert!(table.is_split());
     let counts = table.counts();
     let of = |split| [0, 1, 2, 3, 4].map(|class| counts.get(class, Some(split)));

@@ -87,6 +87,47 @@ fn what_is_no_plain_member_has_its_row_or_none() {
     assert_eq!(listing.problems.len(), 2, "{:?}", listing.problems);
 }
 
+/// A tar header with this type and name, its size field blank or 0.
+fn header(kind: u8, name: &str, size: Option<u64>) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::new(kind));
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    match size {
+        Some(size) => header.set_size(size),
+        None => header.as_old_mut().size = [0; 12],
+    }
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+#[test]
+fn the_label_of_a_volume_is_no_member() {
+    let dir = temp();
+    let path = dir.path().join("a.tar");
+    archive(&path, &[("1.jpg", b"1"), ("2.jpg", b"2")]);
+    let members = fs::read(&path).unwrap();
+    // GNU tar leaves the size blank, others may write a number.
+    for size in [None, Some(0), Some(512)] {
+        fs::write(&path, [header(b'V', "night.jpg", size), members.clone()].concat()).unwrap();
+        let listing = list(&[&path]);
+        assert_eq!(listing.ids(), ["1", "2"], "{size:?}");
+        assert!(listing.problems.is_empty(), "{:?}", listing.problems);
+        assert_eq!(bytes_of(&mut Reader::new(), &listing.entries[1]), b"2");
+    }
+}
+
+#[test]
+fn absolute_names_are_members_of_their_archive() {
+    let dir = temp();
+    let path = dir.path().join("a.tar");
+    let data = [&b"1"[..], &[0; 511]].concat();
+    let member = [header(b'0', "/data/1.jpg", Some(1)), data].concat();
+    fs::write(&path, [member, vec![0; 1024]].concat()).unwrap();
+    let listing = list(&[&path]);
+    assert_eq!(listing.ids(), ["1"]);
+    assert_eq!(listing.entries[0].source, path.join("data/1.jpg").to_str().unwrap());
+}
+
 #[test]
 fn a_member_with_holes_is_rejected_and_the_next_one_found() {
     let dir = temp();

@@ -45,7 +45,9 @@ fn what_is_no_image_is_counted() {
     assert_eq!(listing.ids(), ["a"]);
     // The hidden folder counts as one.
     assert_eq!(listing.skipped, others.len() as u64 + 1);
-    assert!(listing.problems.is_empty());
+    // A cutout that is not read is told, and nothing else.
+    assert_eq!(listing.problems.len(), 1, "{:?}", listing.problems);
+    assert!(listing.problems[0].path.ends_with("x.fits.bz2"));
 }
 
 #[test]
@@ -181,12 +183,27 @@ fn the_band_pattern_is_the_users() {
     let options = ListOptions {
         band_pattern: "cutout-{band}-{id}.fits".parse().unwrap(),
         bands: ["HSC-I", "HSC-R", "HSC-G"].map(String::from).into(),
-        image_column: None,
-        carry: vec![],
+        ..ListOptions::default()
     };
     let listing = try_list(&[dir.path()], options).unwrap();
     assert_eq!(listing.ids(), ["7_r", "7"]);
     assert!(matches!(&listing.entries[1].locator, Locator::Bands(b) if b.len() == 3));
+}
+
+#[test]
+fn cutouts_that_are_not_read_are_told_and_names_from_urls_are() {
+    let dir = temp();
+    let url = "cutout.jpg?ra=190.1&dec=1.2&layer=ls-dr9";
+    touch(dir.path(), &[url, "a.fits.bz2", "b.fits.bz2", "notes.txt", "getjpeg?ra=1"]);
+    let listing = list(&[dir.path()]);
+    // The query is what tells such cutouts apart.
+    assert_eq!(listing.ids(), [url]);
+    assert_eq!(listing.skipped, 4);
+    let told: Vec<&str> = listing.problems.iter().map(|p| p.message.as_str()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("bunzip2") && told[0].contains("1 more"), "{told:?}");
+    assert!(told[1].contains("rename"), "{told:?}");
+    assert_eq!(listing.problems[0].path, dir.path().join("a.fits.bz2"));
 }
 
 #[test]

@@ -81,16 +81,68 @@ fn sexagesimal_positions_are_one_problem() {
 #[test]
 fn missing_columns_are_named_with_those_there() {
     let dir = temp();
-    let path = csv(dir.path(), "t.csv", "objid,path,z\n1,a.jpg,0.1\n");
+    let path = csv(dir.path(), "t.csv", "galaxy,path,z\n1,a.jpg,0.1\n");
     let error = try_list(&[&path], irg()).unwrap_err().to_string();
-    assert!(error.ends_with("t.csv: no column 'id'; it has: objid, path, z"), "{error}");
+    assert!(error.contains("t.csv: no column of ids (id, GalaxyID, "), "{error}");
+    assert!(error.ends_with("it has: galaxy, path, z: name it with --id"), "{error}");
     let path = csv(dir.path(), "t.csv", "id,path,z\n1,a.jpg,0.1\n");
     let error = try_list(&[&path], carrying(&["z", "mag"])).unwrap_err().to_string();
     assert!(error.ends_with("no column 'mag'; it has: id, path, z"), "{error}");
     let error = try_list(&[dir.path()], carrying(&["z"])).unwrap_err();
     assert!(matches!(error, ListError::NoTable { .. }), "{error}");
     let error = try_list(&[csv(dir.path(), "e.csv", "")], irg()).unwrap_err();
+    assert!(matches!(error, ListError::NoIds { .. }), "{error}");
+}
+
+#[test]
+fn ids_are_found_by_their_usual_names_or_named() {
+    let dir = temp();
+    let path = csv(dir.path(), "t.csv", "dr7objid,name,path\n587722981736120347,a,a.jpg\n");
+    assert_eq!(list(&[&path]).ids(), ["587722981736120347"]);
+    let named = ListOptions { id_column: Some("name".into()), ..irg() };
+    assert_eq!(try_list(&[&path], named).unwrap().ids(), ["a"]);
+    let absent = ListOptions { id_column: Some("galaxy".into()), ..irg() };
+    let error = try_list(&[&path], absent).unwrap_err();
     assert!(matches!(error, ListError::NoColumn { .. }), "{error}");
+}
+
+#[test]
+fn ids_that_are_floats_are_refused_with_their_line() {
+    let dir = temp();
+    let text = "id,path\n587722981736120347,a.jpg\n5.877229817361203e+17,b.jpg\n";
+    let error = try_list(&[csv(dir.path(), "t.csv", text)], irg()).unwrap_err();
+    let ListError::FloatId { row, id, .. } = &error else { panic!("{error}") };
+    assert_eq!((row.as_str(), id.as_str()), ("line 3", "5.877229817361203e+17"));
+}
+
+#[test]
+fn blanks_after_commas_are_for_the_eye() {
+    let dir = temp();
+    let text = "id, path, ra, dec, z, kind\n 1 , a.jpg, 10.5, -3, 0.25, ring\n\
+                2, \"b.jpg\", 11.5, -4, 0.5, \"two \"\"x\"\"\"\n";
+    let path = csv(dir.path(), "t.csv", text);
+    let listing = try_list(&[&path], carrying(&["z", "kind"])).unwrap();
+    assert_eq!(listing.ids(), ["1", "2"]);
+    for (entry, name) in listing.entries.iter().zip(["a.jpg", "b.jpg"]) {
+        assert_eq!(entry.locator, Locator::File(dir.path().join(name)));
+    }
+    assert_eq!(listing.entries[0].position.map(|p| (p.ra, p.dec)), Some((10.5, -3.0)));
+    assert_eq!(*listing.schema.field(0).data_type(), DataType::Float64);
+    let carried = listing.carried[0].as_ref().unwrap();
+    let kinds = carried.column(1).as_string::<i32>();
+    assert_eq!((kinds.value(0), kinds.value(1)), ("ring", "two \"x\""));
+}
+
+#[test]
+fn a_row_without_a_file_keeps_its_position() {
+    let dir = temp();
+    let text = "id,path,ra,dec\na,,10.5,-3\n,b.jpg,11.5,-4\nc,c.jpg,12.5\n";
+    let listing = list(&[csv(dir.path(), "t.csv", text)]);
+    let positions: Vec<_> =
+        listing.entries.iter().map(|e| e.position.map(|p| (p.ra, p.dec))).collect();
+    // Of a line with too few fields nothing is known to be what it seems.
+    assert_eq!(positions, [Some((10.5, -3.0)), Some((11.5, -4.0)), None]);
+    assert_eq!(listing.reasons()[..2], [Some(Reason::Missing), Some(Reason::Corrupt)]);
 }
 
 #[test]

@@ -8,7 +8,6 @@
 pub mod catalog;
 pub mod curves;
 pub mod format;
-pub mod memory;
 pub mod progress;
 pub mod speed;
 pub mod summary;

@@ -85,9 +85,18 @@ unsafe impl Send for Device {}
 // SAFETY: as above.
 unsafe impl Sync for Device {}
 
-impl Device {
-    /// Opens a device and loads the kernels of a precision.
-    pub fn open(index: usize, precision: Precision) -> Result<Self, CudaError> {
+/// A device that can be opened.
+struct Usable {
+    device: sys::CUdevice,
+    name: String,
+    capability: (i32, i32),
+    /// The newest major version of CUDA whose binaries the driver takes.
+    newest: i32,
+}
+
+impl Usable {
+    /// Looks at a device, the driver and the compiler; opens nothing.
+    fn look(index: usize) -> Result<Self, CudaError> {
         let count = count()?;
         if index >= count {
             return Err(CudaError::NoDevice { index, count });
@@ -113,6 +122,19 @@ impl Device {
         if capability < (8, 0) {
             return Err(CudaError::DeviceTooOld { index, name, found: capability });
         }
+        Ok(Self { device, name, capability, newest })
+    }
+}
+
+/// Whether device `index` could be opened, as far as can be told beforehand.
+pub fn usable(index: usize) -> Result<(), CudaError> {
+    Usable::look(index).map(drop)
+}
+
+impl Device {
+    /// Opens a device and loads the kernels of a precision.
+    pub fn open(index: usize, precision: Precision) -> Result<Self, CudaError> {
+        let Usable { device, name, capability, newest } = Usable::look(index)?;
         // SAFETY: the device was given by the driver; released when dropped.
         let (context, memory) = unsafe {
             // Threads that wait leave their core to those that decode. Where

@@ -51,7 +51,7 @@ pub use self::{
     cascade::{Cascade, CascadeOptions},
     device::{Launch, Queue, Recorded},
     error::CudaError,
-    open::{Gpu, devices, hindrance, open},
+    open::{Gpu, devices, open, usable},
     single::Single,
     storage::Precision,
     timed::{Timed, Times},

@@ -21,12 +21,19 @@ pub fn devices() -> usize {
     0
 }
 
-/// Why a driver that is there cannot be used: then [`devices`] are none.
-pub fn hindrance() -> Option<CudaError> {
+/// Whether GPU `index` could be opened: that it is there and recent enough, and
+/// that driver and compiler are. Nothing is opened or compiled.
+///
+/// # Errors
+/// [`CudaError`]: what is missing, as [`open`] would say.
+pub fn usable(index: usize) -> Result<(), CudaError> {
     #[cfg(feature = "cuda")]
-    return super::driver::count().err().filter(|error| !matches!(error, CudaError::NoDriver));
+    return super::driver::usable(index);
     #[cfg(not(feature = "cuda"))]
-    None
+    {
+        let _ = index;
+        Err(CudaError::NotBuilt)
+    }
 }
 
 /// Opens GPU `index` and compiles the kernels for it, or takes those that were

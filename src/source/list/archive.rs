@@ -12,7 +12,7 @@ use std::{fs, io};
 
 use super::super::{Entry, Locator};
 use super::bands::BandGroups;
-use super::names::{FileKind, cutout_id, is_hidden, not_utf8};
+use super::names::{FileKind, cutout_id, is_hidden, not_utf8, passed_over};
 use super::notes::Notes;
 use super::tar::{Member, MemberKind, Step, Walker};
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
@@ -111,7 +111,10 @@ impl Archive {
 
     fn entry(&mut self, member: &Member, notes: &mut Notes) -> Option<Entry> {
         let path = String::from_utf8_lossy(&member.name);
-        let path = path.strip_prefix("./").unwrap_or(&path);
+        // As tar itself unpacks it: an absolute name would stand in the place of
+        // the archive's.
+        let path = path.trim_start_matches('/');
+        let path = path.strip_prefix("./").unwrap_or(path);
         let name = path.rsplit('/').next().unwrap_or(path);
         if member.kind == MemberKind::Other {
             return None;
@@ -121,7 +124,10 @@ impl Archive {
             if matches!(kind, FileKind::Archive | FileKind::CompressedArchive) {
                 notes.problem(self.given.join(path), "an archive inside an archive is not read");
             }
-            notes.skip();
+            match passed_over(name).filter(|_| !is_hidden(name.as_bytes())) {
+                Some(why) => notes.unread(self.given.join(path), why),
+                None => notes.skip(),
+            }
             return None;
         }
         if kind == FileKind::Fits && self.bands.as_ref().is_some_and(|b| b.is_band(name)) {

@@ -78,6 +78,30 @@ pub enum ListError {
         /// The names that are there.
         available: String,
     },
+    /// A table without a column of ids that is known.
+    #[error("{}: no column of ids ({usual}); it has: {available}: name it with --id", table.display())]
+    NoIds {
+        /// The table.
+        table: PathBuf,
+        /// The names that are looked for.
+        usual: String,
+        /// The names that are there.
+        available: String,
+    },
+    /// Ids that have lost their last digits.
+    #[error(
+        "{}: {row}: the id {id} is a floating-point number, which has lost the last digits of a \
+         survey's id: write ids as whole numbers or as text",
+        table.display()
+    )]
+    FloatId {
+        /// The table.
+        table: PathBuf,
+        /// Such as `line 2`.
+        row: String,
+        /// What stands there.
+        id: String,
+    },
     /// Columns to carry were named, and no table is among the inputs.
     #[error("column '{column}' cannot be carried: no table (.csv, .parquet) is among the inputs")]
     NoTable {

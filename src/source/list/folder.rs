@@ -148,10 +148,10 @@ impl Item {
             return None;
         }
         if by_name == FileKind::Other {
-            if let Some(words) = passed_over(&name.to_string_lossy()) {
-                notes.problem(given.join(&name), words);
+            match passed_over(&name.to_string_lossy()) {
+                Some(why) => notes.unread(given.join(&name), why),
+                None => notes.skip(),
             }
-            notes.skip();
             return None;
         }
         Some(Self { name, kind: ItemKind::File(by_name), is_broken })

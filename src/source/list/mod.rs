@@ -32,17 +32,19 @@ mod names;
 mod notes;
 mod paths;
 mod remote;
+mod repeated;
 mod table;
 mod tar;
 
 pub use bands::BandPattern;
 pub use error::ListError;
 pub use notes::Problem;
+pub use repeated::RepeatedIds;
 pub(super) use table::lies_within;
 pub(crate) use tar::is_member;
 
 use bands::BandGroups;
-use names::{FileKind, broken_link, without_extension};
+use names::{FileKind, broken_link, compressed, without_extension};
 use notes::Notes;
 use table::Table;
 
@@ -58,6 +60,9 @@ pub struct ListOptions {
     /// The bands that the run needs, in the order that maps to R, G, B.
     /// Without any, FITS files are never put together.
     pub bands: Vec<String>,
+    /// The column of tables that holds ids; without a name, the first of the
+    /// usual ones ([`ID_COLUMNS`](crate::labels::ids::ID_COLUMNS)).
+    pub id_column: Option<String>,
     /// The column of Parquet tables that holds images; without a name, tables
     /// with a column of paths are lists, and of others the column is found.
     pub image_column: Option<String>,
@@ -216,7 +221,10 @@ impl Lister {
                 }
                 self.current = None;
             }
-            let Some(planned) = self.planned.next() else { return Ok(None) };
+            let Some(planned) = self.planned.next() else {
+                self.notes.finish();
+                return Ok(None);
+            };
             self.current = self.start(planned)?;
         }
     }
@@ -318,7 +326,8 @@ impl InputKind {
         }
         Ok(match FileKind::of(&name).0 {
             FileKind::Archive => Self::Archive,
-            kind if kind.is_image() => Self::File,
+            // A query is nothing that an object store knows.
+            kind if kind.is_image() && !name.contains('?') => Self::File,
             _ => Self::Prefix,
         })
     }
@@ -327,20 +336,10 @@ impl InputKind {
 /// The command that unpacks a compressed archive, table or list; `None` for
 /// any other name.
 fn decompressor(name: &str) -> Option<&'static str> {
-    const TOOLS: [(&[&str], &str); 5] = [
-        (&["gz", "tgz"], "gunzip"),
-        (&["bz2", "tbz2"], "bunzip2"),
-        (&["xz", "txz"], "unxz"),
-        (&["zst", "tzst"], "unzstd"),
-        (&["z"], "uncompress"),
-    ];
+    let (inner, tool) = compressed(name)?;
     let is_archive = FileKind::of(name).0 == FileKind::CompressedArchive;
-    TOOLS.iter().find_map(|(extensions, tool)| {
-        let inner = extensions.iter().find_map(|e| without_extension(name, e))?;
-        let is_table =
-            ["csv", "parquet", "txt"].iter().any(|e| without_extension(inner, e).is_some());
-        (is_archive || is_table).then_some(*tool)
-    })
+    let is_table = ["csv", "parquet", "txt"].iter().any(|e| without_extension(inner, e).is_some());
+    (is_archive || is_table).then_some(tool)
 }
 
 /// The absolute form of a path, links and `..` kept as they are.

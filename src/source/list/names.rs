@@ -28,6 +28,14 @@ pub(super) enum FileKind {
 const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
 const FITS: [&str; 3] = ["fits", "fit", "fts"];
 const FITS_WRAPPINGS: [&str; 2] = ["gz", "fz"];
+/// What compresses a file as a whole: extensions, and the command that unpacks.
+const COMPRESSIONS: [(&[&str], &str); 5] = [
+    (&["gz", "tgz"], "gunzip"),
+    (&["bz2", "tbz2"], "bunzip2"),
+    (&["xz", "txz"], "unxz"),
+    (&["zst", "tzst"], "unzstd"),
+    (&["z"], "uncompress"),
+];
 const COMPRESSED_ARCHIVES: [&str; 9] =
     ["tar.gz", "tgz", "tar.bz2", "tbz2", "tar.xz", "txz", "tar.zst", "tzst", "tar.z"];
 
@@ -44,9 +52,14 @@ impl FileKind {
         if let Some(stem) = ends(&["tar"]) {
             return (Self::Archive, stem);
         }
-        match ends(&COMPRESSED_ARCHIVES) {
-            Some(stem) => (Self::CompressedArchive, stem),
-            None => (Self::Other, name),
+        if let Some(stem) = ends(&COMPRESSED_ARCHIVES) {
+            return (Self::CompressedArchive, stem);
+        }
+        // What wget makes of a URL: `cutout.jpg?ra=190.1&dec=1.2`. The query
+        // tells its cutouts apart, so all of the name is the stem.
+        match name.split_once('?').map(|(path, _)| Self::of(path).0) {
+            Some(kind) if kind.is_image() => (kind, name),
+            _ => (Self::Other, name),
         }
     }
 
@@ -56,11 +69,33 @@ impl FileKind {
     }
 }
 
-/// What to say of a file that is passed over and may hold cutouts all the same:
-/// a table that is large enough for images.
+/// What to say of a file that is passed over and is or holds cutouts all the
+/// same, by its name.
 pub(super) fn passed_over(name: &str) -> Option<&'static str> {
-    without_extension(name, "parquet")
-        .map(|_| "a table in a folder is not read: name it as an input if it holds cutouts")
+    if without_extension(name, "parquet").is_some() {
+        return Some("a table in a folder is not read: name it as an input if it holds cutouts");
+    }
+    if let Some((inner, tool)) = compressed(name) {
+        return FileKind::of(inner).0.is_image().then_some(match tool {
+            "gunzip" => "a compressed picture is not read: unpack it with gunzip",
+            "bunzip2" => "compressed by bzip2 (.bz2), which is not read: unpack it with bunzip2",
+            "unxz" => "compressed by xz, which is not read: unpack it with unxz",
+            "unzstd" => "compressed by zstd, which is not read: unpack it with unzstd",
+            _ => "compressed by compress (.Z), which is not read: unpack it with uncompress",
+        });
+    }
+    name.contains('?').then_some(
+        "the rest of a URL and no image's name: rename it to end in .jpg, .png or .fits, or name \
+         it as an input",
+    )
+}
+
+/// The name without the extension of a compression, and the command that unpacks
+/// it; `None` for any other name.
+pub(super) fn compressed(name: &str) -> Option<(&str, &'static str)> {
+    COMPRESSIONS.iter().find_map(|(extensions, tool)| {
+        extensions.iter().find_map(|e| Some((without_extension(name, e)?, *tool)))
+    })
 }
 
 /// The name without a FITS extension and its wrapping, if it has one.
@@ -146,6 +181,10 @@ mod tests {
             ("a.fts.fz", FileKind::Fits, "a"),
             ("a.gz", FileKind::Other, "a.gz"),
             ("a.fits.bz2", FileKind::Other, "a.fits.bz2"),
+            ("cutout.jpg?ra=1.5&layer=x", FileKind::Picture, "cutout.jpg?ra=1.5&layer=x"),
+            ("cutout.fits?ra=1.5", FileKind::Fits, "cutout.fits?ra=1.5"),
+            ("getjpeg?ra=1.5", FileKind::Other, "getjpeg?ra=1.5"),
+            ("a.tar?x", FileKind::Other, "a.tar?x"),
             ("a.tar", FileKind::Archive, "a"),
             ("a.TAR.gz", FileKind::CompressedArchive, "a"),
             ("a.tgz", FileKind::CompressedArchive, "a"),
@@ -153,6 +192,24 @@ mod tests {
             ("", FileKind::Other, ""),
         ] {
             assert_eq!(FileKind::of(name), (kind, stem), "{name}");
+        }
+    }
+
+    #[test]
+    fn cutouts_in_a_form_that_is_not_read_are_named() {
+        for (name, words) in [
+            ("frame.fits.bz2", "bunzip2"),
+            ("frame.FITS.BZ2", "bunzip2"),
+            ("a.jpg.gz", "gunzip"),
+            ("a.fits.xz", "unxz"),
+            ("a.fits.Z", "uncompress"),
+            ("getjpeg?ra=1.5&dec=2", "rename"),
+            ("t.parquet", "table"),
+        ] {
+            assert!(passed_over(name).is_some_and(|w| w.contains(words)), "{name}");
+        }
+        for other in ["notes.txt", "code.c.bz2", "a.fits.gz", "x.gz", ""] {
+            assert_eq!(passed_over(other), None, "{other}");
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Notes {
     problems: Vec<Problem>,
     problem_count: u64,
     skipped: u64,
+    /// Cutouts in a form that is not read: why, how many, and the first.
+    unread: Vec<(&'static str, u64, PathBuf)>,
 }
 
 impl Notes {
@@ -32,6 +34,27 @@ impl Notes {
         self.problem_count += 1;
         if self.problems.len() < KEPT {
             self.problems.push(Problem { path: path.into(), message: message.into() });
+        }
+    }
+
+    /// Notes a file that is passed over and is a cutout by its name, in a form
+    /// that is not read; `why` is told once, however many files there are.
+    pub fn unread(&mut self, path: impl Into<PathBuf>, why: &'static str) {
+        self.skip();
+        match self.unread.iter_mut().find(|(known, ..)| *known == why) {
+            Some((_, count, _)) => *count += 1,
+            None => self.unread.push((why, 1, path.into())),
+        }
+    }
+
+    /// Makes problems of what was not read, at the end of the listing.
+    pub fn finish(&mut self) {
+        for (why, count, first) in std::mem::take(&mut self.unread) {
+            let more = match count {
+                1 => String::new(),
+                more => format!(" (and {} more such files)", more - 1),
+            };
+            self.problem(first, format!("{why}{more}"));
         }
     }
 
@@ -59,6 +82,21 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_read_is_told_once_a_kind() {
+        let mut notes = Notes::default();
+        for path in ["1.fits.bz2", "2.fits.bz2", "3.fits.bz2"] {
+            notes.unread(path, "compressed");
+        }
+        notes.unread("a?b", "a URL");
+        notes.finish();
+        notes.finish();
+        let told: Vec<String> = notes.problems().iter().map(|p| p.message.clone()).collect();
+        assert_eq!(told, ["compressed (and 2 more such files)", "a URL"]);
+        assert_eq!(notes.problems()[0].path, PathBuf::from("1.fits.bz2"));
+        assert_eq!(notes.skipped(), 4);
+    }
 
     #[test]
     fn problems_beyond_the_limit_are_counted_and_not_kept() {

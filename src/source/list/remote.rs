@@ -54,12 +54,10 @@ impl Source for Prefix {
                     notes.problem(path, "a compressed archive cannot be read at random: unpack it");
                     notes.skip();
                 }
-                FileKind::Other => {
-                    if let Some(words) = passed_over(name) {
-                        notes.problem(path, words);
-                    }
-                    notes.skip();
-                }
+                FileKind::Other => match passed_over(name) {
+                    Some(why) => notes.unread(path, why),
+                    None => notes.skip(),
+                },
             }
         }
         Ok(Chunk::of(entries))

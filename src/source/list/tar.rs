@@ -119,10 +119,13 @@ impl Walker {
             if !checksum_holds(&header) {
                 return Ok(Step::Damage(self.no_header(at, &header)));
             }
-            let Ok(mut size) = header.entry_size() else {
+            let kind = header.entry_type();
+            // Where no data follows, the field may hold anything: GNU tar leaves
+            // it blank in the label that `tar -V` writes.
+            let stated = if has_data(kind) { header.entry_size() } else { Ok(0) };
+            let Ok(mut size) = stated else {
                 return Ok(Step::Damage(format!("the header at byte {at} has no valid size")));
             };
-            let kind = header.entry_type();
             if let (Some(pax), false) = (extensions.size, is_extension(kind)) {
                 size = pax;
             }
@@ -322,9 +325,14 @@ fn is_extension(kind: EntryType) -> bool {
     )
 }
 
-/// Links, folders and devices have no data whatever their size field says.
+/// GNU's type of the label that names an archive as a whole.
+const VOLUME_LABEL: u8 = b'V';
+
+/// Links, folders, devices and labels have no data whatever their size field
+/// says.
 fn has_data(kind: EntryType) -> bool {
-    !(kind.is_hard_link()
+    !(kind.as_byte() == VOLUME_LABEL
+        || kind.is_hard_link()
         || kind.is_symlink()
         || kind.is_dir()
         || kind.is_fifo()

@@ -21,7 +21,7 @@ use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::{Payload, Reason, Rejection};
 use crate::labels::join::Join;
 use crate::labels::split::{PAPER_RATIO, stratified};
-use crate::labels::{LabelTable, Split};
+use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::pipeline::Stop;
 use crate::random;
 use crate::source::list::{ListOptions, Lister};
@@ -76,6 +76,9 @@ pub struct Sources {
     pub inputs: Vec<PathBuf>,
     /// The label table.
     pub labels: PathBuf,
+    /// The column of ids in the label table and in tables of images, if it is no
+    /// usual one.
+    pub id_column: Option<String>,
     /// The column of its splits, if it is not called `split`.
     pub split_column: Option<String>,
 }
@@ -84,8 +87,16 @@ pub struct Sources {
 ///
 /// # Errors
 /// [`ListError`](crate::source::list::ListError).
-pub fn list(inputs: &[PathBuf], bands: &[String]) -> Result<(Vec<Entry>, Vec<String>), TrainError> {
-    let options = ListOptions { bands: bands.to_vec(), ..ListOptions::default() };
+pub fn list(
+    inputs: &[PathBuf],
+    id_column: Option<&str>,
+    bands: &[String],
+) -> Result<(Vec<Entry>, Vec<String>), TrainError> {
+    let options = ListOptions {
+        bands: bands.to_vec(),
+        id_column: id_column.map(str::to_owned),
+        ..ListOptions::default()
+    };
     let mut lister = Lister::open(inputs, options)?;
     let mut entries = Vec::new();
     for chunk in lister.by_ref() {
@@ -114,15 +125,16 @@ impl Dataset {
         stop: &Stop,
     ) -> Result<Option<Self>, TrainError> {
         let classes: Vec<&str> = recipe.classes.iter().map(String::as_str).collect();
-        let column = sources.split_column.as_deref();
-        let mut table = LabelTable::read(&sources.labels, Some(&classes), column)?;
+        let id = sources.id_column.as_deref();
+        let columns = LabelColumns { id, split: sources.split_column.as_deref() };
+        let mut table = LabelTable::read(&sources.labels, Some(&classes), columns)?;
         let mut notes = Vec::new();
         if !table.is_split() {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
             notes.push("the labels name no split: 8:1:1 within every class".to_owned());
         }
         let decoding = DecodeOptions::default();
-        let (entries, problems) = list(&sources.inputs, &decoding.bands)?;
+        let (entries, problems) = list(&sources.inputs, id, &decoding.bands)?;
         notes.extend(problems);
         let join = Join::new(&table, entries.iter().map(|entry| entry.id.as_str()));
         notes.extend(join.to_string().lines().map(str::to_owned));

@@ -114,6 +114,12 @@ pub enum TrainError {
         /// What the system said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// A stage's thread could not be started.
+    #[error(
+        "{0}: the memory or the number of threads that this process may have is used up (ulimit \
+         -v, ulimit -u, a container's or a scheduler's limit): raise it, or take fewer --workers"
+    )]
+    NoThread(String),
     /// A worker panicked.
     #[error("{0}: this is a defect of hiwl; please report it")]
     Panic(String),

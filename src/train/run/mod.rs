@@ -206,6 +206,7 @@ fn ended(outcome: Outcome<TrainError>) -> Result<bool, TrainError> {
         Ok(()) => Ok(true),
         Err(Failure::Interrupted) => Ok(false),
         Err(Failure::Stage { error, .. }) => Err(error),
+        Err(failure @ Failure::Thread { .. }) => Err(TrainError::NoThread(failure.to_string())),
         Err(failure @ Failure::Panic { .. }) => Err(TrainError::Panic(failure.to_string())),
     }
 }

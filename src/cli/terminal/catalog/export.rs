@@ -47,6 +47,6 @@ pub fn json(output: &Path, report: &Report) -> Value {
         "unplaced": report.unplaced,
         "missing": report.missing,
         "partitions": report.partitions,
-        "peak_memory_bytes": crate::cli::terminal::memory::peak_resident(),
+        "peak_memory_bytes": crate::pipeline::memory::peak_resident(),
     })
 }

@@ -34,6 +34,9 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
             count(planned.range_size),
         )?;
     }
+    if let Some(line) = super::run::repeated_ids(&planned.listing) {
+        writeln!(out, "{line}")?;
+    }
     if planned.listing.skipped > 0 {
         writeln!(out, "{} files were passed over: no cutouts", count(planned.listing.skipped))?;
     }

@@ -1,6 +1,6 @@
 //! What `hiwl classify` did.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, iter};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::{count, tally, verification};
 use crate::{
     classify::Report,
     cli::terminal::{format, summary},
+    run::Listing,
 };
 
 /// Images a second, over the time that the line ran.
@@ -60,14 +61,14 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
         )?,
     }
     out.push_str(&tally(&total.labels, &total.rejected));
+    if let Some(line) = repeated_ids(listing) {
+        writeln!(out, "{line}")?;
+    }
     if listing.skipped > 0 {
         writeln!(out, "{} files were passed over: no cutouts", count(listing.skipped))?;
     }
-    if !listing.problems.is_empty() {
-        writeln!(out, "{} inputs had problems (see run.json):", listing.problems.len())?;
-        for problem in listing.problems.iter().take(10) {
-            writeln!(out, "  {problem}")?;
-        }
+    for (place, line) in problems(listing).iter().enumerate() {
+        writeln!(out, "{}{line}", if place == 0 { "" } else { "  " })?;
     }
     if report.model.untrained {
         writeln!(
@@ -87,6 +88,25 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
+/// That rows share identifiers, if they do.
+pub fn repeated_ids(listing: &Listing) -> Option<String> {
+    match listing.repeated_ids {
+        0 => None,
+        1 => Some("1 id belongs to more than one row".into()),
+        ids => Some(format!("{} ids belong to more than one row each", count(ids))),
+    }
+}
+
+/// What could not be listed, under a heading; nothing if all could.
+pub fn problems(listing: &Listing) -> Vec<String> {
+    let problems = &listing.problems;
+    if problems.is_empty() {
+        return Vec::new();
+    }
+    let heading = format!("{} inputs had problems (see run.json):", problems.len());
+    iter::once(heading).chain(problems.iter().take(10).cloned()).collect()
+}
+
 /// The last event for a program.
 pub fn json(report: &Report) -> Value {
     let total = report.tally();
@@ -102,6 +122,7 @@ pub fn json(report: &Report) -> Value {
         "peak_memory_bytes": report.peak_memory,
         "labels": total.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<BTreeMap<_, _>>(),
         "rejected": total.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
+        "repeated_ids": report.listing.repeated_ids,
         "skipped": report.listing.skipped,
         "problems": report.listing.problems,
         "model": report.model,

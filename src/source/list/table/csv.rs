@@ -6,6 +6,7 @@
 //! value far down breaks a type guessed at the top. Invariant: ids and paths
 //! are text as written; a record takes a bounded amount of memory.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -19,11 +20,11 @@ use arrow::datatypes::DataType;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::carried::{parse_bool, type_of_text, unify};
-use super::{Columns, Place, Rows, position};
+use super::{Columns, Place, Rows, check_id, position};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::source::Entry;
 use crate::source::list::notes::Notes;
-use crate::source::list::{CHUNK, Chunk, ListError, Source};
+use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 
 /// Longest record. A quotation mark left open would else take the rest of the
 /// file into one.
@@ -32,13 +33,13 @@ const MAX_RECORD: usize = 1 << 20;
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(
     place: &Place,
-    carry: &[String],
+    options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
     let mut records = Records::open(place)?;
     let header: Vec<String> =
-        records.header.iter().map(|n| String::from_utf8_lossy(n).trim().to_owned()).collect();
+        records.header.iter().map(|n| bare(&String::from_utf8_lossy(n)).into_owned()).collect();
     let names: Vec<&str> = header.iter().map(String::as_str).collect();
-    let columns = Columns::find(&names, carry, &place.given)?;
+    let columns = Columns::find(&names, options, &place.given)?;
     let mut types = vec![DataType::Null; columns.carried.len()];
     if !types.is_empty() {
         while records.step(place)? {
@@ -70,29 +71,35 @@ impl CsvRows {
     }
 
     /// The entry of the record just read.
-    fn entry(&mut self, notes: &mut Notes) -> Entry {
+    ///
+    /// # Errors
+    /// [`ListError::FloatId`].
+    fn entry(&mut self, notes: &mut Notes) -> Result<Entry, ListError> {
         let row = format!("line {}", self.records.line);
         let id = self.records.text(self.rows.columns.id).into_owned();
         let found = self.records.record.len();
         if self.records.is_malformed() {
+            // Which field is whose is not known: no position.
             let wanted = self.records.header.len();
             let words = format!("{found} fields where the header has {wanted} ({row})");
-            return self.rows.rejected(&row, &id, Rejection::new(Reason::Corrupt, words));
+            return Ok(self.rows.rejected(&row, &id, None, Rejection::new(Reason::Corrupt, words)));
         }
+        check_id(&self.rows.place, || row.clone(), &id)?;
         let position = self.position(&row, notes);
-        match std::str::from_utf8(&self.records.record[self.rows.columns.path]) {
-            Ok(path) => self.rows.entry(&row, &id, path, position),
+        Ok(match std::str::from_utf8(&self.records.record[self.rows.columns.path]) {
+            Ok(path) => self.rows.entry(&row, &id, &bare(path), position),
             Err(_) => {
                 let words = format!("the path is not UTF-8 ({row})");
-                self.rows.rejected(&row, &id, Rejection::new(Reason::Unsupported, words))
+                let rejection = Rejection::new(Reason::Unsupported, words);
+                self.rows.rejected(&row, &id, position, rejection)
             }
-        }
+        })
     }
 
     fn position(&mut self, row: &str, notes: &mut Notes) -> Option<SkyPosition> {
         let (ra, dec) = self.rows.columns.position?;
         let (ra, dec) = (self.records.text(ra), self.records.text(dec));
-        let degrees = |text: &str| match text.trim() {
+        let degrees = |text: &str| match text {
             "" => Ok(None),
             text => text.parse::<f64>().map(Some),
         };
@@ -119,7 +126,7 @@ impl Source for CsvRows {
         let mut columns: Vec<Column> =
             self.rows.columns.carried.iter().map(|_| Column::default()).collect();
         while entries.len() < CHUNK && self.records.step(&self.rows.place)? {
-            entries.push(self.entry(notes));
+            entries.push(self.entry(notes)?);
             let malformed = self.records.is_malformed();
             for (column, index) in columns.iter_mut().zip(&self.rows.columns.carried) {
                 let text = if malformed { "".into() } else { self.records.text(*index) };
@@ -248,8 +255,24 @@ impl Records {
     }
 
     /// A field of the record; empty if it is not there.
-    fn text(&self, column: usize) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(self.record.get(column).unwrap_or_default())
+    fn text(&self, column: usize) -> Cow<'_, str> {
+        let bytes = self.record.get(column).unwrap_or_default();
+        match std::str::from_utf8(bytes) {
+            Ok(text) => bare(text),
+            Err(_) => Cow::Owned(bare(&String::from_utf8_lossy(bytes)).into_owned()),
+        }
+    }
+}
+
+/// A field without the blanks around it: many write `id, path` for the eye. The
+/// quotation marks that follow such a blank were meant as such, though to the
+/// letter of RFC 4180 they are not.
+fn bare(field: &str) -> Cow<'_, str> {
+    let trimmed = field.trim();
+    let quoted = trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match quoted.filter(|_| field.starts_with(char::is_whitespace)) {
+        Some(inner) => Cow::Owned(inner.replace("\"\"", "\"")),
+        None => Cow::Borrowed(trimmed),
     }
 }
 

@@ -17,17 +17,15 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::carried::as_carried;
 use super::parquet::{failed, is_text, not_read, open};
-use super::{Place, find_column, position};
+use super::{Place, check_id, find_column, position};
 use crate::cutout::{Rejection, SkyPosition};
+use crate::labels::ids::ID_COLUMNS;
 use crate::source::list::names::{cutout_id, not_utf8};
 use crate::source::list::notes::Notes;
-use crate::source::list::{CHUNK, Chunk, ListError, Source};
+use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::source::rows::ImageLayout;
 use crate::source::{Entry, Locator};
 use crate::storage::chunks::Chunks;
-
-/// Columns that identify an object, the first of them that is there.
-const IDS: [&str; 7] = ["id", "object_id", "objid", "dr7objid", "dr8_id", "id_str", "iauname"];
 
 /// Which columns hold what, by index.
 #[derive(Debug, Clone)]
@@ -42,11 +40,11 @@ pub(super) struct Columns {
 }
 
 /// Finds the columns of a table with images, and the types of those to carry;
-/// `None` if it has no images, or a column of paths and `asked` for none.
+/// `None` if it has no images, or a column of paths and no column of images was
+/// named.
 pub(super) fn inspect(
     place: &Place,
-    carry: &[String],
-    asked: Option<&str>,
+    options: &ListOptions,
 ) -> Result<Option<(Columns, Vec<DataType>)>, ListError> {
     let (builder, _) = open(place)?;
     let fields = builder.schema().fields();
@@ -58,7 +56,7 @@ pub(super) fn inspect(
         found: fields[column].data_type().to_string(),
         expected,
     };
-    let image = match asked {
+    let image = match options.image_column.as_deref() {
         Some(name) => {
             let image = need(name)?;
             ImageLayout::of(fields[image].data_type())
@@ -76,7 +74,19 @@ pub(super) fn inspect(
         is(fields[column].data_type()).then_some(column)
     };
     let is_id = |t: &DataType| is_text(t) || t.is_integer();
-    let carried = carry.iter().map(|name| need(name)).collect::<Result<Vec<_>, _>>()?;
+    let id = match &options.id_column {
+        Some(name) => Some(need(name)?),
+        None => ID_COLUMNS.iter().find_map(|name| may_be(name, &is_id)),
+    };
+    // Without another one, ids that are floats are refused, not passed over for
+    // names that the images once had.
+    let float = || ID_COLUMNS.iter().find_map(|name| may_be(name, &DataType::is_floating));
+    if let Some(column) = id.or_else(float)
+        && !is_id(fields[column].data_type())
+    {
+        return Err(wrong(column, "text or whole numbers"));
+    }
+    let carried = options.carry.iter().map(|name| need(name)).collect::<Result<Vec<_>, _>>()?;
     let types = carried.iter().map(|column| {
         as_carried(fields[*column].data_type())
             .ok_or_else(|| wrong(*column, "numbers, booleans or text to be carried"))
@@ -86,7 +96,7 @@ pub(super) fn inspect(
         image,
         name: names[image].to_owned(),
         has_path: path_of(fields, image),
-        id: IDS.iter().find_map(|name| may_be(name, &is_id)),
+        id,
         position: may_be("ra", &DataType::is_numeric).zip(may_be("dec", &DataType::is_numeric)),
         carried,
     };
@@ -256,6 +266,11 @@ impl Source for ImageRows {
             };
             let chunk = batch.and_then(|batch| self.chunk(&batch)).map_err(rows_error);
             let chunk = chunk.map_err(|damage| not_read(&self.place, &self.file, damage))?;
+            if self.columns.id.is_some() {
+                for (row, entry) in (self.done + 1..).zip(&chunk.entries) {
+                    check_id(&self.place, || format!("row {row}"), &entry.id)?;
+                }
+            }
             self.done += chunk.entries.len() as u64;
             if !chunk.entries.is_empty() {
                 return Ok(chunk);

@@ -15,6 +15,7 @@ use super::super::{Entry, Locator};
 use super::names::not_utf8;
 use super::{ListError, ListOptions, Source, absolute, without_extension};
 use crate::cutout::{Reason, Rejection, SkyPosition};
+use crate::labels::ids::{self, ID_COLUMNS};
 use crate::storage::remote::join;
 
 mod carried;
@@ -47,14 +48,12 @@ impl Table {
         let place = Place::new(given)?;
         let name = given.file_name().unwrap_or_default().to_string_lossy();
         let (kind, types) = if without_extension(&name, "csv").is_some() {
-            let (columns, types) = csv::inspect(&place, &options.carry)?;
+            let (columns, types) = csv::inspect(&place, options)?;
             (Kind::Csv(columns), types)
-        } else if let Some((columns, types)) =
-            images::inspect(&place, &options.carry, options.image_column.as_deref())?
-        {
+        } else if let Some((columns, types)) = images::inspect(&place, options)? {
             (Kind::Images(columns), types)
         } else {
-            let (columns, types) = parquet::inspect(&place, &options.carry)?;
+            let (columns, types) = parquet::inspect(&place, options)?;
             (Kind::Parquet(columns), types)
         };
         Ok(Self { place, kind, types })
@@ -153,13 +152,13 @@ struct Columns {
 
 impl Columns {
     /// Finds columns by name.
-    fn find(names: &[&str], carry: &[String], table: &Path) -> Result<Self, ListError> {
+    fn find(names: &[&str], options: &ListOptions, table: &Path) -> Result<Self, ListError> {
         let need = |wanted: &str| find_column(names, wanted, table);
         Ok(Self {
-            id: need("id")?,
+            id: find_id(names, options.id_column.as_deref(), table)?,
             path: need("path")?,
             position: need("ra").ok().zip(need("dec").ok()),
-            carried: carry.iter().map(|name| need(name)).collect::<Result<_, _>>()?,
+            carried: options.carry.iter().map(|name| need(name)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -177,6 +176,20 @@ fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, List
     })
 }
 
+/// The column of ids, by index: the one that is `named`, or the first of the
+/// usual ones.
+fn find_id(names: &[&str], named: Option<&str>, table: &Path) -> Result<usize, ListError> {
+    if let Some(name) = named {
+        return find_column(names, name, table);
+    }
+    let mut usual = ID_COLUMNS.iter().filter_map(|name| find_column(names, name, table).ok());
+    usual.next().ok_or_else(|| ListError::NoIds {
+        table: table.to_owned(),
+        usual: ID_COLUMNS.join(", "),
+        available: names.join(", "),
+    })
+}
+
 /// What the readers of both formats need to turn rows into entries.
 #[derive(Debug)]
 struct Rows {
@@ -191,7 +204,8 @@ impl Rows {
     /// The entry of a row; `row` names it within the table ("line 7").
     fn entry(&self, row: &str, id: &str, path: &str, position: Option<SkyPosition>) -> Entry {
         let reject = |reason, words: &str| {
-            self.rejected(row, id, Rejection::new(reason, format!("{words} ({row})")))
+            let rejection = Rejection::new(reason, format!("{words} ({row})"));
+            self.rejected(row, id, position, rejection)
         };
         if id.is_empty() {
             return reject(Reason::Corrupt, "the table gives no id");
@@ -227,14 +241,29 @@ impl Rows {
     }
 
     /// The entry of a row that leads to no file; its source is the row.
-    fn rejected(&self, row: &str, id: &str, rejection: Rejection) -> Entry {
+    fn rejected(
+        &self,
+        row: &str,
+        id: &str,
+        position: Option<SkyPosition>,
+        rejection: Rejection,
+    ) -> Entry {
         Entry {
             id: id.to_owned(),
             source: format!("{} {row}", self.place.given.display()),
             locator: Locator::Rejected(rejection),
-            position: None,
+            position,
         }
     }
+}
+
+/// Refuses an id that is a floating-point number; `row` names its row.
+fn check_id(place: &Place, row: impl FnOnce() -> String, id: &str) -> Result<(), ListError> {
+    if !ids::is_float(id) {
+        return Ok(());
+    }
+    let table = place.given.clone();
+    Err(ListError::FloatId { table, row: row(), id: id.to_owned() })
 }
 
 /// A position from degrees; `None` if they are on no sky, which is how tables
@@ -253,12 +282,24 @@ mod tests {
     #[test]
     fn columns_are_found_whatever_their_case() {
         let table = Path::new("t.csv");
-        let columns = Columns::find(&["Path", "ID", "id", "RA", "Dec"], &[], table).unwrap();
+        let find = |names: &[&str], options: &ListOptions| Columns::find(names, options, table);
+        let usual = ListOptions::default();
+        let columns = find(&["Path", "ID", "id", "RA", "Dec"], &usual).unwrap();
         let expected = Columns { id: 2, path: 0, position: Some((3, 4)), carried: vec![] };
         assert_eq!(columns, expected);
-        let error = Columns::find(&["id", "path"], &["z".into()], table).unwrap_err();
+        let carrying = ListOptions { carry: vec!["z".into()], ..ListOptions::default() };
+        let error = find(&["id", "path"], &carrying).unwrap_err();
         assert_eq!(error.to_string(), "t.csv: no column 'z'; it has: id, path");
-        assert_eq!(Columns::find(&["id", "path", "ra"], &[], table).unwrap().position, None);
+        assert_eq!(find(&["id", "path", "ra"], &usual).unwrap().position, None);
+        // Usual names of ids, in their order, unless one is named.
+        let names = ["name", "iauname", "DR7OBJID", "path"];
+        assert_eq!(find(&names, &usual).unwrap().id, 2);
+        let named = ListOptions { id_column: Some("name".into()), ..ListOptions::default() };
+        assert_eq!(find(&names, &named).unwrap().id, 0);
+        let error = find(&["id", "path"], &named).unwrap_err();
+        assert_eq!(error.to_string(), "t.csv: no column 'name'; it has: id, path");
+        let error = find(&["galaxy", "path"], &usual).unwrap_err().to_string();
+        assert!(error.contains("no column of ids (id, GalaxyID, "), "{error}");
     }
 
     #[test]

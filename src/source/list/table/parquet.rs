@@ -15,20 +15,20 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::carried::as_carried;
-use super::{Columns, Place, Rows, position};
+use super::{Columns, Place, Rows, check_id, position};
 use crate::source::list::notes::Notes;
-use crate::source::list::{CHUNK, Chunk, ListError, Source};
+use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::storage::chunks::Chunks;
 
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(
     place: &Place,
-    carry: &[String],
+    options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
     let (builder, _) = open(place)?;
     let fields = builder.schema().fields();
     let names: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
-    let columns = Columns::find(&names, carry, &place.given)?;
+    let columns = Columns::find(&names, options, &place.given)?;
     let wrong = |column: usize, expected| ListError::ColumnType {
         table: place.given.clone(),
         column: names[column].to_owned(),
@@ -196,6 +196,9 @@ impl Source for ParquetRows {
                 .and_then(|batch| self.chunk(&batch))
                 .map_err(|source| self.rows.arrow_error(self.done, source))
                 .map_err(|damage| not_read(&self.rows.place, &self.file, damage))?;
+            for (row, entry) in (self.done + 1..).zip(&chunk.entries) {
+                check_id(&self.rows.place, || format!("row {row}"), &entry.id)?;
+            }
             self.done += chunk.entries.len() as u64;
             // A file may hold row groups without rows.
             if !chunk.entries.is_empty() {
