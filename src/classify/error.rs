@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     catalog::CatalogError,
-    engine::cuda::CudaError,
-    model::{hierarchy::InferenceError, model_file::ModelError, weights::WeightsError},
+    engine::{InferenceError, cuda::CudaError},
+    model::{model_file::ModelError, weights::WeightsError},
     pipeline::Failure,
     source::list::ListError,
 };

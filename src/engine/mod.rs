@@ -1,11 +1,18 @@
-//! What computes a network.
+//! What computes networks, behind one door: [`Infer`] for inference.
 //!
-//! | folder | what it holds |
+//! | engine | what it computes |
 //! | --- | --- |
-//! | [`fused`] | ours, on the processor: inference and training |
-//! | [`cuda`] | ours, on NVIDIA GPUs |
-//! | [`candle`] | candle's tensors: the plain reference |
+//! | [`fused`] | EfficientNet on the processor; inference and training |
+//! | [`cuda`] | EfficientNet on NVIDIA GPUs; inference and training |
+//! | [`candle`] | EfficientNet with candle's tensors, layer by layer: the reference |
+//!
+//! Engines know shapes and weights (`model`), and neither classes nor files.
 
 pub mod candle;
 pub mod cuda;
 pub mod fused;
+mod infer;
+#[cfg(test)]
+mod tests;
+
+pub use self::infer::{Infer, InferPair, InferenceError, Tensors, Want};

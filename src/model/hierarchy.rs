@@ -2,7 +2,7 @@
 //! falls in the combined class (paper, section 3.1.2 and 4.1).
 //!
 //! It turns logits into probabilities and labels; where the logits come from
-//! is behind [`Logits`], so that every execution of the networks is routed by
+//! is behind [`Infer`], so that every execution of the networks is routed by
 //! the same code.
 //!
 //! Invariant: one outcome an image, in order, and an outcome depends on its
@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cutout::{Reason, Rejection};
+use crate::engine::{Infer, InferPair, InferenceError, Tensors, Want};
 
 /// The five classes of the catalog (paper, table 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,86 +125,12 @@ impl Outputs {
     }
 }
 
-/// Why a batch could not be run at all: a mistake of the caller or of the
-/// execution, not of an image.
-#[derive(Debug, thiserror::Error)]
-pub enum InferenceError {
-    /// An image has not the size that the network was made for.
-    #[error("image {index} of the batch has {found} bytes where the network needs {expected}")]
-    ImageSize {
-        /// Its place in the batch.
-        index: usize,
-        /// Bytes of an interleaved RGB crop.
-        expected: usize,
-        /// Bytes given.
-        found: usize,
-    },
-    /// The room for logits is not `images × classes`.
-    #[error("room for {found} logits where {expected} are made")]
-    OutputSize {
-        /// Images × classes.
-        expected: usize,
-        /// Values that fit.
-        found: usize,
-    },
-    /// A network has not as many outputs as there are classes.
-    #[error("the network of stage {stage} has {found} outputs where {expected} are needed")]
-    Classes {
-        /// 1 or 2.
-        stage: u8,
-        /// Outputs needed.
-        expected: usize,
-        /// Outputs it has.
-        found: usize,
-    },
-    /// candle failed.
-    #[error("candle: {0}")]
-    Tensor(#[from] candle_core::Error),
-    /// The GPU failed, or is gone.
-    #[error(transparent)]
-    Gpu(#[from] crate::engine::cuda::CudaError),
-}
-
-/// A network in evaluation mode, however it is executed.
-pub trait Logits: Send + Sync {
-    /// Outputs an image.
-    fn classes(&self) -> usize;
-
-    /// Runs `images`, each an interleaved RGB crop of the size that the model
-    /// names (`size × size × 3` bytes, row 0 on top), and writes their logits
-    /// to `out`, `images.len() × classes()`, row by row.
-    ///
-    /// # Errors
-    /// [`InferenceError`]; logits that are not finite are no error here.
-    fn logits(&self, images: &[&[u8]], out: &mut [f32]) -> Result<(), InferenceError>;
-}
-
-/// Both networks where the execution itself decides which images the second
-/// one sees, as it must where a round trip to the host is dear.
-pub trait BothLogits: Send + Sync {
-    /// Outputs an image, of each network.
-    fn classes(&self) -> [usize; 2];
-
-    /// Batches that may be run at once, from as many threads.
-    fn lanes(&self) -> usize;
-
-    /// Which rows the second network sees.
-    fn stage2(&self) -> Stage2;
-
-    /// Logits of `images` (see [`Logits::logits`]), a row an image of each
-    /// network. Rows of the second that it did not see hold anything.
-    ///
-    /// # Errors
-    /// [`InferenceError`]; logits that are not finite are no error here.
-    fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError>;
-}
-
 /// How the networks are run.
 enum Networks {
     /// Each by itself.
-    Apart([Box<dyn Logits>; 2]),
+    Apart([Box<dyn Infer>; 2]),
     /// As one.
-    Together(Box<dyn BothLogits>),
+    Together(Box<dyn InferPair>),
 }
 
 /// Both networks and what their outputs mean.
@@ -218,11 +145,11 @@ impl Hierarchy {
     /// # Errors
     /// [`InferenceError::Classes`] unless they have 4 and 2 outputs.
     pub fn new(
-        stage1: Box<dyn Logits>,
-        stage2: Box<dyn Logits>,
+        stage1: Box<dyn Infer>,
+        stage2: Box<dyn Infer>,
         outputs: Outputs,
     ) -> Result<Self, InferenceError> {
-        check_classes([stage1.classes(), stage2.classes()])?;
+        check_classes([stage1.outputs(), stage2.outputs()])?;
         Ok(Self { networks: Networks::Apart([stage1, stage2]), outputs })
     }
 
@@ -232,10 +159,10 @@ impl Hierarchy {
     /// # Errors
     /// As [`Hierarchy::new`].
     pub fn together(
-        networks: Box<dyn BothLogits>,
+        networks: Box<dyn InferPair>,
         outputs: Outputs,
     ) -> Result<Self, InferenceError> {
-        check_classes(networks.classes())?;
+        check_classes(networks.outputs())?;
         Ok(Self { networks: Networks::Together(networks), outputs })
     }
 
@@ -248,7 +175,7 @@ impl Hierarchy {
         }
     }
 
-    /// Classifies a batch of crops (see [`Logits::logits`]): one outcome an
+    /// Classifies a batch of crops (see [`Infer::run`]): one outcome an
     /// image, in order. Stage 2 sees the images that `stage2` says, gathered
     /// into one batch.
     ///
@@ -268,7 +195,11 @@ impl Hierarchy {
         let (first, both) = match &self.networks {
             Networks::Apart([network, _]) => (rows::<4>(network.as_ref(), images)?, None),
             Networks::Together(networks) => {
-                assert_eq!(networks.stage2(), stage2, "networks that route otherwise");
+                assert_eq!(
+                    networks.sees_all(),
+                    stage2 == Stage2::All,
+                    "networks that route otherwise"
+                );
                 let [first, second] = networks.logits(images)?;
                 (finite_rows::<4>(&first), Some(second))
             }
@@ -362,14 +293,14 @@ impl Outputs {
 
 /// One row of logits an image; `None` where one of them is not finite.
 fn rows<const N: usize>(
-    network: &dyn Logits,
+    network: &dyn Infer,
     images: &[&[u8]],
 ) -> Result<Vec<Option<[f32; N]>>, InferenceError> {
-    let mut out = vec![f32::NAN; images.len() * N];
+    let mut found = Tensors::default();
     if !images.is_empty() {
-        network.logits(images, &mut out)?;
+        network.run(images, Want::LOGITS, &mut found)?;
     }
-    Ok(finite_rows(&out))
+    Ok(finite_rows(&found.logits))
 }
 
 /// Rows of logits; `None` where one of them is not finite.
@@ -408,13 +339,27 @@ mod tests {
         seen: &'static Mutex<Vec<u8>>,
     }
 
-    impl<const N: usize> Logits for Bytes<N> {
-        fn classes(&self) -> usize {
+    impl<const N: usize> Infer for Bytes<N> {
+        fn outputs(&self) -> usize {
             N
         }
 
-        fn logits(&self, images: &[&[u8]], out: &mut [f32]) -> Result<(), InferenceError> {
-            for (image, row) in images.iter().zip(out.chunks_mut(N)) {
+        fn features(&self) -> usize {
+            0
+        }
+
+        fn map_side(&self) -> usize {
+            0
+        }
+
+        fn run(
+            &self,
+            images: &[&[u8]],
+            want: Want,
+            to: &mut Tensors,
+        ) -> Result<(), InferenceError> {
+            to.resize(self, images.len(), want);
+            for (image, row) in images.iter().zip(to.logits.chunks_mut(N)) {
                 self.seen.lock().unwrap().push(image[0]);
                 for (out, &byte) in row.iter_mut().zip(&image[1 + self.offset..]) {
                     *out = if byte == 255 { f32::NAN } else { f32::from(byte) - 100.0 };
@@ -502,27 +447,27 @@ mod tests {
     }
 
     /// Runs two networks as one, all rows through both.
-    struct Joined([Box<dyn Logits>; 2], Stage2);
+    struct Joined([Box<dyn Infer>; 2], Stage2);
 
-    impl BothLogits for Joined {
-        fn classes(&self) -> [usize; 2] {
-            [self.0[0].classes(), self.0[1].classes()]
+    impl InferPair for Joined {
+        fn outputs(&self) -> [usize; 2] {
+            [self.0[0].outputs(), self.0[1].outputs()]
         }
 
         fn lanes(&self) -> usize {
             3
         }
 
-        fn stage2(&self) -> Stage2 {
-            self.1
+        fn sees_all(&self) -> bool {
+            self.1 == Stage2::All
         }
 
         fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError> {
-            let mut logits = self.classes().map(|classes| vec![0.0; classes * images.len()]);
-            for (network, out) in self.0.iter().zip(&mut logits) {
-                network.logits(images, out)?;
+            let mut found = [Tensors::default(), Tensors::default()];
+            for (network, to) in self.0.iter().zip(&mut found) {
+                network.run(images, Want::LOGITS, to)?;
             }
-            Ok(logits)
+            Ok(found.map(|found| found.logits))
         }
     }
 
@@ -531,7 +476,7 @@ mod tests {
         let outputs = Outputs::default();
         for stage2 in [Stage2::Routed, Stage2::All] {
             let (apart, seen) = hierarchy(outputs);
-            let networks: [Box<dyn Logits>; 2] = [
+            let networks: [Box<dyn Infer>; 2] = [
                 Box::new(Bytes::<4> { offset: 0, seen }),
                 Box::new(Bytes::<2> { offset: 4, seen }),
             ];

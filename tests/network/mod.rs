@@ -6,9 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::efficientnet as theirs;
 use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::engine::{Infer, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
 use hiwl::model::description::Input;
-use hiwl::model::hierarchy::Logits;
 use hiwl::model::model_file::{Model, Precision};
 use hiwl::model::seeded::{self, SplitMix64};
 use serde::Deserialize;
@@ -95,9 +95,9 @@ fn logits_are_torchvision_s() {
         let network = TensorNetwork::new(network, golden.input(case.size));
         let crops = case.crops(golden.seed);
         let crops: Vec<&[u8]> = crops.iter().map(Vec::as_slice).collect();
-        let mut logits = vec![0f32; case.images * golden.classes];
-        network.logits(&crops, &mut logits).unwrap();
-        let error = case.error(&logits);
+        let mut found = Tensors::default();
+        network.run(&crops, Want::LOGITS, &mut found).unwrap();
+        let error = case.error(&found.logits);
         assert!(error < 1e-4, "{} eps {}: {error}", case.name, case.bn_eps);
     }
 }

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
 use hiwl::engine::fused::learn::{Parameter, Settings, TrainNetwork};
 use hiwl::engine::fused::{Backend, Normalisation};
+use hiwl::engine::{Infer, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
 use hiwl::model::description::Input;
-use hiwl::model::hierarchy::Logits;
 use hiwl::model::seeded::{self, SplitMix64};
 use hiwl::train::optimizer::{Optimizer, Rule};
 use serde::Deserialize;
@@ -307,9 +307,10 @@ fn evaluation_is_that_of_inference() {
         let plain = EfficientNet::load(&architecture, classes, &weights).unwrap();
         let plain = TensorNetwork::new(plain, input);
         let images: Vec<&[u8]> = images.chunks_exact(3 * size * size).collect();
-        let mut expected = vec![0.0; 3 * classes];
-        plain.logits(&images, &mut expected).unwrap();
-        for (found, expected) in found.iter().zip(&expected) {
+        let mut expected = Tensors::default();
+        plain.run(&images, Want::LOGITS, &mut expected).unwrap();
+        assert_eq!(found.len(), expected.logits.len());
+        for (found, expected) in found.iter().zip(&expected.logits) {
             assert!((found - expected).abs() < 1e-4, "{found} for {expected}: {architecture:?}");
         }
     }

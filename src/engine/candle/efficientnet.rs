@@ -10,9 +10,9 @@ use candle_nn::ops::sigmoid;
 use candle_nn::{BatchNorm, ModuleT};
 
 use crate::engine::candle::depthwise::depthwise_conv2d;
+use crate::engine::{Infer, InferenceError, Tensors, Want};
 use crate::model::architecture::{Architecture, MbConv, Padding};
 use crate::model::description::Input;
-use crate::model::hierarchy::{InferenceError, Logits};
 use crate::model::weights::{Weights, WeightsError};
 
 /// A network of the family, in evaluation mode.
@@ -66,12 +66,20 @@ impl EfficientNet {
     /// # Errors
     /// candle's, if shapes or types do not fit.
     pub fn features(&self, images: &Tensor) -> Result<Tensor> {
+        self.maps(images)?.mean((2, 3))
+    }
+
+    /// The last feature maps (N×`Layers::features`×h×w).
+    ///
+    /// # Errors
+    /// candle's, if shapes or types do not fit.
+    pub fn maps(&self, images: &Tensor) -> Result<Tensor> {
         let padded = pad(images, 3, 2, self.padding)?;
         let mut x = self.stem.norm(&padded.conv2d(&self.stem.weight, 0, 2, 1, 1)?)?.silu()?;
         for block in &self.blocks {
             x = block.forward(&x, self.padding)?;
         }
-        self.head.pointwise(&x)?.silu()?.mean((2, 3))
+        self.head.pointwise(&x)?.silu()
     }
 }
 
@@ -223,14 +231,9 @@ impl TensorNetwork {
     /// N×3×size×size in f32, each channel `(byte / 255 − mean) / std`.
     fn normalise(&self, images: &[&[u8]]) -> std::result::Result<Tensor, InferenceError> {
         let Input { size, mean, std, .. } = &self.input;
-        let plane = size * size;
-        let expected = plane * 3;
-        let mut values = Vec::with_capacity(images.len() * expected);
-        for (index, image) in images.iter().enumerate() {
-            let found = image.len();
-            if found != expected {
-                return Err(InferenceError::ImageSize { index, expected, found });
-            }
+        InferenceError::check_sizes(images, 3 * size * size)?;
+        let mut values = Vec::with_capacity(images.len() * 3 * size * size);
+        for image in images {
             for channel in 0..3 {
                 let bytes = image[channel..].iter().step_by(3);
                 values
@@ -241,21 +244,45 @@ impl TensorNetwork {
     }
 }
 
-impl Logits for TensorNetwork {
-    fn classes(&self) -> usize {
+impl Infer for TensorNetwork {
+    fn outputs(&self) -> usize {
         self.network.classes
     }
 
-    fn logits(&self, images: &[&[u8]], out: &mut [f32]) -> std::result::Result<(), InferenceError> {
-        let expected = images.len() * self.network.classes;
-        if out.len() != expected {
-            return Err(InferenceError::OutputSize { expected, found: out.len() });
-        }
+    fn features(&self) -> usize {
+        self.network.classifier.weight.dims()[1]
+    }
+
+    fn map_side(&self) -> usize {
+        let EfficientNet { padding, blocks, .. } = &self.network;
+        let (_, stem) = padding.resolve(self.input.size, 3, 2);
+        blocks.iter().fold(stem, |side, block| {
+            let kernel = block.depthwise.weight.dims()[2];
+            padding.resolve(side, kernel, block.stride).1
+        })
+    }
+
+    fn run(
+        &self,
+        images: &[&[u8]],
+        want: Want,
+        to: &mut Tensors,
+    ) -> std::result::Result<(), InferenceError> {
+        to.resize(self, images.len(), want);
         if images.is_empty() {
             return Ok(());
         }
-        let logits = self.network.forward(&self.normalise(images)?)?;
-        out.copy_from_slice(&logits.flatten_all()?.to_vec1::<f32>()?);
+        let maps = self.network.maps(&self.normalise(images)?)?;
+        let features = maps.mean((2, 3))?;
+        for (room, found) in [
+            (&mut to.maps, &maps),
+            (&mut to.features, &features),
+            (&mut to.logits, &self.network.classifier.forward(&features)?),
+        ] {
+            if !room.is_empty() {
+                room.copy_from_slice(&found.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
         Ok(())
     }
 }

@@ -20,11 +20,12 @@
 
 mod cascade;
 pub(crate) mod device;
+mod door;
 mod error;
 mod fold;
 pub(crate) mod forward;
 pub mod learn;
-mod logits;
+
 mod open;
 pub(crate) mod shapes;
 mod single;

@@ -9,7 +9,8 @@
 //!
 //! [`inverted`]: super::inverted
 
-use std::mem::{replace, swap};
+use std::array::from_fn;
+use std::mem::{replace, swap, take};
 use std::ops::Range;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
     format::{F32, Format},
     inverted::Source,
     lines::{BLOCK, Line, blocks},
-    packed::{BlockLayers, NetworkLayers, Panel, Product},
+    packed::{BlockLayers, NetworkLayers, Panel, Product, RELEASED},
     pixels::Pixels,
     planes::PlanesMut,
     pointwise::{Output, Pointwise},
@@ -38,6 +39,62 @@ const ALONE_PIXELS: usize = 128;
 pub(super) fn blocks_alone<F: Format>(layers: &NetworkLayers<F>) -> usize {
     let large = |block: &&BlockLayers<F>| block.depthwise.input.pow(2) >= ALONE_PIXELS;
     layers.blocks.iter().take_while(large).count().max(1)
+}
+
+/// Where what is found of some images goes; what is empty is not wanted.
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    /// `[images][classes]`.
+    pub logits: &'a mut [f32],
+    /// `[images][features]`.
+    pub features: &'a mut [f32],
+    /// `[images][features][side][side]`.
+    pub maps: &'a mut [f32],
+}
+
+impl Rows<'_> {
+    /// The first of `images` images.
+    pub(super) fn take<'b>(rest: &mut Rows<'b>, images: usize, of: usize) -> Rows<'b> {
+        let part = |rows: &mut &'b mut [f32]| {
+            let all = take(rows);
+            let (first, others) = all.split_at_mut(all.len() / of * images);
+            *rows = others;
+            first
+        };
+        Rows {
+            logits: part(&mut rest.logits),
+            features: part(&mut rest.features),
+            maps: part(&mut rest.maps),
+        }
+    }
+}
+
+/// Room for the last feature maps of each image of a group, `[channels][pixels]`,
+/// or none.
+type Maps<'a> = [&'a mut [f32]; GROUP];
+
+/// The first `at` values of each, and the others.
+fn split(maps: Maps<'_>, at: usize) -> (Maps<'_>, Maps<'_>) {
+    let mut others = Maps::default();
+    let mut next = others.iter_mut();
+    let first = maps.map(|all| {
+        let (first, rest) = all.split_at_mut(at.min(all.len()));
+        if let Some(other) = next.next() {
+            *other = rest;
+        }
+        first
+    });
+    (first, others)
+}
+
+/// Writes some blocks of channels, as the network holds them, channel by
+/// channel, as many as there is room for.
+fn release(lines: &[Line], plane: usize, maps: &mut [f32]) {
+    for (block, maps) in lines.chunks_exact(plane).zip(maps.chunks_mut(BLOCK * plane)) {
+        for (lane, map) in maps.chunks_exact_mut(plane).enumerate() {
+            map.iter_mut().zip(block).for_each(|(value, line)| *value = line.0[lane] * RELEASED);
+        }
+    }
 }
 
 /// What a walk needs besides its scratch.
@@ -60,14 +117,14 @@ pub(super) struct Walk<'a, F: Format> {
 }
 
 impl<F: Format> Walk<'_, F> {
-    /// Logits of up to [`GROUP`] images.
+    /// What is wanted of up to [`GROUP`] images.
     pub(super) fn run<C: Clock>(
         &self,
         clock: &mut C,
         scratch: &mut Scratch<F>,
         nook: &mut Nook,
         images: &[&[u8]],
-        logits: &mut [f32],
+        to: Rows<'_>,
     ) {
         let (alone, together) = self.layers.blocks.split_at(blocks_alone(self.layers));
         let last = alone.last();
@@ -83,7 +140,7 @@ impl<F: Format> Walk<'_, F> {
         for block in together {
             self.next_block(clock, scratch, nook, block, images.len());
         }
-        clock.measure(LayerKind::Head, || self.head(scratch, nook, images.len(), logits));
+        clock.measure(LayerKind::Head, || self.head(scratch, nook, images.len(), to));
     }
 
     /// The stem and the blocks that one image passes alone, into
@@ -168,11 +225,23 @@ impl<F: Format> Walk<'_, F> {
     }
 
     /// The last convolution, the mean over pixels and the classifier.
-    fn head(&self, scratch: &mut Scratch<F>, nook: &mut Nook, images: usize, logits: &mut [f32]) {
+    fn head(&self, scratch: &mut Scratch<F>, nook: &mut Nook, images: usize, to: Rows<'_>) {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
         let Scratch { input, pool, squeezed, .. } = scratch;
         let pool = &mut pool[..head.blocks * images];
-        self.features(nook, &input.cells, images, &head.panels, pool);
+        let Rows { logits, features, maps } = to;
+        let mut map_rows = maps.chunks_exact_mut((maps.len() / images).max(1));
+        let maps = from_fn(|_| map_rows.next().unwrap_or_default());
+        self.features(nook, &input.cells, images, &head.panels, pool, maps);
+        for (i, row) in features.chunks_exact_mut((features.len() / images).max(1)).enumerate() {
+            for (b, row) in row.chunks_mut(BLOCK).enumerate() {
+                let line = &pool[b * images + i].0;
+                row.iter_mut().zip(line).for_each(|(value, held)| *value = held * RELEASED);
+            }
+        }
+        if logits.is_empty() {
+            return;
+        }
         self.dense(classifier, images, pool, squeezed, false);
         let classes = logits.len() / images;
         for (i, logits) in logits.chunks_exact_mut(classes).enumerate() {
@@ -183,7 +252,8 @@ impl<F: Format> Walk<'_, F> {
     }
 
     /// Means over the pixels of some panels of the last convolution,
-    /// `[panels' blocks][images]`.
+    /// `[panels' blocks][images]`, and the pixels themselves where there is
+    /// room for them.
     fn features(
         &self,
         nook: &mut Nook,
@@ -191,24 +261,30 @@ impl<F: Format> Walk<'_, F> {
         images: usize,
         panels: &[Panel],
         pool: &mut [Line],
+        mut maps: Maps<'_>,
     ) {
         let head = &self.layers.head;
+        let plane = self.layers.side.pow(2);
         if panels.len() > self.share(head.panels.len()) {
             let (mine, others) = panels.split_at(panels.len() / 2);
             let blocks = others[0].blocks.start - mine[0].blocks.start;
             let (my_pool, other_pool) = pool.split_at_mut(blocks * images);
+            let (my_maps, other_maps) = split(maps, blocks * BLOCK * plane);
             rayon::join(
-                || self.features(nook, input, images, mine, my_pool),
-                || self.with_nook(|nook| self.features(nook, input, images, others, other_pool)),
+                || self.features(nook, input, images, mine, my_pool, my_maps),
+                || {
+                    self.with_nook(|nook| {
+                        self.features(nook, input, images, others, other_pool, other_maps);
+                    });
+                },
             );
             return;
         }
-        let plane = self.layers.side.pow(2);
         let image = blocks(head.channels) * plane;
         let first = panels[0].blocks.start;
         for panel in panels {
             let width = panel.blocks.len();
-            for i in 0..images {
+            for (i, map) in maps[..images].iter_mut().enumerate() {
                 let features = &mut nook.ring[..width * plane];
                 self.own.launch(Pointwise::<F> {
                     input: &input[i * image..][..image],
@@ -226,6 +302,10 @@ impl<F: Format> Walk<'_, F> {
                 for (b, pixels) in panel.blocks.clone().zip(features.chunks_exact(plane)) {
                     let output = &mut pool[(b - first) * images + i];
                     self.runner.run(Mean { pixels, output });
+                }
+                let start = (panel.blocks.start - first) * BLOCK * plane;
+                if let Some(map) = map.get_mut(start..) {
+                    release(features, plane, map);
                 }
             }
         }

@@ -13,13 +13,13 @@
 
 mod backend;
 mod depthwise;
+mod door;
 mod elementwise;
 mod format;
 mod forward;
 mod inverted;
 pub mod learn;
 mod lines;
-mod logits;
 mod packed;
 mod peak;
 mod pixels;
@@ -44,7 +44,7 @@ mod kernel_tests;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]
-mod random_weights;
+pub(crate) mod random_weights;
 #[cfg(test)]
 mod reference;
 
@@ -59,7 +59,7 @@ pub use self::{
 use self::{
     backend::{HalfRunner, Runner},
     format::{Bf16, F32, Format},
-    forward::{GROUP, Walk},
+    forward::{GROUP, Rows, Walk},
     lines::BLOCK,
     packed::NetworkLayers,
     profile::{Clock, NoClock},
@@ -203,25 +203,53 @@ impl PackedNetwork {
         }
     }
 
+    /// Length of the feature vector.
+    pub fn features(&self) -> usize {
+        match &self.engine {
+            Engine::F32(packed) => packed.layers.head.outputs(),
+            Engine::Bf16(packed) => packed.layers.head.outputs(),
+        }
+    }
+
+    /// Pixels along each side of the last feature maps.
+    pub fn map_side(&self) -> usize {
+        match &self.engine {
+            Engine::F32(packed) => packed.layers.side,
+            Engine::Bf16(packed) => packed.layers.side,
+        }
+    }
+
     /// Logits of images, each `size` × `size` × 3 bytes of interleaved RGB,
     /// as rows of `logits`, `[images × classes]`.
     ///
     /// Images are spread over the current rayon pool; where they are fewer
     /// than its threads, threads share the layers of an image. In the steady
-    /// state nothing is allocated but what rayon does.
+    /// state nothing of size is allocated.
     ///
     /// # Panics
     /// Where an image or `logits` has another length.
     pub fn forward(&self, images: &[&[u8]], logits: &mut [f32]) {
-        self.check(images, logits);
+        assert_eq!(logits.len(), images.len() * self.classes, "room for other logits");
+        self.spread(images, Rows { logits, ..Rows::default() });
+    }
+
+    /// Groups of images, over the pool.
+    fn spread(&self, images: &[&[u8]], mut to: Rows<'_>) {
+        self.check(images);
         let threads = rayon::current_num_threads();
         let group = images.len().div_ceil(threads).clamp(1, GROUP);
         let team = threads.div_ceil(images.len().max(1));
-        let mut walk = || {
-            images
-                .par_chunks(group)
-                .zip(logits.par_chunks_mut(group * self.classes))
-                .for_each(|(images, logits)| self.walk(&mut NoClock, team, images, logits));
+        let mut left = images.len();
+        let groups = images.chunks(group).map(|images| {
+            let rows = Rows::take(&mut to, images.len(), left);
+            left -= images.len();
+            (images, rows)
+        });
+        let groups: Vec<_> = groups.collect();
+        let walk = || {
+            groups
+                .into_par_iter()
+                .for_each(|(images, rows)| self.walk(&mut NoClock, team, images, rows));
         };
         if team > 1 { team::awake(walk) } else { walk() }
     }
@@ -231,11 +259,12 @@ impl PackedNetwork {
     /// # Panics
     /// As [`Self::forward`].
     pub fn profile(&self, images: &[&[u8]], logits: &mut [f32]) -> LayerTimes {
-        self.check(images, logits);
+        self.check(images);
+        assert_eq!(logits.len(), images.len() * self.classes, "room for other logits");
         let mut times = LayerTimes::default();
         let groups = images.chunks(GROUP).zip(logits.chunks_mut(GROUP * self.classes));
         for (images, logits) in groups {
-            self.walk(&mut times, 1, images, logits);
+            self.walk(&mut times, 1, images, Rows { logits, ..Rows::default() });
         }
         match &self.engine {
             Engine::F32(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
@@ -244,16 +273,15 @@ impl PackedNetwork {
         times
     }
 
-    fn check(&self, images: &[&[u8]], logits: &[f32]) {
+    fn check(&self, images: &[&[u8]]) {
         let bytes = 3 * self.size * self.size;
         assert!(images.iter().all(|image| image.len() == bytes), "an image of another size");
-        assert_eq!(logits.len(), images.len() * self.classes, "room for other logits");
     }
 
-    fn walk<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], logits: &mut [f32]) {
+    fn walk<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], to: Rows<'_>) {
         match &self.engine {
-            Engine::F32(packed) => self.walk_in(packed, clock, team, images, logits),
-            Engine::Bf16(packed) => self.walk_in(packed, clock, team, images, logits),
+            Engine::F32(packed) => self.walk_in(packed, clock, team, images, to),
+            Engine::Bf16(packed) => self.walk_in(packed, clock, team, images, to),
         }
     }
 
@@ -263,14 +291,14 @@ impl PackedNetwork {
         clock: &mut C,
         team: usize,
         images: &[&[u8]],
-        logits: &mut [f32],
+        to: Rows<'_>,
     ) {
         let Self { runner, scale, shift, .. } = self;
         let Packed { layers, own, scratches, nooks } = packed;
         let walk = Walk { layers, runner: *runner, own: *own, scale, shift, nooks, team };
         scratches.with(
             || Scratch::new(layers),
-            |scratch| walk.with_nook(|nook| walk.run(clock, scratch, nook, images, logits)),
+            |scratch| walk.with_nook(|nook| walk.run(clock, scratch, nook, images, to)),
         );
     }
 }

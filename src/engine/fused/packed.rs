@@ -31,6 +31,9 @@ const RING_BYTES: usize = 256 << 10;
 /// What tensors before and after SiLU are held times.
 const HELD: f64 = -std::f64::consts::LOG2_E;
 
+/// What gives back the values of a tensor that is held times [`HELD`].
+pub(super) const RELEASED: f32 = (1.0 / HELD) as f32;
+
 /// What other tensors are held times.
 const PLAIN: f64 = 1.0;
 
@@ -113,6 +116,11 @@ impl<F: Format> Product<F> {
     /// The bias of a panel.
     pub fn bias(&self, panel: &Panel) -> &[Line] {
         &self.bias[panel.blocks.clone()]
+    }
+
+    /// Channels out.
+    pub fn outputs(&self) -> usize {
+        self.outputs
     }
 
     /// Multiplications over so many pixels, in pairs with additions.

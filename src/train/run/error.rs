@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::cutout::Rejection;
+use crate::engine::InferenceError;
 use crate::engine::cuda::CudaError;
 use crate::labels::LabelError;
-use crate::model::hierarchy::InferenceError;
 use crate::model::import::ImportError;
 use crate::model::model_file::ModelError;
 use crate::model::weights::WeightsError;

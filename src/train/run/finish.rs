@@ -13,9 +13,10 @@ use super::feed::{PROFILE, Shot};
 use super::kept::{self, Kept};
 use super::state::State;
 use super::{Run, TrainError, judge};
+use crate::engine::{Infer, InferenceError, Tensors, Want};
 use crate::metrics::{self, Calibration, Confusion};
 use crate::model::description::{Description, FORMAT, Input, Provenance};
-use crate::model::hierarchy::{Class, Hierarchy, InferenceError, Logits, Outputs, Stage2};
+use crate::model::hierarchy::{Class, Hierarchy, Outputs, Stage2};
 use crate::model::model_file::{Model, Precision, rounded};
 use crate::model::weights::Weights;
 use crate::train::recipe::Recipe;
@@ -194,7 +195,7 @@ impl Score {
 fn score(
     run: &Run,
     shots: &[Shot],
-    [first, second]: [Box<dyn Logits>; 2],
+    [first, second]: [Box<dyn Infer>; 2],
     outputs: Outputs,
 ) -> Result<Score, TrainError> {
     let hierarchy = Hierarchy::new(first, second, outputs)?;
@@ -226,25 +227,29 @@ struct Recorded {
     classes: usize,
 }
 
-fn recorded(rows: &[f32], classes: usize) -> Box<dyn Logits> {
+fn recorded(rows: &[f32], classes: usize) -> Box<dyn Infer> {
     Box::new(Recorded { rows: rows.to_vec(), classes })
 }
 
-impl Logits for Recorded {
-    fn classes(&self) -> usize {
+impl Infer for Recorded {
+    fn outputs(&self) -> usize {
         self.classes
     }
 
-    fn logits(&self, images: &[&[u8]], out: &mut [f32]) -> Result<(), InferenceError> {
-        for (index, (image, out)) in
-            images.iter().zip(out.chunks_exact_mut(self.classes)).enumerate()
-        {
-            let key = <[u8; 8]>::try_from(*image).map_err(|_| InferenceError::ImageSize {
-                index,
-                expected: 8,
-                found: image.len(),
-            })?;
-            let place = u64::from_le_bytes(key) as usize * self.classes;
+    fn features(&self) -> usize {
+        0
+    }
+
+    fn map_side(&self) -> usize {
+        0
+    }
+
+    fn run(&self, images: &[&[u8]], want: Want, to: &mut Tensors) -> Result<(), InferenceError> {
+        InferenceError::check_sizes(images, 8)?;
+        to.resize(self, images.len(), want);
+        for (image, out) in images.iter().zip(to.logits.chunks_exact_mut(self.classes)) {
+            let key = image.iter().rev().fold(0, |key, &byte| key << 8 | u64::from(byte));
+            let place = key as usize * self.classes;
             out.copy_from_slice(&self.rows[place..place + self.classes]);
         }
         Ok(())

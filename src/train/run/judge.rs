@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use super::feed::{Feed, Shot, View, even_batches};
 use super::{Run, TrainError, learner};
 use crate::engine::fused::PackedNetwork;
+use crate::engine::{Infer, Tensors, Want};
 use crate::metrics::{Confusion, accuracy, recall};
-use crate::model::hierarchy::Logits;
 use crate::model::weights::Weights;
 use crate::pipeline::Graph;
 use crate::train::recipe::Model;
@@ -75,13 +75,13 @@ pub fn logits(
     let (batches, window) = feed.extend(&mut graph);
     let all = Arc::new(Mutex::new(Vec::with_capacity(shots.len() * outputs)));
     let (rows, pool) = (Arc::clone(&all), Arc::clone(&run.pool));
+    let mut found = Tensors::default();
     graph.sink("judge", batches, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
         let count = batch.item.outputs.len();
         let images: Vec<&[u8]> = batch.item.pixels.chunks_exact(3 * size * size).collect();
-        let mut out = vec![f32::NAN; count * outputs];
-        pool.install(|| network.logits(&images, &mut out))?;
-        rows.lock().unwrap_or_else(|e| e.into_inner()).extend(out);
+        pool.install(|| network.run(&images, Want::LOGITS, &mut found))?;
+        rows.lock().unwrap_or_else(|e| e.into_inner()).extend(&found.logits);
         window.leave(count);
         Ok(())
     });
