@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use hiwl::catalog::{CatalogError, Row, verify};
 use hiwl::cli::terminal::format;
 use hiwl::cutout::SkyPosition;
-use hiwl::engine::fused::Precision;
+use hiwl::engine::Precision;
 use hiwl::model::hierarchy::{Class, Prediction, Stage2};
 use hiwl::pipeline::memory;
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunFolder, Settings};

@@ -24,12 +24,15 @@ use hiwl::{
         prepare::{Preparation, prepare},
         rgb,
     },
-    engine::fused::{self, Backend, Normalisation, PackedNetwork},
+    engine::{
+        Normalisation, Precision,
+        fused::{Backend, PackedNetwork},
+    },
     model::{
         architecture::Architecture,
         description::Description,
         hierarchy::Stage2,
-        model_file::{Model, Precision},
+        model_file::{self, Model},
     },
     pipeline::Stop,
     source::{
@@ -94,7 +97,7 @@ fn main() {
         let path = folder.path().join("b1.safetensors");
         let b1 = Architecture::efficientnet(1).expect("B1 exists");
         let model = Model::seeded(b1, 240, 1).expect("memory for a model");
-        model.write(&path, Precision::F32).expect("room for a model");
+        model.write(&path, model_file::Precision::F32).expect("room for a model");
         path
     });
     let model = Model::read(&path).expect("a model");
@@ -228,9 +231,9 @@ fn network(model: &Model, precision: PrecisionChoice) -> PackedNetwork {
     let normalisation = Normalisation { mean: input.mean, std: input.std };
     let (weights, classes, backend) = (&model.stage1, outputs.stage1.len(), Backend::detect());
     let precision = match precision {
-        PrecisionChoice::Auto => fused::Precision::detect(),
-        PrecisionChoice::F32 => fused::Precision::F32,
-        PrecisionChoice::Bf16 => fused::Precision::Bf16,
+        PrecisionChoice::Auto => Precision::detect(),
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::Bf16 => Precision::Bf16,
     };
     PackedNetwork::with(
         architecture,

@@ -10,7 +10,7 @@
 
 #[path = "peers/engine.rs"]
 mod engine;
-#[path = "../src/engine/fused/random_weights.rs"]
+#[path = "../src/engine/fused/infer/random_weights.rs"]
 mod random_weights;
 
 /// What `random_weights` finds under this name in the library.
@@ -20,7 +20,10 @@ mod model {
 
 use hiwl::{
     cli::terminal::speed::cpu::measure,
-    engine::fused::{Backend, Normalisation, PackedNetwork, Precision},
+    engine::{
+        Normalisation, Precision,
+        fused::{Backend, PackedNetwork},
+    },
     model::architecture::Architecture,
 };
 use random_weights::{random_image, random_weights};

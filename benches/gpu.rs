@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use hiwl::cli::terminal::speed::gpu::{KernelTime, Rate, measure};
 use hiwl::engine::cuda::learn::GpuLearner;
-use hiwl::engine::cuda::{self, Precision, Timed};
-use hiwl::engine::fused::Normalisation;
+use hiwl::engine::cuda::{self, Timed};
 use hiwl::engine::fused::learn::Settings;
+use hiwl::engine::{Normalisation, Precision};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::model_file::{self, Model};
 use hiwl::model::seeded::SplitMix64;

@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use hiwl::engine::fused::Normalisation;
+use hiwl::engine::Normalisation;
 use hiwl::engine::fused::learn::{Part, Settings, TrainNetwork};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::seeded;

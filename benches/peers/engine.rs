@@ -12,7 +12,10 @@
 use std::{fs, io::Write, path::Path, time::Instant};
 
 use hiwl::{
-    engine::fused::{Backend, Normalisation, PackedNetwork, Precision},
+    engine::{
+        Normalisation, Precision,
+        fused::{Backend, PackedNetwork},
+    },
     model::{description::Input, model_file::Model},
 };
 

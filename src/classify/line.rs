@@ -139,7 +139,7 @@ mod tests {
             recipe::{PrecisionChoice, ResampleChoice},
             setup,
         },
-        engine::fused::Precision,
+        engine::Precision,
         model::model_file::Model,
         pipeline::{Resequencer, Stop},
     };

@@ -13,7 +13,7 @@ use super::run::{Options, open, pinned_precision};
 use super::{ClassifyError, setup};
 use crate::catalog::CatalogError;
 use crate::cli::terminal::progress::Progress;
-use crate::engine::fused::Precision;
+use crate::engine::Precision;
 use crate::model::model_file::Model;
 use crate::pipeline::Stop;
 use crate::run::{Listing, ModelIdentity, Plan};

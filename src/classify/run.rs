@@ -26,7 +26,7 @@ use crate::{
     catalog::{self, CatalogError, Verification},
     cli::terminal::{format, progress::Progress},
     cutout::prepare::Preparation,
-    engine::fused::Precision,
+    engine::Precision,
     model::{hierarchy::Stage2, model_file::Model},
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},

@@ -15,8 +15,9 @@ use crate::{
         rgb,
     },
     engine::{
+        Normalisation, Precision,
         cuda::{self, Cascade, CascadeOptions, CudaError},
-        fused::{Backend, Normalisation, PackedNetwork, Precision},
+        fused::{Backend, PackedNetwork},
     },
     model::{
         hierarchy::{Hierarchy, Stage2},
@@ -124,7 +125,7 @@ pub fn on_gpu(
     options: &Options,
     model: &Model,
     index: usize,
-    precision: cuda::Precision,
+    precision: Precision,
 ) -> Result<(Hierarchy, String), ClassifyError> {
     let device = Device::Cuda(index);
     let failed = |source| ClassifyError::Gpu { device, source };
@@ -179,7 +180,7 @@ pub fn line(
         Devices::Cpu => (vec![Arc::new(hierarchy(model, precision)?)], Vec::new()),
         Devices::Cuda(gpus) => {
             let opened = gpus.iter().map(|&index| {
-                let (hierarchy, note) = on_gpu(options, model, index, precision.into())?;
+                let (hierarchy, note) = on_gpu(options, model, index, precision)?;
                 Ok((Arc::new(hierarchy), note))
             });
             opened.collect::<Result<Vec<_>, ClassifyError>>()?.into_iter().unzip()

@@ -10,7 +10,8 @@ use crate::classify::recipe::PrecisionChoice;
 use crate::classify::{Device, DeviceChoice};
 use crate::cli::terminal::speed;
 use crate::engine::cuda::{self, CudaError};
-use crate::engine::fused::{Backend, Normalisation, PackedNetwork, Precision};
+use crate::engine::fused::{Backend, PackedNetwork};
+use crate::engine::{Normalisation, Precision};
 use crate::model::model_file::Model;
 use crate::model::seeded::SplitMix64;
 
@@ -79,7 +80,7 @@ impl Arguments {
     }
 
     fn on_gpu(&self, model: &Model, index: usize) -> Result<Exit, CliError> {
-        use cuda::Precision::{Bf16, F32};
+        use Precision::{Bf16, F32};
         let failed = |error: CudaError| match error.is_usage() {
             true => usage(error),
             false => error.into(),

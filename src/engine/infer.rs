@@ -11,6 +11,16 @@ use std::ops::BitOr;
 
 use super::cuda::CudaError;
 
+/// Mean and standard deviation of pixels in \[0, 1\], by colour: what a
+/// network sees is `(byte / 255 − mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalisation {
+    /// Subtracted first.
+    pub mean: [f32; 3],
+    /// Divided by then.
+    pub std: [f32; 3],
+}
+
 /// What a run is to find out. Sets are joined with `|`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want(u8);

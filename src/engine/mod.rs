@@ -12,7 +12,11 @@ pub mod candle;
 pub mod cuda;
 pub mod fused;
 mod infer;
+mod precision;
 #[cfg(test)]
 mod tests;
 
-pub use self::infer::{Infer, InferPair, InferenceError, Tensors, Want};
+pub use self::{
+    infer::{Infer, InferPair, InferenceError, Normalisation, Tensors, Want},
+    precision::Precision,
+};

@@ -3,8 +3,8 @@
 
 use super::candle::efficientnet::{EfficientNet, TensorNetwork};
 use super::fused::random_weights::{random_image, random_weights};
-use super::fused::{Backend, Normalisation, PackedNetwork, Precision};
-use super::{Infer, InferenceError, Tensors, Want};
+use super::fused::{Backend, PackedNetwork};
+use super::{Infer, InferenceError, Normalisation, Precision, Tensors, Want};
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::description::Input;
 use crate::model::weights::Weights;

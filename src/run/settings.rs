@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalog::CatalogError;
-use crate::engine::fused::Precision;
+use crate::engine::Precision;
 use crate::model::hierarchy::Stage2;
 use crate::storage::digest::sha256;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hiwl::catalog::{CatalogError, Row};
 use hiwl::cutout::{Reason, Rejection, SkyPosition};
-use hiwl::engine::fused::Precision;
+use hiwl::engine::Precision;
 use hiwl::model::hierarchy::{Class, Prediction, Stage2};
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RowRange, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};

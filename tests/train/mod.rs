@@ -6,9 +6,10 @@ mod run;
 
 use std::collections::BTreeMap;
 
+use hiwl::engine::Normalisation;
 use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::engine::fused::Backend;
 use hiwl::engine::fused::learn::{Parameter, Settings, TrainNetwork};
-use hiwl::engine::fused::{Backend, Normalisation};
 use hiwl::engine::{Infer, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
 use hiwl::model::description::Input;

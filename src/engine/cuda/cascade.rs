@@ -15,7 +15,7 @@ use super::{
     forward::{Batch, Network, Workspace},
     shapes,
 };
-use crate::engine::fused::Normalisation;
+use crate::engine::Normalisation;
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// How both networks are run.

@@ -14,7 +14,7 @@ use super::{
     fold::{self, Folded},
     shapes::{self, Depthwise},
 };
-use crate::engine::fused::Normalisation;
+use crate::engine::Normalisation;
 use crate::model::{
     architecture::{Architecture, Layers, MbConv},
     weights::Weights,

@@ -54,6 +54,6 @@ pub use self::{
     error::CudaError,
     open::{Gpu, devices, open, usable},
     single::Single,
-    storage::Precision,
     timed::{Timed, Times},
 };
+use super::Precision;

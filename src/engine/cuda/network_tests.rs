@@ -6,7 +6,8 @@ use super::{
     Cascade, CascadeOptions, CudaError, Precision, Queue,
     emulated::{Emulated, Mode, gpu},
 };
-use crate::engine::fused::{Normalisation, PackedNetwork};
+use crate::engine::Normalisation;
+use crate::engine::fused::PackedNetwork;
 use crate::model::{
     architecture::{Architecture, Padding},
     seeded::{self, SplitMix64},

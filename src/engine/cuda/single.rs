@@ -8,7 +8,7 @@ use super::{
     device::Buffer,
     forward::{Batch, Network, Workspace},
 };
-use crate::engine::fused::Normalisation;
+use crate::engine::Normalisation;
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// A network with memory for one batch, whose pixels stay on the device.

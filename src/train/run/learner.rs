@@ -11,9 +11,10 @@ use candle_core::Tensor;
 
 use super::TrainError;
 use crate::classify::Device;
+use crate::engine::Normalisation;
+use crate::engine::Precision;
+use crate::engine::cuda;
 use crate::engine::cuda::learn::GpuLearner;
-use crate::engine::cuda::{self, Precision};
-use crate::engine::fused::Normalisation;
 use crate::engine::fused::learn::{Settings, StepOutput, TrainNetwork};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameter, parameters};

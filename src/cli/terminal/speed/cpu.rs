@@ -9,7 +9,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::engine::fused::{Backend, LayerKind, LayerTimes, PackedNetwork, Precision, peak_flops};
+use crate::engine::Precision;
+use crate::engine::fused::{Backend, LayerKind, LayerTimes, PackedNetwork, peak_flops};
 
 /// Images that the walks by layer take: as many as go together in batches.
 const WALK: usize = 4;
@@ -161,7 +162,7 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, seconds: f64, flop: f64, peak: f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::fused::Normalisation;
+    use crate::engine::Normalisation;
     use crate::model::{architecture::Architecture, model_file::Model};
 
     #[test]

@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::cuda::{CudaError, Precision, Queue, Single, Timed};
-use crate::engine::fused::Normalisation;
+use crate::engine::cuda::{CudaError, Queue, Single, Timed};
+use crate::engine::{Normalisation, Precision};
 use crate::model::{model_file::Model, seeded::SplitMix64};
 
 /// Launches of a batch between two looks at the clock take about as long.

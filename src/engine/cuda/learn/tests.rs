@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{GpuLearner, GpuNetwork};
+use crate::engine::Normalisation;
 use crate::engine::cuda::{
     Precision, Queue,
     emulated::{Emulated, Mode, gpu},
 };
-use crate::engine::fused::Normalisation;
 use crate::engine::fused::learn::{Settings, StepOutput, TrainNetwork};
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::seeded::{self, SplitMix64};

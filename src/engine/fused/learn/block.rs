@@ -12,13 +12,13 @@ use super::parameter::Parameters;
 use super::profile::{Clock, Part};
 use super::squeeze::Squeeze;
 use super::stem::Taps;
-use crate::engine::fused::train::{
+use crate::model::architecture::{MbConv, Padding};
+use crate::model::weights::{Weights, WeightsError};
+use hiwl_kernels::train::{
     Buffer, DepthwiseInput, DepthwiseWeights, Gated, Geometry, Packed, Sums, activate, affine,
     combine, depthwise_backward, depthwise_forward, gradient_sums, outer, padded, pool, product,
     project_sums,
 };
-use crate::model::architecture::{MbConv, Padding};
-use crate::model::weights::{Weights, WeightsError};
 
 /// What a block reads.
 pub(super) enum BlockInput<'a> {

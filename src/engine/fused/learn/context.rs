@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::gradient_sum::Partials;
 use super::groups::Scratches;
-use crate::engine::fused::train::{Buffer, Cpu};
+use hiwl_kernels::train::{Buffer, Cpu};
 
 /// The batch at hand and what works on it.
 pub(super) struct Context<'a> {

@@ -6,8 +6,8 @@ use super::groups::{run, split};
 use super::norm::Norm;
 use super::parameter::Parameters;
 use super::stem;
-use crate::engine::fused::train::{Buffer, Packed, combine, outer, padded, product};
 use crate::model::weights::{Weights, WeightsError};
+use hiwl_kernels::train::{Buffer, Packed, combine, outer, padded, product};
 
 /// The convolution with its norm and its output.
 pub(super) struct Conv {

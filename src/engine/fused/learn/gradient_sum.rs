@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::groups::GROUPS;
-use crate::engine::fused::train::{Buffer, padded};
+use hiwl_kernels::train::{Buffer, padded};
 
 /// One matrix `[padded(narrow)][padded(wide)]` a group, shared by all layers.
 pub(super) struct Partials(pub(super) Vec<Buffer>);

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use rayon::prelude::*;
 
-use crate::engine::fused::train::Buffer;
+use hiwl_kernels::train::Buffer;
 
 /// Most groups of a batch: enough for a dozen cores, few enough that a dozen
 /// partial gradients of the widest layer (2.5 MB in B1) are nothing.

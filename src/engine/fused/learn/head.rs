@@ -7,11 +7,9 @@ use super::groups::{run, split};
 use super::parameter::Parameters;
 use super::profile::{Clock, Part};
 use super::squeeze::sum_rows;
-use crate::engine::fused::train::{
-    Buffer, Packed, Sums, outer, padded, pool, pool_gradient, product,
-};
 use crate::model::seeded::SplitMix64;
 use crate::model::weights::{Weights, WeightsError};
+use hiwl_kernels::train::{Buffer, Packed, Sums, outer, padded, pool, pool_gradient, product};
 
 /// The head and what it keeps of a batch.
 pub(super) struct Head {

@@ -22,6 +22,10 @@ mod squeeze;
 mod stem;
 
 use candle_core::{Device, Tensor};
+use hiwl_kernels::{
+    Backend,
+    train::{Buffer, Cpu, padded},
+};
 use rayon::prelude::*;
 
 use self::{
@@ -39,10 +43,7 @@ pub use self::{
     parameter::Parameter,
     profile::{Clock, Part},
 };
-use crate::engine::fused::{
-    Backend, Normalisation,
-    train::{Buffer, Cpu, padded},
-};
+use crate::engine::Normalisation;
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::seeded::SplitMix64;
 use crate::model::weights::{Weights, WeightsError};

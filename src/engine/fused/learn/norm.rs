@@ -4,8 +4,8 @@
 use super::context::Context;
 use super::groups::GROUPS;
 use super::parameter::Parameters;
-use crate::engine::fused::train::{Buffer, Moments, Sums, padded};
 use crate::model::weights::{Weights, WeightsError};
+use hiwl_kernels::train::{Buffer, Moments, Sums, padded};
 
 /// Share of a batch's statistics in the running ones, unless told otherwise:
 /// PyTorch's default.

@@ -3,8 +3,8 @@
 
 use super::context::{Context, Workspace};
 use super::parameter::Parameters;
-use crate::engine::fused::train::{Buffer, Packed, outer, padded, product};
 use crate::model::weights::{Weights, WeightsError};
+use hiwl_kernels::train::{Buffer, Packed, outer, padded, product};
 
 /// The matrices and what is kept of the forward pass.
 pub(super) struct Squeeze {

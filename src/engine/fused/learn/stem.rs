@@ -1,7 +1,7 @@
 //! The stem's convolution as a matrix product: every output pixel becomes a
 //! row of the 27 values that it sees, in the order row, column, colour.
 
-use crate::engine::fused::Normalisation;
+use crate::engine::Normalisation;
 use crate::model::architecture::Padding;
 
 const KERNEL: usize = 3;

@@ -1,0 +1,370 @@
+//! The walk of images through the layers.
+//!
+//! A block runs panel by panel of its expanded channels (see [`inverted`]).
+//! Layers of large planes take images one by one; where planes are small and
+//! weights large, a group of images passes a panel of weights together, so
+//! that weights come from memory once a group. Where there are more threads
+//! than images, a team of them shares each layer of an image. None of it
+//! changes anything in an image's arithmetic.
+//!
+//! [`inverted`]: super::inverted
+
+use std::array::from_fn;
+use std::mem::{replace, swap, take};
+use std::ops::Range;
+
+use hiwl_kernels::{
+    BLOCK, F32, Format, Launch, Line, Mean, Output, Panel, PlanesMut, Pointwise, Product, Runner,
+    Sigmoid2, Stem, blocks,
+};
+
+use super::{
+    inverted::Source,
+    packed::{BlockLayers, NetworkLayers, RELEASED},
+    pixels::Pixels,
+    profile::{Clock, LayerKind},
+    scratch::{Activations, Nook, Pool, Scratch},
+};
+
+/// Images that share a pass over the weights of the late layers.
+pub(super) const GROUP: usize = 4;
+
+/// Pixels of an input plane from which on images go one by one.
+const ALONE_PIXELS: usize = 128;
+
+/// How many blocks images pass one by one: those of large planes, and always
+/// the first, which takes in the stem.
+pub(super) fn blocks_alone<F: Format>(layers: &NetworkLayers<F>) -> usize {
+    let large = |block: &&BlockLayers<F>| block.depthwise.input.pow(2) >= ALONE_PIXELS;
+    layers.blocks.iter().take_while(large).count().max(1)
+}
+
+/// Where what is found of some images goes; what is empty is not wanted.
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    /// `[images][classes]`.
+    pub logits: &'a mut [f32],
+    /// `[images][features]`.
+    pub features: &'a mut [f32],
+    /// `[images][features][side][side]`.
+    pub maps: &'a mut [f32],
+}
+
+impl Rows<'_> {
+    /// The first of `images` images.
+    pub(super) fn take<'b>(rest: &mut Rows<'b>, images: usize, of: usize) -> Rows<'b> {
+        let part = |rows: &mut &'b mut [f32]| {
+            let all = take(rows);
+            let (first, others) = all.split_at_mut(all.len() / of * images);
+            *rows = others;
+            first
+        };
+        Rows {
+            logits: part(&mut rest.logits),
+            features: part(&mut rest.features),
+            maps: part(&mut rest.maps),
+        }
+    }
+}
+
+/// Room for the last feature maps of each image of a group, `[channels][pixels]`,
+/// or none.
+type Maps<'a> = [&'a mut [f32]; GROUP];
+
+/// The first `at` values of each, and the others.
+fn split(maps: Maps<'_>, at: usize) -> (Maps<'_>, Maps<'_>) {
+    let mut others = Maps::default();
+    let mut next = others.iter_mut();
+    let first = maps.map(|all| {
+        let (first, rest) = all.split_at_mut(at.min(all.len()));
+        if let Some(other) = next.next() {
+            *other = rest;
+        }
+        first
+    });
+    (first, others)
+}
+
+/// Writes some blocks of channels, as the network holds them, channel by
+/// channel, as many as there is room for.
+fn release(lines: &[Line], plane: usize, maps: &mut [f32]) {
+    for (block, maps) in lines.chunks_exact(plane).zip(maps.chunks_mut(BLOCK * plane)) {
+        for (lane, map) in maps.chunks_exact_mut(plane).enumerate() {
+            map.iter_mut().zip(block).for_each(|(value, line)| *value = line.0[lane] * RELEASED);
+        }
+    }
+}
+
+/// What a walk needs besides its scratch.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a, F: Format> {
+    /// The packed layers.
+    pub layers: &'a NetworkLayers<F>,
+    /// What runs the kernels that are in f32 in every format.
+    pub runner: Runner,
+    /// What runs those of the format.
+    pub own: F::Runner,
+    /// Pixels are `byte · scale + shift`, by colour.
+    pub scale: &'a [f32; 3 * BLOCK],
+    /// See `scale`.
+    pub shift: &'a [f32; 3 * BLOCK],
+    /// For the threads of a team.
+    pub nooks: &'a Pool<Nook>,
+    /// Threads of the current rayon pool that share the layers of an image.
+    pub team: usize,
+}
+
+impl<F: Format> Walk<'_, F> {
+    /// What is wanted of up to [`GROUP`] images.
+    pub(super) fn run<C: Clock>(
+        &self,
+        clock: &mut C,
+        scratch: &mut Scratch<F>,
+        nook: &mut Nook,
+        images: &[&[u8]],
+        to: Rows<'_>,
+    ) {
+        let (alone, together) = self.layers.blocks.split_at(blocks_alone(self.layers));
+        let last = alone.last();
+        let size = last.map_or(0, |block| block.output_cells());
+        let wide = if last.is_some_and(|block| block.keeps_wide) { size } else { 0 };
+        for (i, bytes) in images.iter().enumerate() {
+            self.alone(clock, scratch, nook, alone, bytes);
+            let Scratch { input, gathered, .. } = &mut *scratch;
+            gathered.cells[i * size..][..size].copy_from_slice(&input.cells[..size]);
+            gathered.wide[i * wide..][..wide].copy_from_slice(&input.wide[..wide]);
+        }
+        swap(&mut scratch.input, &mut scratch.gathered);
+        for block in together {
+            self.next_block(clock, scratch, nook, block, images.len());
+        }
+        clock.measure(LayerKind::Head, || self.head(scratch, nook, images.len(), to));
+    }
+
+    /// The stem and the blocks that one image passes alone, into
+    /// `scratch.input`.
+    fn alone<C: Clock>(
+        &self,
+        clock: &mut C,
+        scratch: &mut Scratch<F>,
+        nook: &mut Nook,
+        blocks: &[BlockLayers<F>],
+        bytes: &[u8],
+    ) {
+        let mut rest = blocks;
+        if let Some((first, others)) = blocks.split_first().filter(|_| self.layers.takes_in_stem())
+        {
+            let source = Source::Stem(bytes);
+            let input = replace(&mut scratch.input, Activations::lent());
+            self.block(clock, scratch, nook, first, 1, source, &input.wide);
+            scratch.input = replace(&mut scratch.output, input);
+            rest = others;
+        } else {
+            clock.measure(LayerKind::Stem, || self.stem(scratch, nook, bytes));
+        }
+        for block in rest {
+            self.next_block(clock, scratch, nook, block, 1);
+        }
+    }
+
+    /// A block from `scratch.input` into `scratch.input`.
+    fn next_block<C: Clock>(
+        &self,
+        clock: &mut C,
+        scratch: &mut Scratch<F>,
+        nook: &mut Nook,
+        block: &BlockLayers<F>,
+        images: usize,
+    ) {
+        let input = replace(&mut scratch.input, Activations::lent());
+        let source = Source::Planes(&input.cells);
+        self.block(clock, scratch, nook, block, images, source, &input.wide);
+        scratch.input = replace(&mut scratch.output, input);
+    }
+
+    /// Factors of the expanded channels, from their means in `scratch.pool`.
+    pub(super) fn squeeze_excite(
+        &self,
+        scratch: &mut Scratch<F>,
+        block: &BlockLayers<F>,
+        images: usize,
+    ) {
+        let Scratch { pool, squeezed, factors, .. } = scratch;
+        self.dense(&block.squeeze, images, pool, squeezed, true);
+        self.dense(&block.excite, images, squeezed, factors, false);
+        self.runner.launch(Sigmoid2(&mut factors[..block.excite.blocks * images]));
+    }
+
+    /// A product on one vector an image, `[blocks][images]`.
+    fn dense(
+        &self,
+        product: &Product<F32>,
+        images: usize,
+        input: &[Line],
+        output: &mut [Line],
+        silu2: bool,
+    ) {
+        let mut output = PlanesMut::new(output, product.blocks, images, images);
+        for panel in &product.panels {
+            self.runner.launch(Pointwise::<F32> {
+                input,
+                input_block: images,
+                channels: product.channels,
+                weights: product.weights(panel),
+                bias: product.bias(panel),
+                residual: None,
+                output: Output::Lines(output.select(panel.blocks.clone())),
+                output_row: images,
+                rows: 1,
+                width: images,
+                silu2,
+            });
+        }
+    }
+
+    /// The last convolution, the mean over pixels and the classifier.
+    fn head(&self, scratch: &mut Scratch<F>, nook: &mut Nook, images: usize, to: Rows<'_>) {
+        let (head, classifier) = (&self.layers.head, &self.layers.classifier);
+        let Scratch { input, pool, squeezed, .. } = scratch;
+        let pool = &mut pool[..head.blocks * images];
+        let Rows { logits, features, maps } = to;
+        let mut map_rows = maps.chunks_exact_mut((maps.len() / images).max(1));
+        let maps = from_fn(|_| map_rows.next().unwrap_or_default());
+        self.features(nook, &input.cells, images, &head.panels, pool, maps);
+        for (i, row) in features.chunks_exact_mut((features.len() / images).max(1)).enumerate() {
+            for (b, row) in row.chunks_mut(BLOCK).enumerate() {
+                let line = &pool[b * images + i].0;
+                row.iter_mut().zip(line).for_each(|(value, held)| *value = held * RELEASED);
+            }
+        }
+        if logits.is_empty() {
+            return;
+        }
+        self.dense(classifier, images, pool, squeezed, false);
+        let classes = logits.len() / images;
+        for (i, logits) in logits.chunks_exact_mut(classes).enumerate() {
+            for (b, logits) in logits.chunks_mut(BLOCK).enumerate() {
+                logits.copy_from_slice(&squeezed[b * images + i].0[..logits.len()]);
+            }
+        }
+    }
+
+    /// Means over the pixels of some panels of the last convolution,
+    /// `[panels' blocks][images]`, and the pixels themselves where there is
+    /// room for them.
+    fn features(
+        &self,
+        nook: &mut Nook,
+        input: &[F::Cell],
+        images: usize,
+        panels: &[Panel],
+        pool: &mut [Line],
+        mut maps: Maps<'_>,
+    ) {
+        let head = &self.layers.head;
+        let plane = self.layers.side.pow(2);
+        if panels.len() > self.share(head.panels.len()) {
+            let (mine, others) = panels.split_at(panels.len() / 2);
+            let blocks = others[0].blocks.start - mine[0].blocks.start;
+            let (my_pool, other_pool) = pool.split_at_mut(blocks * images);
+            let (my_maps, other_maps) = split(maps, blocks * BLOCK * plane);
+            rayon::join(
+                || self.features(nook, input, images, mine, my_pool, my_maps),
+                || {
+                    self.with_nook(|nook| {
+                        self.features(nook, input, images, others, other_pool, other_maps);
+                    });
+                },
+            );
+            return;
+        }
+        let image = blocks(head.channels) * plane;
+        let first = panels[0].blocks.start;
+        for panel in panels {
+            let width = panel.blocks.len();
+            for (i, map) in maps[..images].iter_mut().enumerate() {
+                let features = &mut nook.ring[..width * plane];
+                self.own.launch(Pointwise::<F> {
+                    input: &input[i * image..][..image],
+                    input_block: plane,
+                    channels: head.channels,
+                    weights: head.weights(panel),
+                    bias: head.bias(panel),
+                    residual: None,
+                    output: Output::Lines(PlanesMut::new(features, width, plane, plane)),
+                    output_row: plane,
+                    rows: 1,
+                    width: plane,
+                    silu2: true,
+                });
+                for (b, pixels) in panel.blocks.clone().zip(features.chunks_exact(plane)) {
+                    let output = &mut pool[(b - first) * images + i];
+                    self.runner.launch(Mean { pixels, output });
+                }
+                let start = (panel.blocks.start - first) * BLOCK * plane;
+                if let Some(map) = map.get_mut(start..) {
+                    release(features, plane, map);
+                }
+            }
+        }
+    }
+
+    /// The whole stem into `scratch.input`.
+    fn stem(&self, scratch: &mut Scratch<F>, nook: &mut Nook, bytes: &[u8]) {
+        let stem = &self.layers.stem;
+        let (side, plane) = (stem.output, stem.output.pow(2));
+        let mut image = Pixels::new(self, bytes, &mut nook.pixels);
+        for (p, panel) in stem.product.panels.iter().enumerate() {
+            let output = &mut scratch.stem[panel.blocks.start * plane..];
+            for y in 0..side {
+                self.stem_rows(&mut image, p, y..y + 1, |_| y * side, output, plane);
+            }
+        }
+        let Activations { cells, wide } = &mut scratch.input;
+        for (cell, line) in cells.iter_mut().zip(&scratch.stem) {
+            *cell = F::narrow(line);
+        }
+        for (wide, line) in wide.iter_mut().zip(&scratch.stem) {
+            *wide = *line;
+        }
+    }
+
+    /// Rows of one panel of the stem, which follow those of the call before
+    /// or begin anew; row `y` goes to `at(y)`, its blocks `output_block` apart.
+    pub(super) fn stem_rows(
+        &self,
+        image: &mut Pixels<'_>,
+        panel: usize,
+        rows: Range<usize>,
+        at: impl Fn(usize) -> usize,
+        output: &mut [Line],
+        output_block: usize,
+    ) {
+        let stem = &self.layers.stem;
+        let panel = &stem.product.panels[panel];
+        for y in rows {
+            let top = 2 * y;
+            image.advance(top.saturating_sub(stem.pad), (top + 3).saturating_sub(stem.pad));
+            self.runner.launch(Stem {
+                rows: [0, 1, 2].map(|tap| image.row((top + tap).checked_sub(stem.pad))),
+                weights: stem.product.weights(panel),
+                bias: stem.product.bias(panel),
+                output: &mut output[at(y)..],
+                output_block,
+                width: stem.output,
+            });
+        }
+    }
+
+    /// The most of `units` of equal work that one thread of the team takes at
+    /// a time: twice as many pieces as threads, so that one that comes late
+    /// does not hold up the others.
+    pub(super) fn share(&self, units: usize) -> usize {
+        if self.team == 1 { units } else { units.div_ceil(2 * self.team) }
+    }
+
+    /// Does `work` with a nook of its own.
+    pub(super) fn with_nook<R>(&self, work: impl FnOnce(&mut Nook) -> R) -> R {
+        self.nooks.with(|| Nook::new(self.layers), work)
+    }
+}

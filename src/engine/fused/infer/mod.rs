@@ -1,0 +1,264 @@
+//! EfficientNet on the CPU: inference, fused and packed, in f32 or bfloat16.
+//!
+//! [`PackedNetwork`] is built once from an [`Architecture`] and its
+//! [`Weights`], and then shared by all threads. `packed` folds and lays out the
+//! weights, `forward` walks images through the layers, on the kernels of
+//! [`hiwl_kernels`]. `reference` says the same in plain loops, for the tests.
+//!
+//! The logits of an image depend on the image, the weights, the backend and
+//! the precision, and on nothing else: not on the batch it is in, nor on
+//! threads.
+
+mod door;
+mod forward;
+mod inverted;
+mod packed;
+mod pixels;
+mod profile;
+mod scratch;
+mod team;
+
+#[cfg(test)]
+mod network_tests;
+#[cfg(test)]
+pub(crate) mod random_weights;
+#[cfg(test)]
+mod reference;
+
+use hiwl_kernels::{BLOCK, Backend, Bf16, F32, Format, HalfRunner, Runner, colours};
+use rayon::prelude::*;
+
+pub use self::profile::{LayerKind, LayerTimes};
+use self::{
+    forward::{GROUP, Rows, Walk},
+    packed::NetworkLayers,
+    profile::{Clock, NoClock},
+    scratch::{Nook, Pool, Scratch},
+};
+use crate::engine::{Normalisation, Precision};
+use crate::model::{
+    architecture::Architecture,
+    weights::{Weights, WeightsError},
+};
+
+/// A network ready to run: batch norm folded, weights packed for a backend.
+///
+/// It is immutable but for buffers that threads borrow while they work, of
+/// which there are as many as threads ever worked at once.
+pub struct PackedNetwork {
+    engine: Engine,
+    runner: Runner,
+    scale: [f32; 3 * BLOCK],
+    shift: [f32; 3 * BLOCK],
+    classes: usize,
+    size: usize,
+}
+
+/// The layers in a format, and memory to run them in.
+enum Engine {
+    F32(Packed<F32>),
+    Bf16(Packed<Bf16>),
+}
+
+struct Packed<F: Format> {
+    layers: NetworkLayers<F>,
+    own: F::Runner,
+    scratches: Pool<Scratch<F>>,
+    nooks: Pool<Nook>,
+}
+
+impl<F: Format> Packed<F> {
+    fn new(layers: NetworkLayers<F>, own: F::Runner) -> Self {
+        Self { layers, own, scratches: Pool::new(), nooks: Pool::new() }
+    }
+}
+
+impl PackedNetwork {
+    /// Packs a network of `classes` logits for images of `size` × `size`
+    /// pixels, for the best backend of this processor, in f32.
+    ///
+    /// # Errors
+    /// [`WeightsError`] where a tensor is missing, has another shape or holds
+    /// values that are not finite.
+    ///
+    /// # Panics
+    /// Where `classes` or `size` is zero.
+    pub fn new(
+        architecture: &Architecture,
+        classes: usize,
+        size: usize,
+        weights: &Weights,
+        normalisation: Normalisation,
+    ) -> Result<Self, WeightsError> {
+        let (backend, precision) = (Backend::detect(), Precision::F32);
+        Self::with(architecture, classes, size, weights, normalisation, backend, precision)
+    }
+
+    /// The same for a given backend and precision.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    ///
+    /// # Panics
+    /// As [`Self::new`], and where this processor does not have the backend
+    /// or, on it, the precision.
+    pub fn with(
+        architecture: &Architecture,
+        classes: usize,
+        size: usize,
+        weights: &Weights,
+        normalisation: Normalisation,
+        backend: Backend,
+        precision: Precision,
+    ) -> Result<Self, WeightsError> {
+        assert!(precision.is_available_on(backend), "no {} here", precision.name());
+        let Some(runner) = Runner::new(backend) else {
+            panic!("this processor has no {}", backend.name());
+        };
+        let whole_lines = runner.whole_lines();
+        let engine = match (precision, HalfRunner::new()) {
+            (Precision::Bf16, Some(own)) => {
+                let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
+                Engine::Bf16(Packed::new(layers, own))
+            }
+            _ => {
+                let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
+                Engine::F32(Packed::new(layers, runner))
+            }
+        };
+        let Normalisation { mean, std } = normalisation;
+        let by_colour = |f: &dyn Fn(f64, f64) -> f64| {
+            colours([0, 1, 2].map(|i| f(f64::from(mean[i]), f64::from(std[i])) as f32))
+        };
+        Ok(Self {
+            engine,
+            runner,
+            scale: by_colour(&|_, std| 1.0 / (255.0 * std)),
+            shift: by_colour(&|mean, std| -mean / std),
+            classes,
+            size,
+        })
+    }
+
+    /// Logits an image.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Pixels along each side of an image.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What runs the kernels.
+    pub fn backend(&self) -> Backend {
+        self.runner.backend()
+    }
+
+    /// How numbers are held and multiplied.
+    pub fn precision(&self) -> Precision {
+        match self.engine {
+            Engine::F32(_) => Precision::F32,
+            Engine::Bf16(_) => Precision::Bf16,
+        }
+    }
+
+    /// Length of the feature vector.
+    pub fn features(&self) -> usize {
+        match &self.engine {
+            Engine::F32(packed) => packed.layers.head.outputs(),
+            Engine::Bf16(packed) => packed.layers.head.outputs(),
+        }
+    }
+
+    /// Pixels along each side of the last feature maps.
+    pub fn map_side(&self) -> usize {
+        match &self.engine {
+            Engine::F32(packed) => packed.layers.side,
+            Engine::Bf16(packed) => packed.layers.side,
+        }
+    }
+
+    /// Logits of images, each `size` × `size` × 3 bytes of interleaved RGB,
+    /// as rows of `logits`, `[images × classes]`.
+    ///
+    /// Images are spread over the current rayon pool; where they are fewer
+    /// than its threads, threads share the layers of an image. In the steady
+    /// state nothing of size is allocated.
+    ///
+    /// # Panics
+    /// Where an image or `logits` has another length.
+    pub fn forward(&self, images: &[&[u8]], logits: &mut [f32]) {
+        assert_eq!(logits.len(), images.len() * self.classes, "room for other logits");
+        self.spread(images, Rows { logits, ..Rows::default() });
+    }
+
+    /// Groups of images, over the pool.
+    fn spread(&self, images: &[&[u8]], mut to: Rows<'_>) {
+        self.check(images);
+        let threads = rayon::current_num_threads();
+        let group = images.len().div_ceil(threads).clamp(1, GROUP);
+        let team = threads.div_ceil(images.len().max(1));
+        let mut left = images.len();
+        let groups = images.chunks(group).map(|images| {
+            let rows = Rows::take(&mut to, images.len(), left);
+            left -= images.len();
+            (images, rows)
+        });
+        let groups: Vec<_> = groups.collect();
+        let walk = || {
+            groups
+                .into_par_iter()
+                .for_each(|(images, rows)| self.walk(&mut NoClock, team, images, rows));
+        };
+        if team > 1 { team::awake(walk) } else { walk() }
+    }
+
+    /// The same on this thread alone, measured.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn profile(&self, images: &[&[u8]], logits: &mut [f32]) -> LayerTimes {
+        self.check(images);
+        assert_eq!(logits.len(), images.len() * self.classes, "room for other logits");
+        let mut times = LayerTimes::default();
+        let groups = images.chunks(GROUP).zip(logits.chunks_mut(GROUP * self.classes));
+        for (images, logits) in groups {
+            self.walk(&mut times, 1, images, Rows { logits, ..Rows::default() });
+        }
+        match &self.engine {
+            Engine::F32(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
+            Engine::Bf16(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
+        }
+        times
+    }
+
+    fn check(&self, images: &[&[u8]]) {
+        let bytes = 3 * self.size * self.size;
+        assert!(images.iter().all(|image| image.len() == bytes), "an image of another size");
+    }
+
+    fn walk<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], to: Rows<'_>) {
+        match &self.engine {
+            Engine::F32(packed) => self.walk_in(packed, clock, team, images, to),
+            Engine::Bf16(packed) => self.walk_in(packed, clock, team, images, to),
+        }
+    }
+
+    fn walk_in<F: Format, C: Clock>(
+        &self,
+        packed: &Packed<F>,
+        clock: &mut C,
+        team: usize,
+        images: &[&[u8]],
+        to: Rows<'_>,
+    ) {
+        let Self { runner, scale, shift, .. } = self;
+        let Packed { layers, own, scratches, nooks } = packed;
+        let walk = Walk { layers, runner: *runner, own: *own, scale, shift, nooks, team };
+        scratches.with(
+            || Scratch::new(layers),
+            |scratch| walk.with_nook(|nook| walk.run(clock, scratch, nook, images, to)),
+        );
+    }
+}

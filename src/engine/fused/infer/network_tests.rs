@@ -1,0 +1,155 @@
+//! Whole networks on each backend of this processor against the plain
+//! reference, and that nothing but the image decides its logits.
+
+use super::{
+    Backend, PackedNetwork,
+    random_weights::{random_image, random_weights},
+    reference,
+};
+use crate::engine::{Normalisation, Precision};
+use crate::model::{
+    architecture::{Architecture, Padding},
+    weights::WeightsError,
+};
+
+/// For the noise that [`random_image`] draws; colours differ.
+const NORMALISATION: Normalisation =
+    Normalisation { mean: [0.5, 0.4, 0.6], std: [0.29, 0.27, 0.31] };
+
+/// A network of B0's plan with a quarter of its channels, or so: its stem has
+/// a residual, its squeezes are 2 to 20 channels wide.
+fn narrow(width: f64, padding: Padding) -> Architecture {
+    let b0 = Architecture::efficientnet(0).unwrap();
+    Architecture { name: "narrow".to_owned(), width, depth: 0.6, padding, ..b0 }
+}
+
+/// Everything that this processor runs networks with.
+fn available() -> Vec<(Backend, Precision)> {
+    let precisions = |backend: Backend| {
+        let available = move |p: &Precision| p.is_available_on(backend);
+        [Precision::F32, Precision::Bf16].into_iter().filter(available).map(move |p| (backend, p))
+    };
+    Backend::available().into_iter().flat_map(precisions).collect()
+}
+
+/// How near the reference logits have to be.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-5,
+        Precision::Bf16 => 2e-2,
+    }
+}
+
+/// The largest difference from the reference over the largest logit.
+fn error(
+    architecture: &Architecture,
+    classes: usize,
+    size: usize,
+    (backend, precision): (Backend, Precision),
+) -> f64 {
+    let weights = random_weights(architecture, classes, 5);
+    let network = PackedNetwork::with(
+        architecture,
+        classes,
+        size,
+        &weights,
+        NORMALISATION,
+        backend,
+        precision,
+    )
+    .unwrap();
+    let image = random_image(size, 6);
+    let mut logits = vec![f32::NAN; classes];
+    network.forward(&[&image], &mut logits);
+    let expected = reference::logits(architecture, &weights, NORMALISATION, &image, size);
+    let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let differences = logits.iter().zip(&expected).map(|(x, y)| (f64::from(*x) - y).abs());
+    differences.fold(0.0, |most: f64, x| if x.is_nan() { x } else { most.max(x) }) / largest
+}
+
+#[test]
+fn narrow_networks_are_the_reference_at_all_sizes() {
+    for (backend, precision) in available() {
+        for (width, size, padding) in [
+            (0.25, 32, Padding::Symmetric),
+            (0.25, 33, Padding::Same),
+            (0.25, 70, Padding::Same),
+            (0.25, 181, Padding::Symmetric),
+            (0.4, 64, Padding::Same),
+            (0.6, 47, Padding::Symmetric),
+        ] {
+            let error = error(&narrow(width, padding), 20, size, (backend, precision));
+            let what = format!("{backend:?}, {precision:?}, {width}, {size}, {padding:?}");
+            assert!(error < tolerance(precision), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn b1_at_240_pixels_is_the_reference() {
+    let b1 = Architecture::efficientnet(1).unwrap();
+    for precision in [Precision::F32, Precision::detect()] {
+        let error = error(&b1, 4, 240, (Backend::detect(), precision));
+        assert!(error < tolerance(precision), "{precision:?}: {error}");
+    }
+}
+
+#[test]
+fn logits_depend_on_neither_batch_nor_threads() {
+    let architecture = narrow(0.5, Padding::Symmetric);
+    let (size, classes) = (96, 4);
+    let weights = random_weights(&architecture, classes, 7);
+    let images: Vec<_> = (0..11).map(|seed| random_image(size, seed)).collect();
+    let images: Vec<_> = images.iter().map(Vec::as_slice).collect();
+    for (backend, precision) in available() {
+        let network = PackedNetwork::with(
+            &architecture,
+            classes,
+            size,
+            &weights,
+            NORMALISATION,
+            backend,
+            precision,
+        )
+        .unwrap();
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut alone = vec![0.0; images.len() * classes];
+        for (image, logits) in images.iter().zip(alone.chunks_mut(classes)) {
+            pool(1).install(|| network.forward(&[image], logits));
+        }
+        for threads in [1, 2, 3, 8] {
+            let pool = pool(threads);
+            let what = format!("{backend:?}, {precision:?}, {threads} threads");
+            // Threads share the layers of an image.
+            let mut shared = vec![0.0; images.len() * classes];
+            for (image, logits) in images.iter().zip(shared.chunks_mut(classes)) {
+                pool.install(|| network.forward(&[image], logits));
+            }
+            assert_eq!(shared, alone, "{what}, one by one");
+            let mut together = vec![0.0; images.len() * classes];
+            pool.install(|| network.forward(&images, &mut together));
+            assert_eq!(together, alone, "{what}");
+
+            let reversed: Vec<_> = images.iter().rev().copied().collect();
+            pool.install(|| network.forward(&reversed, &mut together));
+            let rows: Vec<_> = together.chunks(classes).rev().flatten().copied().collect();
+            assert_eq!(rows, alone, "{what}, reversed");
+        }
+    }
+}
+
+#[test]
+fn weights_of_another_architecture_are_refused() {
+    let classes = 4;
+    let weights = random_weights(&narrow(0.25, Padding::Same), classes, 8);
+    let of = |architecture: &Architecture, classes| {
+        PackedNetwork::new(architecture, classes, 64, &weights, NORMALISATION)
+    };
+    assert!(of(&narrow(0.25, Padding::Same), classes).is_ok());
+    let wider = of(&narrow(0.5, Padding::Same), classes);
+    assert!(matches!(wider, Err(WeightsError::Shape { .. })));
+    let deeper = Architecture { depth: 1.5, ..narrow(0.25, Padding::Same) };
+    assert!(matches!(of(&deeper, classes), Err(WeightsError::Missing { .. })));
+    let more_classes = of(&narrow(0.25, Padding::Same), classes + 1);
+    assert!(matches!(more_classes, Err(WeightsError::Shape { .. })));
+}

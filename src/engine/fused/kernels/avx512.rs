@@ -1,0 +1,204 @@
+//! AVX-512 F: sixteen lanes, thirty-two registers; and with it AVX-512 BF16:
+//! products of pairs of bfloat16.
+
+#![allow(unsafe_code, reason = "vendor intrinsics; the token proves that the processor has them")]
+
+use std::arch::x86_64::*;
+
+use super::simd::{HalfSimd, Kernel, Simd};
+
+/// Proves that the processor has AVX-512 F, and BF16 too where that is true.
+#[derive(Clone, Copy)]
+pub struct Avx512<const BF16: bool = false>(());
+
+impl<const BF16: bool> Avx512<BF16> {
+    /// Whether the processor has the instructions.
+    pub fn detected() -> bool {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && (!BF16 || is_x86_feature_detected!("avx512bf16"))
+    }
+
+    /// The token.
+    ///
+    /// # Safety
+    /// [`Self::detected`] must have returned true.
+    pub unsafe fn new_unchecked() -> Self {
+        Self(())
+    }
+}
+
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn run<const BF16: bool, K: Kernel<Avx512<BF16>>>(simd: Avx512<BF16>, kernel: K) {
+    kernel.run(simd);
+}
+
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+fn run_bf16<const BF16: bool, K: Kernel<Avx512<BF16>>>(simd: Avx512<BF16>, kernel: K) {
+    kernel.run(simd);
+}
+
+impl<const BF16: bool> Simd for Avx512<BF16> {
+    type Vector = __m512;
+
+    const LANES: usize = 16;
+    const MANY_REGISTERS: bool = true;
+
+    fn vectorize<K: Kernel<Self>>(self, kernel: K) {
+        if BF16 {
+            // SAFETY: the token proves the features.
+            unsafe { run_bf16(self, kernel) }
+        } else {
+            // SAFETY: the token proves the features.
+            unsafe { run(self, kernel) }
+        }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: the token proves the features; the caller that it is readable and aligned.
+        unsafe { _mm512_load_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_unaligned(self, from: *const f32) -> __m512 {
+        // SAFETY: the token proves the features; the caller that it is readable.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> __m512 {
+        // SAFETY: the token proves the features; the caller that sixteen bytes are readable.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: __m512) {
+        // SAFETY: the token proves the features; the caller that it is writable and aligned.
+        unsafe { _mm512_store_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_unaligned(self, to: *mut f32, value: __m512) {
+        // SAFETY: the token proves the features; the caller that it is writable.
+        unsafe { _mm512_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+
+    #[inline(always)]
+    fn scale_by_exp2(self, a: __m512, n: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_scalef_ps(a, n) }
+    }
+
+    #[inline(always)]
+    fn reciprocal(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe {
+            // One step of Newton from 14 bits.
+            let y = _mm512_rcp14_ps(a);
+            _mm512_mul_ps(y, _mm512_fnmadd_ps(a, y, _mm512_set1_ps(2.0)))
+        }
+    }
+}
+
+impl HalfSimd for Avx512<true> {
+    type Pairs = __m512bh;
+
+    #[inline(always)]
+    unsafe fn load_half(self, from: *const u16) -> __m512 {
+        // SAFETY: the token proves the features; the caller that it is readable. A bfloat16 is
+        // the upper half of an f32.
+        unsafe {
+            let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_half(self, to: *mut u16, value: __m512) {
+        // SAFETY: the token proves the features; the caller that it is writable.
+        unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(self, from: *const u16) -> __m512bh {
+        // SAFETY: the caller says that it is readable.
+        unsafe { from.cast::<__m512bh>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut u16, even: __m512, odd: __m512) {
+        // SAFETY: the token proves the features; the caller that it is writable. Both types are
+        // 256 bits of anything.
+        unsafe {
+            let rounded = |v| -> __m512i {
+                let halves: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(v));
+                _mm512_cvtepu16_epi32(halves)
+            };
+            let odd = _mm512_slli_epi32::<16>(rounded(odd));
+            _mm512_storeu_si512(to.cast(), _mm512_or_si512(rounded(even), odd));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(self, from: *const u16) -> __m512bh {
+        // SAFETY: the token proves the features; the caller that it is readable. Both types are
+        // 512 bits of anything.
+        unsafe { std::mem::transmute(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
+    }
+
+    #[inline(always)]
+    fn dot(self, a: __m512bh, b: __m512bh, c: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_dpbf16_ps(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn reciprocal_estimate(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_rcp14_ps(a) }
+    }
+}

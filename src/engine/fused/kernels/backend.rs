@@ -1,0 +1,187 @@
+//! Which instruction set the kernels run with, chosen once at run time.
+
+#![allow(unsafe_code, reason = "tokens of instruction sets, made after detection")]
+
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
+use super::{
+    depthwise::Depthwise,
+    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
+    format::{Bf16, F32},
+    pointwise::Pointwise,
+    portable::Portable,
+    simd::{Kernel, Simd},
+    stem::{Normalise, Stem},
+};
+
+/// A kernel for every instruction set.
+#[cfg(target_arch = "x86_64")]
+pub trait EveryKernel: Kernel<Portable> + Kernel<Avx2> + Kernel<Avx512> {}
+#[cfg(target_arch = "x86_64")]
+impl<K: Kernel<Portable> + Kernel<Avx2> + Kernel<Avx512>> EveryKernel for K {}
+
+/// A kernel for every instruction set.
+#[cfg(not(target_arch = "x86_64"))]
+pub trait EveryKernel: Kernel<Portable> {}
+#[cfg(not(target_arch = "x86_64"))]
+impl<K: Kernel<Portable>> EveryKernel for K {}
+
+/// What runs kernels of the type `K`.
+pub trait Launch<K> {
+    /// Runs one.
+    fn launch(self, kernel: K);
+}
+
+/// An instruction set that the kernels are compiled for.
+///
+/// Results of different backends may differ in the last bits; those of one
+/// backend never depend on batch or threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Plain arrays; everywhere.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 F.
+    Avx512,
+}
+
+impl Backend {
+    /// The best one that this processor has.
+    pub fn detect() -> Self {
+        [Self::Avx512, Self::Avx2]
+            .into_iter()
+            .find(|backend| backend.is_available())
+            .unwrap_or(Self::Portable)
+    }
+
+    /// All that this processor has, slowest first.
+    pub fn available() -> Vec<Self> {
+        [Self::Portable, Self::Avx2, Self::Avx512]
+            .into_iter()
+            .filter(|backend| backend.is_available())
+            .collect()
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::detected(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::<false>::detected(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// A backend that this processor was found to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Runner(Backend);
+
+impl Runner {
+    /// `None` where the processor does not have it.
+    pub fn new(backend: Backend) -> Option<Self> {
+        backend.is_available().then_some(Self(backend))
+    }
+
+    /// The backend.
+    pub fn backend(self) -> Backend {
+        self.0
+    }
+
+    /// Whether its vectors are as long as a line.
+    pub fn whole_lines(self) -> bool {
+        self.0 == Backend::Avx512
+    }
+
+    /// Runs a kernel.
+    pub(crate) fn run<K: EveryKernel>(self, kernel: K) {
+        match self.0 {
+            Backend::Portable => Portable.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => {
+                // SAFETY: a `Runner` is made only where the backend is available.
+                unsafe { Avx2::new_unchecked() }.vectorize(kernel);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => {
+                // SAFETY: a `Runner` is made only where the backend is available.
+                unsafe { Avx512::<false>::new_unchecked() }.vectorize(kernel);
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("a Runner is made only where the backend is available"),
+        }
+    }
+}
+
+/// A launch of each kernel, compiled here and not in whatever calls it.
+macro_rules! launches {
+    ($runner:ty: $($kernel:ty),* $(,)?) => {
+        $(impl Launch<$kernel> for $runner {
+            fn launch(self, kernel: $kernel) {
+                self.run(kernel);
+            }
+        })*
+    };
+}
+
+launches!(
+    Runner: Pointwise<'_, F32>,
+    Depthwise<'_, F32>,
+    ScalePixels<'_, F32>,
+    ScaleWeights<'_, F32>,
+    Sigmoid2<'_>,
+    Mean<'_>,
+    Normalise<'_>,
+    Stem<'_>,
+);
+
+launches!(
+    HalfRunner: Pointwise<'_, Bf16>,
+    Depthwise<'_, Bf16>,
+    ScalePixels<'_, Bf16>,
+    ScaleWeights<'_, Bf16>,
+);
+
+/// Products of bfloat16 pairs, which this processor was found to have.
+#[derive(Debug, Clone, Copy)]
+pub struct HalfRunner(());
+
+impl HalfRunner {
+    /// `None` where the processor does not have them.
+    #[cfg(target_arch = "x86_64")]
+    pub fn new() -> Option<Self> {
+        Avx512::<true>::detected().then_some(Self(()))
+    }
+
+    /// `None` where the processor does not have them.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn new() -> Option<Self> {
+        None
+    }
+
+    /// Runs a kernel.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn run<K: Kernel<Avx512<true>>>(self, kernel: K) {
+        // SAFETY: a `HalfRunner` is made only where the processor has the instructions.
+        unsafe { Avx512::<true>::new_unchecked() }.vectorize(kernel);
+    }
+
+    /// Runs a kernel.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn run<K>(self, _: K) {
+        unreachable!("a HalfRunner is made only where the processor has the instructions")
+    }
+}

@@ -1,0 +1,297 @@
+//! How numbers are held between layers and multiplied: in f32, or rounded to
+//! bfloat16 with sums in f32.
+//!
+//! In both, what a layer is doing stays in f32: accumulators, bias, SiLU, the
+//! rows between expansion and depthwise convolution, squeeze and excite, and
+//! what residuals add up. bfloat16 has a third of f32's digits (8 bits), but
+//! processors multiply it two to four times as fast, and it takes half the
+//! memory.
+
+#![allow(unsafe_code, reason = "loads and stores through pointers")]
+
+use std::fmt::Debug;
+
+use half::bf16;
+
+use super::{
+    backend::{HalfRunner, Launch, Runner},
+    depthwise::Depthwise,
+    elementwise::{ScalePixels, ScaleWeights},
+    lines::{BLOCK, Line},
+    pointwise::Pointwise,
+    simd::{HalfSimd, Simd, outer_product, silu2, silu2_coarse, unrolled},
+};
+
+/// A way to hold and multiply numbers.
+pub trait Format: Copy + Debug + Send + Sync + 'static {
+    /// Sixteen channels of one pixel between layers.
+    type Cell: Copy + Debug + Send + Sync;
+
+    /// Weights of [`Self::STEP`] channels in and sixteen out.
+    type Weights: Copy + Debug + Send + Sync;
+
+    /// What runs the kernels that depend on the format.
+    type Runner: Copy
+        + Debug
+        + Send
+        + Sync
+        + for<'a> Launch<Pointwise<'a, Self>>
+        + for<'a> Launch<Depthwise<'a, Self>>
+        + for<'a> Launch<ScalePixels<'a, Self>>
+        + for<'a> Launch<ScaleWeights<'a, Self>>;
+
+    /// Zeros.
+    const ZERO: Self::Cell;
+
+    /// Weights that are zero.
+    const NO_WEIGHTS: Self::Weights;
+
+    /// Channels in that are multiplied at once; divides [`BLOCK`].
+    const STEP: usize;
+
+    /// Whether residuals need a copy in f32 beside the cells.
+    const WIDE: bool;
+
+    /// Weights from [`Self::STEP`] lines, a line a channel in.
+    fn pack(channels: &[Line]) -> Self::Weights;
+
+    /// A line as a cell.
+    fn narrow(line: &Line) -> Self::Cell;
+
+    /// A cell as a line.
+    fn widen(cell: &Self::Cell) -> Line;
+
+    /// What residuals add: the cells, or their copy in f32.
+    fn residual<'a>(cells: &'a [Self::Cell], wide: &'a [Line]) -> &'a [Line];
+}
+
+/// The arithmetic of a format on an instruction set.
+pub trait FormatOn<S: Simd>: Format {
+    /// Adds the products of [`Format::STEP`] channels of `P` pixels, side by
+    /// side, and `V` vectors of weights.
+    ///
+    /// # Safety
+    /// `input` must be readable for `P` cells and have a step `step`, and
+    /// `weights` for `V` vectors.
+    unsafe fn step<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Vector; V]; P],
+        input: *const Self::Cell,
+        step: usize,
+        weights: *const Self::Weights,
+    );
+
+    /// Loads a vector of the cell, from lane `lane` on.
+    ///
+    /// # Safety
+    /// `from` must be readable, and `lane` a multiple of LANES below BLOCK.
+    unsafe fn load(s: S, from: *const Self::Cell, lane: usize) -> S::Vector;
+
+    /// Stores a vector into the cell, from lane `lane` on.
+    ///
+    /// # Safety
+    /// `to` must be writable, and `lane` a multiple of LANES below BLOCK.
+    unsafe fn store(s: S, to: *mut Self::Cell, lane: usize, value: S::Vector);
+
+    /// Stores weights of [`Format::STEP`] channels in, each multiplied by its
+    /// factor, for the outputs from lane `lane` on.
+    ///
+    /// # Safety
+    /// `from` must be readable for STEP lines, `distance` lines apart, `to`
+    /// writable, and `lane` a multiple of LANES below BLOCK.
+    unsafe fn scale(
+        s: S,
+        from: *const Line,
+        distance: usize,
+        factors: &[f32],
+        to: *mut Self::Weights,
+        lane: usize,
+    );
+
+    /// [`silu2`] to the format's precision.
+    fn silu2(s: S, t: S::Vector) -> S::Vector;
+}
+
+/// Single precision.
+#[derive(Debug, Clone, Copy)]
+pub struct F32;
+
+impl Format for F32 {
+    type Cell = Line;
+    type Weights = Line;
+    type Runner = Runner;
+
+    const ZERO: Line = Line::ZERO;
+    const NO_WEIGHTS: Line = Line::ZERO;
+    const STEP: usize = 1;
+    const WIDE: bool = false;
+
+    fn pack(channels: &[Line]) -> Line {
+        channels[0]
+    }
+
+    fn narrow(line: &Line) -> Line {
+        *line
+    }
+
+    fn widen(cell: &Line) -> Line {
+        *cell
+    }
+
+    fn residual<'a>(cells: &'a [Line], _: &'a [Line]) -> &'a [Line] {
+        cells
+    }
+}
+
+impl<S: Simd> FormatOn<S> for F32 {
+    #[inline(always)]
+    unsafe fn step<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Vector; V]; P],
+        input: *const Line,
+        step: usize,
+        weights: *const Line,
+    ) {
+        // SAFETY: the caller's promise; lines are aligned for any vector.
+        unsafe {
+            let input = input.cast::<f32>().add(step);
+            outer_product::<S, P, V, BLOCK>(s, acc, input, weights.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(s: S, from: *const Line, lane: usize) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { s.load(from.cast::<f32>().add(lane)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(s: S, to: *mut Line, lane: usize, value: S::Vector) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store(to.cast::<f32>().add(lane), value) }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(
+        s: S,
+        from: *const Line,
+        _: usize,
+        factors: &[f32],
+        to: *mut Line,
+        lane: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let weights = s.load(from.cast::<f32>().add(lane));
+            s.store(to.cast::<f32>().add(lane), s.mul(weights, s.splat(factors[0])));
+        }
+    }
+
+    #[inline(always)]
+    fn silu2(s: S, t: S::Vector) -> S::Vector {
+        silu2(s, t)
+    }
+}
+
+/// Numbers rounded to bfloat16, sums in f32.
+#[derive(Debug, Clone, Copy)]
+pub struct Bf16;
+
+/// Sixteen channels of one pixel in bfloat16: half a cache line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(32))]
+pub struct HalfLine(pub [bf16; BLOCK]);
+
+/// Weights of two channels in and sixteen out, in pairs: one cache line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub struct PairLine([[bf16; 2]; BLOCK]);
+
+impl Format for Bf16 {
+    type Cell = HalfLine;
+    type Weights = PairLine;
+    type Runner = HalfRunner;
+
+    const ZERO: HalfLine = HalfLine([bf16::ZERO; BLOCK]);
+    const NO_WEIGHTS: PairLine = PairLine([[bf16::ZERO; 2]; BLOCK]);
+    const STEP: usize = 2;
+    const WIDE: bool = true;
+
+    fn pack(channels: &[Line]) -> PairLine {
+        PairLine(std::array::from_fn(|i| [0, 1].map(|c: usize| bf16::from_f32(channels[c].0[i]))))
+    }
+
+    fn narrow(line: &Line) -> HalfLine {
+        HalfLine(line.0.map(bf16::from_f32))
+    }
+
+    fn widen(cell: &HalfLine) -> Line {
+        Line(cell.0.map(bf16::to_f32))
+    }
+
+    fn residual<'a>(_: &'a [HalfLine], wide: &'a [Line]) -> &'a [Line] {
+        wide
+    }
+}
+
+impl<S: HalfSimd> FormatOn<S> for Bf16 {
+    #[inline(always)]
+    unsafe fn step<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Vector; V]; P],
+        input: *const HalfLine,
+        step: usize,
+        weights: *const PairLine,
+    ) {
+        // SAFETY: the caller's promise; a vector of pairs is as long as one of f32.
+        unsafe {
+            let (input, weights) = (input.cast::<u16>().add(2 * step), weights.cast::<u16>());
+            let mut w = [s.load_pairs(weights); V];
+            unrolled!(I in 0..V, up to 4 => {
+                w[I] = s.load_pairs(weights.add(2 * I * S::LANES));
+            });
+            unrolled!(J in 0..P, up to 14 => {
+                let x = s.splat_pair(input.add(J * BLOCK));
+                unrolled!(I in 0..V, up to 4 => {
+                    acc[J][I] = s.dot(x, w[I], acc[J][I]);
+                });
+            });
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(s: S, from: *const HalfLine, lane: usize) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_half(from.cast::<u16>().add(lane)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(s: S, to: *mut HalfLine, lane: usize, value: S::Vector) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store_half(to.cast::<u16>().add(lane), value) }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(
+        s: S,
+        from: *const Line,
+        distance: usize,
+        factors: &[f32],
+        to: *mut PairLine,
+        lane: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let of = |channel: usize| {
+                let weights = s.load(from.add(channel * distance).cast::<f32>().add(lane));
+                s.mul(weights, s.splat(factors[channel]))
+            };
+            s.store_pairs(to.cast::<u16>().add(2 * lane), of(0), of(1));
+        }
+    }
+
+    #[inline(always)]
+    fn silu2(s: S, t: S::Vector) -> S::Vector {
+        silu2_coarse(s, t)
+    }
+}

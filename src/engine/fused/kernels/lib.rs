@@ -1,0 +1,49 @@
+//! The kernels of the fused engine: EfficientNet's layers and the passes of
+//! its training on one thread of a CPU, for AVX-512 (with bfloat16), AVX2 and
+//! anything else.
+//!
+//! Each kernel is written once over a few vector operations (`simd`) and
+//! compiled for every [`Backend`], inference also over a [`Format`] of
+//! numbers. They are a crate of their own because they take minutes to
+//! compile and change seldom: whatever uses them calls plain functions
+//! ([`Launch::launch`], [`train`]) that are compiled here, once.
+//!
+//! Which layers there are, what their weights are folded with, and which
+//! thread does what, is the caller's. Invariant: a result depends on the
+//! operands and the backend alone.
+
+mod backend;
+mod depthwise;
+mod elementwise;
+mod format;
+mod lines;
+mod panels;
+mod peak;
+mod planes;
+mod pointwise;
+mod portable;
+pub mod reference;
+mod simd;
+mod stem;
+pub mod train;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    backend::{Backend, HalfRunner, Launch, Runner},
+    depthwise::{Depthwise, Ring},
+    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
+    format::{Bf16, F32, Format},
+    lines::{BLOCK, Line, blocks, lines},
+    panels::{Panel, Product},
+    peak::peak_flops,
+    planes::PlanesMut,
+    pointwise::{Output, Pointwise, panel_widths},
+    stem::{Normalise, Stem, colours},
+};

@@ -1,0 +1,93 @@
+//! The most arithmetic that this processor does, measured: what the kernels'
+//! rates are held against.
+
+#![allow(unsafe_code, reason = "pairs of bfloat16 are loaded through a pointer")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use half::bf16;
+
+use super::{
+    backend::{Backend, HalfRunner, Runner},
+    simd::{HalfSimd, Kernel, Simd, unrolled},
+};
+
+/// Enough chains to cover latency × pipes; with two operands they fill sixteen
+/// registers.
+const CHAINS: usize = 14;
+const ROUNDS: usize = 1 << 17;
+
+/// Multiplications and additions a second that one thread does on values that
+/// stay in registers: the best of several tries of a few milliseconds.
+///
+/// # Panics
+/// Where this processor does not have them.
+pub fn peak_flops(backend: Backend, bf16: bool) -> f64 {
+    let Some(runner) = Runner::new(backend) else {
+        panic!("this processor has no {}", backend.name());
+    };
+    let best = |run: &dyn Fn() -> usize| {
+        let timed = |_| {
+            let start = Instant::now();
+            (run(), start.elapsed())
+        };
+        let (flop, time) = (0..20).map(timed).min_by_key(|(_, time)| *time).unwrap_or_default();
+        flop as f64 / time.max(Duration::from_nanos(1)).as_secs_f64()
+    };
+    match (bf16, HalfRunner::new()) {
+        (true, Some(half)) => best(&|| {
+            let mut flop = 0;
+            half.run(Dots { flop: &mut flop });
+            flop
+        }),
+        (true, None) => panic!("this processor has no bf16"),
+        (false, _) => best(&|| {
+            let mut flop = 0;
+            runner.run(MulAdds { flop: &mut flop });
+            flop
+        }),
+    }
+}
+
+/// Chains of `a ← a · x + y` in f32.
+struct MulAdds<'a> {
+    flop: &'a mut usize,
+}
+
+impl<S: Simd> Kernel<S> for MulAdds<'_> {
+    #[inline(always)]
+    fn run(self, s: S) {
+        let (factor, one) = (s.splat(black_box(0.5)), s.splat(1.0));
+        let mut chains = [one; CHAINS];
+        for _ in 0..ROUNDS {
+            unrolled!(I in 0..CHAINS, up to 14 => {
+                chains[I] = s.mul_add(chains[I], factor, one);
+            });
+        }
+        black_box(&chains);
+        *self.flop = 2 * CHAINS * ROUNDS * S::LANES;
+    }
+}
+
+/// Chains of `a ← a + x₀ y₀ + x₁ y₁` in bfloat16.
+struct Dots<'a> {
+    flop: &'a mut usize,
+}
+
+impl<S: HalfSimd> Kernel<S> for Dots<'_> {
+    #[inline(always)]
+    fn run(self, s: S) {
+        let pair = black_box([bf16::from_f32(0.5); 2]);
+        // SAFETY: two numbers.
+        let pair = unsafe { s.splat_pair(pair.as_ptr().cast()) };
+        let mut chains = [s.splat(0.0); CHAINS];
+        for _ in 0..ROUNDS {
+            unrolled!(I in 0..CHAINS, up to 14 => {
+                chains[I] = s.dot(pair, pair, chains[I]);
+            });
+        }
+        black_box(&chains);
+        *self.flop = 4 * CHAINS * ROUNDS * S::LANES;
+    }
+}

@@ -1,0 +1,112 @@
+//! Vectors as plain arrays of four, for processors without a backend of their
+//! own: right everywhere, and mapped to vector registers by the compiler where
+//! the target has them (SSE2, NEON).
+
+#![allow(unsafe_code, reason = "loads and stores through pointers, as the trait asks")]
+
+use super::simd::{Kernel, Simd};
+
+/// Needs nothing of the processor.
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+const LANES: usize = 4;
+
+#[inline(always)]
+fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+impl Simd for Portable {
+    type Vector = [f32; LANES];
+
+    const LANES: usize = LANES;
+    const MANY_REGISTERS: bool = cfg!(target_arch = "aarch64");
+
+    fn vectorize<K: Kernel<Self>>(self, kernel: K) {
+        kernel.run(self);
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Vector {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<Self::Vector>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_unaligned(self, from: *const f32) -> Self::Vector {
+        // SAFETY: the caller's promise; an array asks for no more alignment than its elements.
+        unsafe { from.cast::<Self::Vector>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> Self::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<[u8; LANES]>().read() }.map(f32::from)
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: Self::Vector) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<Self::Vector>().write(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_unaligned(self, to: *mut f32, value: Self::Vector) {
+        // SAFETY: the caller's promise; an array asks for no more alignment than its elements.
+        unsafe { to.cast::<Self::Vector>().write(value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // `f32::mul_add` is a slow library call where the target has no such instruction.
+        let fused = cfg!(target_arch = "aarch64");
+        let f = |a: f32, b: f32, c: f32| if fused { a.mul_add(b, c) } else { a * b + c };
+        [f(a[0], b[0], c[0]), f(a[1], b[1], c[1]), f(a[2], b[2], c[2]), f(a[3], b[3], c[3])]
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn round(self, a: Self::Vector) -> Self::Vector {
+        // Adding 1.5 · 2²³ leaves no bits for a fraction.
+        const MAGIC: f32 = 12_582_912.0;
+        a.map(|a| (a + MAGIC) - MAGIC)
+    }
+
+    #[inline(always)]
+    fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector {
+        map2(a, n, |a, n| {
+            let n = if n > -127.0 { n } else { -127.0 };
+            a * f32::from_bits(((n as i32 + 127) as u32) << 23)
+        })
+    }
+
+    #[inline(always)]
+    fn reciprocal(self, a: Self::Vector) -> Self::Vector {
+        a.map(|a| 1.0 / a)
+    }
+}

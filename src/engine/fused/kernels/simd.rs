@@ -1,0 +1,250 @@
+//! The few vector operations that kernels are written in, so that each kernel
+//! is written once and compiled for every instruction set.
+//!
+//! A type that implements [`Simd`] is a token: to hold one proves that the
+//! processor has its instructions, so its arithmetic is safe to call. Kernels
+//! are compiled with those instructions only inside [`Simd::vectorize`]:
+//! everything they call must be `#[inline(always)]`.
+
+#![allow(unsafe_code, reason = "loads and stores through pointers")]
+
+/// An instruction set, as a token that proves that the processor has it.
+pub trait Simd: Copy {
+    /// A vector of [`Self::LANES`] values.
+    type Vector: Copy;
+
+    /// Values in a vector; divides [`BLOCK`](super::lines::BLOCK).
+    const LANES: usize;
+
+    /// Whether it has 32 vector registers rather than 16.
+    const MANY_REGISTERS: bool;
+
+    /// Runs `kernel` in a function compiled for this instruction set.
+    fn vectorize<K: Kernel<Self>>(self, kernel: K);
+
+    /// The value in all lanes.
+    fn splat(self, value: f32) -> Self::Vector;
+
+    /// Loads a vector.
+    ///
+    /// # Safety
+    /// `from` must be readable for [`Self::LANES`] values and aligned to as
+    /// many.
+    unsafe fn load(self, from: *const f32) -> Self::Vector;
+
+    /// Loads a vector from anywhere.
+    ///
+    /// # Safety
+    /// `from` must be readable for [`Self::LANES`] values.
+    unsafe fn load_unaligned(self, from: *const f32) -> Self::Vector;
+
+    /// Loads [`Self::LANES`] bytes as numbers.
+    ///
+    /// # Safety
+    /// `from` must be readable for [`Self::LANES`] bytes.
+    unsafe fn load_bytes(self, from: *const u8) -> Self::Vector;
+
+    /// Stores a vector.
+    ///
+    /// # Safety
+    /// `to` must be writable for [`Self::LANES`] values and aligned to as
+    /// many.
+    unsafe fn store(self, to: *mut f32, value: Self::Vector);
+
+    /// Stores a vector anywhere.
+    ///
+    /// # Safety
+    /// `to` must be writable for [`Self::LANES`] values.
+    unsafe fn store_unaligned(self, to: *mut f32, value: Self::Vector);
+
+    /// `a + b`
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a − b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a · b`
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a · b + c`, rounded once where the processor can.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// The smaller of both, `b` where `a` is not a number.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// The nearest whole number, for magnitudes below 2²².
+    fn round(self, a: Self::Vector) -> Self::Vector;
+
+    /// `a · 2ⁿ` for whole `n` up to 127; may be zero where `n` < −126.
+    fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
+
+    /// `1 / a` to about 1e-7, for `a` from 1 to 2¹²⁶.
+    fn reciprocal(self, a: Self::Vector) -> Self::Vector;
+}
+
+/// An instruction set that multiplies bfloat16 numbers in pairs and adds in
+/// f32.
+pub trait HalfSimd: Simd {
+    /// [`Simd::LANES`] pairs.
+    type Pairs: Copy;
+
+    /// Loads [`Simd::LANES`] numbers, widened.
+    ///
+    /// # Safety
+    /// `from` must be readable for as many.
+    unsafe fn load_half(self, from: *const u16) -> Self::Vector;
+
+    /// Stores [`Simd::LANES`] numbers, rounded to the nearest.
+    ///
+    /// # Safety
+    /// `to` must be writable for as many.
+    unsafe fn store_half(self, to: *mut u16, value: Self::Vector);
+
+    /// Loads pairs.
+    ///
+    /// # Safety
+    /// `from` must be readable for twice [`Simd::LANES`] numbers.
+    unsafe fn load_pairs(self, from: *const u16) -> Self::Pairs;
+
+    /// Stores the pairs of `even` and `odd`, rounded to the nearest.
+    ///
+    /// # Safety
+    /// `to` must be writable for twice [`Simd::LANES`] numbers.
+    unsafe fn store_pairs(self, to: *mut u16, even: Self::Vector, odd: Self::Vector);
+
+    /// One pair in all lanes.
+    ///
+    /// # Safety
+    /// `from` must be readable for two numbers.
+    unsafe fn splat_pair(self, from: *const u16) -> Self::Pairs;
+
+    /// `c` and the two products of each pair of `a` and `b`.
+    fn dot(self, a: Self::Pairs, b: Self::Pairs, c: Self::Vector) -> Self::Vector;
+
+    /// `1 / a` to about 1e-4.
+    fn reciprocal_estimate(self, a: Self::Vector) -> Self::Vector;
+}
+
+/// Something to run with an instruction set.
+pub trait Kernel<S: Simd> {
+    /// Runs it. Implementations must be `#[inline(always)]`.
+    fn run(self, simd: S);
+}
+
+/// Repeats a block for each `i` below a constant, as code and not as a loop:
+/// vectors that a loop indexes stay in memory, and a loop of some length is
+/// unrolled too late to bring them into registers again.
+///
+/// The constant is a parameter of what surrounds the block, so the compiler
+/// sees all copies that there could be, and drops those above it: a low bound
+/// (4; 5, the widest kernel; 8; or 14, the most that [`max_pixels`] gives)
+/// saves it minutes.
+macro_rules! unrolled {
+    ($i:ident in 0..$n:expr, up to 4 => $body:block) => {
+        unrolled!(@ $i, $n, $body, 0 1 2 3)
+    };
+    ($i:ident in 0..$n:expr, up to 5 => $body:block) => {
+        unrolled!(@ $i, $n, $body, 0 1 2 3 4)
+    };
+    ($i:ident in 0..$n:expr, up to 8 => $body:block) => {
+        unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7)
+    };
+    ($i:ident in 0..$n:expr, up to 14 => $body:block) => {
+        unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident, $n:expr, $body:block, $($value:literal)*) => {
+        $({
+            const $i: usize = $value;
+            if $i < $n $body
+        })*
+    };
+}
+pub(crate) use unrolled;
+
+/// Most pixels in a tile of [`outer_product`] with so many vectors: these
+/// accumulators, the weights and one broadcast have to fit the registers.
+pub const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
+    match (many_registers, vectors) {
+        (true, 1) => 14,
+        (true, 2) => 12,
+        (true, 3) => 8,
+        (true, _) => 6,
+        (false, 1) => 12,
+        (false, 2) => 6,
+        (false, 3) => 3,
+        (false, _) => 2,
+    }
+}
+
+/// One step of a matrix product on a tile of `P` pixels × `V` vectors: adds the
+/// product of each pixel's value, `STEP` values apart, and each vector of
+/// weights.
+///
+/// (A function, as a closure would not be compiled for the instruction set.)
+///
+/// # Safety
+/// `weights` must hold `V` aligned vectors, and each pixel's value must be
+/// readable.
+#[inline(always)]
+pub unsafe fn outer_product<S: Simd, const P: usize, const V: usize, const STEP: usize>(
+    s: S,
+    acc: &mut [[S::Vector; V]; P],
+    input: *const f32,
+    weights: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut w = [s.splat(0.0); V];
+        unrolled!(I in 0..V, up to 4 => {
+            w[I] = s.load(weights.add(I * S::LANES));
+        });
+        unrolled!(J in 0..P, up to 14 => {
+            let x = s.splat(*input.add(J * STEP));
+            unrolled!(I in 0..V, up to 4 => {
+                acc[J][I] = s.mul_add(x, w[I], acc[J][I]);
+            });
+        });
+    }
+}
+
+/// `1 / (1 + 2ᵗ)`, the logistic function of `−t ln 2`, to about 4e-7 of its
+/// value.
+///
+/// `2ᵗ` by taking off the nearest whole number, and a polynomial of degree 5
+/// for the rest in ±1/2: the minimax one of its relative error, which is
+/// 1.5e-7 as the constant term is set to 1.
+#[inline(always)]
+pub fn sigmoid2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
+    // Above, the result is 0 for all purposes, and 1 + 2ᵗ stays finite.
+    let t = s.min(t, s.splat(126.0));
+    let n = s.round(t);
+    let r = s.sub(t, n);
+    let p = s.mul_add(r, s.splat(1.327_645_8e-3), s.splat(9.675_541e-3));
+    let p = s.mul_add(r, p, s.splat(5.550_713e-2));
+    let p = s.mul_add(r, p, s.splat(0.240_221_2));
+    let p = s.mul_add(r, p, s.splat(0.693_146_97));
+    let p = s.mul_add(r, p, s.splat(1.0));
+    s.reciprocal(s.add(s.scale_by_exp2(p, n), s.splat(1.0)))
+}
+
+/// `t / (1 + 2ᵗ)`, which is `−silu(x) / ln 2` for `t = −x / ln 2`.
+///
+/// Two multiplications fewer than SiLU itself: the factors are folded into the
+/// weights before and after (see `packed`).
+#[inline(always)]
+pub fn silu2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
+    s.mul(t, sigmoid2(s, t))
+}
+
+/// [`silu2`] to about 2e-4 of its value, finer than bfloat16: a polynomial of
+/// degree 3 (1.0e-4) and an estimate of the reciprocal.
+#[inline(always)]
+pub fn silu2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
+    let exponent = s.min(t, s.splat(126.0));
+    let n = s.round(exponent);
+    let r = s.sub(exponent, n);
+    let p = s.mul_add(r, s.splat(5.500_893e-2), s.splat(0.242_210_98));
+    let p = s.mul_add(r, p, s.splat(0.693_282_9));
+    let p = s.mul_add(r, p, s.splat(1.0));
+    s.mul(t, s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0))))
+}

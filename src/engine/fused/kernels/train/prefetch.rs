@@ -1,0 +1,36 @@
+//! Asking for memory before it is needed.
+//!
+//! Processors fetch ahead on their own, but stop at the end of each 4 kB page:
+//! passes that stream tensors from memory ask for the next page themselves.
+
+#![allow(unsafe_code, reason = "a vendor intrinsic without effect on values")]
+
+/// Floats ahead: a page.
+const AHEAD: usize = 1024;
+
+/// Asks for the cache line that lies a page behind `at`, which need not exist.
+#[inline(always)]
+pub fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: prefetching neither faults nor changes memory, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Asks for the cache line at `at` in order to write it, a few hundred cycles
+/// before that happens.
+#[inline(always)]
+pub fn prefetch_to_write(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
