@@ -18,7 +18,6 @@ use hiwl::{
         self, Devices, Options,
         recipe::{PrecisionChoice, ResampleChoice},
     },
-    cli::terminal::progress::{Audience, Progress},
     cutout::{
         decode::{DecodeOptions, decode},
         prepare::{Preparation, prepare},
@@ -28,6 +27,7 @@ use hiwl::{
         Normalisation, Precision,
         fused::{Backend, PackedNetwork},
     },
+    events::{Listener, Silent},
     model::{
         architecture::Architecture,
         description::Description,
@@ -173,8 +173,8 @@ impl Setting {
             range_size: 16_384,
             shard: None,
         };
-        let progress = Arc::new(Progress::new(Audience::Nobody));
-        let report = classify::run(&options, &progress, &Stop::new()).expect("a run");
+        let listener: Arc<dyn Listener> = Arc::new(Silent);
+        let report = classify::run(&options, &listener, &Stop::new()).expect("a run");
         let tally = report.tally();
         let routed: u64 = tally
             .labels

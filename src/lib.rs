@@ -6,13 +6,14 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`pipeline`] | the engine: stages, links, meters, shutdown; knows nothing of galaxies |
+//! | [`pipeline`] | stages, links, meters, shutdown: knows nothing of galaxies |
+//! | [`events`] | what a run tells whoever listens |
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
 //! | [`tree`] | decision trees: questions, answers, classes, routing, columns |
 //! | [`labels`] | vote tables to classes, splits, samplers |
-//! | [`network`] | EfficientNet from one description, weights, the two-stage hierarchy |
-//! | [`kernels`] | the operations candle lacks, each with a plain reference |
+//! | [`model`] | model files, weights, the two-stage hierarchy |
+//! | [`engine`] | what computes networks: on processors, on GPUs |
 //! | [`train`] | recipes, targets, schedules, and what learns from them |
 //! | [`metrics`] | how good predictions are, one file a metric |
 //! | [`storage`] | files that appear whole, locks, digests, object stores |
@@ -20,15 +21,15 @@
 //! | [`catalog`] | the rows, their files, and verification |
 //! | [`export`] | catalogs for other tools, one file a format |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
-//! | [`report`] | progress and summaries for the person at the terminal |
 //! | [`random`] | random numbers keyed by what they are for |
-//! | [`cli`] | one file a subcommand |
+//! | [`cli`] | one file a subcommand; the only place that knows a terminal |
 
 pub mod catalog;
 pub mod classify;
 pub mod cli;
 pub mod cutout;
 pub mod engine;
+pub mod events;
 pub mod export;
 pub mod labels;
 pub mod metrics;

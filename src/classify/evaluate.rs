@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cutout::Cutout;
 use super::{ClassifyError, Options, line, setup};
-use crate::cli::terminal::progress::Progress;
+use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
 use crate::metrics::{self, Calibration, Confusion};
@@ -53,7 +53,7 @@ pub fn evaluate(
     options: &Options,
     labels: &LabelTable,
     split: Option<Split>,
-    progress: &Arc<Progress>,
+    listener: &Arc<dyn Listener>,
     stop: &Stop,
 ) -> Result<Option<Evaluation>, ClassifyError> {
     assert_eq!(labels.classes, classes(), "the classes of the catalog");
@@ -62,7 +62,7 @@ pub fn evaluate(
     let precision = setup::precision(options, None);
     let line = setup::line(options, &model, preparation, precision)?;
     for note in &line.notes {
-        progress.say(note);
+        listener.tell(Event::Note(note));
     }
     let identity = ModelIdentity {
         digest: model.digest.clone().unwrap_or_default(),
@@ -89,7 +89,7 @@ pub fn evaluate(
 
     let truth: Vec<usize> = join.pairs.iter().map(|&(row, _)| wanted.rows[row].class).collect();
     let images: Vec<Entry> = join.pairs.iter().map(|&(_, image)| entries[image].clone()).collect();
-    progress.start(images.len() as u64);
+    listener.tell(Event::Started { rows: images.len() as u64 });
     let counts = Arc::new(Mutex::new(Counts {
         matrix: Confusion::new(&wanted.classes),
         calibration: Calibration::new(),
@@ -100,7 +100,7 @@ pub fn evaluate(
     let places = window.clone();
     let listed = graph.source("list", line::QUEUE, move |out| send_all(images, &places, out));
     let classified = line.extend(&mut graph, listed);
-    let (sink, told) = (Arc::clone(&counts), Arc::clone(progress));
+    let (sink, told) = (Arc::clone(&counts), Arc::clone(listener));
     graph.sink("metrics", classified, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
         let mut counts = sink.lock().unwrap_or_else(|e| e.into_inner());
@@ -119,7 +119,8 @@ pub fn evaluate(
             }
         }
         window.leave(count);
-        told.advance(count as u64, (counts.rejected.len() - before) as u64);
+        let rejected = (counts.rejected.len() - before) as u64;
+        told.tell(Event::Advanced { rows: count as u64, rejected });
         Ok(())
     });
     let outcome = graph.run();

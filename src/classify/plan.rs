@@ -12,8 +12,8 @@ use serde_json::to_value;
 use super::run::{Options, open, pinned_precision};
 use super::{ClassifyError, setup};
 use crate::catalog::CatalogError;
-use crate::cli::terminal::progress::Progress;
 use crate::engine::Precision;
+use crate::events::Listener;
 use crate::model::model_file::Model;
 use crate::pipeline::Stop;
 use crate::run::{Listing, ModelIdentity, Plan};
@@ -42,12 +42,16 @@ pub struct Planned {
 /// # Errors
 /// [`ClassifyError`]; what the networks need is not looked at beyond the model
 /// file.
-pub fn plan(options: &Options, shards: u64, progress: &Progress) -> Result<Planned, ClassifyError> {
+pub fn plan(
+    options: &Options,
+    shards: u64,
+    listener: &dyn Listener,
+) -> Result<Planned, ClassifyError> {
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
     let precision = pinned_precision(options)?;
     let stop = Stop::new();
-    let (run, settings) = open(options, &model, &preparation, precision, progress, &stop)?;
+    let (run, settings) = open(options, &model, &preparation, precision, listener, &stop)?;
     let mut pinned = options.clone();
     // Tasks start in folders of their own.
     for path in pinned.inputs.iter_mut().chain([&mut pinned.model]) {

@@ -1,6 +1,6 @@
 //! Named pipelines: `pipelines/*.toml`, or a file of the user's.
 //!
-//! A recipe holds only what its file says; [`crate::cli`] lays the flags over
+//! A recipe holds only what its file says; the command line lays its flags over
 //! it and fills what neither says. What a value means is documented where it
 //! is used, and in `pipelines/sdss.toml`.
 
@@ -84,7 +84,7 @@ pub struct Run {
 }
 
 /// What happens to cutouts smaller than the crop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResampleChoice {
     /// They are rejected with their size.
@@ -97,7 +97,7 @@ pub enum ResampleChoice {
 }
 
 /// How the networks hold and multiply numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionChoice {
     /// As the run that is resumed does; else bfloat16 where the processor

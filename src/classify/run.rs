@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     catalog::{self, CatalogError, Verification},
-    cli::terminal::{format, progress::Progress},
     cutout::prepare::Preparation,
     engine::Precision,
+    events::{Event, Listener},
     model::{hierarchy::Stage2, model_file::Model},
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
@@ -149,7 +149,7 @@ impl Report {
 /// [`ClassifyError`]; what is committed stays, and the same call goes on.
 pub fn run(
     options: &Options,
-    progress: &Arc<Progress>,
+    listener: &Arc<dyn Listener>,
     stop: &Stop,
 ) -> Result<Report, ClassifyError> {
     let model = Model::read(&options.model)?;
@@ -158,9 +158,9 @@ pub fn run(
     // Before the listing, which may take an hour: a model that cannot run.
     let mut line = setup::line(options, &model, preparation.clone(), precision)?;
     for note in &line.notes {
-        progress.say(note);
+        listener.tell(Event::Note(note));
     }
-    let (run, settings) = open(options, &model, &preparation, precision, progress, stop)?;
+    let (run, settings) = open(options, &model, &preparation, precision, listener.as_ref(), stop)?;
     drop(model);
     if let Some(shard) = options.shard {
         run.check_shards(shard.count())?;
@@ -169,7 +169,7 @@ pub fn run(
     let run = Arc::new(run);
     let missing = run.missing_ranges(options.shard)?;
     let planned = missing.iter().map(|range| range.count).sum();
-    progress.start(planned);
+    listener.tell(Event::Started { rows: planned });
     let tally = Arc::new(Mutex::new(Tally::default()));
     let (mut stages, mut elapsed) = (Vec::new(), Duration::ZERO);
     let away = Arc::new(Mutex::new(None));
@@ -191,7 +191,7 @@ pub fn run(
         };
         let listed = graph.source("list", line::QUEUE, move |out| source.send_all(out));
         let classified = line.extend(&mut graph, listed);
-        let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(progress), sources);
+        let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(listener), sources);
         let total = Arc::clone(&tally);
         graph.sink("catalog", classified, move |batch| match batch {
             Some(batch) => sink.take(batch, &total),
@@ -251,12 +251,12 @@ pub(super) fn open(
     model: &Model,
     preparation: &Preparation,
     precision: Precision,
-    progress: &Progress,
+    listener: &dyn Listener,
     stop: &Stop,
 ) -> Result<(RunFolder, Settings), ClassifyError> {
     let settings = settings(options, model, preparation, precision)?;
     let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
-        list(options, &settings.bands, inputs, progress, stop)
+        list(options, &settings.bands, inputs, listener, stop)
     })?;
     Ok((run, settings))
 }
@@ -305,7 +305,7 @@ fn list(
     options: &Options,
     bands: &[String],
     inputs: &mut InputsWriter,
-    progress: &Progress,
+    listener: &dyn Listener,
     stop: &Stop,
 ) -> Result<(), ClassifyError> {
     let list = ListOptions {
@@ -330,7 +330,7 @@ fn list(
         {
             ids = Err(error);
         }
-        progress.listed(chunk.entries.len() as u64);
+        listener.tell(Event::Listed { rows: chunk.entries.len() as u64 });
         match &chunk.carried {
             Some(values) => inputs.push_with(&chunk.entries, values)?,
             None => chunk.entries.iter().try_for_each(|entry| inputs.push(entry))?,
@@ -346,16 +346,18 @@ fn list(
     match ids.and_then(RepeatedIds::count) {
         Ok(count) => inputs.repeated_ids(count),
         // They are counted for a person: no reason to end a run.
-        Err(error) => progress.say(&format!("ids that repeat were not counted: {error}")),
+        Err(error) => {
+            listener.tell(Event::Note(&format!("ids that repeat were not counted: {error}")));
+        }
     }
     for problem in lister.problems() {
         let text = format!("{}: {}", problem.path.display(), problem.message);
-        progress.say(&text);
+        listener.tell(Event::Note(&text));
         inputs.problem(text);
     }
     let more = lister.problem_count() - lister.problems().len() as u64;
     if more > 0 {
-        inputs.problem(format!("and {} more", format::count(more)));
+        inputs.problem(format!("and {more} more"));
     }
     Ok(())
 }

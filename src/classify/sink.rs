@@ -8,8 +8,8 @@ use crossbeam_channel::Receiver;
 use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
 use crate::{
     catalog::PartWriter,
-    cli::terminal::progress::Progress,
     cutout::Reason,
+    events::{Event, Listener},
     pipeline::{Resequencer, Sequenced, Window},
     run::{Claim, RowRange, RunFolder},
     source::Entry,
@@ -33,7 +33,7 @@ pub struct Sink {
     /// Places to free.
     pub window: Window,
     /// Whom to tell.
-    pub progress: Arc<Progress>,
+    pub listener: Arc<dyn Listener>,
     sources: Arc<Sources>,
     order: Resequencer<Classified>,
     part: Option<PartWriter>,
@@ -48,14 +48,14 @@ impl Sink {
         run: Arc<RunFolder>,
         begun: Receiver<Begun>,
         window: Window,
-        progress: Arc<Progress>,
+        listener: Arc<dyn Listener>,
         sources: Arc<Sources>,
     ) -> Self {
         Self {
             run,
             begun,
             window,
-            progress,
+            listener,
             sources,
             order: Resequencer::new(),
             part: None,
@@ -98,8 +98,8 @@ impl Sink {
                 }
             }
             self.window.leave(rows.len());
-            let rejected = rows.iter().filter(|row| row.outcome.is_err()).count();
-            self.progress.advance(rows.len() as u64, rejected as u64);
+            let rejected = rows.iter().filter(|row| row.outcome.is_err()).count() as u64;
+            self.listener.tell(Event::Advanced { rows: rows.len() as u64, rejected });
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Sink {
     fn finish(&self, part: PartWriter) -> Result<(), ClassifyError> {
         let rows = part.range().count;
         let path = part.commit()?;
-        self.progress.event(serde_json::json!({"event": "part", "path": path, "rows": rows}));
+        self.listener.tell(Event::Part { path: &path, rows });
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         catalog::run,
         progress::{Audience, Progress},
     },
+    events::Listener,
     pipeline::Stop,
 };
 
@@ -116,7 +117,8 @@ impl Arguments {
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let progress = Arc::new(Progress::new(audience));
-        let report = classify::run(&options, &progress, &stop);
+        let listener: Arc<dyn Listener> = progress.clone();
+        let report = classify::run(&options, &listener, &stop);
         progress.finish();
         if let (Err(ClassifyError::Stopped), Some(signal)) = (&report, stop.signal()) {
             return Ok(Exit::Signal(signal));

@@ -11,6 +11,7 @@ use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::{self, DevicesChoice, Evaluation, Options};
 use crate::cli::terminal::format;
 use crate::cli::terminal::progress::{Audience, Progress};
+use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::pipeline::Stop;
 
@@ -84,7 +85,8 @@ impl Arguments {
         signals::stop_on_signal(stop.clone())?;
         let audience = if json { Audience::Nobody } else { Audience::Person };
         let progress = Arc::new(Progress::new(audience));
-        let found = classify::evaluate(&options, &labels, split, &progress, &stop);
+        let listener: Arc<dyn Listener> = progress.clone();
+        let found = classify::evaluate(&options, &labels, split, &listener, &stop);
         progress.finish();
         let found = found
             .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;

@@ -18,6 +18,7 @@ mod asked;
 mod bands;
 mod bench;
 mod catalog;
+mod choices;
 mod classify;
 mod evaluate;
 mod export;

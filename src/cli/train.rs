@@ -13,6 +13,7 @@ use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::DeviceChoice;
 use crate::cli::terminal::progress::Audience;
 use crate::cli::terminal::training::TrainingProgress;
+use crate::events::Listener;
 use crate::pipeline::Stop;
 use crate::train::recipe::Recipe;
 use crate::train::run::{self, Options, Report, Sources, TrainError};
@@ -113,7 +114,8 @@ impl Arguments {
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let progress = Arc::new(TrainingProgress::new(audience));
-        let report = run::run(&options, &progress, &stop);
+        let listener: Arc<dyn Listener> = progress.clone();
+        let report = run::run(&options, &listener, &stop);
         progress.finish();
         let report = report.map_err(|error| {
             if error.is_usage() {

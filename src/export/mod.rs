@@ -40,7 +40,7 @@ use rows::Rows;
 use selection::Selection;
 
 /// What another tool reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One Parquet file, with VOTable metadata.
     Parquet,
@@ -55,7 +55,7 @@ pub enum Format {
 }
 
 /// How columns are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Names {
     /// As in the catalog.
     #[default]
@@ -65,7 +65,7 @@ pub enum Names {
 }
 
 /// How ids are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ids {
     /// As text, as they came.
     #[default]

@@ -51,7 +51,7 @@ impl Class {
 }
 
 /// Which rows the 2-class network sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage2 {
     /// Those whose most probable class of stage 1 is the combined one: the

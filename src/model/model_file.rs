@@ -102,7 +102,7 @@ pub enum ModelError {
 
 /// How convolutions and matrices are stored. Vectors (batch norm, biases) are
 /// few and span many magnitudes: they are always stored in f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// As they are.
     #[default]

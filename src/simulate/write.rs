@@ -24,7 +24,7 @@ const CHUNK: u64 = 16;
 pub const TAR_MEMBERS: u64 = 10_000;
 
 /// What is written of each galaxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `<id>.jpg`: colours, row 0 in the north.
     #[default]
@@ -32,7 +32,6 @@ pub enum Format {
     /// `<id>_g.fits`, `<id>_r.fits`, `<id>_i.fits`: calibrated bands with WCS.
     Fits,
     /// The same, gzipped.
-    #[value(name = "fits.gz")]
     FitsGz,
     /// `cutouts-00000.tar` and so on, of [`TAR_MEMBERS`] JPEGs each.
     Tar,

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+pub use crate::events::Epoch;
 
 /// The columns of every `metrics.csv`; after them comes `recall_<class>` for
 /// each class on validation.
@@ -23,33 +23,6 @@ pub const COLUMNS: [&str; 10] = [
     "images_per_s",
     "seconds",
 ];
-
-/// An epoch of one model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Which model of the run: `stage1`, `stage2`, or `single`.
-    pub model: String,
-    /// From 1.
-    pub epoch: u32,
-    /// Side of the images, in pixels.
-    pub size: usize,
-    /// Of the epoch's first step.
-    pub learning_rate: f64,
-    /// Mean loss on the augmented training images while they were learned.
-    pub train_loss: f64,
-    /// Accuracy on the same, 0 to 1.
-    pub train_accuracy: f64,
-    /// Mean loss on validation after the epoch.
-    pub val_loss: f64,
-    /// Accuracy on validation, 0 to 1.
-    pub val_accuracy: f64,
-    /// Training images a second.
-    pub images_per_s: f64,
-    /// Seconds, validation included.
-    pub seconds: f64,
-    /// Recall on validation of the model's classes.
-    pub recall: Vec<(String, f64)>,
-}
 
 /// Why a `metrics.csv` cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -2,16 +2,16 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | [`network`] | EfficientNet forward and backward on the CPU, without an autograd graph |
-//! | [`gpu`] | the same on a GPU |
 //! | [`optimizer`] | how gradients become steps |
 //! | [`recipe`] | everything that decides a run, as a file |
 //! | [`targets`] | smoothed labels and the loss's reference |
 //! | [`schedule`] | the learning rate of every step |
 //! | [`early_stopping`] | when to stop |
 //! | [`history`] | a line an epoch, `metrics.csv` |
+//! | [`curves`] | the same drawn, `curves.svg` |
 //! | [`run`] | a run from its options to its model |
 
+pub mod curves;
 pub mod early_stopping;
 pub mod history;
 pub mod optimizer;

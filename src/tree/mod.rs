@@ -39,7 +39,7 @@ pub use self::route::{Answered, Calibration, Given, Prediction, arg_max, route};
 pub use self::scheme::{Head, Network, Scheme};
 
 /// Which rows a network after the first sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage2 {
     /// Those of which one of its questions is asked, by the most probable

@@ -1,6 +1,6 @@
 //! The curves' SVG, parsed by an XML parser that is not ours.
 
-use hiwl::cli::terminal::curves;
+use hiwl::train::curves;
 use hiwl::train::history::Epoch;
 use tempfile::TempDir;
 

@@ -6,7 +6,6 @@
 //! command was asked for.
 
 pub mod catalog;
-pub mod curves;
 pub mod format;
 pub mod progress;
 pub mod speed;

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::format;
+use crate::events::{Event, Listener};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -46,6 +47,21 @@ struct State {
     told: Option<Instant>,
 }
 
+impl Listener for Progress {
+    fn tell(&self, event: Event<'_>) {
+        match event {
+            Event::Listed { rows } => self.listed(rows),
+            Event::Started { rows } => self.start(rows),
+            Event::Advanced { rows, rejected } => self.advance(rows, rejected),
+            Event::Part { path, rows } => {
+                self.event(json!({"event": "part", "path": path, "rows": rows}));
+            }
+            Event::Note(note) => self.say(note),
+            _ => {}
+        }
+    }
+}
+
 impl Progress {
     /// Progress that has not begun.
     pub fn new(audience: Audience) -> Self {
@@ -60,7 +76,7 @@ impl Progress {
     }
 
     /// `rows` more were listed. Said only where listing takes long.
-    pub fn listed(&self, rows: u64) {
+    fn listed(&self, rows: u64) {
         let mut state = self.lock();
         state.listed += rows;
         if state.told.unwrap_or(state.began).elapsed() >= LINE_EVERY {

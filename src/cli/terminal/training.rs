@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::format;
 use super::progress::Audience;
-use crate::train::history::Epoch;
+use crate::events::{Epoch, Event, Listener, TrainingEvent};
 
 /// How often a line is written within an epoch where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(60);
@@ -34,6 +34,27 @@ struct State {
     title: String,
     images: (u64, u64),
     told: Instant,
+}
+
+impl Listener for TrainingProgress {
+    fn tell(&self, event: Event<'_>) {
+        let event = match event {
+            Event::Note(note) => return self.say(note),
+            Event::Training(event) => event,
+            _ => return,
+        };
+        match event {
+            TrainingEvent::Model { pixels } => self.start(pixels),
+            TrainingEvent::Epoch { model, epoch, epochs, size, done, images } => {
+                self.epoch(model, epoch, epochs, size, done, images);
+            }
+            TrainingEvent::Batch { images, pixels, loss, rate } => {
+                self.batch(images, pixels, loss, rate);
+            }
+            TrainingEvent::Skipped { pixels } => self.skip(pixels),
+            TrainingEvent::Judged { epoch, epochs } => self.epoch_done(epoch, epochs),
+        }
+    }
 }
 
 impl TrainingProgress {
@@ -63,14 +84,14 @@ impl TrainingProgress {
 
     /// A model's learning begins: `pixels` are ahead, over its epochs and the
     /// models after it.
-    pub fn start(&self, pixels: f64) {
+    fn start(&self, pixels: f64) {
         let mut state = self.lock();
         (state.began, state.done, state.left) = (Instant::now(), 0.0, pixels);
     }
 
     /// An epoch (from 1) of `epochs` begins or goes on: `done` of its `images`
     /// are learned.
-    pub fn epoch(&self, model: &str, epoch: u32, epochs: u32, size: usize, done: u64, images: u64) {
+    fn epoch(&self, model: &str, epoch: u32, epochs: u32, size: usize, done: u64, images: u64) {
         let title = format!("{model} epoch {epoch}/{epochs} {size} px");
         self.bar.set_prefix(title.clone());
         self.bar.set_length(images);
@@ -83,7 +104,7 @@ impl TrainingProgress {
 
     /// A batch of `images` was learned, `pixels` in all; `loss` and `rate`
     /// (images a second) are the epoch's so far.
-    pub fn batch(&self, images: u64, pixels: f64, loss: f64, rate: f64) {
+    fn batch(&self, images: u64, pixels: f64, loss: f64, rate: f64) {
         let mut state = self.lock();
         state.images.0 += images;
         state.done += pixels;
@@ -112,13 +133,13 @@ impl TrainingProgress {
     }
 
     /// `pixels` that were ahead will not be learned.
-    pub fn skip(&self, pixels: f64) {
+    fn skip(&self, pixels: f64) {
         let mut state = self.lock();
         state.left = (state.left - pixels).max(0.0);
     }
 
     /// An epoch was learned and judged.
-    pub fn epoch_done(&self, epoch: &Epoch, epochs: u32) {
+    fn epoch_done(&self, epoch: &Epoch, epochs: u32) {
         let left = self.lock().time_left();
         let mut recall = String::new();
         for (class, value) in &epoch.recall {

@@ -124,7 +124,7 @@ fn pair(
             let networks =
                 [recorded(first, outputs.stage1.len()), recorded(second, outputs.stage2.len())];
             let score = score(run, shots, networks, outputs)?;
-            run.progress.say(&format!(
+            run.note(&format!(
                 "stage1 epoch {} with stage2 epoch {}: accuracy {:.4}",
                 coarse[i].0.description.epoch, fine[j].0.description.epoch, score.accuracy,
             ));

@@ -22,11 +22,11 @@ use serde_json::Value;
 use super::TrainError;
 use super::state::Best;
 use crate::catalog::CatalogError;
-use crate::cli::terminal::curves;
 use crate::model::file;
 use crate::run;
 use crate::storage::lock::PathLock;
 use crate::storage::remote::is_remote;
+use crate::train::curves;
 use crate::train::history::{self, Epoch};
 use crate::train::recipe::Recipe;
 

@@ -41,7 +41,7 @@ pub use self::data::Sources;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
 use crate::classify::Device;
-use crate::cli::terminal::training::TrainingProgress;
+use crate::events::{Event, Listener, TrainingEvent};
 use crate::metrics;
 use crate::model::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
@@ -92,12 +92,21 @@ struct Run {
     folder: Folder,
     pool: Arc<rayon::ThreadPool>,
     stop: Stop,
-    progress: Arc<TrainingProgress>,
+    listener: Arc<dyn Listener>,
     workers: usize,
     checkpoint_every: Duration,
 }
 
 impl Run {
+    /// Tells what a person should know.
+    fn note(&self, text: &str) {
+        self.listener.tell(Event::Note(text));
+    }
+
+    fn tell(&self, event: TrainingEvent<'_>) {
+        self.listener.tell(Event::Training(event));
+    }
+
     /// Names of the outputs of all models.
     fn outputs(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -117,7 +126,7 @@ impl Run {
 /// [`TrainError`]; what is on disk stays, and the same call goes on.
 pub fn run(
     options: &Options,
-    progress: &Arc<TrainingProgress>,
+    listener: &Arc<dyn Listener>,
     stop: &Stop,
 ) -> Result<Report, TrainError> {
     let recipe = &options.recipe;
@@ -138,14 +147,18 @@ pub fn run(
         .thread_name(|i| format!("learn-{i}"))
         .build()
         .map_err(|source| TrainError::Threads { threads: workers, source })?;
-    progress.say("looking at every image");
+    listener.tell(Event::Note("looking at every image"));
     let found = pool.install(|| Dataset::read(&options.sources, recipe, stop))?;
     let Some(data) = found else {
         let checkpoints = options.output.join("checkpoints");
         return Ok(Report { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
     };
-    data.notes.iter().for_each(|note| progress.say(note));
-    progress.say(&format!("{} images to learn, {} to judge by", data.train.len(), data.val.len()));
+    data.notes.iter().for_each(|note| listener.tell(Event::Note(note)));
+    listener.tell(Event::Note(&format!(
+        "{} images to learn, {} to judge by",
+        data.train.len(),
+        data.val.len()
+    )));
     let settings = folder::Settings {
         version: env!("CARGO_PKG_VERSION"),
         recipe,
@@ -166,7 +179,7 @@ pub fn run(
         folder,
         pool: Arc::new(pool),
         stop: stop.clone(),
-        progress: Arc::clone(progress),
+        listener: Arc::clone(listener),
         workers,
         checkpoint_every: options.checkpoint_every,
     });
@@ -188,7 +201,7 @@ pub fn run(
         states.push(state);
     }
     let history: Vec<_> = states.iter().flat_map(|state| state.history.iter().cloned()).collect();
-    progress.say("scoring the epochs that were kept");
+    listener.tell(Event::Note("scoring the epochs that were kept"));
     if let Some(finished) = finish::finish(&run, &states)? {
         let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;
         run.folder.write(&run.folder.evaluation(), text.as_bytes())?;

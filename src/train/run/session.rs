@@ -16,6 +16,7 @@ use super::learner::Learner;
 use super::plan::Plan;
 use super::state::{Best, State};
 use super::{Run, TrainError, checkpoint, ended, kept};
+use crate::events::TrainingEvent;
 use crate::pipeline::Graph;
 use crate::train::history::Epoch;
 use crate::train::recipe::Phase;
@@ -62,14 +63,14 @@ pub fn train(
     let mut session = Session::new(run, plan, earlier)?;
     if let Some((state, snapshot)) = found {
         session.learner.restore(snapshot)?;
-        run.progress.say(&format!(
+        run.note(&format!(
             "{name} goes on after epoch {}, step {} of the next",
             state.epoch, state.step
         ));
         (session.state, session.saved.0) = (state, Some(path));
     }
     let State { epoch, step, .. } = session.state;
-    run.progress.start(plan.pixels_after(epoch, step) + later);
+    run.tell(TrainingEvent::Model { pixels: plan.pixels_after(epoch, step) + later });
     let epochs = plan.training.epochs();
     let session = Arc::new(Mutex::new(session));
     loop {
@@ -108,7 +109,14 @@ fn learn(
         session.mark = Instant::now();
         let done = session.state.sums.images;
         let name = &plan.model.name;
-        run.progress.epoch(name, epoch + 1, epochs, phase.size, done, plan.images());
+        run.tell(TrainingEvent::Epoch {
+            model: name,
+            epoch: epoch + 1,
+            epochs,
+            size: phase.size,
+            done,
+            images: plan.images(),
+        });
         plan.epoch(epoch, step)
     };
     if shots.is_empty() {
@@ -194,7 +202,12 @@ impl Session {
         self.mark = now;
         state.step += 1;
         let pixels = (count * size * size) as f64;
-        run.progress.batch(count as u64, pixels, state.sums.mean_loss(), state.sums.rate());
+        run.tell(TrainingEvent::Batch {
+            images: count as u64,
+            pixels,
+            loss: state.sums.mean_loss(),
+            rate: state.sums.rate(),
+        });
         if self.saved.1.elapsed() >= self.run.checkpoint_every {
             self.save()?;
         }
@@ -248,7 +261,7 @@ impl Session {
         let enough = last_phase && state.stopping.observe(epoch.val_loss, epoch.val_accuracy);
         state.finished = enough || state.epoch >= epochs;
         if enough {
-            run.progress.skip(plan.pixels_after(state.epoch, 0));
+            run.tell(TrainingEvent::Skipped { pixels: plan.pixels_after(state.epoch, 0) });
         }
         if state.rank(candidate, plan.training.keep) {
             let description = kept::Description {
@@ -261,7 +274,7 @@ impl Session {
             };
             kept::write(&run.folder.kept(&plan.model.name, epoch.epoch), &description, &weights)?;
         }
-        run.progress.epoch_done(&epoch, epochs);
+        run.tell(TrainingEvent::Judged { epoch: &epoch, epochs });
         state.history.push(epoch);
         let history: Vec<Epoch> = others.iter().chain(&state.history).cloned().collect();
         self.save()?;

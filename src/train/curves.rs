@@ -9,7 +9,7 @@
 
 use std::fmt::Write as _;
 
-use crate::train::history::Epoch;
+use crate::events::Epoch;
 
 /// Width of the drawing and height of a panel, in pixels.
 const WIDTH: f64 = 760.0;
