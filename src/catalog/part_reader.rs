@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::CatalogError;
+use crate::storage::chunks::Chunks;
+use crate::storage::parquet::{Batches, footer};
 use crate::storage::place;
 
 /// Rows a batch.
@@ -16,14 +18,15 @@ pub(crate) const BATCH: usize = 8_192;
 pub(crate) fn open(
     path: &Path,
     columns: impl IntoIterator<Item = usize>,
-) -> Result<ParquetRecordBatchReader, CatalogError> {
-    let file = place::open(path).map_err(CatalogError::io("open", path))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
-        .map_err(CatalogError::parquet("read", path))?;
+) -> Result<Batches, CatalogError> {
+    let file = place::open(path).and_then(Chunks::of).map_err(CatalogError::io("open", path))?;
+    let metadata = footer(&file).map_err(CatalogError::parquet("read", path))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
     builder
         .with_projection(mask)
         .with_batch_size(BATCH)
         .build()
+        .map(Batches::of)
         .map_err(CatalogError::parquet("read", path))
 }

@@ -30,6 +30,7 @@ use crate::run::{
 };
 use crate::storage::digest::RowDigest;
 use crate::storage::file;
+use crate::storage::parquet::{Batches, footer};
 use crate::storage::remote::is_remote;
 use crate::storage::{place, seal};
 
@@ -387,7 +388,8 @@ fn open(path: &Path) -> Result<Result<File, Damage>, CatalogError> {
 fn check_part(file: File, expected: &Expected<'_>) -> Result<Counts, Damage> {
     seal::check(&file)?;
     let decode = |error: &dyn std::fmt::Display| Damage::Decode(error.to_string());
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| decode(&e))?;
+    let metadata = footer(&file).map_err(|e| decode(&e))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let footer = builder.metadata().file_metadata();
     let value = |key: &str| {
         let pairs = footer.key_value_metadata().into_iter().flatten();
@@ -410,7 +412,8 @@ fn check_part(file: File, expected: &Expected<'_>) -> Result<Counts, Damage> {
     }
 
     let mut counts = Counts::default();
-    for batch in builder.with_batch_size(BATCH).build().map_err(|e| decode(&e))? {
+    let reader = builder.with_batch_size(BATCH).build().map_err(|e| decode(&e))?;
+    for batch in Batches::of(reader) {
         let batch = batch.map_err(|e| decode(&e))?;
         check_rows(&batch, expected, &mut counts)?;
     }

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::storage::parquet::Batches;
 use arrow::array::{Array, AsArray, RecordBatch};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::ExportError;
 use super::selection::{Selected, Selection};
@@ -18,7 +18,7 @@ pub(super) struct Rows<'a> {
     dir: &'a Path,
     ranges: std::slice::Iter<'a, RowRange>,
     selection: &'a Selection,
-    open: Option<(PathBuf, ParquetRecordBatchReader)>,
+    open: Option<(PathBuf, Batches)>,
 }
 
 impl<'a> Rows<'a> {

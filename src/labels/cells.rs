@@ -11,8 +11,7 @@ use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::compute::cast;
+use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -22,6 +21,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::LabelError;
+use crate::storage::chunks::Chunks;
+use crate::storage::parquet::{self as tables, texts, viewed};
 
 /// Rows held at a time.
 const BATCH: usize = 4096;
@@ -67,7 +68,7 @@ pub(super) fn each_row(
                 .with_batch_size(BATCH)
                 .build()
                 .map_err(|e| corrupt(e.into()))?;
-            (wanted, Box::new(reader))
+            (wanted, Box::new(tables::Batches::of(reader)))
         }
         Kind::Csv(source) => {
             let names = unique(path, csv_names(path, source)?)?;
@@ -143,12 +144,15 @@ fn reopen(path: &Path) -> Result<Box<dyn BufRead>, LabelError> {
     }
 }
 
-fn parquet(path: &Path, file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, LabelError> {
-    ParquetRecordBatchReaderBuilder::try_new(file)
-        .map_err(|e| LabelError::Corrupt { path: path.to_owned(), source: e.into() })
+fn parquet(path: &Path, file: File) -> Result<ParquetRecordBatchReaderBuilder<Chunks>, LabelError> {
+    let file = Chunks::of(file)
+        .map_err(|source| LabelError::Unreadable { path: path.to_owned(), source })?;
+    let metadata = viewed(&file)
+        .map_err(|e| LabelError::Corrupt { path: path.to_owned(), source: e.into() })?;
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
 
-fn parquet_names(builder: &ParquetRecordBatchReaderBuilder<File>) -> Vec<String> {
+fn parquet_names(builder: &ParquetRecordBatchReaderBuilder<Chunks>) -> Vec<String> {
     builder.schema().fields().iter().map(|f| f.name().clone()).collect()
 }
 
@@ -176,11 +180,7 @@ fn unique(path: &Path, names: Vec<String>) -> Result<Vec<String>, LabelError> {
 }
 
 fn as_text(batch: &RecordBatch) -> Result<Vec<StringArray>, ArrowError> {
-    batch
-        .columns()
-        .iter()
-        .map(|column| Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone()))
-        .collect()
+    batch.columns().iter().map(texts).collect()
 }
 
 /// The place of the first of `names` in a header: to the letter, or else

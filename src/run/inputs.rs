@@ -17,9 +17,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -33,6 +31,7 @@ use crate::source::{Entry, Locator};
 use crate::storage::chunks::Chunks;
 use crate::storage::digest::RowDigest;
 use crate::storage::file::TempFile;
+use crate::storage::parquet::{Batches, footer};
 use crate::storage::place;
 use crate::storage::remote;
 use crate::storage::seal::{self, SealingWriter};
@@ -318,8 +317,7 @@ impl InputsReader {
 
     /// The listing in `file`, which was opened from `path`.
     pub(crate) fn of(path: &Path, file: File) -> Result<Self, CatalogError> {
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
-            .map_err(CatalogError::parquet("read", path))?;
+        let metadata = footer(&file).map_err(CatalogError::parquet("read", path))?;
         let own = entries::fields();
         let fields = metadata.schema().fields();
         let carried = fields.iter().skip(own.len()).map(|field| {
@@ -394,7 +392,7 @@ impl InputsReader {
                 .with_batch_size(usize::try_from(rows).unwrap_or(1).max(1))
                 .build()
                 .map_err(CatalogError::parquet("read", &self.path))?;
-        reader
+        Batches::of(reader)
             .collect::<Result<Vec<_>, _>>()
             .and_then(|batches| concat_batches(self.metadata.schema(), &batches))
             .map_err(CatalogError::parquet("read", &self.path))

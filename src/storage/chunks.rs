@@ -38,11 +38,6 @@ impl Chunks {
         Ok(Self { file: Arc::new(Positional::File(file)), size, failed: Arc::default() })
     }
 
-    /// Bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Why what was asked for last was not given, if it was not.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         self.failed.lock().unwrap_or_else(|e| e.into_inner()).take()
@@ -117,7 +112,7 @@ mod tests {
         file.seek(io::SeekFrom::Start(3)).unwrap();
         let mut same = file.try_clone().unwrap();
         let chunks = Chunks::of(file).unwrap();
-        assert_eq!((chunks.len(), chunks.size()), (10, 10));
+        assert_eq!(chunks.len(), 10);
         assert_eq!(&chunks.get_bytes(7, 3).unwrap()[..], b"789");
         assert!(chunks.get_bytes(7, 4).is_err() && chunks.get_bytes(u64::MAX, 1).is_err());
         let mut rest = String::new();

@@ -3,13 +3,14 @@
 //!
 //! `file` makes files appear whole, `lock` keeps processes out of each other's
 //! way, `seal` and `digest` tell what was changed, `place` and `remote` know a
-//! folder from a store, `read_at` and `chunks` read at offsets, `patience`
-//! tries again. What the files mean is left to those who keep them.
+//! folder from a store, `read_at` and `chunks` read at offsets, `parquet` opens
+//! tables that come from anywhere, `patience` tries again. What the files mean is left to those who keep them.
 
 pub(crate) mod chunks;
 pub(crate) mod digest;
 pub(crate) mod file;
 pub(crate) mod lock;
+pub(crate) mod parquet;
 pub(crate) mod patience;
 pub(crate) mod place;
 pub(crate) mod read_at;

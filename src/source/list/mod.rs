@@ -40,7 +40,6 @@ pub use bands::BandPattern;
 pub use error::ListError;
 pub use notes::Problem;
 pub use repeated::RepeatedIds;
-pub(super) use table::lies_within;
 pub(crate) use tar::is_member;
 
 use bands::BandGroups;

@@ -8,8 +8,10 @@
 //! a whole; its pages are, one by one. A run may begin at any row: row groups
 //! before it are not read.
 //!
-//! Memory: `KEPT` × `BATCH` images a table, and one page of the file (the
-//! writer's choice: pyarrow closes a page at 1 MB, but not within 1,024 rows).
+//! Memory: `KEPT` × `BATCH` images a table, fewer where they are large, and one
+//! page of the file (the writer's choice: pyarrow closes a page at 1 MB, but not
+//! within 1,024 rows). Images come as views of their page, so that one which
+//! many rows name is there once.
 //!
 //! Invariant: every failure is a [`Rejection`]; a damaged table panics no one.
 
@@ -18,25 +20,27 @@ mod payload;
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
 pub use layout::ImageLayout;
 
 use crate::cutout::{Payload, Reason, Rejection};
 use crate::storage::chunks::Chunks;
+use crate::storage::parquet::{guarded, viewed};
 use crate::storage::remote::is_remote;
 
-/// Rows decoded at a time.
+/// Most rows decoded at a time.
 const BATCH: usize = 16;
+
+/// Most bytes decoded at a time, if the footer says what rows have on average.
+const BATCH_BYTES: u64 = 32 << 20;
 
 /// Batches kept for workers that are behind: more rows than workers read.
 const KEPT: usize = 4;
@@ -59,17 +63,16 @@ impl RowImages {
     /// `Corrupt`, `Empty`, `TooLarge`.
     pub fn read(&self, table: &Path, column: &str, row: u64) -> Result<Payload, Rejection> {
         let mut tables = self.tables.lock().unwrap_or_else(|e| e.into_inner());
-        // Unwind safety: a table that panicked is dropped.
         let place = tables.iter().position(|t| t.path == table && t.column == column);
         let mut current = match place {
             Some(place) => tables.remove(place),
             None => Table::open(table, column)?,
         };
         tables.truncate(OPEN_TABLES - 1);
-        let read = catch_unwind(AssertUnwindSafe(|| {
+        let read = guarded(|| {
             let payload = current.read(row);
             (current, payload)
-        }));
+        });
         match read {
             Ok((current, payload)) => {
                 tables.insert(0, current);
@@ -91,6 +94,8 @@ struct Table {
     metadata: ArrowReaderMetadata,
     layout: ImageLayout,
     mask: ProjectionMask,
+    /// Rows decoded at a time.
+    batch: usize,
     /// From which the next batch comes; none before the first row is asked
     /// for, and after an error.
     reader: Option<ParquetRecordBatchReader>,
@@ -115,13 +120,7 @@ impl Table {
         } else {
             Chunks::of(super::read::open(path)?.0).map_err(failed)?
         };
-        let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default());
-        let metadata = catch_unwind(AssertUnwindSafe(load))
-            .map_err(|_| corrupt(path, "the Parquet reader gave up on its footer"))?
-            .map_err(|error| not_read(path, &file, &error.to_string()))?;
-        if !super::list::lies_within(metadata.metadata(), file.size()) {
-            return Err(corrupt(path, "its footer places a column outside the file"));
-        }
+        let metadata = viewed(&file).map_err(|error| not_read(path, &file, &error.to_string()))?;
         let fields = metadata.schema().fields();
         let index = fields.iter().position(|field| field.name() == column);
         let layout = index.and_then(|index| ImageLayout::of(fields[index].data_type()));
@@ -133,6 +132,13 @@ impl Table {
             schema.get_column_root_idx(*leaf) == index
                 && layout.needs(schema.column(*leaf).path().parts())
         });
+        let leaves: Vec<usize> = leaves.collect();
+        let bytes = bytes_a_row(&metadata, &leaves);
+        if bytes > 2 * super::read::MAX_BYTES {
+            let words = format!("{}: its images have {bytes} bytes each", path.display());
+            return Err(Rejection::new(Reason::TooLarge, words));
+        }
+        let batch = (BATCH_BYTES / bytes.max(1)).clamp(1, BATCH as u64) as usize;
         let mask = ProjectionMask::leaves(schema, leaves);
         Ok(Self {
             path: path.to_owned(),
@@ -140,6 +146,7 @@ impl Table {
             file,
             layout,
             mask,
+            batch,
             reader: None,
             next: 0,
             kept: VecDeque::new(),
@@ -156,10 +163,10 @@ impl Table {
             // thrown back.
             return self.read_alone(row);
         }
-        let near = row.saturating_sub(self.next) < (KEPT * BATCH) as u64;
+        let near = row.saturating_sub(self.next) < (KEPT * self.batch) as u64;
         if self.reader.is_none() || !near {
             self.kept.clear();
-            self.reader = Some(self.start(row, BATCH)?);
+            self.reader = Some(self.start(row, self.batch)?);
             self.next = row;
         }
         loop {
@@ -238,6 +245,17 @@ impl Table {
             .build()
             .map_err(|error| corrupt(&self.path, &error.to_string()))
     }
+}
+
+/// Bytes of an image before compression, of the row group in which they are the
+/// largest, on average. An image that a dictionary gives to many rows counts once.
+fn bytes_a_row(metadata: &ArrowReaderMetadata, leaves: &[usize]) -> u64 {
+    let groups = metadata.metadata().row_groups().iter().filter(|group| group.num_rows() > 0);
+    let mean = groups.map(|group| {
+        let bytes = leaves.iter().map(|leaf| group.column(*leaf).uncompressed_size());
+        bytes.sum::<i64>().unsigned_abs() / group.num_rows().unsigned_abs()
+    });
+    mean.max().unwrap_or(0)
 }
 
 /// What is wrong: with a store, if it did not answer, or else with the table.

@@ -13,7 +13,6 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Fields, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::carried::as_carried;
 use super::parquet::{failed, is_text, not_read, open};
@@ -26,6 +25,7 @@ use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::source::rows::ImageLayout;
 use crate::source::{Entry, Locator};
 use crate::storage::chunks::Chunks;
+use crate::storage::parquet::{Batches, texts};
 
 /// Which columns hold what, by index.
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ pub(super) struct ImageRows {
     schema: SchemaRef,
     /// Why no row can be named in a catalog.
     unnameable: Option<Rejection>,
-    reader: ParquetRecordBatchReader,
+    reader: Batches,
     /// Columns read, by their index in the file.
     read: Vec<usize>,
     /// Rows read so far.
@@ -149,6 +149,7 @@ impl ImageRows {
             .with_projection(mask)
             .with_batch_size(CHUNK)
             .build()
+            .map(Batches::of)
             .map_err(|source| failed(&place, source))?;
         let absolute = place.absolute_table();
         Ok(Self {
@@ -168,6 +169,7 @@ impl ImageRows {
         let column = |index: usize, to: &DataType| -> Result<ArrayRef, ArrowError> {
             let place = self.read.iter().position(|read| *read == index);
             match place.and_then(|place| batch.columns().get(place)) {
+                Some(array) if *to == DataType::Utf8 => Ok(Arc::new(texts(array)?)),
                 Some(array) => cast(array, to),
                 None => Err(ArrowError::SchemaError(format!("column {index} is not there"))),
             }
@@ -215,7 +217,7 @@ impl ImageRows {
         else {
             return Ok(None);
         };
-        Ok(Some(cast(paths, &DataType::Utf8)?.as_string::<i32>().clone()))
+        Ok(Some(texts(paths)?))
     }
 
     /// The entry of row `at` of the batch in hand.

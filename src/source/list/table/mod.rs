@@ -23,8 +23,6 @@ mod csv;
 mod images;
 mod parquet;
 
-pub(in crate::source) use parquet::lies_within;
-
 /// A table whose columns were found; nothing is held open.
 #[derive(Debug)]
 pub(super) struct Table {

@@ -10,15 +10,15 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::carried::as_carried;
 use super::{Columns, Place, Rows, check_id, position};
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::storage::chunks::Chunks;
+use crate::storage::parquet::{Batches, texts, viewed};
 
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(
@@ -74,30 +74,8 @@ pub(super) fn open(
     place: &Place,
 ) -> Result<(ParquetRecordBatchReaderBuilder<Chunks>, Chunks), ListError> {
     let file = Chunks::open(&place.given).map_err(|source| place.io(source))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone())
-        .map_err(|source| not_read(place, &file, failed(place, source)))?;
-    if lies_within(builder.metadata(), file.size()) {
-        Ok((builder, file))
-    } else {
-        let words = "its footer places a column outside the file".into();
-        Err(failed(place, ParquetError::General(words)))
-    }
-}
-
-/// Whether every column's pages are where a file of `size` bytes has bytes.
-pub(in crate::source) fn lies_within(metadata: &ParquetMetaData, size: u64) -> bool {
-    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
-    columns.all(|column| column_lies_within(column, size))
-}
-
-/// Whether a column's pages are where a file of `size` bytes has bytes. The
-/// reader takes the footer's word for it, panics on negative numbers and
-/// allocates what the others ask for.
-fn column_lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
-    let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-    let end = first.checked_add(column.compressed_size());
-    let is_negative = first < 0 || column.compressed_size() < 0;
-    !is_negative && end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= size)
+    let metadata = viewed(&file).map_err(|source| not_read(place, &file, failed(place, source)))?;
+    Ok((ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata), file))
 }
 
 /// What is wrong: with a store, if it did not answer, or else with the table.
@@ -113,7 +91,7 @@ pub(super) fn failed(place: &Place, source: ParquetError) -> ListError {
 pub(super) struct ParquetRows {
     rows: Rows,
     file: Chunks,
-    reader: ParquetRecordBatchReader,
+    reader: Batches,
     /// The columns read, by their index in the file.
     read: Vec<usize>,
     /// Rows read so far.
@@ -134,6 +112,7 @@ impl ParquetRows {
             .with_projection(mask)
             .with_batch_size(CHUNK)
             .build()
+            .map(Batches::of)
             .map_err(|source| failed(&rows.place, source))?;
         Ok(Self { rows, file, reader, read, done: 0 })
     }
@@ -144,6 +123,7 @@ impl ParquetRows {
             // Columns come in the order of the file.
             let place = self.read.iter().position(|read| *read == index);
             match place.and_then(|place| batch.columns().get(place)) {
+                Some(array) if *to == DataType::Utf8 => Ok(Arc::new(texts(array)?)),
                 Some(array) => cast(array, to),
                 None => Err(ArrowError::SchemaError(format!("column {index} is not there"))),
             }
