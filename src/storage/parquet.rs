@@ -149,17 +149,21 @@ pub(crate) fn texts(column: &ArrayRef) -> std::result::Result<StringArray, Arrow
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use arrow::array::{DictionaryArray, Int32Array};
     use arrow::datatypes::Int32Type;
     use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
 
     fn written(batch: &RecordBatch) -> Bytes {
         let mut file = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+        let whole = WriterProperties::builder().set_dictionary_page_size_limit(8 << 20).build();
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(whole)).unwrap();
         writer.write(batch).unwrap();
         writer.close().unwrap();
         file.into()
@@ -202,7 +206,14 @@ mod tests {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let mut batches = Batches::of(builder.with_batch_size(4096).build().unwrap());
         let batch = batches.next().unwrap().unwrap();
-        assert!(batch.get_array_memory_size() < 8 << 20, "{}", batch.get_array_memory_size());
+        let held: BTreeMap<_, _> = batch
+            .column(0)
+            .as_string_view()
+            .data_buffers()
+            .iter()
+            .map(|buffer| (buffer.as_ptr(), buffer.len()))
+            .collect();
+        assert!(held.values().sum::<usize>() < 8 << 20, "{held:?}");
         let error = texts(batch.column(0)).unwrap_err().to_string();
         assert!(error.contains("4294967296 bytes of text in 4096 rows"), "{error}");
     }
