@@ -14,10 +14,10 @@ use hiwl::catalog::{CatalogError, Row, verify};
 use hiwl::cli::terminal::format;
 use hiwl::cutout::SkyPosition;
 use hiwl::engine::Precision;
-use hiwl::model::hierarchy::{Class, Prediction, Stage2};
 use hiwl::pipeline::memory;
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
+use hiwl::tree::{Prediction, Stage2};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -36,18 +36,13 @@ fn prediction(random: &mut ChaCha8Rng) -> Prediction {
     let mut p: [f32; 4] = std::array::from_fn(|_| random.random_range(-6.0..6.0f32).exp());
     let sum: f32 = p.iter().sum();
     p.iter_mut().for_each(|p| *p /= sum);
-    let [p_crs, p_ibs, p_spi, p_css_eo] = p;
     let best = (0..4).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap_or(0);
     let css = random.random::<f32>();
-    Prediction {
-        label: [Class::Crs, Class::Ibs, Class::Spi, Class::Eo][best],
-        confidence: p[best],
-        p_crs,
-        p_ibs,
-        p_spi,
-        p_css_eo,
-        p_css_and_eo: (best == 3).then_some((p_css_eo * css, p_css_eo * (1.0 - css))),
-    }
+    let fine = |share: f32| (best == 3).then_some(p[3] * share);
+    let [a, b, c, d] = p.map(Some);
+    let probabilities = [a, b, c, d, fine(css), fine(1.0 - css)].into();
+    // CRS, IBS, SPI and, of CSS and EO, the latter.
+    Prediction { class: [0, 1, 4, 3][best], confidence: p[best], probabilities }
 }
 
 fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
@@ -68,7 +63,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         id_column: None,
         image_column: None,
         carry: Vec::new(),
-        model: ModelIdentity { digest: "00".repeat(32), name: "B1".into(), untrained: true },
+        model: ModelIdentity {
+            digest: "00".repeat(32),
+            name: "B1".into(),
+            untrained: true,
+            scheme: None,
+        },
         preparation: serde_json::json!({ "size": 240 }),
         stage2: Stage2::Routed,
         precision: Precision::F32,

@@ -31,7 +31,6 @@ use hiwl::{
     model::{
         architecture::Architecture,
         description::Description,
-        hierarchy::Stage2,
         model_file::{self, Model},
     },
     pipeline::Stop,
@@ -39,6 +38,7 @@ use hiwl::{
         list::{ListOptions, Lister},
         read::Reader,
     },
+    tree::Stage2,
 };
 
 /// Cutouts whose pixels the forward pass alone is timed on.
@@ -175,11 +175,11 @@ impl Setting {
         };
         let listener: Arc<dyn Listener> = Arc::new(Silent);
         let report = classify::run(&options, &listener, &Stop::new()).expect("a run");
-        let tally = report.tally();
+        let (tally, classes) = (report.tally(), report.classes());
         let routed: u64 = tally
             .labels
             .iter()
-            .filter(|(c, _)| matches!(c.label(), "CSS" | "EO"))
+            .filter(|(class, _)| matches!(&*classes[**class], "CSS" | "EO"))
             .map(|(_, n)| n)
             .sum();
 
@@ -227,9 +227,10 @@ fn sample(archive: &Path, model: &Model) -> Vec<Vec<u8>> {
 
 /// The model's first network.
 fn network(model: &Model, precision: PrecisionChoice) -> PackedNetwork {
-    let Description { architecture, input, outputs, .. } = &model.description;
+    let Description { architectures, scheme, input, .. } = &model.description;
+    let (architecture, classes) = (&architectures[0], scheme.networks()[0].outputs());
     let normalisation = Normalisation { mean: input.mean, std: input.std };
-    let (weights, classes, backend) = (&model.stage1, outputs.stage1.len(), Backend::detect());
+    let (weights, backend) = (&model.networks[0], Backend::detect());
     let precision = match precision {
         PrecisionChoice::Auto => Precision::detect(),
         PrecisionChoice::F32 => Precision::F32,

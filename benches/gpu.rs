@@ -111,7 +111,16 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let learner = |queue: &_| {
         let settings = settings.clone();
         let precision = Precision::Bf16;
-        GpuLearner::new(queue, precision, &b1, &model.stage1, settings, 0.1, (rule, true), None)
+        GpuLearner::new(
+            queue,
+            precision,
+            &b1,
+            &model.networks[0],
+            settings,
+            0.1,
+            (rule, true),
+            None,
+        )
     };
     let mut learning = learner(&queue)?;
     let pixels = noise(batch * 3 * size * size);

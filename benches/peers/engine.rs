@@ -60,11 +60,11 @@ pub fn serve(arguments: &[String]) {
 
 fn load(path: &Path, precision: Precision) -> PackedNetwork {
     let model = Model::read(path).unwrap();
-    let classes = model.description.outputs.stage1.len();
+    let classes = model.description.scheme.networks()[0].outputs();
     let Input { size, mean, std, .. } = model.description.input;
-    let architecture = &model.description.architecture;
+    let architecture = &model.description.architectures[0];
     let normalisation = Normalisation { mean, std };
-    let (weights, backend) = (&model.stage1, Backend::detect());
+    let (weights, backend) = (&model.networks[0], Backend::detect());
     PackedNetwork::with(architecture, classes, size, weights, normalisation, backend, precision)
         .unwrap()
 }

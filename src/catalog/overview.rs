@@ -14,7 +14,6 @@ use arrow::error::ArrowError;
 
 use super::{CatalogError, part_reader};
 use crate::cutout::Reason;
-use crate::model::hierarchy::Class;
 use crate::random::Stream;
 use crate::run::{Manifest, RowRange, RunFolder, ranges};
 use crate::storage::remote;
@@ -38,8 +37,10 @@ pub struct Overview {
     pub missing_ranges: u64,
     /// Bytes of the parts.
     pub bytes: u64,
-    /// Rows by label.
-    pub labels: BTreeMap<Class, u64>,
+    /// The labels that rows may have, in the order of the model's classes.
+    pub classes: Vec<String>,
+    /// Rows by label, by the class's place.
+    pub labels: BTreeMap<usize, u64>,
     /// Rejected rows by reason.
     pub rejected: BTreeMap<Reason, u64>,
     /// Rows by confidence, in tenths: the last holds 0.9 to 1.
@@ -87,6 +88,7 @@ pub fn overview(dir: &Path) -> Result<Overview, CatalogError> {
         rows: 0,
         missing_ranges: 0,
         bytes: 0,
+        classes: run.manifest().settings.model.scheme().tree().class_names(),
         labels: BTreeMap::new(),
         rejected: BTreeMap::new(),
         confidence: [0; BINS],
@@ -116,7 +118,7 @@ impl Overview {
         self.rows += batch.num_rows() as u64;
         let text = |index: usize| batch.column(index).as_string::<i32>().iter().flatten();
         for (label, status) in text(2).zip(text(4)) {
-            if let Some(class) = Class::from_label(label) {
+            if let Some(class) = self.classes.iter().position(|class| class == label) {
                 *self.labels.entry(class).or_default() += 1;
             } else if let Some(reason) = Reason::from_code(status) {
                 *self.rejected.entry(reason).or_default() += 1;

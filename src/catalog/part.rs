@@ -100,7 +100,7 @@ impl PartWriter {
             footer,
             model: run.manifest().settings.model.clone(),
             carried,
-            buffer: RowBuffer::default(),
+            buffer: RowBuffer::new(&run.manifest().settings.model.scheme())?,
             written: 0,
         })
     }

@@ -1,6 +1,6 @@
 //! A row of the catalog, and rows gathered into columns.
 //!
-//! Invariant: columns are filled in the order of `schemas/catalog.toml`, with
+//! Invariant: columns are filled in the order of [`super::schema::columns`], with
 //! one value a row in each (a test holds the two against one another).
 
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use arrow::array::{
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
+use super::CatalogError;
 use crate::cutout::{Rejection, SkyPosition};
-use crate::model::hierarchy::Prediction;
+use crate::tree::{Prediction, Scheme, Value};
 
 /// The `status` of a row that has a prediction.
 pub(crate) const OK: &str = "ok";
@@ -37,8 +38,9 @@ pub struct Row {
 }
 
 /// Rows on their way to becoming a batch.
-#[derive(Default)]
-pub(crate) struct RowBuffer {
+pub(super) struct RowBuffer {
+    /// Names of the classes, by their places.
+    classes: Vec<String>,
     rows: usize,
     id: StringBuilder,
     source: StringBuilder,
@@ -46,25 +48,51 @@ pub(crate) struct RowBuffer {
     dec: Float64Builder,
     label: StringBuilder,
     confidence: Float32Builder,
-    p_crs: Float32Builder,
-    p_ibs: Float32Builder,
-    p_css: Float32Builder,
-    p_eo: Float32Builder,
-    p_spi: Float32Builder,
-    p_css_eo: Float32Builder,
-    stage2: BooleanBuilder,
+    /// The scheme's columns, in order.
+    own: Vec<Own>,
     status: StringBuilder,
     error: StringBuilder,
 }
 
+/// A column of the scheme's.
+enum Own {
+    /// The probability of the answer at a place.
+    Probability(usize, Float32Builder),
+    /// Whether that of the answer at a place is known.
+    Ran(usize, BooleanBuilder),
+}
+
 impl RowBuffer {
-    pub(crate) fn len(&self) -> usize {
+    /// For rows of a catalog of `scheme`.
+    pub(super) fn new(scheme: &Scheme) -> Result<Self, CatalogError> {
+        let columns = scheme.columns().map_err(CatalogError::BadSetting)?;
+        let own = columns.into_iter().map(|column| match column.value {
+            Value::Probability(answer) => Own::Probability(answer, Float32Builder::new()),
+            Value::Ran(_, answer) => Own::Ran(answer, BooleanBuilder::new()),
+        });
+        Ok(Self {
+            classes: scheme.tree().class_names(),
+            rows: 0,
+            id: StringBuilder::new(),
+            source: StringBuilder::new(),
+            ra: Float64Builder::new(),
+            dec: Float64Builder::new(),
+            label: StringBuilder::new(),
+            confidence: Float32Builder::new(),
+            own: own.collect(),
+            status: StringBuilder::new(),
+            error: StringBuilder::new(),
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
         self.rows
     }
 
-    pub(crate) fn push(&mut self, row: &Row) {
+    /// # Panics
+    /// If the row's prediction is of another scheme.
+    pub(super) fn push(&mut self, row: &Row) {
         let prediction = row.outcome.as_ref().ok();
-        let stage2 = prediction.and_then(|p| p.p_css_and_eo);
         let rejection = row.outcome.as_ref().err();
 
         self.rows += 1;
@@ -72,22 +100,22 @@ impl RowBuffer {
         self.source.append_value(&row.source);
         self.ra.append_option(row.position.map(|at| at.ra));
         self.dec.append_option(row.position.map(|at| at.dec));
-        self.label.append_value(prediction.map_or("", |p| p.label.label()));
+        self.label.append_value(prediction.map_or("", |p| &self.classes[p.class]));
         self.confidence.append_option(prediction.map(|p| p.confidence));
-        self.p_crs.append_option(prediction.map(|p| p.p_crs));
-        self.p_ibs.append_option(prediction.map(|p| p.p_ibs));
-        self.p_css.append_option(stage2.map(|(css, _)| css));
-        self.p_eo.append_option(stage2.map(|(_, eo)| eo));
-        self.p_spi.append_option(prediction.map(|p| p.p_spi));
-        self.p_css_eo.append_option(prediction.map(|p| p.p_css_eo));
-        self.stage2.append_value(stage2.is_some());
+        let known = |answer: usize| prediction.and_then(|p| p.probabilities[answer]);
+        for column in &mut self.own {
+            match column {
+                Own::Probability(answer, values) => values.append_option(known(*answer)),
+                Own::Ran(answer, values) => values.append_value(known(*answer).is_some()),
+            }
+        }
         self.status.append_value(rejection.map_or(OK, |r| r.reason.code()));
         self.error.append_value(rejection.map_or("", |r| shortened(&r.detail)));
     }
 
     /// The rows so far as columns of `schema`, followed by the carried ones;
     /// the buffer is empty afterwards.
-    pub(crate) fn take(
+    pub(super) fn take(
         &mut self,
         schema: &SchemaRef,
         carried: Option<&RecordBatch>,
@@ -100,16 +128,13 @@ impl RowBuffer {
             Arc::new(self.dec.finish()),
             Arc::new(self.label.finish()),
             Arc::new(self.confidence.finish()),
-            Arc::new(self.p_crs.finish()),
-            Arc::new(self.p_ibs.finish()),
-            Arc::new(self.p_css.finish()),
-            Arc::new(self.p_eo.finish()),
-            Arc::new(self.p_spi.finish()),
-            Arc::new(self.p_css_eo.finish()),
-            Arc::new(self.stage2.finish()),
-            Arc::new(self.status.finish()),
-            Arc::new(self.error.finish()),
         ];
+        columns.extend(self.own.iter_mut().map(|column| match column {
+            Own::Probability(_, values) => Arc::new(values.finish()) as ArrayRef,
+            Own::Ran(_, values) => Arc::new(values.finish()) as ArrayRef,
+        }));
+        columns.push(Arc::new(self.status.finish()));
+        columns.push(Arc::new(self.error.finish()));
         columns.extend(carried.iter().flat_map(|batch| batch.columns()).cloned());
         RecordBatch::try_new(Arc::clone(schema), columns)
     }
@@ -127,19 +152,20 @@ mod tests {
     use super::*;
     use crate::catalog::schema::{catalog_schema, columns};
     use crate::cutout::Reason;
-    use crate::model::hierarchy::Class;
+    use crate::tree::hiwl;
 
     /// Values that are all different, so that no two columns can be mixed up.
     fn prediction() -> Prediction {
-        Prediction {
-            label: Class::Eo,
-            confidence: 0.125,
-            p_crs: 0.25,
-            p_ibs: 0.0625,
-            p_spi: 0.03125,
-            p_css_eo: 0.5,
-            p_css_and_eo: Some((0.375, 0.75)),
-        }
+        // CRS, IBS, SPI, CSS+EO; CSS, EO.
+        let probabilities = [0.25, 0.0625, 0.03125, 0.5, 0.375, 0.75].map(Some).into();
+        Prediction { class: hiwl().class("EO").unwrap(), confidence: 0.125, probabilities }
+    }
+
+    /// The same without the second network.
+    fn coarse() -> Prediction {
+        let mut prediction = prediction();
+        prediction.probabilities[4..].fill(None);
+        prediction
     }
 
     fn row(outcome: Result<Prediction, Rejection>) -> Row {
@@ -149,13 +175,17 @@ mod tests {
 
     #[test]
     fn each_value_is_in_the_column_of_its_name() {
-        let mut buffer = RowBuffer::default();
+        let scheme = Scheme::hiwl();
+        let mut buffer = RowBuffer::new(&scheme).unwrap();
         buffer.push(&row(Ok(prediction())));
-        buffer.push(&row(Ok(Prediction { p_css_and_eo: None, ..prediction() })));
+        buffer.push(&row(Ok(coarse())));
         buffer.push(&row(Err(Rejection::new(Reason::Empty, "no bytes"))));
         assert_eq!(buffer.len(), 3);
-        let batch = buffer.take(&catalog_schema(None).unwrap(), None).unwrap();
-        assert_eq!((batch.num_rows(), batch.num_columns(), buffer.len()), (3, columns().len(), 0));
+        let batch = buffer.take(&catalog_schema(&scheme, None).unwrap(), None).unwrap();
+        assert_eq!(
+            (batch.num_rows(), batch.num_columns(), buffer.len()),
+            (3, columns(&scheme).unwrap().len(), 0)
+        );
 
         let column = |name: &str| batch.column_by_name(name).unwrap();
         let text = |name: &str| {

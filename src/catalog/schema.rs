@@ -1,4 +1,5 @@
-//! The catalog's columns, from `schemas/catalog.toml`.
+//! The catalog's columns: those that every catalog has, from
+//! `schemas/catalog.toml`, and those that follow from the model's tree.
 //!
 //! What a column means is said there once; this turns it into an Arrow schema
 //! whose fields carry unit, UCD and description. Which values go into them is
@@ -11,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::Deserialize;
 
 use super::CatalogError;
+use crate::tree::{self, Scheme, Value, label_text};
 
 /// A column of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,32 +59,70 @@ impl ColumnType {
     }
 }
 
+/// The columns that every catalog has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Columns {
-    column: Vec<Column>,
+    /// Those before the scheme's.
+    first: Vec<Column>,
+    /// Those after them.
+    last: Vec<Column>,
 }
 
-static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
-    toml::from_str::<Columns>(include_str!("../../schemas/catalog.toml"))
+static COLUMNS: LazyLock<Columns> = LazyLock::new(|| {
+    toml::from_str(include_str!("../../schemas/catalog.toml"))
         .expect("schemas/catalog.toml is compiled in, and a test parses it")
-        .column
 });
 
-/// The catalog's own columns, in order.
-pub fn columns() -> &'static [Column] {
-    &COLUMNS
+/// What stands for the classes in a description.
+const CLASSES: &str = "{classes}";
+
+/// The columns of a catalog of `scheme`, in order: the common ones, with the
+/// scheme's between them.
+///
+/// # Errors
+/// [`CatalogError::BadSetting`] if the scheme takes a name twice.
+pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, CatalogError> {
+    let own = scheme.columns().map_err(CatalogError::BadSetting)?;
+    let mut columns = COLUMNS.first.clone();
+    columns.extend(own.into_iter().map(|column| {
+        let (kind, nullable, ucd) = match column.value {
+            Value::Probability(_) => (ColumnType::Float32, true, "stat.probability;src.morph.type"),
+            Value::Ran(..) => (ColumnType::Bool, false, "meta.code"),
+        };
+        let tree::Column { name, description, .. } = column;
+        Column { name, kind, nullable, unit: String::new(), ucd: ucd.to_owned(), description }
+    }));
+    columns.extend(COLUMNS.last.iter().cloned());
+    for (place, column) in columns.iter().enumerate() {
+        if columns[..place].iter().any(|other| same_name(&other.name, &column.name)) {
+            return Err(CatalogError::BadSetting(format!(
+                "the model's tree makes a second column `{}`: rename its network or answer",
+                column.name
+            )));
+        }
+    }
+    let classes = label_text(scheme);
+    for column in &mut columns {
+        column.description = column.description.replace(CLASSES, &classes);
+    }
+    Ok(columns)
 }
 
-/// The schema of a part: the catalog's columns, then those carried from the
-/// user's tables. Field metadata: `unit` and `ucd` where there is one,
-/// `description`.
+/// The schema of a part: the columns of a catalog of `scheme`, then those
+/// carried from the user's tables. Field metadata: `unit` and `ucd` where there
+/// is one, `description`.
 ///
 /// # Errors
 /// [`CatalogError::Carried`] if a carried column has the name of another
 /// column, in whatever case: SQL, FITS and VOTable do not tell `RA` from `ra`.
-pub fn catalog_schema(carried: Option<&Schema>) -> Result<SchemaRef, CatalogError> {
-    let mut fields: Vec<Arc<Field>> = columns().iter().map(|c| Arc::new(field(c))).collect();
+/// As [`columns`].
+pub fn catalog_schema(
+    scheme: &Scheme,
+    carried: Option<&Schema>,
+) -> Result<SchemaRef, CatalogError> {
+    let mut fields: Vec<Arc<Field>> =
+        columns(scheme)?.iter().map(|column| Arc::new(field(column))).collect();
     for field in carried.iter().flat_map(|schema| schema.fields()) {
         let name = field.name();
         if let Some(other) = fields.iter().find(|other| same_name(other.name(), name)) {
@@ -118,31 +158,53 @@ fn field(column: &Column) -> Field {
 mod tests {
     use super::*;
 
+    /// HIWL's catalog as it was when columns were written down one by one:
+    /// names, types, nulls, units, UCDs and descriptions.
     #[test]
-    fn the_columns_are_those_that_the_design_names() {
-        let names: Vec<&str> = columns().iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(
-            names.join(", "),
-            "id, source, ra, dec, label, confidence, p_crs, p_ibs, p_css, p_eo, p_spi, p_css_eo, \
-             stage2, status, error"
-        );
-        for column in columns() {
-            assert!(!column.description.is_empty(), "{}", column.name);
-            assert!(!(column.kind == ColumnType::String && column.nullable), "{}", column.name);
-        }
-        let schema = catalog_schema(None).unwrap();
+    fn hiwls_columns_are_those_of_ever() {
+        let golden: Vec<Column> = toml::from_str::<Golden>(GOLDEN).unwrap().column;
+        assert_eq!(columns(&Scheme::hiwl()).unwrap(), golden);
+        assert_eq!(golden.len(), 15);
+        let schema = catalog_schema(&Scheme::hiwl(), None).unwrap();
         assert_eq!(schema.field(2).metadata()["unit"], "deg");
         assert_eq!(schema.field(2).data_type(), &DataType::Float64);
     }
 
+    #[derive(Deserialize)]
+    struct Golden {
+        column: Vec<Column>,
+    }
+
+    const GOLDEN: &str = include_str!("../../fixtures/golden/hiwl_columns.toml");
+
+    #[test]
+    fn another_tree_has_its_own_columns_between_the_common_ones() {
+        let outputs = ["smooth", "edge-on", "spiral"].map(|class| vec![class.to_owned()]);
+        let scheme = Scheme::combined(None, &[("single", &outputs)]).unwrap();
+        let columns = columns(&scheme).unwrap();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(
+            names.join(", "),
+            "id, source, ra, dec, label, confidence, p_smooth, p_edge_on, p_spiral, status, error"
+        );
+        assert!(columns[4].description.contains("smooth, edge-on, spiral;"));
+        assert_eq!(columns[6].description, "Probability of smooth");
+        let two = [vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
+        let fine = [vec!["a".to_owned()], vec!["b".to_owned()]];
+        let taken = Scheme::combined(None, &[("one", &two), ("status", &fine)]).unwrap();
+        let error = catalog_schema(&taken, None).unwrap_err().to_string();
+        assert!(error.contains("`status`"), "{error}");
+    }
+
     #[test]
     fn a_carried_column_may_not_take_a_name_twice() {
+        let hiwl = Scheme::hiwl();
         let carried = |names: &[&str]| {
             let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, true));
-            catalog_schema(Some(&Schema::new(fields.collect::<Vec<_>>())))
+            catalog_schema(&hiwl, Some(&Schema::new(fields.collect::<Vec<_>>())))
         };
         let schema = carried(&["redshift", "kind"]).unwrap();
-        assert_eq!(schema.fields().len(), columns().len() + 2);
+        assert_eq!(schema.fields().len(), 15 + 2);
         for (names, named) in [(vec!["z", "RA"], "RA"), (vec!["z", "Z"], "Z")] {
             let error = carried(&names).unwrap_err().to_string();
             assert!(error.contains(&format!("`{named}`")), "{error}");

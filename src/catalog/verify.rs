@@ -23,7 +23,6 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{CatalogError, part, row, schema};
 use crate::cutout::Reason;
-use crate::model::hierarchy::Class;
 use crate::run::names::CATALOG;
 use crate::run::{
     InputsReader, Manifest, Plan, RowRange, inputs_path, pinned_inputs, ranges, read_manifest,
@@ -33,6 +32,7 @@ use crate::storage::file;
 use crate::storage::parquet::{Batches, footer};
 use crate::storage::remote::is_remote;
 use crate::storage::{place, seal};
+use crate::tree::Scheme;
 
 /// Rows a batch while reading parts.
 const BATCH: usize = 8_192;
@@ -60,8 +60,10 @@ pub struct Verification {
     pub stray: Vec<PathBuf>,
     /// Temporary files: of a live process, or left by one that died.
     pub unfinished: Vec<PathBuf>,
-    /// Rows by label.
-    pub labels: BTreeMap<Class, u64>,
+    /// The labels that rows may have, in the order of the model's classes.
+    pub classes: Vec<String>,
+    /// Rows by label, by the class's place.
+    pub labels: BTreeMap<usize, u64>,
     /// Rejected rows by reason.
     pub rejected: BTreeMap<Reason, u64>,
     /// Sound parts with rejected rows: how many of each reason.
@@ -208,11 +210,13 @@ pub fn verify(dir: &Path) -> Result<Verification, CatalogError> {
 pub(crate) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, CatalogError> {
     let (manifest, run) = read_manifest(dir)?;
     let ranges = ranges(&manifest);
+    let scheme = manifest.settings.model.scheme();
     let mut found = Verification {
         rows_expected: manifest.listing.rows,
         ranges: ranges.len(),
         shards: Plan::of(dir, &run)?.map(|plan| plan.shards),
         problems: manifest.listing.problems.clone(),
+        classes: scheme.tree().class_names(),
         ..Verification::default()
     };
     let present = sort_files(dir, &manifest, &mut found)?;
@@ -229,7 +233,9 @@ pub(crate) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, Cata
         }
     };
     let schema = match &listing {
-        Some(listing) => schema::catalog_schema(listing.reader.carried().map(AsRef::as_ref)).ok(),
+        Some(listing) => {
+            schema::catalog_schema(&scheme, listing.reader.carried().map(AsRef::as_ref)).ok()
+        }
         None => None,
     };
 
@@ -247,8 +253,13 @@ pub(crate) fn examine(dir: &Path, duplicates: bool) -> Result<Verification, Cata
             continue;
         }
         let path = range.part_path(dir);
-        let expected =
-            Expected { run: &run, range, names: names.as_ref(), schema: schema.as_ref() };
+        let expected = Expected {
+            run: &run,
+            range,
+            names: names.as_ref(),
+            schema: schema.as_ref(),
+            scheme: &scheme,
+        };
         match open(&path)?.and_then(|file| check_part(file, &expected)) {
             Ok(counts) => found.add(range, counts),
             Err(damage) => found.damaged.push(DamagedPart { range, path, damage }),
@@ -350,11 +361,12 @@ struct Expected<'a> {
     names: Option<&'a RecordBatch>,
     /// None where the listing is damaged, which knows the carried columns.
     schema: Option<&'a SchemaRef>,
+    scheme: &'a Scheme,
 }
 
 #[derive(Default)]
 struct Counts {
-    labels: BTreeMap<Class, u64>,
+    labels: BTreeMap<usize, u64>,
     rejected: BTreeMap<Reason, u64>,
     rows: u64,
 }
@@ -405,7 +417,7 @@ fn check_part(file: File, expected: &Expected<'_>) -> Result<Counts, Damage> {
     if value(part::RANGE) != range {
         return Err(Damage::OtherRange { expected: range, found: value(part::RANGE).to_owned() });
     }
-    check_columns(builder.schema(), expected.schema)?;
+    check_columns(builder.schema(), expected)?;
     let found = u64::try_from(footer.num_rows()).unwrap_or(0);
     if found != expected.range.count {
         return Err(Damage::Rows { expected: expected.range.count, found });
@@ -425,8 +437,10 @@ fn check_part(file: File, expected: &Expected<'_>) -> Result<Counts, Damage> {
 
 /// Names, types and nulls of every column; without a listing only the
 /// catalog's own, which come first.
-fn check_columns(found: &SchemaRef, expected: Option<&SchemaRef>) -> Result<(), Damage> {
-    let own = schema::catalog_schema(None).map_err(|error| Damage::Columns(error.to_string()))?;
+fn check_columns(found: &SchemaRef, expected: &Expected<'_>) -> Result<(), Damage> {
+    let own = schema::catalog_schema(expected.scheme, None)
+        .map_err(|error| Damage::Columns(error.to_string()))?;
+    let expected = expected.schema;
     let expected_fields = expected.map_or(own.fields(), |schema| schema.fields());
     let count = found.fields().len();
     if count < expected_fields.len() || (expected.is_some() && count > expected_fields.len()) {
@@ -480,7 +494,7 @@ fn check_rows(
         if confidence.is_some_and(|column| column.is_valid(at) != (status == row::OK)) {
             return Err(wrong(format!("status `{status}` contradicts its confidence")));
         }
-        match (status, Class::from_label(label), Reason::from_code(status)) {
+        match (status, expected.scheme.tree().class(label), Reason::from_code(status)) {
             (row::OK, Some(class), _) => *counts.labels.entry(class).or_default() += 1,
             (_, None, Some(reason)) if label.is_empty() => {
                 *counts.rejected.entry(reason).or_default() += 1;

@@ -224,10 +224,15 @@ mod tests {
 
     use super::*;
     use crate::catalog::schema;
+    use crate::tree::Scheme;
 
     fn described(schema: &Schema, lengths: Option<&[usize]>, infos: &[KeyValue]) -> String {
-        let model =
-            ModelIdentity { digest: "ab".repeat(32), name: "B1 <é>".into(), untrained: true };
+        let model = ModelIdentity {
+            digest: "ab".repeat(32),
+            name: "B1 <é>".into(),
+            untrained: true,
+            scheme: None,
+        };
         document(&Description { schema, lengths, model: &model, infos })
     }
 
@@ -253,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_column_is_a_field_in_order() {
-        let schema = schema::catalog_schema(None).unwrap();
+        let schema = schema::catalog_schema(&Scheme::hiwl(), None).unwrap();
         let lengths = vec![7; schema.fields().len()];
         let xml = described(&schema, Some(&lengths), &[]);
         let some = |text: &str| Some(text.to_owned());

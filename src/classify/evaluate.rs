@@ -1,6 +1,7 @@
 //! Predictions held against labels: the line of `hiwl classify`, with metrics
 //! at its end in place of the catalog.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
 use crate::metrics::{self, Calibration, Confusion};
-use crate::model::hierarchy::Class;
+use crate::model::description::Description;
 use crate::model::model_file::Model;
 use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
 use crate::run::ModelIdentity;
@@ -34,9 +35,12 @@ pub struct Evaluation {
     pub elapsed: Duration,
 }
 
-/// Names of the classes that a model tells apart, as labels have them.
-pub fn classes() -> [&'static str; 5] {
-    Class::ALL.map(Class::label)
+/// Names of the classes that a model file tells apart, as labels have them.
+///
+/// # Errors
+/// [`ClassifyError::Model`].
+pub fn classes(model: &Path) -> Result<Vec<String>, ClassifyError> {
+    Ok(Description::read(model)?.scheme.tree().class_names())
 }
 
 /// Classifies the images of the inputs that `labels` knows, or those of them
@@ -48,7 +52,7 @@ pub fn classes() -> [&'static str; 5] {
 /// label.
 ///
 /// # Panics
-/// If the table's classes are not [`classes`].
+/// If the table's classes are not the model's ([`classes`]).
 pub fn evaluate(
     options: &Options,
     labels: &LabelTable,
@@ -56,19 +60,16 @@ pub fn evaluate(
     listener: &Arc<dyn Listener>,
     stop: &Stop,
 ) -> Result<Option<Evaluation>, ClassifyError> {
-    assert_eq!(labels.classes, classes(), "the classes of the catalog");
     let model = Model::read(&options.model)?;
+    let known = model.description.scheme.tree().class_names();
+    assert_eq!(labels.classes, known, "the classes of the model");
     let preparation = setup::preparation(options, &model)?;
     let precision = setup::precision(options, None);
     let line = setup::line(options, &model, preparation, precision)?;
     for note in &line.notes {
         listener.tell(Event::Note(note));
     }
-    let identity = ModelIdentity {
-        digest: model.digest.clone().unwrap_or_default(),
-        name: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        untrained: model.description.untrained,
-    };
+    let identity = ModelIdentity::of(&model, &options.model);
     let wanted = LabelTable {
         classes: labels.classes.clone(),
         rows: match split {
@@ -110,7 +111,7 @@ pub fn evaluate(
             let truth = truth[row.index as usize];
             match row.outcome {
                 Ok(prediction) => {
-                    let predicted = prediction.label as usize;
+                    let predicted = prediction.class;
                     counts.matrix.add(truth, predicted);
                     let confidence = f64::from(prediction.confidence);
                     counts.calibration.add(confidence, truth == predicted);

@@ -20,13 +20,14 @@ use super::{
     ClassifyError,
     batch::{Classified, Gather},
     cutout::Cutout,
+    hierarchy::Hierarchy,
     stages,
 };
 use crate::{
     cutout::{decode::DecodeOptions, prepare::Preparation},
-    model::hierarchy::{Hierarchy, Stage2},
     pipeline::{Graph, Inlet, Sequenced, Window, map},
     source::{Locator, read::Reader, rows::RowImages},
+    tree::Stage2,
 };
 
 /// Cutouts that wait between two stages before the crop. A few hide the
@@ -52,9 +53,9 @@ pub struct Line {
     pub decode: Arc<DecodeOptions>,
     /// Crop, colours, resampling.
     pub preparation: Arc<Preparation>,
-    /// Both networks, on each device.
+    /// The model's networks, on each device.
     pub hierarchies: Vec<Arc<Hierarchy>>,
-    /// Which rows the second one sees.
+    /// Which rows networks after the first see.
     pub stage2: Stage2,
     /// Whether an input is an object store's.
     pub remote: bool,

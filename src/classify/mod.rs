@@ -13,6 +13,7 @@ pub mod cutout;
 mod device;
 mod error;
 mod evaluate;
+pub mod hierarchy;
 pub mod line;
 mod places;
 mod plan;

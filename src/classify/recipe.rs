@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::hierarchy::Stage2;
+use crate::tree::Stage2;
 
 /// The pipelines that come with the program: name and text.
 const SHIPPED: [(&str, &str); 2] = [
@@ -71,7 +71,7 @@ pub struct ModelFile {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
-    /// Which rows the 2-class network sees.
+    /// Which rows networks after the first see.
     pub stage2: Option<Stage2>,
     /// Cutouts a batch.
     pub batch: Option<usize>,

@@ -27,7 +27,7 @@ use crate::{
     cutout::prepare::Preparation,
     engine::Precision,
     events::{Event, Listener},
-    model::{hierarchy::Stage2, model_file::Model},
+    model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
     source::{
@@ -35,6 +35,7 @@ use crate::{
         list::{BandPattern, ListOptions, Lister, RepeatedIds},
     },
     storage::remote::{absolute, is_remote},
+    tree::Stage2,
 };
 
 /// What a run needs to know, every choice made. A plan keeps what is not of
@@ -126,6 +127,11 @@ impl Report {
     /// Whether every row has a label and every input could be listed.
     pub fn is_flawless(&self) -> bool {
         self.tally().rejected.is_empty() && self.listing.problems.is_empty()
+    }
+
+    /// The labels that rows may have, in the order of the model's classes.
+    pub fn classes(&self) -> Vec<String> {
+        self.model.scheme().tree().class_names()
     }
 
     /// Rows by label and by reason: of the whole catalog where it was read,
@@ -277,11 +283,7 @@ fn settings(
         id_column: options.id_column.clone(),
         image_column: options.image_column.clone(),
         carry: options.carry.clone(),
-        model: ModelIdentity {
-            digest: model.digest.clone().unwrap_or_default(),
-            name: file_name(&options.model),
-            untrained: model.description.untrained,
-        },
+        model: ModelIdentity::of(model, &options.model),
         preparation: json!({
             "crop": preparation,
             "cube_bands": setup::decode_options(options, model).cube_bands,
@@ -294,10 +296,6 @@ fn settings(
 
 fn absolute_text(path: &Path) -> String {
     absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Puts every input into the plan.

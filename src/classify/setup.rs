@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ClassifyError, Device, Devices,
+    hierarchy::Hierarchy,
     line::Line,
     recipe::{PrecisionChoice, ResampleChoice},
     run::Options,
@@ -15,16 +16,13 @@ use crate::{
         rgb,
     },
     engine::{
-        Normalisation, Precision,
-        cuda::{self, Cascade, CascadeOptions, CudaError},
+        Infer, Normalisation, Precision,
+        cuda::{self, Alone, Cascade, CascadeOptions, CudaError},
         fused::{Backend, PackedNetwork},
     },
-    model::{
-        hierarchy::{Hierarchy, Stage2},
-        model_file::Model,
-        weights::{Weights, WeightsError},
-    },
+    model::model_file::Model,
     storage::remote::is_remote,
+    tree::Stage2,
 };
 
 /// The bands of the run: the options', or those that the model was trained
@@ -81,43 +79,41 @@ pub fn precision(options: &Options, pinned: Option<Precision>) -> Precision {
     }
 }
 
-/// Both networks of the model, packed for this processor.
+/// The networks of the model, packed for this processor.
 ///
 /// # Errors
 /// [`WeightsError`] if weights and architecture do not agree,
 /// [`ClassifyError::NoPrecision`] if the processor does not have it.
+///
+/// [`WeightsError`]: crate::model::weights::WeightsError
 pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, ClassifyError> {
     if !precision.is_available_on(Backend::detect()) {
         return Err(ClassifyError::NoPrecision { name: precision.name() });
     }
     let description = &model.description;
-    let network = |weights: &Weights, classes| -> Result<_, WeightsError> {
-        let input = &description.input;
-        let normalisation = Normalisation { mean: input.mean, std: input.std };
-        let network = PackedNetwork::with(
-            &description.architecture,
-            classes,
+    let input = &description.input;
+    let mut networks: Vec<Box<dyn Infer>> = Vec::new();
+    for ((network, architecture), weights) in description.networks().zip(&model.networks) {
+        let packed = PackedNetwork::with(
+            architecture,
+            network.outputs(),
             input.size,
             weights,
-            normalisation,
+            Normalisation { mean: input.mean, std: input.std },
             Backend::detect(),
             precision,
         )?;
-        Ok(Box::new(network))
-    };
-    let outputs = description.outputs;
-    Ok(Hierarchy::new(
-        network(&model.stage1, outputs.stage1.len())?,
-        network(&model.stage2, outputs.stage2.len())?,
-        outputs,
-    )?)
+        networks.push(Box::new(packed));
+    }
+    Ok(Hierarchy::new(networks, Arc::new(description.scheme.clone()))?)
 }
 
 /// Batches under way on a GPU: one that computes, one whose pixels are copied,
 /// one whose rows are being made.
 const LANES: usize = 3;
 
-/// Both networks of the model on GPU `index`, and what to tell of it.
+/// The networks of the model on GPU `index`, and what to tell of it: two, one
+/// after the other, as one piece of work; others each by itself.
 ///
 /// # Errors
 /// [`ClassifyError::Gpu`].
@@ -128,37 +124,58 @@ pub fn on_gpu(
     precision: Precision,
 ) -> Result<(Hierarchy, String), ClassifyError> {
     let device = Device::Cuda(index);
-    let failed = |source| ClassifyError::Gpu { device, source };
+    let failed = |error| match error {
+        CudaError::Weights(error) => ClassifyError::Weights(error),
+        source => ClassifyError::Gpu { device, source },
+    };
     let gpu = cuda::open(index, precision).map_err(failed)?;
     let description = &model.description;
-    let (input, outputs) = (&description.input, description.outputs);
-    let cascade = Cascade::new(
-        &mut || gpu.queue(),
-        &description.architecture,
-        input.size,
-        [(&model.stage1, outputs.stage1.len()), (&model.stage2, outputs.stage2.len())],
-        Normalisation { mean: input.mean, std: input.std },
-        CascadeOptions {
-            precision,
-            batch: options.batch,
-            lanes: LANES,
-            combined: outputs.combined(),
-            all: options.stage2 == Stage2::All,
-        },
-    )
-    .map_err(|error| match error {
-        CudaError::Weights(error) => ClassifyError::Weights(error),
-        error => failed(error),
-    })?;
-    let mut note = format!("{device}: {}", gpu.description);
-    if cascade.batch() < options.batch {
-        note += &format!(
-            "; its memory holds batches of {} instead of {}",
-            cascade.batch(),
-            options.batch
+    let (size, scheme) = (description.input.size, Arc::new(description.scheme.clone()));
+    let normalisation = Normalisation { mean: description.input.mean, std: description.input.std };
+    let same = description.architectures.windows(2).all(|pair| pair[0] == pair[1]);
+    let (hierarchy, batch) = if let (Some(combined), true) = (scheme.cascade(), same) {
+        let outputs = |place: usize| scheme.networks()[place].outputs();
+        let cascade = Cascade::new(
+            &mut || gpu.queue(),
+            &description.architectures[0],
+            size,
+            [0, 1].map(|place| (&model.networks[place], outputs(place))),
+            normalisation,
+            CascadeOptions {
+                precision,
+                batch: options.batch,
+                lanes: LANES,
+                combined,
+                all: options.stage2 == Stage2::All,
+            },
         );
+        let cascade = cascade.map_err(failed)?;
+        let batch = cascade.batch();
+        (Hierarchy::together(Box::new(cascade), scheme)?, batch)
+    } else {
+        let (mut networks, mut batch): (Vec<Box<dyn Infer>>, _) = (Vec::new(), options.batch);
+        for ((network, architecture), weights) in description.networks().zip(&model.networks) {
+            let alone = Alone::new(
+                &mut || gpu.queue(),
+                architecture,
+                size,
+                (weights, network.outputs()),
+                normalisation,
+                precision,
+                options.batch,
+                LANES,
+            );
+            let alone = alone.map_err(failed)?;
+            batch = batch.min(alone.batch());
+            networks.push(Box::new(alone));
+        }
+        (Hierarchy::new(networks, scheme)?, batch)
+    };
+    let mut note = format!("{device}: {}", gpu.description);
+    if batch < options.batch {
+        note += &format!("; its memory holds batches of {batch} instead of {}", options.batch);
     }
-    Ok((Hierarchy::together(Box::new(cascade), outputs)?, note))
+    Ok((hierarchy, note))
 }
 
 /// The line for a model and its options.

@@ -9,6 +9,7 @@ use super::{
     ClassifyError,
     batch::{Batch, Classified},
     cutout::Cutout,
+    hierarchy::Hierarchy,
 };
 use crate::{
     catalog::Row,
@@ -17,8 +18,8 @@ use crate::{
         decode::{self, DecodeOptions},
         prepare::{self, Preparation},
     },
-    model::hierarchy::{Hierarchy, Stage2},
     source::{Locator, read::Reader},
+    tree::Stage2,
 };
 
 /// Fetches the bytes.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::{catalog::Row, cutout::Reason, model::hierarchy::Class};
+use crate::{catalog::Row, cutout::Reason};
 
 /// Rows by label, and rejected rows by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// All of them.
     pub rows: u64,
-    /// With a label.
-    pub labels: BTreeMap<Class, u64>,
+    /// With a label, by the class's place in the model's tree.
+    pub labels: BTreeMap<usize, u64>,
     /// Without one.
     pub rejected: BTreeMap<Reason, u64>,
 }
@@ -20,7 +20,7 @@ impl Tally {
     pub fn add(&mut self, row: &Row) {
         self.rows += 1;
         match &row.outcome {
-            Ok(prediction) => *self.labels.entry(prediction.label).or_default() += 1,
+            Ok(prediction) => *self.labels.entry(prediction.class).or_default() += 1,
             Err(rejection) => *self.rejected.entry(rejection.reason).or_default() += 1,
         }
     }

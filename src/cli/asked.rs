@@ -11,8 +11,8 @@ use clap::Args;
 use super::{CliError, bands, numbers, usage};
 use crate::classify::recipe::{PrecisionChoice, Recipe, ResampleChoice};
 use crate::classify::{Devices, Options};
-use crate::model::hierarchy::Stage2;
 use crate::source::list::BandPattern;
+use crate::tree::Stage2;
 
 /// What decides what is said of a cutout.
 #[derive(Debug, Args)]
@@ -27,8 +27,8 @@ pub(super) struct Asked {
     #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
     pipeline: String,
 
-    /// Which rows the 2-class network sees: those of the combined class, or
-    /// all.
+    /// Which rows networks after the first see: those of which their question
+    /// is asked, or all.
     #[arg(long, value_enum)]
     stage2: Option<Stage2>,
 
@@ -75,11 +75,6 @@ pub(super) struct Kept {
 }
 
 impl Asked {
-    /// The column of ids, if one was named.
-    pub(super) fn id_column(&self) -> Option<&str> {
-        self.id_column.as_deref()
-    }
-
     /// What a run over `inputs` into `output` on `devices` needs, all of it in one
     /// shard.
     pub(super) fn resolve(

@@ -63,7 +63,7 @@ impl Arguments {
         let model = Model::read(&path).map_err(usage)?;
         let description = &model.description;
         let size = description.input.size;
-        print(&format!("{}, {size} × {size} pixels\n", description.architecture.name))?;
+        print(&format!("{}, {size} × {size} pixels\n", description.architectures[0].name))?;
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
         match device {
@@ -130,10 +130,10 @@ impl Arguments {
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
         for precision in found {
             let network = PackedNetwork::with(
-                &description.architecture,
-                description.outputs.stage1.len(),
+                &description.architectures[0],
+                description.scheme.networks()[0].outputs(),
                 size,
-                &model.stage1,
+                &model.networks[0],
                 Normalisation { mean: description.input.mean, std: description.input.std },
                 backend,
                 precision,

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::classify::recipe::{PrecisionChoice, ResampleChoice};
-use crate::model::hierarchy::Stage2;
+use crate::tree::Stage2;
 use crate::{export, model::model_file, simulate};
 
 macro_rules! choices {
@@ -29,7 +29,7 @@ macro_rules! choices {
 
 choices! {
     Stage2 {
-        Routed = "routed", "Those whose most probable class of stage 1 is the combined one: the paper's routing";
+        Routed = "routed", "Those of which their question is asked, by the answers so far: the paper's routing";
         All = "all", "Every row, so that every row has all five probabilities";
     }
     ResampleChoice {

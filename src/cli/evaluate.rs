@@ -76,10 +76,13 @@ impl Arguments {
             Some(_) => Some(self.split_column.as_deref().unwrap_or("split")),
             None => None,
         };
-        let columns = LabelColumns { id: self.asked.id_column(), split: column };
-        let labels =
-            LabelTable::read(&self.labels, Some(&classify::classes()), columns).map_err(usage)?;
+        let (table, column) = (self.labels.clone(), column.map(str::to_owned));
         let options = self.resolve()?;
+        let classes = classify::classes(&options.model)
+            .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
+        let columns = LabelColumns { id: options.id_column.as_deref(), split: column.as_deref() };
+        let labels = LabelTable::read(&table, Some(&classes), columns).map_err(usage)?;
         super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;

@@ -6,7 +6,6 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{CliError, Exit, print, usage};
-use crate::classify;
 use crate::cutout::decode::DecodeOptions;
 use crate::labels::clean::Rules;
 use crate::labels::join::Join;
@@ -142,9 +141,12 @@ impl Arguments {
     }
 }
 
-/// A label table, its classes in the order of the catalog if they are those.
+/// A label table, its classes in the order of the clean sample's if they are
+/// those.
 fn labels(path: &Path, columns: LabelColumns<'_>) -> Result<LabelTable, LabelError> {
-    match LabelTable::read(path, Some(&classify::classes()), columns) {
+    let rules = Rules::paper()?;
+    let classes: Vec<&str> = rules.classes.iter().map(|rule| rule.label.as_str()).collect();
+    match LabelTable::read(path, Some(&classes), columns) {
         Err(LabelError::UnknownLabel { .. }) => LabelTable::read(path, None, columns),
         table => table,
     }

@@ -16,6 +16,7 @@ use crate::{
         shipped,
     },
     train::run::average,
+    tree::Calibration,
 };
 
 /// The model that was asked for, that of the environment, or the one that comes
@@ -75,7 +76,6 @@ impl Info {
             print(&format!("{}\n", serde_json::to_string_pretty(description)?))?;
             return Ok(Exit::Ok);
         }
-        let layers = description.architecture.layers();
         let parameters = |weights: &crate::model::weights::Weights| -> u64 {
             weights.iter().map(|(_, tensor)| tensor.elem_count() as u64).sum()
         };
@@ -85,21 +85,57 @@ impl Info {
         if description.untrained {
             writeln!(out, "  UNTRAINED: its labels mean nothing")?;
         }
-        let rows = [
-            ("architecture", description.architecture.name.clone()),
-            ("blocks", layers.blocks.len().to_string()),
-            ("features", layers.features.to_string()),
-            ("values, stage 1", format::count(parameters(&model.stage1))),
-            ("values, stage 2", format::count(parameters(&model.stage2))),
-            ("input", format!("{0} × {0} pixels, centre crop", input.size)),
-            ("mean of R, G, B", format!("{:?}", input.mean)),
-            ("standard deviation", format!("{:?}", input.std)),
-            ("bands as R, G, B", input.bands.join(", ")),
-            ("RGB profile", input.rgb_profile.clone()),
-            ("stage 1", json_list(&description.outputs.stage1)?),
-            ("stage 2", json_list(&description.outputs.stage2)?),
-            ("SHA-256", model.digest.clone().unwrap_or_default()),
+        let tree = description.scheme.tree();
+        let mut rows = vec![
+            ("format".to_owned(), description.format().to_string()),
+            ("classes".into(), tree.class_names().join(", ")),
         ];
+        for ((network, architecture), weights) in description.networks().zip(&model.networks) {
+            let layers = architecture.layers();
+            let name = network.spoken();
+            let outputs = network.heads.iter().map(|head| {
+                let names = head.answers.iter().map(|&answer| tree.answers()[answer].name.as_str());
+                let question = &tree.questions()[head.question];
+                let after: Vec<String> = question.after.iter().map(|&a| tree.path(a)).collect();
+                let after = match &after[..] {
+                    [] => String::new(),
+                    after => format!(" after {}", after.join(", ")),
+                };
+                format!("{}{after}: {}", question.name, names.collect::<Vec<_>>().join(", "))
+            });
+            rows.extend([
+                (
+                    name.clone(),
+                    format!(
+                        "{}, {} blocks, {} features, {} values",
+                        architecture.name,
+                        layers.blocks.len(),
+                        layers.features,
+                        format::count(parameters(weights))
+                    ),
+                ),
+                (String::new(), outputs.collect::<Vec<_>>().join("; ")),
+            ]);
+        }
+        rows.extend([
+            ("input".to_owned(), format!("{0} × {0} pixels, centre crop", input.size)),
+            ("mean of R, G, B".into(), format!("{:?}", input.mean)),
+            ("standard deviation".into(), format!("{:?}", input.std)),
+            ("bands as R, G, B".into(), input.bands.join(", ")),
+            ("RGB profile".into(), input.rgb_profile.clone()),
+            ("SHA-256".into(), model.digest.clone().unwrap_or_default()),
+        ]);
+        if let Some(scale) = description.extras.training_scale {
+            rows.push(("training scale".into(), format!("{scale} × petroR90 a pixel")));
+        }
+        for head in description.scheme.heads() {
+            if let Some(calibration) = &head.calibration {
+                let question = &tree.questions()[head.question].name;
+                let Calibration { temperature, offset } = calibration;
+                let text = format!("{question}: temperature {temperature}, offsets {offset:?}");
+                rows.push(("calibration".into(), text));
+            }
+        }
         for (name, value) in rows {
             writeln!(out, "  {name:<20}{value}")?;
         }
@@ -110,13 +146,7 @@ impl Info {
     }
 }
 
-/// Names of classes, as the file has them.
-fn json_list<T: serde::Serialize>(classes: &[T]) -> Result<String, CliError> {
-    let names: Vec<String> = serde_json::from_value(serde_json::to_value(classes)?)?;
-    Ok(names.join(", "))
-}
-
-/// Make an untrained model with seeded weights.
+/// Make an untrained model of HIWL's tree with seeded weights.
 ///
 /// For training from scratch and for trying the program out: the labels of
 /// such a model mean nothing, and the file says so.
@@ -174,20 +204,29 @@ impl New {
     }
 }
 
-/// Make a model of other people's weights.
+/// Make a model of other people's weights, or of those that a run kept.
 ///
 /// Reads the weights of an EfficientNet as torchvision, timm and
 /// EfficientNet-PyTorch write them, and of an EfficientNet-Lite (safetensors
-/// or PyTorch's .pth). One file gives both networks their backbone; a head
-/// that does not fit (4 outputs for stage 1, 2 for stage 2) is made anew, and
+/// or PyTorch's .pth). Without --classes they become HIWL's two networks: one
+/// file gives both their backbone. A head that does not fit (4 outputs for
+/// stage 1, 2 for stage 2, or as many as there are --classes) is made anew, and
 /// the model then says that it is untrained.
+///
+/// Weights that a training run kept (RUN/checkpoints/) say what their outputs
+/// mean, and keep it: give those of each of its models, in their order.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Weights of the 4-class network.
-    file: PathBuf,
+    /// Weights of the first network, and of those after it.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 
-    /// Weights of the 2-class network.  [default: FILE with a new head]
-    #[arg(long, value_name = "FILE")]
+    /// What the outputs of a single network mean, in their order.
+    #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
+    classes: Option<Vec<String>>,
+
+    /// Weights of HIWL's 2-class network.  [default: FILE with a new head]
+    #[arg(long, value_name = "FILE", conflicts_with = "classes")]
     stage2: Option<PathBuf>,
 
     /// The model file to write.
@@ -206,9 +245,9 @@ pub struct Import {
     #[arg(long, value_enum)]
     padding: Option<PaddingChoice>,
 
-    /// Side of the crop in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 240)]
-    size: usize,
+    /// Side of the crop in pixels.  [default: 240, or what the weights say]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
 
     /// Of heads that are made anew.
     #[arg(long, default_value_t = 0)]
@@ -221,7 +260,7 @@ pub struct Import {
 
 /// Average the weights that training runs kept.
 ///
-/// Each network of the model becomes the mean of those given for its stage
+/// Each network of the model becomes the mean of those given that have its name
 /// (RUN/checkpoints/stage1-epoch-*.safetensors and stage2-…): epochs of one
 /// run, or of runs of which one began with the other's model. The mean is
 /// often better than any of them and as fast; `hiwl evaluate` tells.
@@ -270,17 +309,17 @@ impl Import {
             None => None,
         };
         let options = import::Options {
-            stage2: self.stage2,
+            files: self.files.into_iter().chain(self.stage2).collect(),
+            classes: self.classes,
             architecture,
             bn_eps: self.bn_eps,
             padding: self.padding.map(|padding| match padding {
                 PaddingChoice::Symmetric => Padding::Symmetric,
                 PaddingChoice::Same => Padding::Same,
             }),
-            input: Input::paper(self.size),
+            input: self.size.map(Input::paper),
             seed: self.seed,
             program: Some(format!("hiwl {}", env!("CARGO_PKG_VERSION"))),
-            ..import::Options::new(self.file)
         };
         let model = import::model(&options).map_err(usage)?;
         let digest = model.write(&self.output, self.precision)?;

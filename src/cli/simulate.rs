@@ -8,8 +8,7 @@ use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
     cli::terminal::progress::{Audience, Progress},
-    model::hierarchy::Class,
-    simulate::{self, Classes, Format, Options, SimulateError},
+    simulate::{self, Class, Classes, Format, Options, SimulateError},
 };
 
 /// Render galaxies of the five classes as SDSS-like cutouts.

@@ -180,14 +180,8 @@ fn text(report: &Report, evaluation: &str) -> Result<String, CliError> {
     for (model, epoch) in &report.epochs {
         writeln!(out, "{model}: epoch {epoch}")?;
     }
-    match &report.model {
-        Some(model) => writeln!(out, "model: {}", model.display())?,
-        None => writeln!(
-            out,
-            "weights: {}\nThis is a single network; `hiwl classify` needs a model of two stages, \
-             so there is no model file.",
-            report.checkpoints.display()
-        )?,
+    if let Some(model) = &report.model {
+        writeln!(out, "model: {}", model.display())?;
     }
     Ok(out)
 }

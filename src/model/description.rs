@@ -1,36 +1,59 @@
 //! What a model file says of itself: all that is needed to use it right.
 //!
-//! It is the JSON under the key `hiwl` in the file's metadata. Unknown fields
-//! are an error outside the provenance, because a field that this version
-//! does not know may change what the network must be fed.
+//! It is the JSON under the key `hiwl` in the file's metadata. Format 2 holds
+//! a tree and any number of networks; format 1 two networks of one
+//! architecture that answer HIWL's. What format 1 can say is written in it, so
+//! that programs before format 2 read it and the same model gives the same
+//! bytes for ever. Unknown fields are an error outside the provenance, because
+//! a field that this version does not know may change what a network must be
+//! fed.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 use super::architecture::Architecture;
-use super::hierarchy::Outputs;
+use crate::tree::{Calibration, Network, Scheme, Tree, hiwl};
 
-/// The version of the format that this program writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The newest format that this program reads and writes.
+pub const FORMAT: u32 = 2;
+
+/// More networks than a tree has questions make no sense, and each is memory.
+const MOST_NETWORKS: usize = 64;
 
 /// A model, but for its weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Description {
-    /// Version of the file format, [`FORMAT`].
-    pub format: u32,
-    /// Of both networks.
-    pub architecture: Architecture,
+    /// The tree, and which network answers what.
+    pub scheme: Scheme,
+    /// The architecture of each of the scheme's networks.
+    pub architectures: Vec<Architecture>,
     /// What the networks are fed.
     pub input: Input,
-    /// What their outputs mean.
-    pub outputs: Outputs,
-    /// Whether the weights were never trained on galaxies: labels mean nothing.
+    /// Whether some weights were never trained on galaxies: labels mean
+    /// nothing.
     pub untrained: bool,
+    /// What else is known of the model.
+    pub extras: Extras,
     /// Where the weights come from.
-    #[serde(default)]
     pub provenance: Provenance,
+}
+
+/// What is known of a model beside its use. The program keeps and tells it,
+/// and computes nothing with it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Extras {
+    /// Arcseconds a pixel of the training images, as a part of each galaxy's
+    /// Petrosian R90: 0.02 for Galaxy Zoo 2's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_scale: Option<f64>,
+    /// Where on purity against completeness the labels stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating_point: Option<Value>,
+    /// What tells galaxies unlike those that were learned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oddness: Option<Value>,
 }
 
 /// From a cutout to what the network sees.
@@ -78,7 +101,7 @@ pub struct Provenance {
     pub data_digest: Option<String>,
     /// How they were trained or made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipe: Option<serde_json::Value>,
+    pub recipe: Option<Value>,
     /// Seed of whatever was random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -87,32 +110,258 @@ pub struct Provenance {
     pub metrics: BTreeMap<String, f64>,
     /// Anything else.
     #[serde(flatten)]
-    pub other: BTreeMap<String, serde_json::Value>,
+    pub other: BTreeMap<String, Value>,
+}
+
+/// A description in format 1.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct First {
+    format: u32,
+    architecture: Architecture,
+    input: Input,
+    outputs: FirstOutputs,
+    untrained: bool,
+    #[serde(default)]
+    provenance: Provenance,
+}
+
+/// Names of the answers that the outputs of HIWL's two networks mean.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FirstOutputs {
+    stage1: Vec<String>,
+    stage2: Vec<String>,
+}
+
+/// A description in format 2.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Second {
+    format: u32,
+    tree: Tree,
+    networks: Vec<SecondNetwork>,
+    input: Input,
+    untrained: bool,
+    /// By question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    calibration: BTreeMap<String, Calibration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training_scale: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operating_point: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    oddness: Option<Value>,
+    #[serde(default)]
+    provenance: Provenance,
+}
+
+/// A network of format 2.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecondNetwork {
+    /// Begins the names of its tensors, with a dot after it.
+    name: String,
+    architecture: Architecture,
+    /// What each output means, as `question/answer`.
+    outputs: Vec<String>,
+}
+
+/// A description as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum File {
+    First(Box<First>),
+    Second(Box<Second>),
+}
+
+/// As it stands in the file.
+impl Serialize for Description {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.file().serialize(serializer)
+    }
+}
+
+/// What may be wrong with a description, before the path is known.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// It is not the JSON that it should be.
+    Json(serde_json::Error),
+    /// It is of a later format.
+    Newer(u32),
+    /// A value makes no sense.
+    Value(String),
 }
 
 impl Description {
+    /// A description of these networks without anything that is not needed.
+    pub fn new(scheme: Scheme, architectures: Vec<Architecture>, input: Input) -> Self {
+        Self {
+            scheme,
+            architectures,
+            input,
+            untrained: false,
+            extras: Extras::default(),
+            provenance: Provenance::default(),
+        }
+    }
+
+    /// The networks: what their outputs mean, and their architectures.
+    pub fn networks(&self) -> impl ExactSizeIterator<Item = (&Network, &Architecture)> {
+        self.scheme.networks().iter().zip(&self.architectures)
+    }
+
+    /// The format that it is written in.
+    pub fn format(&self) -> u32 {
+        let one = self.architectures.windows(2).all(|pair| pair[0] == pair[1]);
+        let plain = self.scheme.heads().all(|head| head.calibration.is_none());
+        let first = self.scheme.is_hiwl() && one && plain && self.extras == Extras::default();
+        if first { 1 } else { 2 }
+    }
+
+    /// What is written.
+    fn file(&self) -> File {
+        match self.format() {
+            1 => File::First(Box::new(First {
+                format: 1,
+                architecture: self.architectures[0].clone(),
+                input: self.input.clone(),
+                outputs: self.first_outputs(),
+                untrained: self.untrained,
+                provenance: self.provenance.clone(),
+            })),
+            format => File::Second(Box::new(self.second(format))),
+        }
+    }
+
+    fn first_outputs(&self) -> FirstOutputs {
+        let tree = self.scheme.tree();
+        let of = |network: &Network| {
+            let answers = network.heads.iter().flat_map(|head| &head.answers);
+            answers.map(|&answer| tree.answers()[answer].name.clone()).collect()
+        };
+        let networks = self.scheme.networks();
+        FirstOutputs { stage1: of(&networks[0]), stage2: of(&networks[1]) }
+    }
+
+    fn second(&self, format: u32) -> Second {
+        let tree = self.scheme.tree();
+        let networks = self.networks().map(|(network, architecture)| SecondNetwork {
+            name: network.name.clone(),
+            architecture: architecture.clone(),
+            outputs: network.paths(tree),
+        });
+        let calibration = self.scheme.heads().filter_map(|head| {
+            Some((tree.questions()[head.question].name.clone(), head.calibration.clone()?))
+        });
+        let Extras { training_scale, operating_point, oddness } = self.extras.clone();
+        Second {
+            format,
+            tree: tree.clone(),
+            networks: networks.collect(),
+            input: self.input.clone(),
+            untrained: self.untrained,
+            calibration: calibration.collect(),
+            training_scale,
+            operating_point,
+            oddness,
+            provenance: self.provenance.clone(),
+        }
+    }
+
+    /// The description in `text`. Its version is looked at first, so that a
+    /// later format is named as such and not by what differs in it.
+    pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let Version { format } = serde_json::from_str(text).map_err(Flaw::Json)?;
+        let description = match format {
+            0 => Err(Flaw::Value("there is no format 0".into())),
+            1 => Self::from_first(serde_json::from_str(text).map_err(Flaw::Json)?),
+            FORMAT => Self::from_second(serde_json::from_str(text).map_err(Flaw::Json)?),
+            newer => Err(Flaw::Newer(newer)),
+        }?;
+        description.check().map_err(Flaw::Value)?;
+        Ok(description)
+    }
+
+    fn from_first(first: First) -> Result<Self, Flaw> {
+        let tree = hiwl();
+        let paths = |question: usize, names: &[String]| -> Vec<String> {
+            let question = &tree.questions()[question].name;
+            names.iter().map(|name| format!("{question}/{name}")).collect()
+        };
+        let networks = [
+            ("stage1", paths(0, &first.outputs.stage1)),
+            ("stage2", paths(1, &first.outputs.stage2)),
+        ];
+        let scheme = Scheme::new(tree.clone(), networks);
+        let scheme = scheme.map_err(|what| Flaw::Value(format!("outputs: {what}")))?;
+        let architectures = vec![first.architecture; 2];
+        Ok(Self {
+            untrained: first.untrained,
+            provenance: first.provenance,
+            ..Self::new(scheme, architectures, first.input)
+        })
+    }
+
+    fn from_second(second: Second) -> Result<Self, Flaw> {
+        let named = second.networks.iter().map(|network| (&network.name, network.outputs.clone()));
+        let mut scheme = Scheme::new(second.tree, named).map_err(Flaw::Value)?;
+        for (question, calibration) in second.calibration {
+            scheme.calibrate(&question, calibration).map_err(Flaw::Value)?;
+        }
+        let architectures = second.networks.into_iter().map(|n| n.architecture).collect();
+        Ok(Self {
+            untrained: second.untrained,
+            extras: Extras {
+                training_scale: second.training_scale,
+                operating_point: second.operating_point,
+                oddness: second.oddness,
+            },
+            provenance: second.provenance,
+            ..Self::new(scheme, architectures, second.input)
+        })
+    }
+
     /// Whether every value makes sense; if not, which does not.
     ///
     /// # Errors
     /// A phrase for a person.
     pub fn check(&self) -> Result<(), String> {
-        let Architecture { width, depth, dropout, bn_eps, .. } = self.architecture;
         let Input { size, mean, std, .. } = &self.input;
-        // Bounds far beyond B7's 2.0 and 3.1 keep a hostile file from asking
-        // for networks that fill the memory.
+        let networks = self.scheme.networks().len();
+        let scale = self.extras.training_scale.unwrap_or(1.0);
         let rules = [
-            (width > 0.0 && width <= 8.0, "architecture.width is not in 0…8"),
-            (depth > 0.0 && depth <= 16.0, "architecture.depth is not in 0…16"),
-            ((0.0..1.0).contains(&dropout), "architecture.dropout is not in 0…1"),
-            (bn_eps > 0.0 && bn_eps < 1.0, "architecture.bn_eps is not in 0…1"),
+            (networks <= MOST_NETWORKS, "more networks than 64"),
+            (networks == self.architectures.len(), "not an architecture for every network"),
             ((32..=4096).contains(size), "input.size is not in 32…4096"),
             (mean.iter().all(|v| v.is_finite()), "input.mean is not finite"),
             (std.iter().all(|v| v.is_finite() && *v > 0.0), "input.std is not positive"),
-            (self.outputs.is_complete(), "outputs do not name every class once"),
+            (scale.is_finite() && scale > 0.0, "training_scale is not positive"),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, what)) => Err((*what).into()),
-            None => Ok(()),
+        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err((*what).into());
         }
+        self.architectures.iter().try_for_each(check)?;
+        self.scheme.columns().map(|_| ())
+    }
+}
+
+/// Bounds far beyond B7's 2.0 and 3.1 keep a hostile file from asking for
+/// networks that fill the memory.
+fn check(architecture: &Architecture) -> Result<(), String> {
+    let Architecture { width, depth, dropout, bn_eps, .. } = *architecture;
+    let rules = [
+        (width > 0.0 && width <= 8.0, "architecture.width is not in 0…8"),
+        (depth > 0.0 && depth <= 16.0, "architecture.depth is not in 0…16"),
+        ((0.0..1.0).contains(&dropout), "architecture.dropout is not in 0…1"),
+        (bn_eps > 0.0 && bn_eps < 1.0, "architecture.bn_eps is not in 0…1"),
+    ];
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some((_, what)) => Err((*what).into()),
+        None => Ok(()),
     }
 }

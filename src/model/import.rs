@@ -21,13 +21,14 @@ use safetensors::SafeTensors;
 use serde_json::json;
 
 use super::architecture::{Architecture, Padding};
-use super::description::{Description, FORMAT, Input, Provenance};
+use super::description::{Description, Input, Provenance};
 use super::file;
-use super::hierarchy::Outputs;
+use super::kept::{self, Kept, KeptError};
 use super::model_file::{Model, float_tensor};
 use super::parameters::{Parameter, parameters};
 use super::seeded;
 use super::weights::{Weights, WeightsError};
+use crate::tree::{Combined, Scheme};
 use names::Naming;
 
 /// Why weights cannot be imported.
@@ -82,6 +83,34 @@ pub enum ImportError {
         path: PathBuf,
         /// Whose names.
         naming: &'static str,
+    },
+    /// Weights that a run kept are damaged.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// Some files say what their outputs mean, others do not.
+    #[error("weights that a training run kept and others make no model together")]
+    Mixed,
+    /// Weights that a run kept say themselves what they are.
+    #[error(
+        "weights that a training run kept say their classes, architecture and crop themselves: \
+         leave out --classes, --architecture and --size"
+    )]
+    SaysItself,
+    /// Weights that an older program kept.
+    #[error(
+        "the weights do not say what they are fed: give the crop that they were trained on with --size"
+    )]
+    NoInput,
+    /// The classes make no tree.
+    #[error("{0}")]
+    Classes(String),
+    /// More files than networks, or none.
+    #[error("{files} files of weights for {networks} networks")]
+    Files {
+        /// Files given.
+        files: usize,
+        /// Networks of the model.
+        networks: usize,
     },
     /// The tensors are not those of the architecture that was asked for.
     #[error("{path}: not {architecture}: {source}")]
@@ -236,10 +265,13 @@ impl Foreign {
 /// What to make a model of.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Weights of the 4-class network.
-    pub stage1: PathBuf,
-    /// Weights of the 2-class network; `None` takes `stage1`'s with a new head.
-    pub stage2: Option<PathBuf>,
+    /// Weights of each network, in the order of the scheme's. Where there are
+    /// fewer files than networks, the last gives the others their backbone, and
+    /// they get new heads.
+    pub files: Vec<PathBuf>,
+    /// Which classes the outputs of a single network mean, in their order;
+    /// `None` takes HIWL's tree, or what the weights say themselves.
+    pub classes: Option<Vec<String>>,
     /// Widths and depths; `None` finds the member of the family by its shapes.
     /// Epsilon and padding are not taken from it.
     pub architecture: Option<Architecture>,
@@ -248,10 +280,9 @@ pub struct Options {
     pub bn_eps: Option<f64>,
     /// Padding; `None` takes the library's ([`Naming::conventions`]).
     pub padding: Option<Padding>,
-    /// What the networks are fed.
-    pub input: Input,
-    /// What the outputs mean.
-    pub outputs: Outputs,
+    /// What the networks are fed; `None` takes what the weights say, or the
+    /// paper's.
+    pub input: Option<Input>,
     /// Seeds what has to be made anew.
     pub seed: u64,
     /// Program and version, for the provenance.
@@ -259,17 +290,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// The paper's input and this project's classes with the weights of one
-    /// file, whatever member of the family it is.
-    pub fn new(stage1: impl Into<PathBuf>) -> Self {
+    /// The paper's input and HIWL's tree with the weights of one file, whatever
+    /// member of the family it is.
+    pub fn new(file: impl Into<PathBuf>) -> Self {
         Self {
-            stage1: stage1.into(),
-            stage2: None,
+            files: vec![file.into()],
+            classes: None,
             architecture: None,
             bn_eps: None,
             padding: None,
-            input: Input::paper(240),
-            outputs: Outputs::default(),
+            input: None,
             seed: 0,
             program: None,
         }
@@ -278,13 +308,41 @@ impl Options {
 
 /// Makes a model.
 ///
+/// Weights that a training run kept say what their outputs mean: their classes
+/// stay, and a model of them is trained.
+///
 /// # Errors
 /// [`ImportError`], each kind by what is wrong with which file.
 pub fn model(options: &Options) -> Result<Model, ImportError> {
-    let first = read(&options.stage1)?;
-    let second = options.stage2.as_deref().map(read).transpose()?;
-    let second = second.as_ref().unwrap_or(&first);
+    let kept = options.files.iter().map(|path| kept::read(path).map_err(ImportError::from));
+    let kept = kept.collect::<Result<Vec<Option<Kept>>, ImportError>>()?;
+    match kept.iter().flatten().count() {
+        0 => foreign_model(options),
+        count if count == kept.len() => {
+            kept_model(options, &kept.into_iter().flatten().collect::<Vec<_>>())
+        }
+        _ => Err(ImportError::Mixed),
+    }
+}
 
+/// A model of other people's weights.
+fn foreign_model(options: &Options) -> Result<Model, ImportError> {
+    let scheme = match &options.classes {
+        None => Scheme::hiwl(),
+        Some(classes) => {
+            let outputs: Vec<Vec<String>> = classes.iter().map(|c| vec![c.clone()]).collect();
+            Scheme::combined(Some(classes), &[("single", &outputs)])
+                .map_err(ImportError::Classes)?
+        }
+    };
+    let networks = scheme.networks();
+    if options.files.is_empty() || options.files.len() > networks.len() {
+        let (files, networks) = (options.files.len(), networks.len());
+        return Err(ImportError::Files { files, networks });
+    }
+    let files = options.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let of = |place: usize| &files[place.min(files.len() - 1)];
+    let first = of(0);
     let mut architecture = match &options.architecture {
         Some(architecture) => architecture.clone(),
         None => first.architecture()?,
@@ -293,42 +351,74 @@ pub fn model(options: &Options) -> Result<Model, ImportError> {
     architecture.bn_eps = options.bn_eps.unwrap_or(eps);
     architecture.padding = options.padding.unwrap_or(padding);
 
-    let mut heads = Vec::new();
-    let mut stage = |foreign: &Foreign, number: usize, classes: usize| {
-        let prefix = format!("stage{number}.");
-        let (weights, head) = complete(foreign, &architecture, classes, options.seed, &prefix)
-            .map_err(|source| ImportError::Weights {
-                path: foreign.path.clone(),
-                architecture: architecture.name.clone(),
-                source,
-            })?;
+    let (mut heads, mut weights) = (Vec::new(), Vec::new());
+    for (place, network) in networks.iter().enumerate() {
+        let (foreign, prefix) = (of(place), format!("{}.", network.name));
+        let (own, head) =
+            complete(foreign, &architecture, network.outputs(), options.seed, &prefix).map_err(
+                |source| ImportError::Weights {
+                    path: foreign.path.clone(),
+                    architecture: architecture.name.clone(),
+                    source,
+                },
+            )?;
         heads.push(head);
-        Ok(weights)
-    };
-    let stage1 = stage(&first, 1, options.outputs.stage1.len())?;
-    let stage2 = stage(second, 2, options.outputs.stage2.len())?;
-
-    let untrained = heads.contains(&Head::Seeded)
-        || [&first, second].iter().any(|foreign| foreign.naming == Naming::Lite);
+        weights.push(own);
+    }
+    let untrained = heads.contains(&Head::Seeded) || files.iter().any(|f| f.naming == Naming::Lite);
+    let namings: Vec<&str> = (0..networks.len()).map(|place| of(place).naming.label()).collect();
     let provenance = Provenance {
         program: options.program.clone(),
-        imported: [&first, second].map(|f| (file_name(&f.path), f.digest.clone())).into(),
+        imported: files.iter().map(|f| (file_name(&f.path), f.digest.clone())).collect(),
         recipe: Some(json!({
-            "import": [first.naming.label(), second.naming.label()],
+            "import": namings,
             "heads": heads.iter().map(|h| h.label()).collect::<Vec<_>>(),
         })),
         seed: untrained.then_some(options.seed),
         ..Provenance::default()
     };
-    let description = Description {
-        format: FORMAT,
-        architecture,
-        input: options.input.clone(),
-        outputs: options.outputs,
-        untrained,
-        provenance,
+    let architectures = vec![architecture; networks.len()];
+    let input = options.input.clone().unwrap_or_else(|| Input::paper(240));
+    let description =
+        Description { untrained, provenance, ..Description::new(scheme, architectures, input) };
+    description.check().map_err(ImportError::Classes)?;
+    Ok(Model { description, networks: weights, digest: None })
+}
+
+/// A model of weights that training runs kept.
+fn kept_model(options: &Options, kept: &[Kept]) -> Result<Model, ImportError> {
+    if options.classes.is_some() || options.architecture.is_some() {
+        return Err(ImportError::SaysItself);
+    }
+    let networks: Vec<Combined<'_>> = kept
+        .iter()
+        .map(|kept| (kept.description.model.as_str(), kept.description.outputs.as_slice()))
+        .collect();
+    let scheme = Scheme::combined(None, &networks).map_err(ImportError::Classes)?;
+    let inputs: Vec<&Input> = kept.iter().filter_map(|k| k.description.input.as_ref()).collect();
+    if inputs.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err(ImportError::Classes("the networks are not fed alike".into()));
+    }
+    let input = match (inputs.first(), &options.input) {
+        (Some(&own), Some(asked)) if own != asked => return Err(ImportError::SaysItself),
+        (Some(&own), _) => own.clone(),
+        (None, Some(asked)) => asked.clone(),
+        (None, None) => return Err(ImportError::NoInput),
     };
-    Ok(Model { description, stage1, stage2, digest: None })
+    let imported =
+        options.files.iter().zip(kept).map(|(path, k)| (file_name(path), k.digest.clone()));
+    let runs: Vec<_> = kept.iter().map(|k| json!({ "model": k.description.model, "epoch": k.description.epoch, "run": k.description.run })).collect();
+    let provenance = Provenance {
+        program: options.program.clone(),
+        imported: imported.collect(),
+        recipe: Some(json!({ "import": runs })),
+        ..Provenance::default()
+    };
+    let architectures = kept.iter().map(|kept| kept.description.architecture.clone()).collect();
+    let description = Description { provenance, ..Description::new(scheme, architectures, input) };
+    description.check().map_err(ImportError::Classes)?;
+    let networks = kept.iter().map(|kept| kept.weights.clone()).collect();
+    Ok(Model { description, networks, digest: None })
 }
 
 /// Where a classifier comes from.

@@ -1,5 +1,5 @@
-//! The model file: one safetensors file with both networks of the hierarchy,
-//! under `stage1.` and `stage2.`, and a [`Description`] in its metadata.
+//! The model file: one safetensors file with every network of the model, each
+//! under its name and a dot, and a [`Description`] in its metadata.
 //!
 //! Reading checks everything that a run relies on, so that a [`Model`] from
 //! [`Model::read`] is complete, finite and of the architecture it names.
@@ -15,15 +15,14 @@ use candle_core::safetensors::Load;
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{SafeTensorError, TensorView};
-use serde::Deserialize;
 
 use super::architecture::Architecture;
-use super::description::{Description, FORMAT, Input, Provenance};
+use super::description::{Description, FORMAT, Flaw, Input, Provenance};
 use super::file;
-use super::hierarchy::Outputs;
 use super::parameters::parameters;
 use super::seeded;
 use super::weights::{Weights, WeightsError};
+use crate::tree::Scheme;
 
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl";
@@ -80,13 +79,13 @@ pub enum ModelError {
         /// Which, and why.
         what: String,
     },
-    /// The weights of a stage do not fit the architecture, or are not finite.
-    #[error("model {path}: stage {stage}: {source}")]
+    /// The weights of a network do not fit the architecture, or are not finite.
+    #[error("model {path}: {network}: {source}")]
     Weights {
         /// The file.
         path: PathBuf,
-        /// 1 or 2.
-        stage: u8,
+        /// Its name, as it is spoken.
+        network: String,
         /// What is wrong with them.
         source: WeightsError,
     },
@@ -111,23 +110,21 @@ pub enum Precision {
     F16,
 }
 
-/// Both networks and what is needed to use them right.
+/// Networks and what is needed to use them right.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// What the file says of itself.
     pub description: Description,
-    /// The 4-class network, in f32.
-    pub stage1: Weights,
-    /// The 2-class network, in f32.
-    pub stage2: Weights,
+    /// The weights of each network, in f32, in the order of the scheme's.
+    pub networks: Vec<Weights>,
     /// SHA-256 of the file it was read from, hexadecimal; `None` for a model
     /// that never was a file.
     pub digest: Option<String>,
 }
 
 impl Model {
-    /// An untrained model with weights from `seed`, for crops of `size`
-    /// pixels. The same arguments give the same file for ever.
+    /// An untrained model of HIWL's tree with weights from `seed`, for crops of
+    /// `size` pixels. The same arguments give the same file for ever.
     ///
     /// # Errors
     /// [`WeightsError`] if candle cannot allocate.
@@ -136,20 +133,21 @@ impl Model {
         size: usize,
         seed: u64,
     ) -> Result<Self, WeightsError> {
-        let outputs = Outputs::default();
-        let stage1 = seeded::weights(&architecture, outputs.stage1.len(), seed, "stage1.")?;
-        let stage2 = seeded::weights(&architecture, outputs.stage2.len(), seed, "stage2.")?;
+        let scheme = Scheme::hiwl();
+        let networks = scheme.networks().iter().map(|network| {
+            let prefix = format!("{}.", network.name);
+            seeded::weights(&architecture, network.outputs(), seed, &prefix)
+        });
+        let networks = networks.collect::<Result<Vec<_>, _>>()?;
         let provenance =
             Provenance { recipe: Some("seeded".into()), seed: Some(seed), ..Provenance::default() };
+        let architectures = vec![architecture; networks.len()];
         let description = Description {
-            format: FORMAT,
-            architecture,
-            input: Input::paper(size),
-            outputs,
             untrained: true,
             provenance,
+            ..Description::new(scheme, architectures, Input::paper(size))
         };
-        Ok(Self { description, stage1, stage2, digest: None })
+        Ok(Self { description, networks, digest: None })
     }
 
     /// Reads and checks a model file.
@@ -159,20 +157,13 @@ impl Model {
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let bytes = file::read(path)
             .map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
+        let description = describe(&bytes, path)?;
         let path = || path.to_owned();
-        let corrupt = |source| ModelError::Corrupt { path: path(), source };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(corrupt)?;
-        let text = header
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(KEY))
-            .ok_or_else(|| ModelError::NotAModel { path: path() })?;
-        let description = parse(text).map_err(|e| e.at(path()))?;
-
-        let tensors = SafeTensors::deserialize(&bytes).map_err(corrupt)?;
-        let [stage1, stage2] = stages(&tensors, &description)
-            .map_err(|(stage, source)| ModelError::Weights { path: path(), stage, source })?;
-        Ok(Self { description, stage1, stage2, digest: Some(file::sha256(&bytes)) })
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|source| ModelError::Corrupt { path: path(), source })?;
+        let networks = networks(&tensors, &description)
+            .map_err(|(network, source)| ModelError::Weights { path: path(), network, source })?;
+        Ok(Self { description, networks, digest: Some(file::sha256(&bytes)) })
     }
 
     /// Writes the file under a temporary name, makes it durable, and renames
@@ -193,88 +184,93 @@ impl Model {
     fn to_bytes(&self, path: &Path, precision: Precision) -> Result<Vec<u8>, ModelError> {
         let owned = || path.to_owned();
         self.description.check().map_err(|what| ModelError::Invalid { path: owned(), what })?;
+        assert_eq!(self.networks.len(), self.description.architectures.len(), "every network");
         let text = serde_json::to_string(&self.description)
             .map_err(|source| ModelError::Description { path: owned(), source })?;
         let mut tensors = Vec::new();
-        for (stage, weights, classes) in self.stages() {
-            let at = |source| ModelError::Weights { path: owned(), stage, source };
+        for ((network, architecture), weights) in self.description.networks().zip(&self.networks) {
+            let at =
+                |source| ModelError::Weights { path: owned(), network: network.spoken(), source };
             let stored = stored(weights, precision).map_err(at)?;
-            stored.check(&parameters(&self.description.architecture, classes)).map_err(at)?;
-            let named = stored.iter().map(|(name, t)| (format!("stage{stage}.{name}"), t.clone()));
+            stored.check(&parameters(architecture, network.outputs())).map_err(at)?;
+            let prefix = &network.name;
+            let named = stored.iter().map(|(name, t)| (format!("{prefix}.{name}"), t.clone()));
             tensors.extend(named);
         }
         safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
             .map_err(|source| ModelError::Corrupt { path: owned(), source })
     }
 
-    /// Stage, weights and number of classes of both networks.
-    fn stages(&self) -> [(u8, &Weights, usize); 2] {
-        let Outputs { stage1, stage2 } = &self.description.outputs;
-        [(1, &self.stage1, stage1.len()), (2, &self.stage2, stage2.len())]
+    /// The network of this name.
+    pub fn network(&self, name: &str) -> Option<&Weights> {
+        let names = self.description.scheme.networks().iter();
+        names.zip(&self.networks).find(|(network, _)| network.name == name).map(|found| found.1)
     }
 }
 
-/// What may be wrong with a description, before the path is known.
-enum Flaw {
-    Json(serde_json::Error),
-    Newer(u32),
-    Value(String),
-}
-
-impl Flaw {
-    fn at(self, path: PathBuf) -> ModelError {
-        match self {
-            Self::Json(source) => ModelError::Description { path, source },
-            Self::Newer(found) => ModelError::Newer { path, found },
-            Self::Value(what) => ModelError::Invalid { path, what },
-        }
+impl Description {
+    /// What a model file says of itself; its weights are not looked at.
+    ///
+    /// # Errors
+    /// [`ModelError`], each kind by what is wrong.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let bytes = file::read(path)
+            .map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
+        describe(&bytes, path)
     }
 }
 
-/// The description in `text`. Its version is looked at first, so that a later
-/// format is named as such and not by what differs in it.
-fn parse(text: &str) -> Result<Description, Flaw> {
-    #[derive(Deserialize)]
-    struct Version {
-        format: u32,
-    }
-    let Version { format } = serde_json::from_str(text).map_err(Flaw::Json)?;
-    if format > FORMAT {
-        return Err(Flaw::Newer(format));
-    }
-    let description: Description = serde_json::from_str(text).map_err(Flaw::Json)?;
-    description.check().map_err(Flaw::Value)?;
-    Ok(description)
+/// The description in the bytes of a file; `path` is for errors.
+fn describe(bytes: &[u8], path: &Path) -> Result<Description, ModelError> {
+    let owned = || path.to_owned();
+    let (_, header) = SafeTensors::read_metadata(bytes)
+        .map_err(|source| ModelError::Corrupt { path: owned(), source })?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(KEY))
+        .ok_or_else(|| ModelError::NotAModel { path: owned() })?;
+    Description::parse(text).map_err(|flaw| at(flaw, owned()))
 }
 
-/// The checked weights of both stages, or the stage and what is wrong.
-fn stages(
+/// What is wrong with a description, at its path.
+fn at(flaw: Flaw, path: PathBuf) -> ModelError {
+    match flaw {
+        Flaw::Json(source) => ModelError::Description { path, source },
+        Flaw::Newer(found) => ModelError::Newer { path, found },
+        Flaw::Value(what) => ModelError::Invalid { path, what },
+    }
+}
+
+/// The checked weights of every network, or the network and what is wrong.
+fn networks(
     file: &SafeTensors,
     description: &Description,
-) -> Result<[Weights; 2], (u8, WeightsError)> {
-    let mut stages = [Weights::new(), Weights::new()];
+) -> Result<Vec<Weights>, (String, WeightsError)> {
+    let named = description.scheme.networks();
+    let mut found = vec![Weights::new(); named.len()];
     for (full, view) in file.iter() {
-        let (index, name) = match full.split_at_checked(7) {
-            Some(("stage1.", name)) => (0, name),
-            Some(("stage2.", name)) => (1, name),
-            _ => return Err((1, WeightsError::Unexpected { name: full.to_owned() })),
+        let place = full
+            .split_once('.')
+            .and_then(|(own, name)| Some((named.iter().position(|n| n.name == own)?, name)));
+        let Some((place, name)) = place else {
+            let source = WeightsError::Unexpected { name: full.to_owned() };
+            return Err((named[0].spoken(), source));
         };
         if name.ends_with("num_batches_tracked") {
             continue;
         }
         let tensor = float_tensor(&view)
             .map_err(WeightsError::tensor(name))
-            .map_err(|source| (index as u8 + 1, source))?;
-        stages[index].insert(name, tensor);
+            .map_err(|source| (named[place].spoken(), source))?;
+        found[place].insert(name, tensor);
     }
-    let Outputs { stage1, stage2 } = &description.outputs;
-    for (stage, weights, classes) in [(1, &stages[0], stage1.len()), (2, &stages[1], stage2.len())]
-    {
+    for ((network, architecture), weights) in description.networks().zip(&found) {
         weights
-            .check(&parameters(&description.architecture, classes))
-            .map_err(|source| (stage, source))?;
+            .check(&parameters(architecture, network.outputs()))
+            .map_err(|source| (network.spoken(), source))?;
     }
-    Ok(stages)
+    Ok(found)
 }
 
 /// A tensor of any floating-point type of up to 64 bits, in f32.

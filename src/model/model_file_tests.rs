@@ -4,7 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::model::architecture::Padding;
-use crate::model::hierarchy::{Class, Stage1Class};
+use crate::model::description::Extras;
+use crate::tree::{Calibration, Tree, hiwl};
 
 fn tiny() -> Architecture {
     Architecture {
@@ -39,10 +40,13 @@ fn read_edited(
 ) -> Result<Model, ModelError> {
     let (_folder, path, model) = written(|_| {});
     let mut tensors: HashMap<String, Tensor> = model
-        .stages()
-        .into_iter()
-        .flat_map(|(stage, weights, _)| {
-            weights.iter().map(move |(n, t)| (format!("stage{stage}.{n}"), t.clone()))
+        .description
+        .scheme
+        .networks()
+        .iter()
+        .zip(&model.networks)
+        .flat_map(|(network, weights)| {
+            weights.iter().map(move |(n, t)| (format!("{}.{n}", network.name), t.clone()))
         })
         .collect();
     let mut json = serde_json::to_value(&model.description).unwrap();
@@ -61,8 +65,12 @@ fn values(weights: &Weights) -> Vec<(String, Vec<f32>)> {
 #[test]
 fn a_model_survives_the_round_trip_and_bytes_are_deterministic() {
     let (folder, path, model) = written(|model| {
-        model.description.outputs.stage1.reverse();
-        model.description.outputs.stage2 = [Class::Eo, Class::Css];
+        let straight = Scheme::hiwl();
+        let turned = straight.networks().iter().map(|network| {
+            let paths = network.paths(hiwl()).into_iter().rev().collect::<Vec<_>>();
+            (network.name.clone(), paths)
+        });
+        model.description.scheme = Scheme::new(hiwl().clone(), turned.collect::<Vec<_>>()).unwrap();
         model.description.untrained = false;
         model.description.provenance = Provenance {
             program: Some("hiwl 0.1.0".into()),
@@ -73,9 +81,11 @@ fn a_model_survives_the_round_trip_and_bytes_are_deterministic() {
     });
     let read = Model::read(&path).unwrap();
     assert_eq!(read.description, model.description);
-    assert_eq!(read.description.outputs.stage1[0], Stage1Class::Combined);
-    assert_eq!(values(&read.stage1), values(&model.stage1));
-    assert_eq!(values(&read.stage2), values(&model.stage2));
+    assert_eq!(read.description.format(), 1);
+    assert_eq!(read.description.scheme.networks()[0].heads[0].answers, [3, 2, 1, 0]);
+    for (read, model) in read.networks.iter().zip(&model.networks) {
+        assert_eq!(values(read), values(model));
+    }
 
     let again = folder.path().join("again");
     let digest = read.write(&again, Precision::F32).unwrap();
@@ -93,9 +103,10 @@ fn half_precision_halves_matrices_and_keeps_vectors() {
     let size = |p: &Path| fs::metadata(p).unwrap().len();
     assert!(size(&half) < size(&full) * 7 / 10);
     let read = Model::read(&half).unwrap();
-    for ((name, exact), (_, rounded)) in values(&model.stage1).into_iter().zip(values(&read.stage1))
+    for ((name, exact), (_, rounded)) in
+        values(&model.networks[0]).into_iter().zip(values(&read.networks[0]))
     {
-        if model.stage1.get(&name).unwrap().rank() == 1 {
+        if model.networks[0].get(&name).unwrap().rank() == 1 {
             assert_eq!(exact, rounded, "{name}");
         }
         for (a, b) in exact.iter().zip(rounded) {
@@ -105,12 +116,13 @@ fn half_precision_halves_matrices_and_keeps_vectors() {
     // What overflows half precision is refused, not written as infinity.
     let mut big = model;
     let name = "classifier.1.weight";
-    let huge = (big.stage1.get(name).unwrap() * 1e7).unwrap();
-    big.stage1.insert(name, huge);
+    let huge = (big.networks[0].get(name).unwrap() * 1e7).unwrap();
+    big.networks[0].insert(name, huge);
     let error = big.write(&half, Precision::F16).unwrap_err();
     assert!(matches!(
         error,
-        ModelError::Weights { stage: 1, source: WeightsError::NotFinite { .. }, .. }
+        ModelError::Weights { network, source: WeightsError::NotFinite { .. }, .. }
+            if network == "stage 1"
     ));
     assert!(big.write(&half, Precision::F32).is_ok());
 }
@@ -142,10 +154,10 @@ fn files_that_are_no_models_are_named_by_what_is_wrong() {
 #[test]
 fn descriptions_that_make_no_sense_are_refused() {
     let newer = read_edited(|_, json| {
-        json["format"] = 2.into();
+        json["format"] = 3.into();
         json["something"] = "new".into();
     });
-    assert!(matches!(newer.unwrap_err(), ModelError::Newer { found: 2, .. }));
+    assert!(matches!(newer.unwrap_err(), ModelError::Newer { found: 3, .. }));
 
     let unknown = read_edited(|_, json| json["input"]["gamma"] = 2.into());
     assert!(matches!(unknown.unwrap_err(), ModelError::Description { .. }));
@@ -175,38 +187,40 @@ fn weights_that_do_not_fit_are_refused() {
         )
         .unwrap_err()
         {
-            ModelError::Weights { stage, source, .. } => (stage, source),
+            ModelError::Weights { network, source, .. } => (network, source),
             other => panic!("{other}"),
         };
     let bias = "stage2.classifier.1.bias";
     let vector = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
 
-    assert!(matches!(error(&|t, _| drop(t.remove(bias))), (2, WeightsError::Missing { .. })));
+    assert!(
+        matches!(error(&|t, _| drop(t.remove(bias))), (n, WeightsError::Missing { .. }) if n == "stage 2")
+    );
     assert!(matches!(
         error(&|t, _| drop(t.insert(bias.into(), vector(&[0.0; 3])))),
-        (2, WeightsError::Shape { .. })
+        (n, WeightsError::Shape { .. }) if n == "stage 2"
     ));
     assert!(matches!(
         error(&|t, _| drop(t.insert(bias.into(), vector(&[0.0, f32::NAN])))),
-        (2, WeightsError::NotFinite { count: 1, .. })
+        (n, WeightsError::NotFinite { count: 1, .. }) if n == "stage 2"
     ));
     assert!(matches!(
         error(&|t, _| {
             let integers = Tensor::new(&[1i64, 2], &Device::Cpu).unwrap();
             t.insert(bias.into(), integers);
         }),
-        (2, WeightsError::Tensor { .. })
+        (n, WeightsError::Tensor { .. }) if n == "stage 2"
     ));
     // A deeper network holds every tensor of a shallower one of its width.
     assert!(matches!(
         error(&|t, _| drop(
             t.insert("stage1.features.2.1.block.0.0.weight".into(), vector(&[1.0]))
         )),
-        (1, WeightsError::Unexpected { .. })
+        (n, WeightsError::Unexpected { .. }) if n == "stage 1"
     ));
     assert!(matches!(
         error(&|_, json| json["architecture"]["width"] = 1.0.into()),
-        (1, WeightsError::Shape { .. })
+        (n, WeightsError::Shape { .. }) if n == "stage 1"
     ));
     // PyTorch's counter is no weight.
     let counted = read_edited(|t, _| {
@@ -228,4 +242,91 @@ fn a_model_that_cannot_be_written_leaves_nothing() {
     fs::create_dir(&taken).unwrap();
     assert!(model.write(&taken, Precision::F32).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+/// Three flat classes and a three-level tree, one network or a network a
+/// question, each with its own architecture: format 2.
+#[test]
+fn any_tree_and_any_number_of_networks_survive_the_round_trip() {
+    let tree: Tree = toml::from_str(
+        r#"questions = [
+            { name = "kind", answers = [{ answer = "smooth" }, { answer = "disk", title = "a disk" }] },
+            { name = "arms", after = ["kind/disk"], answers = [{ answer = "yes" }, { answer = "no" }] },
+        ]"#,
+    )
+    .unwrap();
+    let (kind, arms) = (["kind/disk", "kind/smooth"], ["arms/yes", "arms/no"]);
+    let wide = Architecture { name: "wide".into(), width: 0.2, ..tiny() };
+    let cases = [
+        (vec![("coarse", kind.to_vec()), ("fine", arms.to_vec())], vec![tiny(), wide]),
+        (vec![("all", [arms, kind].concat())], vec![tiny()]),
+    ];
+    for (networks, architectures) in cases {
+        let mut scheme = Scheme::new(tree.clone(), networks).unwrap();
+        let calibration = Calibration { temperature: 1.5, offset: vec![0.25, 0.0] };
+        scheme.calibrate("arms", calibration).unwrap();
+        let weights = scheme.networks().iter().zip(&architectures).map(|(network, own)| {
+            seeded::weights(own, network.outputs(), 3, &format!("{}.", network.name)).unwrap()
+        });
+        let model = Model {
+            networks: weights.collect(),
+            description: Description {
+                extras: Extras {
+                    training_scale: Some(0.02),
+                    oddness: Some(serde_json::json!({ "any": [1, 2] })),
+                    ..Extras::default()
+                },
+                ..Description::new(scheme, architectures, Input::paper(64))
+            },
+            digest: None,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let digest = model.write(&path, Precision::F32).unwrap();
+        let read = Model::read(&path).unwrap();
+        assert_eq!((read.description.format(), read.digest.as_deref()), (2, Some(&*digest)));
+        assert_eq!(read.description, model.description);
+        for (read, model) in read.networks.iter().zip(&model.networks) {
+            assert_eq!(values(read), values(model));
+        }
+    }
+}
+
+/// HIWL in format 2, as soon as it has something that format 1 cannot say.
+#[test]
+fn what_format_1_can_say_is_written_in_it() {
+    let (_folder, path, model) = written(|_| {});
+    let text = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let text = header.metadata().as_ref().unwrap()[KEY].clone();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let json = text(&path);
+    assert_eq!(json["format"], 1);
+    assert_eq!(json["outputs"]["stage1"], serde_json::json!(["CRS", "IBS", "SPI", "CSS+EO"]));
+    let mut model = model;
+    model.description.extras.training_scale = Some(0.02);
+    model.write(&path, Precision::F32).unwrap();
+    let json = text(&path);
+    assert_eq!((&json["format"], &json["training_scale"]), (&2.into(), &0.02.into()));
+    assert_eq!(
+        json["networks"][1]["outputs"],
+        serde_json::json!(["css-or-eo/CSS", "css-or-eo/EO"])
+    );
+    assert!(Model::read(&path).unwrap().description.scheme.is_hiwl());
+    for (field, value, phrase) in [
+        ("training_scale", serde_json::json!(-1.0), "training_scale"),
+        ("calibration", serde_json::json!({ "shape": { "temperature": 0.0 } }), "temperature"),
+        ("calibration", serde_json::json!({ "size": { "temperature": 1.0 } }), "no question size"),
+    ] {
+        let result = read_edited(|_, json| {
+            *json =
+                serde_json::from_str(&serde_json::to_string(&model.description).unwrap()).unwrap();
+            json[field] = value;
+        });
+        let error = result.unwrap_err();
+        assert!(matches!(error, ModelError::Invalid { .. }), "{error}");
+        assert!(error.to_string().contains(phrase), "{error}");
+    }
 }

@@ -16,13 +16,15 @@ use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::catalog::{CatalogError, schema};
+use crate::tree::Scheme;
 
-/// The schema under which columns of the types of `tables` are carried.
+/// The schema under which columns of the types of `tables` are carried beside
+/// those of `scheme`.
 ///
 /// # Errors
 /// [`CatalogError::Carried`] for a type that catalogs do not have, or a name
 /// that is taken.
-pub(crate) fn carried_schema(tables: &Schema) -> Result<SchemaRef, CatalogError> {
+pub(crate) fn carried_schema(tables: &Schema, scheme: &Scheme) -> Result<SchemaRef, CatalogError> {
     let fields = tables.fields().iter().map(|field| {
         let data_type = carried_type(field.data_type()).ok_or_else(|| CatalogError::Carried {
             column: field.name().clone(),
@@ -35,7 +37,7 @@ pub(crate) fn carried_schema(tables: &Schema) -> Result<SchemaRef, CatalogError>
         Ok(Field::new(field.name(), data_type, nullable))
     });
     let carried = Schema::new(fields.collect::<Result<Vec<_>, CatalogError>>()?);
-    schema::catalog_schema(Some(&carried))?;
+    schema::catalog_schema(scheme, Some(&carried))?;
     Ok(Arc::new(carried))
 }
 
@@ -166,7 +168,7 @@ mod tests {
             ("z", Arc::new(Float64Array::from(vec![Some(0.1), None, Some(f64::NAN)]))),
             ("empty", new_null_array(&DataType::Null, 3)),
         ]);
-        let schema = carried_schema(table.schema_ref()).unwrap();
+        let schema = carried_schema(table.schema_ref(), &Scheme::hiwl()).unwrap();
         let carried = conform(&table, &schema).unwrap();
         assert_eq!(
             carried.column(0).as_primitive::<Int64Type>().value(0),
@@ -188,13 +190,13 @@ mod tests {
     #[test]
     fn a_value_that_would_change_is_refused_by_name() {
         let big = table(vec![("objid", Arc::new(UInt64Array::from(vec![u64::MAX])))]);
-        let schema = carried_schema(big.schema_ref()).unwrap();
+        let schema = carried_schema(big.schema_ref(), &Scheme::hiwl()).unwrap();
         let error = conform(&big, &schema).unwrap_err().to_string();
         assert!(error.contains("`objid`"), "{error}");
 
         // Two tables that disagree on a type.
         let whole = table(vec![("z", Arc::new(Int64Array::from(vec![1])))]);
-        let schema = carried_schema(whole.schema_ref()).unwrap();
+        let schema = carried_schema(whole.schema_ref(), &Scheme::hiwl()).unwrap();
         let fits = table(vec![("z", Arc::new(Float64Array::from(vec![2.0])))]);
         assert_eq!(
             conform(&fits, &schema).unwrap().column(0).as_primitive::<Int64Type>().value(0),
@@ -209,7 +211,7 @@ mod tests {
             Field::new_list_field(DataType::Int8, true),
             true,
         )]);
-        let error = carried_schema(&nested).unwrap_err().to_string();
+        let error = carried_schema(&nested, &Scheme::hiwl()).unwrap_err().to_string();
         assert!(error.contains("`votes`"), "{error}");
     }
 }

@@ -127,7 +127,8 @@ impl RunFolder {
     pub fn open(dir: &Path) -> Result<Self, CatalogError> {
         let (manifest, digest) = read_manifest(dir)?;
         let inputs = open_inputs(dir, &manifest)?;
-        let schema = schema::catalog_schema(inputs.carried().map(AsRef::as_ref))?;
+        let scheme = manifest.settings.model.scheme();
+        let schema = schema::catalog_schema(&scheme, inputs.carried().map(AsRef::as_ref))?;
         Ok(Self { dir: dir.to_owned(), manifest, digest, inputs, schema })
     }
 
@@ -294,7 +295,7 @@ fn plan<E: From<CatalogError>>(
     list: impl FnOnce(&mut InputsWriter) -> Result<(), E>,
 ) -> Result<(), E> {
     refuse_what_is_not_ours(dir)?;
-    let mut writer = InputsWriter::create(dir, settings.range_size)?;
+    let mut writer = InputsWriter::create(dir, settings.range_size)?.of(settings.model.scheme());
     list(&mut writer)?;
     let (inputs, listing) = writer.finish()?;
     let name = if is_remote(dir) { names::inputs_in_store(&listing.digest) } else { INPUTS.into() };

@@ -35,6 +35,7 @@ use crate::storage::parquet::{Batches, footer};
 use crate::storage::place;
 use crate::storage::remote;
 use crate::storage::seal::{self, SealingWriter};
+use crate::tree::Scheme;
 
 /// Keys in the footer.
 const DIGEST: &str = "hiwl.listing";
@@ -64,6 +65,8 @@ pub struct InputsWriter {
     containers: BTreeSet<PathBuf>,
     folders: Vec<String>,
     places: Vec<String>,
+    /// Whose columns the catalog has.
+    scheme: Scheme,
 }
 
 impl InputsWriter {
@@ -84,7 +87,13 @@ impl InputsWriter {
             containers: BTreeSet::new(),
             folders: Vec::new(),
             places: Vec::new(),
+            scheme: Scheme::hiwl(),
         })
+    }
+
+    /// The same for a catalog with the columns of `scheme`.
+    pub(crate) fn of(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
     }
 
     /// Says which columns of the tables the catalog carries: their names and
@@ -100,7 +109,7 @@ impl InputsWriter {
                 why: "columns are named before the first row".into(),
             });
         }
-        self.carried = carried::carried_schema(columns)?;
+        self.carried = carried::carried_schema(columns, &self.scheme)?;
         Ok(())
     }
 

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalog::CatalogError;
 use crate::engine::Precision;
-use crate::model::hierarchy::Stage2;
+use crate::model::model_file::Model;
 use crate::storage::digest::sha256;
+use crate::tree::{Scheme, Stage2};
 
 /// Ranges larger than this would need row groups, and memory a worker, of
 /// gigabytes.
@@ -45,7 +47,7 @@ pub struct Settings {
     /// How cutouts become the network's input: size, RGB profile with its
     /// parameters, resampling.
     pub preparation: Value,
-    /// Which rows stage 2 sees.
+    /// Which rows networks after the first see.
     pub stage2: Stage2,
     /// How the networks hold and multiply numbers.
     pub precision: Precision,
@@ -54,7 +56,7 @@ pub struct Settings {
 }
 
 /// Which model classifies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelIdentity {
     /// SHA-256 of the model file.
@@ -63,6 +65,29 @@ pub struct ModelIdentity {
     pub name: String,
     /// Whether its weights come from a random generator.
     pub untrained: bool,
+    /// What it answers; `None` for HIWL's tree, of which a catalog is that does
+    /// not say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
+}
+
+impl ModelIdentity {
+    /// That of the model which was read from `path`.
+    pub fn of(model: &Model, path: &Path) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let scheme = &model.description.scheme;
+        Self {
+            digest: model.digest.clone().unwrap_or_default(),
+            name: name.to_string_lossy().into_owned(),
+            untrained: model.description.untrained,
+            scheme: (!scheme.is_hiwl()).then(|| scheme.clone()),
+        }
+    }
+
+    /// What it answers.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme.clone().unwrap_or_else(Scheme::hiwl)
+    }
 }
 
 /// What the listing found.
@@ -272,7 +297,12 @@ pub(crate) mod tests {
             id_column: None,
             image_column: None,
             carry: Vec::new(),
-            model: ModelIdentity { digest: "ab".repeat(32), name: "B1".into(), untrained: false },
+            model: ModelIdentity {
+                digest: "ab".repeat(32),
+                name: "B1".into(),
+                untrained: false,
+                scheme: None,
+            },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
             stage2: Stage2::Routed,
             precision: Precision::F32,
@@ -301,6 +331,43 @@ pub(crate) mod tests {
         assert_eq!(read, manifest());
         assert_eq!(read.to_bytes(), manifest().to_bytes());
         assert_eq!(digest, sha256(&manifest().to_bytes()));
+    }
+
+    /// Runs of before there were other trees go on, byte for byte; others say
+    /// what their columns are.
+    #[test]
+    fn hiwl_is_not_named_and_every_other_tree_is() {
+        let hiwl = settings(3).model;
+        assert!(!json(&hiwl).to_string().contains("scheme"));
+        assert!(hiwl.scheme().is_hiwl());
+        let outputs = [vec!["a".to_owned()], vec!["b".to_owned()]];
+        let scheme = Scheme::combined(None, &[("single", &outputs)]).unwrap();
+        let mut other = settings(3);
+        other.model.scheme = Some(scheme.clone());
+        let manifest = Manifest { settings: other.clone(), listing: Listing::default() };
+        let (read, _) = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+        assert_eq!(read.settings.model.scheme(), scheme);
+        assert!(read.settings.differences(&other).is_empty());
+        assert!(!read.settings.differences(&settings(3)).is_empty());
+    }
+
+    /// A `run.json` of before there were other trees.
+    #[test]
+    fn a_run_of_before_is_hiwls_and_is_written_back_as_it_was() {
+        let model = json!({ "digest": "73d4", "name": "hiwl-b1.safetensors", "untrained": false });
+        let old = json!({
+            "settings": {
+                "version": "0.1.0", "inputs": ["/data"], "band_pattern": "{id}_{band}.fits",
+                "bands": ["i", "r", "g"], "carry": [], "model": &model, "preparation": {},
+                "stage2": "routed", "precision": "bf16", "range_size": 16384,
+            },
+            "listing": { "rows": 60, "digest": "7ae1", "skipped": 1, "problems": [] },
+        });
+        let (manifest, _) = Manifest::from_bytes(old.to_string().as_bytes()).unwrap();
+        assert!(manifest.settings.model.scheme().is_hiwl());
+        let again: Value = serde_json::from_slice(&manifest.to_bytes()).unwrap();
+        assert_eq!(again["settings"]["model"], model);
+        assert_eq!(again["settings"]["stage2"], "routed");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! threads. Pixels are the same to the last bit on one machine; on another the
 //! mathematical functions of its C library may differ in theirs.
 
+mod class;
 mod colours;
 mod encode;
 mod error;
@@ -27,6 +28,7 @@ mod table;
 mod truth;
 mod write;
 
+pub use class::Class;
 pub use error::SimulateError;
 pub use truth::{Classes, Truth};
 pub use write::{Format, Options, Report, TAR_MEMBERS, write};

@@ -13,7 +13,7 @@ use std::f64::consts::{PI, TAU};
 
 use rand::Rng;
 
-use crate::model::hierarchy::Class;
+use crate::simulate::Class;
 
 use super::field::Field;
 use super::random::Draw;

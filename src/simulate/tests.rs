@@ -1,6 +1,6 @@
 //! Galaxies measured back from their pixels.
 
-use crate::model::hierarchy::Class;
+use crate::simulate::Class;
 
 use super::render::Canvas;
 use super::render::noise::{SKY, SURVEY_PIXEL};

@@ -5,7 +5,7 @@
 //! [`super::scene`].
 
 use crate::cutout::SkyPosition;
-use crate::model::hierarchy::Class;
+use crate::simulate::Class;
 
 use super::random::{Draw, Purpose, generator};
 

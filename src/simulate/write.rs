@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::colours::Stretch;
 use super::{Classes, SimulateError, Simulation, Truth, encode};
-use crate::model::hierarchy::Class;
+use crate::simulate::Class;
 
 /// Galaxies a thread between two writes.
 const CHUNK: u64 = 16;

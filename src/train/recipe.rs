@@ -17,6 +17,11 @@ use super::schedule::Schedule;
 use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
 use crate::model::architecture::Architecture;
+use crate::tree::{Combined, Scheme, Tree};
+
+/// Every way to join the epochs that were kept is scored at the end: with three
+/// of each, 6,561 ways for eight models.
+const MOST_MODELS: usize = 8;
 
 /// The recipes that the program holds.
 const BUILT_IN: [(&str, &str); 6] = [
@@ -79,14 +84,18 @@ pub struct Recipe {
     pub bn_momentum: f64,
     /// The classes of the labels, in the order of reports.
     pub classes: Vec<String>,
+    /// The decision tree that leads to them, if the models' outputs are not to
+    /// say: each model then names its question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Tree>,
     /// What the networks are fed.
     pub input: Input,
     /// What happens to training images.
     pub augmentation: Augmentation,
     /// How every model learns, unless it says otherwise.
     pub training: Training,
-    /// One model that tells all classes apart, or two: the second tells apart
-    /// what the first combines.
+    /// One model that tells all classes apart, or several, each of which tells
+    /// apart what one output of an earlier one combines.
     pub models: Vec<Model>,
 }
 
@@ -106,12 +115,17 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// `stage1` and `stage2`, or `single`.
+    /// Such as `stage1`, or `single`.
     pub name: String,
     /// A list of classes for each output, in the order of the outputs: more
     /// than one where the model combines them. It learns from the images of
-    /// these classes only.
+    /// these classes only. Where the recipe declares a tree they follow from
+    /// the question.
+    #[serde(default)]
     pub outputs: Vec<Vec<String>>,
+    /// The question of the recipe's tree that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
     /// How an epoch draws its images.
     pub sampling: Sampling,
     /// An earlier model of the recipe, the weights of whose best epoch this
@@ -310,10 +324,13 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, RecipeError> {
-        let recipe: Self = toml::from_str(text).map_err(|source| RecipeError::Syntax {
+        let mut recipe: Self = toml::from_str(text).map_err(|source| RecipeError::Syntax {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
+        recipe
+            .follow_the_tree()
+            .map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
         recipe.check().map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
         Ok(recipe)
     }
@@ -323,9 +340,66 @@ impl Recipe {
         model.training.as_ref().unwrap_or(&self.training)
     }
 
-    /// Whether a second model tells apart what the first combines.
-    pub fn is_hierarchical(&self) -> bool {
-        self.models.len() == 2
+    /// The outputs of models that name a question of the tree: the classes
+    /// below each of its answers.
+    fn follow_the_tree(&mut self) -> Result<(), String> {
+        for model in &mut self.models {
+            match (&self.tree, &model.question) {
+                (None, None) => {}
+                (None, Some(question)) => {
+                    return Err(format!(
+                        "{}: no tree declares the question {question:?}",
+                        model.name
+                    ));
+                }
+                (Some(_), None) => {
+                    return Err(format!(
+                        "{}: which question of the tree it answers is not said",
+                        model.name
+                    ));
+                }
+                (Some(tree), Some(question)) => {
+                    let place = tree.question(question);
+                    let place = place.ok_or_else(|| {
+                        format!("{}: the tree has no question {question:?}", model.name)
+                    })?;
+                    let below = |answer| {
+                        let classes = tree.classes_below(answer).into_iter();
+                        classes.map(|class| tree.classes()[class].name.clone()).collect()
+                    };
+                    let answers = tree.questions()[place].answers.clone();
+                    let outputs: Vec<Vec<String>> = answers.map(below).collect();
+                    if !model.outputs.is_empty() && model.outputs != outputs {
+                        return Err(format!(
+                            "{}: its outputs are not those of its question",
+                            model.name
+                        ));
+                    }
+                    model.outputs = outputs;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree and which model answers what: the recipe's own, or the one that
+    /// follows from the models' outputs.
+    ///
+    /// # Errors
+    /// A phrase for a person, if the models do not lead to every class in
+    /// exactly one way.
+    pub fn scheme(&self) -> Result<Scheme, String> {
+        let Some(tree) = &self.tree else {
+            let outputs: Vec<Combined<'_>> =
+                self.models.iter().map(|m| (m.name.as_str(), m.outputs.as_slice())).collect();
+            return Scheme::combined(Some(&self.classes), &outputs);
+        };
+        let networks = self.models.iter().map(|model| {
+            let place = model.question.as_deref().and_then(|question| tree.question(question));
+            let answers = place.map_or(0..0, |place| tree.questions()[place].answers.clone());
+            (model.name.as_str(), answers.map(|answer| tree.path(answer)).collect::<Vec<_>>())
+        });
+        Scheme::new(tree.clone(), networks.collect::<Vec<_>>())
     }
 
     /// Whether every value makes sense; if not, which does not.
@@ -363,39 +437,21 @@ impl Recipe {
 
     /// Together, the models must lead to every class in exactly one way.
     fn check_outputs(&self) -> Result<(), String> {
-        let sorted = |classes: &[String]| {
-            let mut classes = classes.to_vec();
-            classes.sort_unstable();
-            classes
-        };
-        let all = |model: &Model| sorted(&model.outputs.concat());
-        let names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
-        let first = match names[..] {
-            ["single"] | ["stage1", "stage2"] => &self.models[0],
-            _ => return Err("models are one `single`, or `stage1` and `stage2`".into()),
-        };
-        let classes = sorted(&self.classes);
+        let mut classes = self.classes.clone();
+        classes.sort_unstable();
         if classes.windows(2).any(|pair| pair[0] == pair[1]) || classes.len() < 2 {
             return Err("classes are not two or more different names".into());
         }
-        if self.models.iter().any(|m| m.outputs.len() < 2 || m.outputs.iter().any(Vec::is_empty)) {
-            return Err("a model has less than two outputs, or one without a class".into());
+        if !(1..=MOST_MODELS).contains(&self.models.len()) {
+            return Err(format!("models are not 1 to {MOST_MODELS}"));
         }
-        if all(first) != classes {
-            return Err(format!("the outputs of {} are not every class once", first.name));
+        let scheme = self.scheme()?;
+        let mut found = scheme.tree().class_names();
+        found.sort_unstable();
+        if found != classes {
+            return Err("the classes are not those of the tree".into());
         }
-        let combined: Vec<&Vec<String>> = first.outputs.iter().filter(|o| o.len() > 1).collect();
-        match (&self.models[1..], &combined[..]) {
-            ([], []) => Ok(()),
-            ([second], [combined])
-                if all(second) == sorted(combined)
-                    && second.outputs.iter().all(|o| o.len() == 1) =>
-            {
-                Ok(())
-            }
-            ([], _) => Err("a single model combines classes".into()),
-            _ => Err("stage2 does not tell apart the classes that stage1 combines".into()),
-        }
+        scheme.columns().map(|_| ())
     }
 }
 

@@ -21,7 +21,7 @@ fn every_built_in_recipe_is_one() {
 fn the_papers_recipe_is_the_papers() {
     let hiwl = recipe("train-hiwl");
     assert_eq!(hiwl.augmentation, Augmentation::paper());
-    assert!(hiwl.is_hierarchical());
+    assert!(hiwl.scheme().unwrap().is_hiwl());
     let [first, second] = &hiwl.models[..] else { panic!("two models") };
     assert_eq!(first.output_names(), ["CRS", "IBS", "SPI", "CSS+EO"]);
     assert_eq!(second.output_names(), ["CSS", "EO"]);
@@ -55,7 +55,7 @@ fn ablations_ablate_one_thing() {
     let slwslm = recipe("train-slwslm");
     let expected = Recipe { models: slwslm.models.clone(), ..named(&slwslm) };
     assert_eq!(slwslm, expected);
-    assert!(!slwslm.is_hierarchical());
+    assert_eq!(slwslm.scheme().unwrap().tree().name(), "hiwl-flat");
     assert_eq!(slwslm.models[0].sampling, Sampling::Weighted);
 
     let plain = recipe("train-plain");
@@ -93,9 +93,12 @@ fn what_makes_no_sense_is_named() {
         (hiwl, "momentum = 0.9", "momentum = 9", "share"),
         (hiwl, "efficientnet-b1", "efficientnet-x", "efficientnet-x"),
         (hiwl, "rotation = 25.0", "rotation = 400.0", "augmentation: rotation"),
-        (hiwl, "\"CSS\", \"EO\"]]", "\"CSS\"]]", "not every class once"),
+        (hiwl, "\"CSS\", \"EO\"]]", "\"CSS\"]]", "does not tell apart"),
+        (hiwl, "[\"CRS\"], [\"IBS\"]", "[\"CRS\", \"IBS\"]", "no model tells apart CRS+IBS"),
+        (hiwl, "\"EO\", \"SPI\"]", "\"EO\", \"SPI\", \"RING\"]", "not every class once"),
         (hiwl, "[[\"CSS\"], [\"EO\"]]", "[[\"CSS\"], [\"SPI\"]]", "does not tell apart"),
-        (hiwl, "\"stage2\"", "\"stage3\"", "models are"),
+        (hiwl, "\"stage2\"", "\"stage 2\"", "cannot be called"),
+        (hiwl, "name = \"stage2\"", "name = \"stage2\"\nquestion = \"size\"", "no tree declares"),
         (hiwl, "every = \"epoch\"", "every = \"day\"", "day"),
         (best, "starts_from = \"stage1\"", "starts_from = \"stage2\"", "no earlier model"),
         (best, "warmup_steps", "warmup", "warmup"),
@@ -119,4 +122,68 @@ fn adamw_is_an_optimiser() {
                  weight_decay = 0.01\ndecay_vectors = false\n[training.schedule]";
     let recipe = Recipe::parse(&format!("{head}{adamw}{tail}"), Path::new("own.toml")).unwrap();
     assert_eq!(recipe.training.optimiser.learning_rate(), 1e-3);
+}
+
+/// Three levels, by lists of classes and by a declared tree: the same models,
+/// and a tree of the recipe's own names.
+#[test]
+fn any_tree_can_be_trained() {
+    let text = include_str!("../../pipelines/train-hiwl.toml");
+    let (head, _) = text.split_once("# Section 3.1.2").unwrap();
+    let head = head
+        .replace("[\"CRS\", \"IBS\", \"CSS\", \"EO\", \"SPI\"]", "[\"a\", \"b\", \"c\", \"d\"]");
+    let model = |name: &str, rest: &str| {
+        format!("[[models]]\nname = \"{name}\"\nsampling = \"shuffle\"\n{rest}\n")
+    };
+    let listed = [
+        model("one", r#"outputs = [["a"], ["d", "c", "b"]]"#),
+        model("two", r#"outputs = [["b"], ["c", "d"]]"#),
+        model("three", r#"outputs = [["c"], ["d"]]"#),
+    ];
+    let listed =
+        Recipe::parse(&format!("{head}{}", listed.concat()), Path::new("own.toml")).unwrap();
+    let scheme = listed.scheme().unwrap();
+    let tree = scheme.tree();
+    assert_eq!(tree.class_names(), ["a", "b", "c", "d"]);
+    let paths: Vec<String> = (0..tree.answers().len()).map(|answer| tree.path(answer)).collect();
+    assert_eq!(paths, ["one/a", "one/b+c+d", "two/b", "two/c+d", "three/c", "three/d"]);
+    assert_eq!(tree.path(tree.questions()[2].after[0]), "two/c+d");
+
+    let declared = r#"
+        [tree]
+        name = "letters"
+        questions = [
+            { name = "first", answers = [{ answer = "a" }, { answer = "rest" }] },
+            { name = "second", after = ["first/rest"], answers = [{ answer = "b" }, { answer = "end" }] },
+            { name = "third", after = ["second/end"], answers = [{ answer = "c" }, { answer = "d" }] },
+        ]
+    "#;
+    let models = [
+        model("one", "question = \"first\""),
+        model("two", "question = \"second\""),
+        model("three", "question = \"third\""),
+    ];
+    let text = format!("{head}{}{declared}", models.concat());
+    let own = Recipe::parse(&text, Path::new("own.toml")).unwrap();
+    let outputs = |recipe: &Recipe| -> Vec<Vec<Vec<String>>> {
+        let sorted = |model: &Model| {
+            let mut outputs = model.outputs.clone();
+            outputs.iter_mut().for_each(|output| output.sort_unstable());
+            outputs
+        };
+        recipe.models.iter().map(sorted).collect()
+    };
+    assert_eq!(outputs(&own), outputs(&listed));
+    assert_eq!(own.scheme().unwrap().tree().name(), "letters");
+    let json = serde_json::to_string(&own).unwrap();
+    assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), own);
+    for (from, to, phrase) in [
+        ("question = \"third\"", "question = \"fourth\"", "no question \"fourth\""),
+        ("question = \"third\"", "outputs = [[\"c\"], [\"d\"]]", "is not said"),
+        ("question = \"third\"", "question = \"second\"", "second is answered twice"),
+        ("{ answer = \"d\" }", "{ answer = \"e\" }", "not those of the tree"),
+    ] {
+        let error = Recipe::parse(&text.replace(from, to), Path::new("own.toml")).unwrap_err();
+        assert!(error.to_string().contains(phrase), "{to}: {error}");
+    }
 }

@@ -12,6 +12,7 @@
 //! | `built_in` | the trees that the program holds, `schemas/trees/` |
 //! | `fractions` | cumulative and conditional fractions of votes |
 //! | `scheme` | a tree and the networks that answer its questions |
+//! | `combined` | schemes that follow from lists of classes |
 //! | `route` | logits → probabilities and a class |
 //! | `columns` | what a scheme adds to a catalog |
 //!
@@ -22,6 +23,7 @@
 
 mod built_in;
 mod columns;
+mod combined;
 mod declared;
 mod fractions;
 mod route;
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::built_in::{hiwl, like};
 pub use self::columns::{Column, Value, label_text};
+pub use self::combined::Combined;
 pub use self::declared::{Declared, DeclaredAnswer, DeclaredClass, DeclaredQuestion};
 pub use self::fractions::Semantics;
 pub use self::route::{Answered, Calibration, Given, Prediction, arg_max, route};

@@ -118,6 +118,36 @@ impl Scheme {
         self.networks.iter().flat_map(|network| &network.heads)
     }
 
+    /// Where there are two networks of one question each, the second asked
+    /// after one answer to the first: the first's output that means it. A GPU
+    /// runs such two as one, by the first's logits as they are, so an output
+    /// is none that a calibration might move to another place.
+    pub fn cascade(&self) -> Option<usize> {
+        let [first, second] = &self.networks[..] else { return None };
+        let ([first], [second]) = (&first.heads[..], &second.heads[..]) else { return None };
+        let [lead] = self.tree.questions()[second.question].after[..] else { return None };
+        let moved = first.calibration.as_ref().is_some_and(Calibration::reorders);
+        let place = first.answers.iter().position(|&answer| answer == lead);
+        place.filter(|_| !moved)
+    }
+
+    /// Whether the outputs of the network at a place mean these lists of classes,
+    /// one after the other.
+    pub fn means(&self, network: usize, outputs: &[Vec<String>]) -> bool {
+        let tree = &self.tree;
+        let answers: Vec<usize> =
+            self.networks[network].heads.iter().flat_map(|head| head.answers.clone()).collect();
+        let same = |(&answer, output): (&usize, &Vec<String>)| {
+            let mut below: Vec<&String> =
+                tree.classes_below(answer).into_iter().map(|c| &tree.classes[c].name).collect();
+            let mut output: Vec<&String> = output.iter().collect();
+            below.sort_unstable();
+            output.sort_unstable();
+            below == output
+        };
+        answers.len() == outputs.len() && answers.iter().zip(outputs).all(same)
+    }
+
     /// Sets what corrects a question's logits.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ fn a_whole_catalog_is_counted() {
     let mut by_range: BTreeMap<u64, BTreeMap<_, u64>> = BTreeMap::new();
     for row in &rows {
         match &row.outcome {
-            Ok(prediction) => *labels.entry(prediction.label).or_default() += 1,
+            Ok(prediction) => *labels.entry(prediction.class).or_default() += 1,
             Err(rejection) => {
                 *rejected.entry(rejection.reason).or_default() += 1;
                 let of_range = by_range.entry(row.index / SIZE).or_default();
@@ -49,6 +49,7 @@ fn a_whole_catalog_is_counted() {
         rows_expected: ROWS,
         rows_found: ROWS,
         ranges: 5,
+        classes: ["CRS", "IBS", "CSS", "EO", "SPI"].map(String::from).to_vec(),
         labels,
         rejected,
         with_rejected: with_rejected.collect(),

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use hiwl::catalog::{CatalogError, Row};
 use hiwl::cutout::{Reason, Rejection, SkyPosition};
 use hiwl::engine::Precision;
-use hiwl::model::hierarchy::{Class, Prediction, Stage2};
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RowRange, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
+use hiwl::tree::{Prediction, Stage2, hiwl};
 use serde_json::json;
 
 mod damage;
@@ -27,7 +27,12 @@ pub(crate) fn settings(range_size: u64) -> Settings {
         id_column: None,
         image_column: None,
         carry: Vec::new(),
-        model: ModelIdentity { digest: "ab".repeat(32), name: "narrow".into(), untrained: true },
+        model: ModelIdentity {
+            digest: "ab".repeat(32),
+            name: "narrow".into(),
+            untrained: true,
+            scheme: None,
+        },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
         stage2: Stage2::Routed,
         precision: Precision::F32,
@@ -55,20 +60,17 @@ pub(crate) fn entry(index: u64) -> Entry {
 /// The row of an entry: values that follow from its index alone.
 pub(crate) fn row(index: u64, entry: &Entry) -> Row {
     let p = |k: u64| ((index * 7 + k * 13) % 100) as f32 / 100.0;
-    let label = Class::ALL[(index % 5) as usize];
+    let class = (index % 5) as usize;
+    let label = hiwl().classes()[class].name.as_str();
     let outcome = if index.is_multiple_of(7) {
         let reason = Reason::ALL[(index / 7) as usize % Reason::ALL.len()];
         Err(Rejection::new(reason, format!("made up: {index} “é”")))
     } else {
-        Ok(Prediction {
-            label,
-            confidence: p(0),
-            p_crs: p(1),
-            p_ibs: p(2),
-            p_spi: p(3),
-            p_css_eo: p(4),
-            p_css_and_eo: matches!(label, Class::Css | Class::Eo).then_some((p(5), p(6))),
-        })
+        // CRS, IBS, SPI, CSS+EO; CSS, EO.
+        let fine = |k| matches!(label, "CSS" | "EO").then_some(p(k));
+        let probabilities =
+            [Some(p(1)), Some(p(2)), Some(p(3)), Some(p(4)), fine(5), fine(6)].into();
+        Ok(Prediction { class, confidence: p(0), probabilities })
     };
     Row {
         index,
@@ -77,6 +79,16 @@ pub(crate) fn row(index: u64, entry: &Entry) -> Row {
         position: entry.position,
         outcome,
     }
+}
+
+/// The label of a row, "" for a rejected one.
+pub(crate) fn label(row: &Row) -> &'static str {
+    row.outcome.as_ref().map_or("", |p| hiwl().classes()[p.class].name.as_str())
+}
+
+/// The probability of an answer, such as `shape/CRS`.
+pub(crate) fn probability(row: &Row, answer: &str) -> Option<f32> {
+    row.outcome.as_ref().ok()?.probabilities[hiwl().answer(answer)?]
 }
 
 pub(crate) fn list(rows: u64) -> impl Fn(&mut InputsWriter) -> Result<(), CatalogError> {

@@ -38,12 +38,12 @@ fn values(row: &Row, name: &str) -> Option<f64> {
         "ra" => row.position.map(|at| at.ra),
         "dec" => row.position.map(|at| at.dec),
         "confidence" => p.map(|p| f(p.confidence)),
-        "p_crs" => p.map(|p| f(p.p_crs)),
-        "p_ibs" => p.map(|p| f(p.p_ibs)),
-        "p_css" => p.and_then(|p| p.p_css_and_eo).map(|(css, _)| f(css)),
-        "p_eo" => p.and_then(|p| p.p_css_and_eo).map(|(_, eo)| f(eo)),
-        "p_spi" => p.map(|p| f(p.p_spi)),
-        "p_css_eo" => p.map(|p| f(p.p_css_eo)),
+        "p_crs" => probability(row, "shape/CRS").map(f),
+        "p_ibs" => probability(row, "shape/IBS").map(f),
+        "p_css" => probability(row, "css-or-eo/CSS").map(f),
+        "p_eo" => probability(row, "css-or-eo/EO").map(f),
+        "p_spi" => probability(row, "shape/SPI").map(f),
+        "p_css_eo" => probability(row, "shape/CSS+EO").map(f),
         other => panic!("no column {other}"),
     }
 }
@@ -59,7 +59,7 @@ fn agrees(reader: &str, seen: &Value, rows: &[Row]) {
     let expected = json!({
         "id": text(&|row| row.id.clone()),
         "source": text(&|row| row.source.clone()),
-        "label": text(&|row| row.outcome.as_ref().map_or("", |p| p.label.label()).to_owned()),
+        "label": text(&|row| label(row).to_owned()),
         "status": text(&|row| rejection(row).map_or("ok", |r| r.reason.code()).to_owned()),
         "error": text(&|row| rejection(row).map_or(String::new(), |r| r.detail)),
     });

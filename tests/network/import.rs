@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use hiwl::engine::candle::efficientnet::EfficientNet;
 use hiwl::model::architecture::{Architecture, Padding};
-use hiwl::model::hierarchy::{Class, Outputs};
 use hiwl::model::import::names::Naming;
 use hiwl::model::import::{self, ImportError, Options};
 use hiwl::model::model_file::{Model, Precision};
@@ -88,9 +87,9 @@ fn timm_s_networks_come_in_with_their_logits() {
             ..Options::new(&file)
         };
         let model = import::model(&options).unwrap();
-        let found = &model.description.architecture;
+        let found = &model.description.architectures[0];
         assert_eq!(found.name, *member);
-        let network = EfficientNet::load(found, golden.classes, &model.stage1).unwrap();
+        let network = EfficientNet::load(found, golden.classes, &model.networks[0]).unwrap();
         let pixels = image(golden.seed, 0, case.size);
         let pixels: Vec<f32> = pixels.iter().map(|&b| f32::from(b) / 64.0 - 1.0).collect();
         let shape = (1, case.size, case.size, 3);
@@ -142,30 +141,52 @@ fn heads_that_fit_are_kept_and_others_are_made_anew() {
 
     let imagenet = import::model(&options(file("imagenet", 1000))).unwrap();
     assert!(imagenet.description.untrained);
-    assert_eq!(values(imagenet.stage1.get(head).unwrap()), seeded_head(vec![4, 256], "stage1."));
-    assert_eq!(values(imagenet.stage2.get(head).unwrap()), seeded_head(vec![2, 256], "stage2."));
+    assert_eq!(
+        values(imagenet.networks[0].get(head).unwrap()),
+        seeded_head(vec![4, 256], "stage1.")
+    );
+    assert_eq!(
+        values(imagenet.networks[1].get(head).unwrap()),
+        seeded_head(vec![2, 256], "stage2.")
+    );
 
-    let outputs = Outputs { stage2: [Class::Eo, Class::Css], ..Outputs::default() };
     let trained = Options {
-        stage2: Some(file("two", 2)),
-        outputs,
+        files: vec![file("four", 4), file("two", 2)],
         program: Some("test 1".into()),
         ..options(file("four", 4))
     };
     let trained = import::model(&trained).unwrap();
     assert!(!trained.description.untrained);
-    assert_eq!(trained.description.outputs, outputs);
+    assert!(trained.description.scheme.is_hiwl());
     let imported = &trained.description.provenance.imported;
     assert_eq!(imported.keys().collect::<Vec<_>>(), ["four", "two"]);
     let theirs = foreign(Naming::Timm, &architecture, 2, 1);
-    assert_eq!(values(trained.stage2.get(head).unwrap()), values(&theirs["classifier.weight"]));
+    assert_eq!(
+        values(trained.networks[1].get(head).unwrap()),
+        values(&theirs["classifier.weight"])
+    );
+
+    // A head that fits the named classes is theirs; a file too many is told.
+    let classes = Some(["smooth", "edge-on", "spiral"].map(String::from).to_vec());
+    let three = Options { classes: classes.clone(), ..options(file("three", 3)) };
+    let three_model = import::model(&three).unwrap();
+    assert!(!three_model.description.untrained);
+    let tree = three_model.description.scheme.tree();
+    assert_eq!(tree.class_names(), ["smooth", "edge-on", "spiral"]);
+    let theirs_3 = foreign(Naming::Timm, &architecture, 3, 1);
+    let found = values(three_model.networks[0].get(head).unwrap());
+    assert_eq!(found, values(&theirs_3["classifier.weight"]));
+    let four = Options { classes, ..options(file("four", 4)) };
+    assert!(import::model(&four).unwrap().description.untrained);
+    let twice = Options { files: vec![file("three", 3), file("four", 4)], ..three };
+    assert!(matches!(import::model(&twice), Err(ImportError::Files { files: 2, networks: 1 })));
 
     // What was made is a model, conventions of the library included.
     let path = folder.path().join("model");
     trained.write(&path, Precision::F32).unwrap();
     let read = Model::read(&path).unwrap();
     assert_eq!(read.description, trained.description);
-    assert_eq!(read.description.architecture.bn_eps, 1e-5);
+    assert_eq!(read.description.architectures[0].bn_eps, 1e-5);
     assert_eq!(read.description.provenance.program.as_deref(), Some("test 1"));
 }
 
@@ -227,7 +248,7 @@ fn lite1_goes_where_its_map_says() {
     let Some(data) = util::real_data() else { return };
     let path = data.join("weights/efficientnet-lite1-imagenet.safetensors");
     let model = import::model(&Options { seed: 3, ..Options::new(&path) }).unwrap();
-    assert_eq!(model.description.architecture, Architecture::efficientnet(1).unwrap());
+    assert_eq!(model.description.architectures[0], Architecture::efficientnet(1).unwrap());
     assert!(model.description.untrained);
 
     #[derive(Deserialize)]
@@ -240,7 +261,7 @@ fn lite1_goes_where_its_map_says() {
     let map: Vec<Row> = serde_json::from_str(&map).unwrap();
     let lite = import::read(&path).unwrap();
     let classifier = |name: &str| name.starts_with("classifier");
-    let learned: Vec<_> = parameters(&model.description.architecture, 4)
+    let learned: Vec<_> = parameters(&model.description.architectures[0], 4)
         .into_iter()
         .filter(|p| !p.name.contains("running_") && !classifier(&p.name))
         .collect();
@@ -250,7 +271,7 @@ fn lite1_goes_where_its_map_says() {
     let mut used = BTreeSet::new();
     for (row, Parameter { name, shape }) in rows.into_iter().zip(&learned) {
         assert_eq!(row.shape, *shape, "{} is {name}", row.b1);
-        let ours = values(model.stage1.get(name).unwrap());
+        let ours = values(model.networks[0].get(name).unwrap());
         match &row.lite1 {
             Some(theirs) => {
                 assert_eq!(ours, values(lite.tensors.get(theirs).unwrap()), "{name} from {theirs}");
@@ -259,7 +280,7 @@ fn lite1_goes_where_its_map_says() {
                     for statistic in ["running_mean", "running_var"] {
                         let name = name.replace("weight", statistic);
                         let theirs = lite.tensors.get(&format!("{norm}.{statistic}")).unwrap();
-                        assert_eq!(values(model.stage1.get(&name).unwrap()), values(theirs));
+                        assert_eq!(values(model.networks[0].get(&name).unwrap()), values(theirs));
                     }
                 }
             }

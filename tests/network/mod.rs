@@ -160,7 +160,7 @@ fn the_fixture_model_can_be_made_again() {
     );
     let model = Model::read(&kept).unwrap();
     assert!(model.description.untrained);
-    assert_eq!(model.description.architecture.name, "efficientnet-nano");
+    assert_eq!(model.description.architectures[0].name, "efficientnet-nano");
     assert_eq!(model.description.input.size, 240);
 }
 

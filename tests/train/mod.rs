@@ -1,8 +1,9 @@
 //! Training against PyTorch: gradients, running statistics and steps of B1,
 //! and the optimisers (golden results of `oracles/efficientnet_gradients.py`).
-//! Whole runs are in [`run`].
+//! Whole runs are in [`run`], and those of other trees in [`trees`].
 
 mod run;
+mod trees;
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,8 @@ pub struct CascadeOptions {
     pub batch: usize,
     /// Batches under way at once.
     pub lanes: usize,
-    /// The first network's output whose images the second one sees.
+    /// The first network's output whose images the second one sees; none are,
+    /// if there is no such output.
     pub combined: usize,
     /// Whether it sees all others as well.
     pub all: bool,

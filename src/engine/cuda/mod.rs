@@ -18,6 +18,7 @@
 //! kind of GPU, and on nothing else: no kernel adds in an order that is left
 //! open.
 
+mod alone;
 mod cascade;
 pub(crate) mod device;
 mod door;
@@ -49,6 +50,7 @@ mod network_tests;
 mod norm_tests;
 
 pub use self::{
+    alone::Alone,
     cascade::{Cascade, CascadeOptions},
     device::{Launch, Queue, Recorded},
     error::CudaError,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    Cascade, CascadeOptions, CudaError, Precision, Queue,
+    Alone, Cascade, CascadeOptions, CudaError, Precision, Queue,
     emulated::{Emulated, Mode, gpu},
 };
-use crate::engine::Normalisation;
 use crate::engine::fused::PackedNetwork;
+use crate::engine::{Infer, Normalisation, Tensors, Want};
 use crate::model::{
     architecture::{Architecture, Padding},
     seeded::{self, SplitMix64},
@@ -164,6 +164,48 @@ fn the_second_network_sees_what_the_first_says() {
         } else {
             assert!(row.iter().all(|v| v.is_nan()), "image {i} was not to be seen");
         }
+    }
+}
+
+/// A single network, and one of a model whose networks are not a pair: both
+/// of the case's, each by itself.
+#[test]
+fn a_network_alone_is_that_of_the_cpu() {
+    let case = case(Padding::Symmetric, 40, 5);
+    let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
+    let queue: Arc<dyn Queue> = Emulated::with_memory(Precision::F32, Mode::Forward, usize::MAX);
+    for (stage, outputs) in [(0, 4), (1, 2)] {
+        let network = Alone::new(
+            &mut || Ok(Arc::clone(&queue)),
+            &case.architecture,
+            case.size,
+            (&case.weights[stage], outputs),
+            NORMALISATION,
+            Precision::F32,
+            2,
+            1,
+        )
+        .unwrap();
+        assert_eq!((network.outputs(), network.lanes()), (outputs, 1));
+        let packed = PackedNetwork::new(
+            &case.architecture,
+            outputs,
+            case.size,
+            &case.weights[stage],
+            NORMALISATION,
+        )
+        .unwrap();
+        let shape = |network: &dyn Infer| (network.features(), network.map_side());
+        assert_eq!(shape(&network), shape(&packed));
+        let mut found = Tensors::default();
+        network.run(&images, Want::LOGITS, &mut found).unwrap();
+        let expected = case.on_the_cpu(stage);
+        assert_eq!(found.logits.len(), expected.len());
+        let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+        for (found, expected) in found.logits.iter().zip(&expected) {
+            assert!((found - expected).abs() / largest < 1e-5, "{found}, {expected}");
+        }
+        assert!(network.run(&images, Want::FEATURES, &mut found).is_err());
     }
 }
 

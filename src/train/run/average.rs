@@ -7,19 +7,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use serde::Serialize;
 use serde_json::json;
 
 use super::TrainError;
-use super::initial::names;
-use super::kept::{self, Kept};
 use crate::model::architecture::Architecture;
+use crate::model::kept::{self, Kept};
 use crate::model::model_file::Model;
 use crate::model::parameters::parameters;
 use crate::model::weights::{Weights, WeightsError};
 
 /// The model `like`, each of its networks the mean of those of `files` (kept
-/// weights, see [`crate::train::run`]) that are of its stage; a stage without
+/// weights, see [`crate::train::run`]) that have its name; a network without
 /// any stays as it is. Metrics are left out: they were the old weights'.
 ///
 /// # Errors
@@ -27,33 +25,30 @@ use crate::model::weights::{Weights, WeightsError};
 /// network, and what reading says.
 pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     let mut model = Model::read(like)?;
-    let mut stages: BTreeMap<String, Vec<(&Path, Kept)>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Vec<(&Path, Kept)>> = BTreeMap::new();
     for path in files {
         let wrong = |what: &str| TrainError::Checkpoint { path: path.clone(), what: what.into() };
         let kept = kept::read(path)?.ok_or_else(|| wrong("not weights that a run kept"))?;
-        let outputs = &model.description.outputs;
-        let of_model = match kept.description.model.as_str() {
-            "stage1" => outputs_of(&outputs.stage1),
-            "stage2" => outputs_of(&outputs.stage2),
-            _ => return Err(wrong("weights of neither stage of a model")),
-        };
-        let own: Vec<String> = kept.description.outputs.iter().map(|o| o.join("+")).collect();
-        if own != of_model || !same(&kept.description.architecture, &model.description.architecture)
+        let mut networks = model.description.networks().enumerate();
+        let named = networks.find(|(_, (network, _))| network.name == kept.description.model);
+        let (place, (_, architecture)) =
+            named.ok_or_else(|| wrong("weights of none of the model's networks"))?;
+        if !model.description.scheme.means(place, &kept.description.outputs)
+            || !same(&kept.description.architecture, architecture)
         {
             return Err(wrong("weights of another network than the model's"));
         }
-        stages.entry(kept.description.model.clone()).or_default().push((path, kept));
+        found.entry(place).or_default().push((path, kept));
     }
-    let architecture = model.description.architecture.clone();
     let mut told = BTreeMap::new();
-    for (stage, kept) in &stages {
-        let network = if stage == "stage1" { &mut model.stage1 } else { &mut model.stage2 };
-        *network = mean(&architecture, kept)?;
+    for (&place, kept) in &found {
+        model.networks[place] = mean(&model.description.architectures[place], kept)?;
         let of = |(path, kept): &(&Path, Kept)| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             json!({ "file": name, "sha256": kept.digest, "run": kept.description.run })
         };
-        told.insert(stage.clone(), kept.iter().map(of).collect::<Vec<_>>());
+        let name = model.description.scheme.networks()[place].name.clone();
+        told.insert(name, kept.iter().map(of).collect::<Vec<_>>());
     }
     let provenance = &mut model.description.provenance;
     provenance.metrics.clear();
@@ -61,10 +56,6 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     provenance.other.insert("mean_of".into(), json!(told));
     model.digest = None;
     Ok(model)
-}
-
-fn outputs_of(outputs: &impl Serialize) -> Vec<String> {
-    serde_json::to_value(outputs).map(|list| names(&list)).unwrap_or_default()
 }
 
 /// Whether weights of one run as those of the other.

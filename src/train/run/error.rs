@@ -8,6 +8,7 @@ use crate::engine::InferenceError;
 use crate::engine::cuda::CudaError;
 use crate::labels::LabelError;
 use crate::model::import::ImportError;
+use crate::model::kept::KeptError;
 use crate::model::model_file::ModelError;
 use crate::model::weights::WeightsError;
 use crate::source::list::ListError;
@@ -60,6 +61,9 @@ pub enum TrainError {
         /// What does not fit.
         what: String,
     },
+    /// Weights that a run kept cannot be read or written.
+    #[error(transparent)]
+    Kept(KeptError),
     /// A checkpoint is damaged, or of another run.
     #[error("{}: {what}; without this file the run goes on from before it", path.display())]
     Checkpoint {
@@ -125,6 +129,15 @@ pub enum TrainError {
     Panic(String),
 }
 
+impl From<KeptError> for TrainError {
+    fn from(error: KeptError) -> Self {
+        match error {
+            KeptError::Damaged { path, what } => Self::Checkpoint { path, what },
+            error => Self::Kept(error),
+        }
+    }
+}
+
 impl From<CudaError> for TrainError {
     fn from(error: CudaError) -> Self {
         match error {
@@ -155,6 +168,7 @@ impl TrainError {
             | Self::InitialWeights(_)
             | Self::Initial { .. } => true,
             Self::Folder(error) => error.is_usage(),
+            Self::Kept(_) => true,
             Self::Gpu(error) => error.is_usage(),
             _ => false,
         }

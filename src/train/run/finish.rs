@@ -1,25 +1,25 @@
-//! The end of a run: which of the best epochs of the two models go together,
-//! and the model file that holds them.
+//! The end of a run: which of the best epochs of its models go together, and
+//! the model file that holds them.
 //!
-//! Every pair is scored on validation, routed by the hierarchy that
-//! classifies (paper, section 4.3.2). Weights are rounded to the precision of
-//! the file first, so that the file is as good as its score.
+//! Every way to join one epoch of each model is scored on validation, routed by
+//! the tree as galaxies are that are classified (paper, section 4.3.2). Weights
+//! are rounded to the precision of the file first, so that the file is as good
+//! as its score.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::feed::{PROFILE, Shot};
-use super::kept::{self, Kept};
 use super::state::State;
 use super::{Run, TrainError, judge};
-use crate::engine::{Infer, InferenceError, Tensors, Want};
 use crate::metrics::{self, Calibration, Confusion};
-use crate::model::description::{Description, FORMAT, Input, Provenance};
-use crate::model::hierarchy::{Class, Hierarchy, Outputs, Stage2};
+use crate::model::description::{Description, Input, Provenance};
+use crate::model::kept::{self, Kept};
 use crate::model::model_file::{Model, Precision, rounded};
 use crate::model::weights::Weights;
 use crate::train::recipe::Recipe;
+use crate::tree::{Answered, Given, Scheme, arg_max, route};
 
 /// What a run came to.
 pub struct Finished {
@@ -27,26 +27,15 @@ pub struct Finished {
     pub report: metrics::Report,
     /// The epochs that were chosen, by model.
     pub epochs: BTreeMap<String, u32>,
-    /// Whether there is a model file; a single network makes none.
-    pub is_model: bool,
 }
 
-/// What the outputs of a hierarchical recipe mean; `None` if it is not of the
-/// catalog's classes.
-pub fn outputs(recipe: &Recipe) -> Option<Outputs> {
-    let [first, second] = &recipe.models[..] else { return None };
-    let name = |classes: &Vec<String>| match &classes[..] {
-        [one] => one.clone(),
-        [a, b] if [a.as_str(), b] == ["CSS", "EO"] || [a.as_str(), b] == ["EO", "CSS"] => {
-            "CSS+EO".to_owned()
-        }
-        _ => String::new(),
-    };
-    let names = |model: &crate::train::recipe::Model| -> Vec<String> {
-        model.outputs.iter().map(name).collect()
-    };
-    let outputs = json!({ "stage1": names(first), "stage2": names(second) });
-    serde_json::from_value::<Outputs>(outputs).ok().filter(Outputs::is_complete)
+/// An epoch of a model that was kept.
+struct Candidate {
+    kept: Kept,
+    /// Rounded as the file will hold them.
+    weights: Weights,
+    /// Of every validation image; rows of images that it did not see are NaN.
+    logits: Vec<f32>,
 }
 
 /// Scores what was kept and writes the best; `None` if the run is stopped.
@@ -54,12 +43,39 @@ pub fn outputs(recipe: &Recipe) -> Option<Outputs> {
 /// # Errors
 /// [`TrainError`].
 pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainError> {
+    let scheme = run.recipe.scheme().map_err(TrainError::Recipe)?;
     let shots: Vec<Shot> = run.data.val.iter().enumerate().map(all).collect();
-    match (states, outputs(&run.recipe)) {
-        ([first, second], Some(outputs)) => pair(run, &shots, [first, second], outputs),
-        ([single], _) => alone(run, &shots, single),
-        _ => Err(TrainError::Recipe("a hierarchy of other than the catalog's classes".into())),
+    let Some(candidates) = candidates(run, &scheme, &shots, states)? else { return Ok(None) };
+
+    let mut best: Option<(Vec<usize>, Score)> = None;
+    for chosen in combinations(&candidates.iter().map(Vec::len).collect::<Vec<_>>()) {
+        let joined: Vec<&Candidate> =
+            candidates.iter().zip(&chosen).map(|(of_model, &place)| &of_model[place]).collect();
+        let score = score(run, &scheme, &shots, &joined)?;
+        let epochs: Vec<String> = joined
+            .iter()
+            .map(|c| format!("{} epoch {}", c.kept.description.model, c.kept.description.epoch))
+            .collect();
+        run.note(&format!("{}: accuracy {:.4}", epochs.join(" with "), score.accuracy));
+        if best.as_ref().is_none_or(|(_, best)| score.is_better_than(best)) {
+            best = Some((chosen, score));
+        }
     }
+    let Some((chosen, score)) = best else {
+        return Err(TrainError::Data("no epoch was kept".into()));
+    };
+    let report = metrics::Report::new(&score.matrix, Some(&score.calibration));
+    let (mut epochs, mut networks) = (BTreeMap::new(), Vec::new());
+    for (of_model, place) in candidates.into_iter().zip(chosen) {
+        let Candidate { kept, weights, .. } =
+            of_model.into_iter().nth(place).expect("a combination is of candidates");
+        epochs.insert(kept.description.model, kept.description.epoch);
+        networks.push(weights);
+    }
+    let description = describe(run, scheme, &report, &epochs)?;
+    let model = Model { description, networks, digest: None };
+    model.write(&run.folder.model(), Precision::F16).map_err(TrainError::Model)?;
+    Ok(Some(Finished { report, epochs }))
 }
 
 /// A validation image and its class.
@@ -67,118 +83,68 @@ fn all((image, of): (usize, &super::data::Image)) -> Shot {
     Shot { image, output: of.class, repeat: 0 }
 }
 
-/// The kept weights of a model, the best first, as a model file holds them.
-fn candidates(run: &Run, state: &State) -> Result<Vec<(Kept, Weights)>, TrainError> {
-    let kept = state.best.iter().map(|best| {
-        let path = run.folder.kept(&state.model, best.epoch);
-        let kept = kept::read(&path)?.filter(|kept| kept.description.run == run.folder.digest());
-        let missing = || TrainError::Checkpoint { path, what: "not weights of this run".into() };
-        let kept = kept.ok_or_else(missing)?;
-        let weights = rounded(&kept.weights, Precision::F16)?;
-        Ok((kept, weights))
-    });
-    kept.collect()
-}
-
-fn pair(
+/// The kept epochs of every model, the best first, with what each says of the
+/// images that some epoch of the models before it hands on. `None` if the run
+/// is stopped.
+fn candidates(
     run: &Run,
+    scheme: &Scheme,
     shots: &[Shot],
-    [first, second]: [&State; 2],
-    outputs: Outputs,
-) -> Result<Option<Finished>, TrainError> {
-    let size = run.recipe.input.crop;
-    let coarse = candidates(run, first)?;
-    let fine = candidates(run, second)?;
-    let mut coarse_logits = Vec::new();
-    // The images that some candidate hands on.
-    let mut combined = vec![false; shots.len()];
-    for (_, weights) in &coarse {
-        let classes = outputs.stage1.len();
-        let Some(logits) = judge::logits(run, weights, shots, classes, size)? else {
-            return Ok(None);
-        };
-        for (seen, row) in combined.iter_mut().zip(logits.chunks_exact(classes)) {
-            let label = outputs.stage1[judge::arg_max(row)];
-            *seen |= label == crate::model::hierarchy::Stage1Class::Combined;
-        }
-        coarse_logits.push(logits);
-    }
-    let places: Vec<usize> = (0..shots.len()).filter(|&place| combined[place]).collect();
-    let seen: Vec<Shot> = places.iter().map(|&place| shots[place]).collect();
-    let mut fine_logits = Vec::new();
-    for (_, weights) in &fine {
-        let classes = outputs.stage2.len();
-        let Some(logits) = judge::logits(run, weights, &seen, classes, size)? else {
-            return Ok(None);
-        };
-        let mut all = vec![f32::NAN; shots.len() * classes];
-        for (&place, row) in places.iter().zip(logits.chunks_exact(classes)) {
-            all[place * classes..][..classes].copy_from_slice(row);
-        }
-        fine_logits.push(all);
-    }
-
-    let mut best: Option<(usize, usize, Score)> = None;
-    for (i, first) in coarse_logits.iter().enumerate() {
-        for (j, second) in fine_logits.iter().enumerate() {
-            let networks =
-                [recorded(first, outputs.stage1.len()), recorded(second, outputs.stage2.len())];
-            let score = score(run, shots, networks, outputs)?;
-            run.note(&format!(
-                "stage1 epoch {} with stage2 epoch {}: accuracy {:.4}",
-                coarse[i].0.description.epoch, fine[j].0.description.epoch, score.accuracy,
-            ));
-            if best.as_ref().is_none_or(|(.., best)| score.is_better_than(best)) {
-                best = Some((i, j, score));
+    states: &[State],
+) -> Result<Option<Vec<Vec<Candidate>>>, TrainError> {
+    let tree = scheme.tree();
+    // Of each answer, the images to which some epoch gives it.
+    let mut given = vec![vec![false; shots.len()]; tree.answers().len()];
+    let mut found = Vec::new();
+    for (network, state) in scheme.networks().iter().zip(states) {
+        // A model that learned has one question.
+        let head = &network.heads[0];
+        let after = &tree.questions()[head.question].after;
+        let asked = |place: &usize| after.is_empty() || after.iter().any(|&a| given[a][*place]);
+        let places: Vec<usize> = (0..shots.len()).filter(asked).collect();
+        let seen: Vec<Shot> = places.iter().map(|&place| shots[place]).collect();
+        let outputs = network.outputs();
+        let mut of_model = Vec::new();
+        for best in &state.best {
+            let path = run.folder.kept(&state.model, best.epoch);
+            let kept = kept::read(&path)?.filter(|k| k.description.run == run.folder.digest());
+            let missing =
+                || TrainError::Checkpoint { path, what: "not weights of this run".into() };
+            let kept = kept.ok_or_else(missing)?;
+            let weights = rounded(&kept.weights, Precision::F16)?;
+            let size = run.recipe.input.crop;
+            let Some(rows) = judge::logits(run, &weights, &seen, outputs, size)? else {
+                return Ok(None);
+            };
+            let mut logits = vec![f32::NAN; shots.len() * outputs];
+            for (&place, row) in places.iter().zip(rows.chunks_exact(outputs)) {
+                logits[place * outputs..][..outputs].copy_from_slice(row);
+                given[head.answers[arg_max(row)]][place] = true;
             }
+            of_model.push(Candidate { kept, weights, logits });
         }
+        found.push(of_model);
     }
-    let Some((i, j, score)) = best else {
-        return Err(TrainError::Data("no epoch was kept".into()));
-    };
-    let report = metrics::Report::new(&score.matrix, Some(&score.calibration));
-    let chosen = [&coarse[i].0.description, &fine[j].0.description];
-    let epochs: BTreeMap<String, u32> =
-        chosen.map(|description| (description.model.clone(), description.epoch)).into();
-    let model = Model {
-        description: describe(run, outputs, &report, &epochs)?,
-        stage1: coarse[i].1.clone(),
-        stage2: fine[j].1.clone(),
-        digest: None,
-    };
-    model.write(&run.folder.model(), Precision::F16).map_err(TrainError::Model)?;
-    Ok(Some(Finished { report, epochs, is_model: true }))
+    Ok(Some(found))
 }
 
-/// A single network: its best epoch, judged as it is.
-fn alone(run: &Run, shots: &[Shot], state: &State) -> Result<Option<Finished>, TrainError> {
-    let Some((kept, weights)) = candidates(run, state)?.into_iter().next() else {
-        return Err(TrainError::Data("no epoch was kept".into()));
-    };
-    let model = &run.recipe.models[0];
-    let (classes, size) = (model.outputs.len(), run.recipe.input.crop);
-    let Some(logits) = judge::logits(run, &weights, shots, classes, size)? else {
-        return Ok(None);
-    };
-    // The class of each output: a single network combines none.
-    let class =
-        |output: usize| run.recipe.classes.iter().position(|c| *c == model.outputs[output][0]);
-    let mut matrix = Confusion::new(&run.recipe.classes);
-    let mut calibration = Calibration::new();
-    for (row, shot) in logits.chunks_exact(classes).zip(shots) {
-        let winner = judge::arg_max(row);
-        let sum: f64 = row.iter().map(|&z| f64::from(z - row[winner]).exp()).sum();
-        if let Some(predicted) = class(winner) {
-            matrix.add(shot.output, predicted);
-            calibration.add(1.0 / sum, predicted == shot.output);
-        }
+/// Every way to take one of each, the last changing first.
+fn combinations(counts: &[usize]) -> Vec<Vec<usize>> {
+    let mut ways = vec![Vec::new()];
+    for &count in counts {
+        let longer = |way: Vec<usize>| {
+            (0..count).map(move |place| {
+                let mut way = way.clone();
+                way.push(place);
+                way
+            })
+        };
+        ways = ways.into_iter().flat_map(longer).collect();
     }
-    let report = metrics::Report::new(&matrix, Some(&calibration));
-    let epochs = BTreeMap::from([(state.model.clone(), kept.description.epoch)]);
-    Ok(Some(Finished { report, epochs, is_model: false }))
+    ways
 }
 
-/// How good a pair is.
+/// How good epochs are together.
 struct Score {
     accuracy: f64,
     macro_recall: f64,
@@ -194,24 +160,44 @@ impl Score {
 
 fn score(
     run: &Run,
+    scheme: &Scheme,
     shots: &[Shot],
-    [first, second]: [Box<dyn Infer>; 2],
-    outputs: Outputs,
+    joined: &[&Candidate],
 ) -> Result<Score, TrainError> {
-    let hierarchy = Hierarchy::new(first, second, outputs)?;
-    let keys: Vec<[u8; 8]> = (0..shots.len() as u64).map(u64::to_le_bytes).collect();
-    let keys: Vec<&[u8]> = keys.iter().map(<[u8; 8]>::as_slice).collect();
-    let predictions = hierarchy.classify(&keys, Stage2::Routed)?;
-    let class = |label: Class| run.recipe.classes.iter().position(|c| c == label.label());
+    let tree = scheme.tree();
+    // The recipe's place of each class of the tree.
+    let places: Option<Vec<usize>> = tree
+        .classes()
+        .iter()
+        .map(|class| run.recipe.classes.iter().position(|name| *name == class.name))
+        .collect();
+    let places =
+        places.ok_or_else(|| TrainError::Recipe("the classes are not those of the tree".into()))?;
     let mut matrix = Confusion::new(&run.recipe.classes);
     let mut calibration = Calibration::new();
-    for (prediction, shot) in predictions.iter().zip(shots) {
-        // A network that overflows on an image has no answer, a wrong one.
-        let Ok(prediction) = prediction else { continue };
-        if let Some(predicted) = class(prediction.label) {
-            matrix.add(shot.output, predicted);
-            calibration.add(f64::from(prediction.confidence), predicted == shot.output);
+    'images: for (image, shot) in shots.iter().enumerate() {
+        let mut given = Given::none(tree);
+        let mut answered = Vec::new();
+        for (place, network) in scheme.networks().iter().enumerate() {
+            if !scheme.wants(place, &given) {
+                continue;
+            }
+            let outputs = network.outputs();
+            let row = &joined[place].logits[image * outputs..][..outputs];
+            if !row.iter().all(|logit| logit.is_finite()) {
+                // A network that overflows on an image has no answer, a wrong one.
+                continue 'images;
+            }
+            for head in &network.heads {
+                let own = Answered { head, logits: &row[head.outputs.clone()] };
+                given.take(tree, own);
+                answered.push(own);
+            }
         }
+        let prediction = route(tree, &answered);
+        let predicted = places[prediction.class];
+        matrix.add(shot.output, predicted);
+        calibration.add(f64::from(prediction.confidence), predicted == shot.output);
     }
     Ok(Score {
         accuracy: matrix.correct() as f64 / shots.len() as f64,
@@ -221,45 +207,20 @@ fn score(
     })
 }
 
-/// Logits that were computed before; an image is its place as eight bytes.
-struct Recorded {
-    rows: Vec<f32>,
-    classes: usize,
-}
-
-fn recorded(rows: &[f32], classes: usize) -> Box<dyn Infer> {
-    Box::new(Recorded { rows: rows.to_vec(), classes })
-}
-
-impl Infer for Recorded {
-    fn outputs(&self) -> usize {
-        self.classes
-    }
-
-    fn features(&self) -> usize {
-        0
-    }
-
-    fn map_side(&self) -> usize {
-        0
-    }
-
-    fn run(&self, images: &[&[u8]], want: Want, to: &mut Tensors) -> Result<(), InferenceError> {
-        InferenceError::check_sizes(images, 8)?;
-        to.resize(self, images.len(), want);
-        for (image, out) in images.iter().zip(to.logits.chunks_exact_mut(self.classes)) {
-            let key = image.iter().rev().fold(0, |key, &byte| key << 8 | u64::from(byte));
-            let place = key as usize * self.classes;
-            out.copy_from_slice(&self.rows[place..place + self.classes]);
-        }
-        Ok(())
+/// What the networks of a recipe are fed.
+pub fn input(recipe: &Recipe) -> Input {
+    Input {
+        mean: recipe.input.mean,
+        std: recipe.input.std,
+        rgb_profile: PROFILE.into(),
+        ..Input::paper(recipe.input.crop)
     }
 }
 
 /// What the model file says of itself.
 fn describe(
     run: &Run,
-    outputs: Outputs,
+    scheme: Scheme,
     report: &metrics::Report,
     epochs: &BTreeMap<String, u32>,
 ) -> Result<Description, TrainError> {
@@ -286,38 +247,18 @@ fn describe(
             ("validation_images".to_owned(), json!(run.data.val.len())),
         ]),
     };
-    let input = Input {
-        mean: recipe.input.mean,
-        std: recipe.input.std,
-        rgb_profile: PROFILE.into(),
-        ..Input::paper(recipe.input.crop)
-    };
-    Ok(Description {
-        format: FORMAT,
-        architecture: run.architecture.clone(),
-        input,
-        outputs,
-        untrained: false,
-        provenance,
-    })
+    let architectures = vec![run.architecture.clone(); scheme.networks().len()];
+    Ok(Description { provenance, ..Description::new(scheme, architectures, input(recipe)) })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
-    fn outputs_follow_the_recipe_s_order_and_its_classes_alone() {
-        let mut recipe = Recipe::read(Path::new("train-hiwl")).unwrap();
-        assert_eq!(outputs(&recipe), Some(Outputs::default()));
-        recipe.models[0].outputs.reverse();
-        recipe.models[0].outputs[0].reverse();
-        let turned = outputs(&recipe).unwrap();
-        assert_eq!(turned.stage1[0], crate::model::hierarchy::Stage1Class::Combined);
-        recipe.models[1].outputs[0] = vec!["RING".into()];
-        assert_eq!(outputs(&recipe), None);
-        assert_eq!(outputs(&Recipe::read(Path::new("train-plain")).unwrap()), None);
+    fn combinations_are_every_one_once_in_order() {
+        assert_eq!(combinations(&[2, 1, 2]), [[0, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 1]]);
+        assert_eq!(combinations(&[3]), [[0], [1], [2]]);
+        assert!(combinations(&[2, 0]).is_empty());
     }
 }

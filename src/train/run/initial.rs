@@ -9,12 +9,11 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use serde_json::Value;
 
 use super::TrainError;
-use super::kept::{self, Kept};
 use crate::model::architecture::Architecture;
 use crate::model::import::{self, Foreign};
+use crate::model::kept::{self, Kept};
 use crate::model::model_file::{Model, ModelError};
 use crate::model::parameters::{Parameter, parameters};
 use crate::model::weights::{Weights, WeightsError};
@@ -75,7 +74,8 @@ impl Initial {
         architecture.dropout = recipe.dropout;
         let found = match self {
             Self::Random => return Ok(architecture),
-            Self::Model(model, path) => (&model.description.architecture, path),
+            // The others of a file are held against it with their tensors.
+            Self::Model(model, path) => (&model.description.architectures[0], path),
             Self::Kept(kept, path) => (&kept.description.architecture, path),
             Self::Foreign(foreign) => {
                 (architecture.bn_eps, architecture.padding) =
@@ -107,14 +107,11 @@ impl Initial {
         let (mut weights, keeps_head) = match self {
             Self::Random => (random(&parameters, seed)?, true),
             Self::Model(file, _) => {
-                let outputs = &file.description.outputs;
-                let (weights, own) = if model.name == "stage2" {
-                    (&file.stage2, serde_json::to_value(outputs.stage2))
-                } else {
-                    (&file.stage1, serde_json::to_value(outputs.stage1))
-                };
-                let same = own.is_ok_and(|own| names(&own) == model.output_names());
-                (weights.clone(), same)
+                // The network of its name, or the first: a backbone is one.
+                let scheme = &file.description.scheme;
+                let named = scheme.networks().iter().position(|n| n.name == model.name);
+                let place = named.unwrap_or(0);
+                (file.networks[place].clone(), scheme.means(place, &model.outputs))
             }
             Self::Kept(kept, _) => {
                 (kept.weights.clone(), kept.description.outputs == model.outputs)
@@ -132,12 +129,6 @@ impl Initial {
         weights.check(&parameters)?;
         Ok(weights)
     }
-}
-
-/// The names in a list of JSON.
-pub(super) fn names(list: &Value) -> Vec<String> {
-    let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-    names.map(str::to_owned).collect()
 }
 
 fn random(parameters: &[Parameter], seed: u64) -> Result<Weights, WeightsError> {
@@ -212,18 +203,18 @@ mod tests {
             tensor.to_vec1::<f32>().unwrap()
         };
         let [stage1, stage2] = &recipe.models[..] else { panic!("two models") };
-        assert_eq!(head(&initial.weights(&nano, stage1, 1).unwrap()), head(&file.stage1));
-        assert_eq!(head(&initial.weights(&nano, stage2, 1).unwrap()), head(&file.stage2));
+        assert_eq!(head(&initial.weights(&nano, stage1, 1).unwrap()), head(&file.networks[0]));
+        assert_eq!(head(&initial.weights(&nano, stage2, 1).unwrap()), head(&file.networks[1]));
         let turned = recipe::Model {
             outputs: vec![vec!["EO".into()], vec!["CSS".into()]],
             ..stage2.clone()
         };
         let weights = initial.weights(&nano, &turned, 1).unwrap();
-        assert_ne!(head(&weights), head(&file.stage2));
+        assert_ne!(head(&weights), head(&file.networks[1]));
         let at = "features.0.0.weight";
         let values =
             |w: &Weights| w.get(at).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values(&weights), values(&file.stage2));
+        assert_eq!(values(&weights), values(&file.networks[1]));
 
         let error = initial.architecture(&recipe).unwrap_err().to_string();
         assert!(

@@ -11,6 +11,7 @@ use crate::model::weights::Weights;
 use crate::pipeline::Graph;
 use crate::train::recipe::Model;
 use crate::train::targets;
+use crate::tree::arg_max;
 
 /// Images the engine takes at once.
 const BATCH: usize = 32;
@@ -42,11 +43,6 @@ impl Judgement {
             recall: names.iter().cloned().zip(recall(&matrix)).collect(),
         }
     }
-}
-
-/// The first of the largest.
-pub fn arg_max(logits: &[f32]) -> usize {
-    logits.iter().enumerate().fold(0, |best, (i, &v)| if v > logits[best] { i } else { best })
 }
 
 /// Logits of validation images, row by row; `None` if the run is stopped. The

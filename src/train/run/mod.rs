@@ -9,8 +9,8 @@
 //! | `learner` | network, optimiser and average of weights |
 //! | `session` | epochs of steps, validation, when to save |
 //! | `judge` | networks on validation images |
-//! | `state`, `checkpoint`, `kept`, `folder` | what is on disk |
-//! | `finish` | the best pair, and the model file |
+//! | `state`, `checkpoint`, `folder` | what is on disk |
+//! | `finish` | the best epochs together, and the model file |
 //! | `average` | one model of the weights that runs kept |
 //!
 //! Invariant: the same recipe, data and initial weights give the same model
@@ -26,7 +26,6 @@ mod finish;
 mod folder;
 mod initial;
 mod judge;
-mod kept;
 mod learner;
 mod plan;
 mod session;
@@ -73,7 +72,7 @@ pub struct Options {
 pub struct Report {
     /// How good the result is on validation; `None` if the run was stopped.
     pub evaluation: Option<metrics::Report>,
-    /// The model file, if the recipe makes one.
+    /// The model file; `None` if the run was stopped.
     pub model: Option<PathBuf>,
     /// Where the weights of the best epochs are.
     pub checkpoints: PathBuf,
@@ -131,13 +130,6 @@ pub fn run(
 ) -> Result<Report, TrainError> {
     let recipe = &options.recipe;
     recipe.check().map_err(TrainError::Recipe)?;
-    if recipe.is_hierarchical() && finish::outputs(recipe).is_none() {
-        return Err(TrainError::Recipe(
-            "a model of two stages is of the classes CRS, IBS, CSS, EO and SPI with CSS and EO \
-             combined: train other classes with a model `single`"
-                .into(),
-        ));
-    }
     let initial = Initial::read(options.initial.as_deref())?;
     let architecture = initial.architecture(recipe)?;
     let lock = Folder::lock(&options.output)?;
@@ -206,7 +198,7 @@ pub fn run(
         let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;
         run.folder.write(&run.folder.evaluation(), text.as_bytes())?;
         run.folder.write_history(&history, &run.outputs())?;
-        report.model = finished.is_model.then(|| run.folder.model());
+        report.model = Some(run.folder.model());
         report.evaluation = Some(finished.report);
         report.epochs = finished.epochs.into_iter().collect();
     }

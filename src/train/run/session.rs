@@ -15,12 +15,14 @@ use super::judge::{self, Judgement};
 use super::learner::Learner;
 use super::plan::Plan;
 use super::state::{Best, State};
-use super::{Run, TrainError, checkpoint, ended, kept};
+use super::{Run, TrainError, checkpoint, ended, finish};
 use crate::events::TrainingEvent;
+use crate::model::kept;
 use crate::pipeline::Graph;
 use crate::train::history::Epoch;
 use crate::train::recipe::Phase;
 use crate::train::targets;
+use crate::tree::arg_max;
 
 /// A model being trained.
 struct Session {
@@ -192,7 +194,7 @@ impl Session {
             return Err(self.diverged("the loss is", step));
         }
         let rows = output.logits.chunks_exact(outputs).zip(&batch.outputs);
-        let correct = rows.filter(|(row, output)| judge::arg_max(row) == **output).count();
+        let correct = rows.filter(|(row, output)| arg_max(row) == **output).count();
         let now = Instant::now();
         let sums = &mut state.sums;
         sums.images += count as u64;
@@ -271,6 +273,7 @@ impl Session {
                 epoch: epoch.epoch,
                 accuracy: epoch.val_accuracy,
                 run: run.folder.digest().to_owned(),
+                input: Some(finish::input(&run.recipe)),
             };
             kept::write(&run.folder.kept(&plan.model.name, epoch.epoch), &description, &weights)?;
         }

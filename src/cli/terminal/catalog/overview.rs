@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value, json};
 
-use super::{count, tally};
+use super::{by_label, count, tally};
 use crate::catalog::Overview;
 use crate::cli::terminal::format;
 
@@ -48,7 +48,7 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     writeln!(out, "model  {} ({}{untrained})", settings.model.name, short(&settings.model.digest))?;
     writeln!(out, "run    {} by hiwl {}", short(&found.run), settings.version)?;
     writeln!(out, "labels")?;
-    out.push_str(&tally(&found.labels, &found.rejected));
+    out.push_str(&tally(&found.classes, &found.labels, &found.rejected));
     writeln!(out, "confidence")?;
     let most = found.confidence.iter().copied().max().unwrap_or(0).max(1);
     for (bin, rows) in found.confidence.iter().enumerate() {
@@ -88,7 +88,7 @@ pub fn json(found: &Overview) -> Value {
         "run": found.run,
         "version": settings.version,
         "model": settings.model,
-        "labels": found.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<BTreeMap<_, _>>(),
+        "labels": by_label(&found.classes, &found.labels),
         "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
         "confidence": found.confidence,
         "sky": {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, iter};
 
 use serde_json::{Value, json};
 
-use super::{count, tally, verification};
+use super::{by_label, count, tally, verification};
 use crate::{
     classify::Report,
     cli::terminal::{format, summary},
@@ -60,7 +60,7 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
             count(listing.rows)
         )?,
     }
-    out.push_str(&tally(&total.labels, &total.rejected));
+    out.push_str(&tally(&report.classes(), &total.labels, &total.rejected));
     if let Some(line) = repeated_ids(listing) {
         writeln!(out, "{line}")?;
     }
@@ -120,7 +120,7 @@ pub fn json(report: &Report) -> Value {
         "seconds": report.elapsed.as_secs_f64(),
         "images_per_second": rate(report),
         "peak_memory_bytes": report.peak_memory,
-        "labels": total.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<BTreeMap<_, _>>(),
+        "labels": by_label(&report.classes(), &total.labels),
         "rejected": total.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
         "repeated_ids": report.listing.repeated_ids,
         "skipped": report.listing.skipped,

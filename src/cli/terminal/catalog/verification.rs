@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{count, tally};
+use super::{by_label, count, tally};
 use crate::catalog::Verification;
 use crate::cli::terminal::format::intervals;
 
@@ -22,7 +22,7 @@ pub fn text(folder: &Path, found: &Verification) -> String {
         count(found.ranges - (found.missing.len() + found.damaged.len()) as u64),
         if found.is_complete() { ", complete and undamaged" } else { "" },
     );
-    out.push_str(&tally(&found.labels, &found.rejected));
+    out.push_str(&tally(&found.classes, &found.labels, &found.rejected));
     if found.duplicate_ids > 0 {
         let _ = writeln!(out, "{} rows repeat an id", count(found.duplicate_ids));
     }
@@ -113,7 +113,7 @@ pub fn json(found: &Verification) -> Value {
         "stray": found.stray.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
         "unfinished": found.unfinished.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
         "problems": found.problems,
-        "labels": found.labels.iter().map(|(c, n)| (c.label(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
+        "labels": by_label(&found.classes, &found.labels),
         "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<std::collections::BTreeMap<_, _>>(),
         "duplicate_ids": found.duplicate_ids,
     })

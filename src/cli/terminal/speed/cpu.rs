@@ -170,7 +170,8 @@ mod tests {
         let model = Model::seeded(Architecture::nano(), 64, 1).unwrap();
         let normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };
         let network =
-            PackedNetwork::new(&Architecture::nano(), 4, 64, &model.stage1, normalisation).unwrap();
+            PackedNetwork::new(&Architecture::nano(), 4, 64, &model.networks[0], normalisation)
+                .unwrap();
         let image = vec![7; 3 * 64 * 64];
         let images = [image.as_slice(); 3];
         let speed = measure(&network, &images, &[1, 3], 0.01);

@@ -106,9 +106,9 @@ fn network(
     Single::new(
         queue,
         precision,
-        &description.architecture,
-        (description.outputs.stage1.len(), input.size),
-        &model.stage1,
+        &description.architectures[0],
+        (description.scheme.networks()[0].outputs(), input.size),
+        &model.networks[0],
         Normalisation { mean: input.mean, std: input.std },
         batch,
         &pixels,

@@ -3,18 +3,17 @@
 //! metadata, so that another run can start from them.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
-use crate::catalog::CatalogError;
-use crate::model::architecture::Architecture;
-use crate::model::file;
-use crate::model::model_file::float_tensor;
-use crate::model::parameters::parameters;
-use crate::model::weights::Weights;
+use super::architecture::Architecture;
+use super::description::Input;
+use super::file;
+use super::model_file::float_tensor;
+use super::parameters::parameters;
+use super::weights::{Weights, WeightsError};
 
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl-weights";
@@ -35,6 +34,38 @@ pub struct Description {
     pub accuracy: f64,
     /// SHA-256 of the run's `run.json`.
     pub run: String,
+    /// What the network is fed; older files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
+}
+
+/// Why kept weights cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// The system does not let them.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is damaged.
+    #[error("{path}: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// They are not the weights of their own description.
+    #[error("{path}: {source}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: WeightsError,
+    },
 }
 
 /// Weights and what they are.
@@ -51,24 +82,24 @@ pub struct Kept {
 /// Writes kept weights; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`TrainError::Folder`].
-pub fn write(path: &Path, description: &Description, weights: &Weights) -> Result<(), TrainError> {
-    let broken = |what: String| TrainError::Checkpoint { path: path.to_owned(), what };
+/// [`KeptError`].
+pub fn write(path: &Path, description: &Description, weights: &Weights) -> Result<(), KeptError> {
+    let broken = |what: String| KeptError::Damaged { path: path.to_owned(), what };
     let text = serde_json::to_string(description).map_err(|e| broken(e.to_string()))?;
     let tensors = weights.iter().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
     let bytes = safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
         .map_err(|e| broken(e.to_string()))?;
-    Ok(file::replace(path, &bytes).map_err(CatalogError::io("write", path))?)
+    file::replace(path, &bytes).map_err(|source| KeptError::Io { path: path.to_owned(), source })
 }
 
 /// Reads kept weights; `None` if the file is something else.
 ///
 /// # Errors
-/// [`TrainError::Folder`] if it cannot be read, [`TrainError::Checkpoint`] if
-/// it is damaged.
-pub fn read(path: &Path) -> Result<Option<Kept>, TrainError> {
-    let bytes = file::read(path).map_err(CatalogError::io("read", path))?;
-    let damaged = |what: String| TrainError::Checkpoint { path: path.to_owned(), what };
+/// [`KeptError`].
+pub fn read(path: &Path) -> Result<Option<Kept>, KeptError> {
+    let bytes =
+        file::read(path).map_err(|source| KeptError::Io { path: path.to_owned(), source })?;
+    let damaged = |what: String| KeptError::Damaged { path: path.to_owned(), what };
     let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(None) };
     let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
         return Ok(None);
@@ -81,6 +112,8 @@ pub fn read(path: &Path) -> Result<Option<Kept>, TrainError> {
         let tensor = float_tensor(&view).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
         weights.insert(name, tensor);
     }
-    weights.check(&parameters(&description.architecture, description.outputs.len()))?;
+    weights
+        .check(&parameters(&description.architecture, description.outputs.len()))
+        .map_err(|source| KeptError::Weights { path: path.to_owned(), source })?;
     Ok(Some(Kept { description, weights, digest: file::sha256(&bytes) }))
 }

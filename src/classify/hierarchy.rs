@@ -1,0 +1,194 @@
+//! A model's networks, run over its tree: which images a network sees follows
+//! from what the networks before it said.
+//!
+//! It turns crops into predictions. What computes a network is behind
+//! [`Infer`], what its logits mean is [`crate::tree`]'s, so that every
+//! execution of the networks is routed by the same code.
+//!
+//! Invariant: one outcome per image, in order, and an outcome depends on its
+//! image only, never on the batch it came in.
+
+use std::sync::Arc;
+
+use crate::cutout::{Reason, Rejection};
+use crate::engine::{Infer, InferPair, InferenceError, Tensors, Want};
+use crate::tree::{Answered, Given, Prediction, Scheme, Stage2, route};
+
+/// How the networks are run.
+enum Networks {
+    /// Each by itself.
+    Apart(Vec<Box<dyn Infer>>),
+    /// Two as one.
+    Together(Box<dyn InferPair>),
+}
+
+/// The networks of a model and what their outputs mean.
+pub struct Hierarchy {
+    networks: Networks,
+    scheme: Arc<Scheme>,
+}
+
+impl Hierarchy {
+    /// Joins the networks of a scheme, in its order.
+    ///
+    /// # Errors
+    /// [`InferenceError::Classes`] unless each has as many outputs as the
+    /// scheme says.
+    ///
+    /// # Panics
+    /// Unless there are as many networks as the scheme has.
+    pub fn new(networks: Vec<Box<dyn Infer>>, scheme: Arc<Scheme>) -> Result<Self, InferenceError> {
+        let outputs: Vec<usize> = networks.iter().map(|network| network.outputs()).collect();
+        check_outputs(&scheme, &outputs)?;
+        Ok(Self { networks: Networks::Apart(networks), scheme })
+    }
+
+    /// Two networks that are run as one: the second sees the images for which
+    /// the first's greatest output is [`Scheme::cascade`]'s, or all.
+    ///
+    /// # Errors
+    /// As [`Hierarchy::new`].
+    ///
+    /// # Panics
+    /// If the scheme is none of two networks that can be run so.
+    pub fn together(
+        networks: Box<dyn InferPair>,
+        scheme: Arc<Scheme>,
+    ) -> Result<Self, InferenceError> {
+        assert!(scheme.cascade().is_some(), "a scheme of two networks, one after the other");
+        check_outputs(&scheme, &networks.outputs())?;
+        Ok(Self { networks: Networks::Together(networks), scheme })
+    }
+
+    /// What the outputs mean.
+    pub fn scheme(&self) -> &Arc<Scheme> {
+        &self.scheme
+    }
+
+    /// Batches that are worth running at once, each from a thread of its own.
+    pub fn lanes(&self) -> usize {
+        match &self.networks {
+            Networks::Apart(networks) => {
+                networks.iter().map(|network| network.lanes()).min().unwrap_or(1)
+            }
+            Networks::Together(networks) => networks.lanes(),
+        }
+    }
+
+    /// Classifies a batch of crops (see [`Infer::run`]): one outcome per image,
+    /// in order. Networks after the first see the images that `stage2` says,
+    /// gathered into one batch.
+    ///
+    /// An image for which a network's output is not finite is rejected; the
+    /// others of its batch are not touched by it.
+    ///
+    /// # Errors
+    /// [`InferenceError`] if the batch could not be run.
+    ///
+    /// # Panics
+    /// If two networks are run as one, and with another `stage2`.
+    pub fn classify(
+        &self,
+        images: &[&[u8]],
+        stage2: Stage2,
+    ) -> Result<Vec<Result<Prediction, Rejection>>, InferenceError> {
+        let tree = self.scheme.tree();
+        let mut pair = match &self.networks {
+            Networks::Apart(_) => Default::default(),
+            Networks::Together(networks) => {
+                assert_eq!(networks.sees_all(), stage2 == Stage2::All, "made to route otherwise");
+                networks.logits(images)?
+            }
+        };
+        let mut rows: Vec<Row> = images.iter().map(|_| Row::new(&self.scheme)).collect();
+        let mut logits = Vec::new();
+        for (place, network) in self.scheme.networks().iter().enumerate() {
+            let wants = |row: &Row| {
+                let asked = place == 0 || stage2 == Stage2::All;
+                row.failed.is_none() && (asked || self.scheme.wants(place, &row.given))
+            };
+            let seen: Vec<usize> = (0..rows.len()).filter(|&image| wants(&rows[image])).collect();
+            let outputs = network.outputs();
+            let (found, gathered) = match &self.networks {
+                Networks::Apart(networks) => {
+                    let chosen: Vec<&[u8]> = seen.iter().map(|&image| images[image]).collect();
+                    (run(networks[place].as_ref(), &chosen)?, true)
+                }
+                Networks::Together(_) => (std::mem::take(&mut pair[place]), false),
+            };
+            for (order, image) in seen.into_iter().enumerate() {
+                let at = outputs * if gathered { order } else { image };
+                let own = &found[at..at + outputs];
+                let row = &mut rows[image];
+                if !own.iter().all(|logit| logit.is_finite()) {
+                    row.failed = Some(place);
+                    continue;
+                }
+                for head in &network.heads {
+                    row.given.take(tree, Answered { head, logits: &own[head.outputs.clone()] });
+                }
+                row.at[place] = Some(at);
+            }
+            logits.push(found);
+        }
+        Ok(rows.into_iter().map(|row| self.outcome(&row, &logits)).collect())
+    }
+
+    /// What became of an image, from the logits of all networks.
+    fn outcome(&self, row: &Row, logits: &[Vec<f32>]) -> Result<Prediction, Rejection> {
+        if let Some(place) = row.failed {
+            let what = format!("the network of stage {} overflows on it", place + 1);
+            return Err(Rejection::new(Reason::NotFinite, what));
+        }
+        let networks = self.scheme.networks().iter().zip(logits).zip(&row.at);
+        let answered: Vec<Answered<'_>> = networks
+            .filter_map(|((network, logits), at)| Some((network, &logits[(*at)?..])))
+            .flat_map(|(network, own)| {
+                let heads = network.heads.iter();
+                heads.map(move |head| Answered { head, logits: &own[head.outputs.clone()] })
+            })
+            .collect();
+        Ok(route(self.scheme.tree(), &answered))
+    }
+}
+
+/// An image on its way down the tree.
+struct Row {
+    given: Given,
+    /// Where its logits begin among those of each network that saw it.
+    at: Vec<Option<usize>>,
+    /// The network whose output for it is not finite.
+    failed: Option<usize>,
+}
+
+impl Row {
+    fn new(scheme: &Scheme) -> Self {
+        let at = vec![None; scheme.networks().len()];
+        Self { given: Given::none(scheme.tree()), at, failed: None }
+    }
+}
+
+/// That networks have the outputs that the scheme says.
+fn check_outputs(scheme: &Scheme, found: &[usize]) -> Result<(), InferenceError> {
+    assert_eq!(scheme.networks().len(), found.len(), "the networks of the scheme");
+    for (place, (network, &found)) in scheme.networks().iter().zip(found).enumerate() {
+        let expected = network.outputs();
+        if found != expected {
+            return Err(InferenceError::Classes { stage: place as u8 + 1, expected, found });
+        }
+    }
+    Ok(())
+}
+
+/// The logits of images, row by row.
+fn run(network: &dyn Infer, images: &[&[u8]]) -> Result<Vec<f32>, InferenceError> {
+    let mut found = Tensors::default();
+    if !images.is_empty() {
+        network.run(images, Want::LOGITS, &mut found)?;
+    }
+    Ok(found.logits)
+}
+
+#[cfg(test)]
+#[path = "hierarchy_tests.rs"]
+mod tests;
