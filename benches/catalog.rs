@@ -110,7 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut part = run.part(claim, carried)?;
         for ((index, entry), prediction) in (range.first..).zip(entries).zip(predictions) {
             let Entry { id, source, position, .. } = entry;
-            part.push(&Row { index, id, source, position, outcome: Ok(prediction) })?;
+            part.push(&Row { index, id, source, position, note: None, outcome: Ok(prediction) })?;
         }
         part.commit()?;
         time += start.elapsed();

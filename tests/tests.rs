@@ -19,3 +19,4 @@ mod simulate;
 mod source;
 mod train;
 mod util;
+mod wcs;

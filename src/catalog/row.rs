@@ -33,6 +33,8 @@ pub struct Row {
     pub source: String,
     /// Position from the listing or from the cutout's WCS.
     pub position: Option<SkyPosition>,
+    /// What a person should know of a row that has a prediction.
+    pub note: Option<String>,
     /// The prediction, or why there is none.
     pub outcome: Result<Prediction, Rejection>,
 }
@@ -110,7 +112,8 @@ impl RowBuffer {
             }
         }
         self.status.append_value(rejection.map_or(OK, |r| r.reason.code()));
-        self.error.append_value(rejection.map_or("", |r| shortened(&r.detail)));
+        let note = row.note.as_deref().unwrap_or_default();
+        self.error.append_value(shortened(rejection.map_or(note, |r| &r.detail)));
     }
 
     /// The rows so far as columns of `schema`, followed by the carried ones;
@@ -170,7 +173,7 @@ mod tests {
 
     fn row(outcome: Result<Prediction, Rejection>) -> Row {
         let position = outcome.is_ok().then_some(SkyPosition { ra: 10.5, dec: -3.25 });
-        Row { index: 0, id: "a".into(), source: "dir/a.jpg".into(), position, outcome }
+        Row { index: 0, id: "a".into(), source: "dir/a.jpg".into(), position, note: None, outcome }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Cutout<T> {
     pub source: String,
     /// From the table it was listed in, or from its own FITS header.
     pub position: Option<SkyPosition>,
+    /// What a person should know of it although it is classified.
+    pub note: Option<String>,
     /// What the last stage made of it.
     pub state: Result<T, Rejection>,
 }
@@ -27,8 +29,8 @@ pub struct Cutout<T> {
 impl<T> Cutout<T> {
     /// The same cutout one stage further; a rejected one stays as it is.
     pub fn advance<U>(self, step: impl FnOnce(T) -> Result<U, Rejection>) -> Cutout<U> {
-        let Self { index, ends_range, id, source, position, state } = self;
-        Cutout { index, ends_range, id, source, position, state: state.and_then(step) }
+        let Self { index, ends_range, id, source, position, note, state } = self;
+        Cutout { index, ends_range, id, source, position, note, state: state.and_then(step) }
     }
 }
 

@@ -181,6 +181,7 @@ fn send_all(
             id: entry.id,
             source: entry.source,
             position: entry.position,
+            note: None,
             state: Ok(entry.locator),
         };
         out.send(Sequenced { sequence: index, item })?;

@@ -160,6 +160,7 @@ mod tests {
                     id: index.to_string(),
                     source: String::new(),
                     position: None,
+                    note: None,
                     state: Ok(Locator::File(path)),
                 };
                 out.send(Sequenced { sequence: index, item })?;

@@ -425,6 +425,7 @@ impl Source {
                     id: entry.id,
                     source: entry.source,
                     position: entry.position,
+                    note: None,
                     state: Ok(entry.locator),
                 };
                 out.send(Sequenced { sequence, item })?;

@@ -31,8 +31,9 @@ pub fn read(reader: &mut Reader, listed: Cutout<Locator>) -> Cutout<Payload> {
 pub fn decode(options: &DecodeOptions, read: Cutout<Payload>) -> Cutout<Decoded> {
     let mut decoded = read.advance(|payload| decode::decode(&payload, options));
     // A table knows its objects better than a header does.
-    if decoded.position.is_none() {
-        decoded.position = decoded.state.as_ref().ok().and_then(Decoded::centre);
+    if let (None, Ok(image)) = (decoded.position, &decoded.state) {
+        decoded.position = image.centre();
+        decoded.note = image.note().map(String::from);
     }
     decoded
 }
@@ -68,6 +69,7 @@ pub fn infer(
                 id: cutout.id,
                 source: cutout.source,
                 position: cutout.position,
+                note: cutout.note,
                 outcome: cutout.state,
             }
         })

@@ -2,7 +2,7 @@
 //!
 //! [`decode`] turns a file's bytes into pixels, [`rgb`] turns survey bands
 //! into colours, [`prepare`] cuts out what the network sees, [`augment`] varies
-//! what it learns from. Reading the bytes belongs to [`crate::source`]; scaling
+//! what it learns from; [`wcs`] places pixels on the sky. Reading the bytes belongs to [`crate::source`]; scaling
 //! and normalising the pixels belongs to the first layer of
 //! [`crate::model`], so that one byte a channel is all that travels.
 //!
@@ -14,8 +14,10 @@ pub mod decode;
 pub mod prepare;
 mod rejection;
 pub mod rgb;
+pub mod wcs;
 
 pub use rejection::{Reason, Rejection};
+use wcs::PixelScale;
 
 /// The bytes of one cutout, as its files hold them.
 #[derive(Debug, Clone)]
@@ -92,6 +94,10 @@ pub struct BandImage {
     pub planes: Vec<f32>,
     /// Centre of the image from its celestial WCS, if it has one.
     pub centre: Option<SkyPosition>,
+    /// Size of its pixels there, if the WCS is understood.
+    pub pixel_scale: Option<PixelScale>,
+    /// Why there is no centre, where the headers seemed to give one.
+    pub note: Option<String>,
 }
 
 /// A decoded cutout.
@@ -117,6 +123,14 @@ impl Decoded {
         match self {
             Self::Rgb(_) => None,
             Self::Bands(bands) => bands.centre,
+        }
+    }
+
+    /// What a person should know of an image that is fit to be classified.
+    pub fn note(&self) -> Option<&str> {
+        match self {
+            Self::Rgb(_) => None,
+            Self::Bands(bands) => bands.note.as_deref(),
         }
     }
 }

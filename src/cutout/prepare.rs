@@ -134,7 +134,7 @@ mod tests {
 
     fn bands(width: usize, height: usize) -> BandImage {
         let planes = (0..3 * width * height).map(|i| (i % 97) as f32 * 0.1 - 1.0).collect();
-        BandImage { width, height, planes, centre: None }
+        BandImage { width, height, planes, centre: None, pixel_scale: None, note: None }
     }
 
     #[test]

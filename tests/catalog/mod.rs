@@ -77,6 +77,7 @@ pub(crate) fn row(index: u64, entry: &Entry) -> Row {
         id: entry.id.clone(),
         source: entry.source.clone(),
         position: entry.position,
+        note: None,
         outcome,
     }
 }

@@ -318,10 +318,9 @@ def fits_positions():
             warnings.simplefilter("ignore")
             header = fits.Header(keys + [("NAXIS", 2), ("NAXIS1", 4), ("NAXIS2", 5)])
             wcs = WCS(header)
-            centre = wcs.wcs_pix2world([[2.5, 3.0]], 1)[0]
-        order = wcs.wcs.lng, wcs.wcs.lat
+            centre = wcs.pixel_to_world(1.5, 2.0).icrs
         case(name or f"wcs-{number}", hdu(data, keys), bands=data,
-             centre=[float(centre[order[0]]), float(centre[order[1]])])
+             centre=[float(centre.ra.deg), float(centre.dec.deg)])
         number += 1
 
     def number_card(value):
@@ -360,11 +359,34 @@ def fits_positions():
                 add(keys)
     add([("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CRVAL1", 10.5), ("CRVAL2", -3.25),
          ("CRPIX1", 1.0), ("CRPIX2", 2.0), ("CD1_1", -1e-4), ("CD2_2", 1e-4)], "wcs-sparse-cd")
-    for name, keys in [("sin", [("CTYPE1", "RA---SIN"), ("CTYPE2", "DEC--SIN")]),
-                       ("galactic", [("CTYPE1", "GLON-TAN"), ("CTYPE2", "GLAT-TAN")]), ("none", [])]:
-        extra = keys + [("CRVAL1", 10.5), ("CRVAL2", -3.25), ("CRPIX1", 1.0), ("CRPIX2", 2.0),
-                        ("CDELT1", -1e-4), ("CDELT2", 1e-4)]
-        case(f"wcs-{name}", hdu(data, extra), bands=data, centre=None)
+    place = [("CRVAL1", 10.5), ("CRVAL2", -3.25), ("CRPIX1", 1.0), ("CRPIX2", 2.0), ("CDELT1", -1e-4), ("CDELT2", 1e-4)]
+    types = lambda x, y: [("CTYPE1", x), ("CTYPE2", y)]
+    add(types("RA---SIN", "DEC--SIN") + place, "wcs-sin")
+    add(types("GLON-TAN", "GLAT-TAN") + place, "wcs-galactic")
+    add(types("RA---TAN", "DEC--TAN") + place + [("EQUINOX", 1950.0)], "wcs-b1950")
+    # Keywords that are not applied: no position, and a word why.
+    case("wcs-none", hdu(data, place), bands=data, centre=None)
+    case("wcs-tnx", hdu(data, types("RA---TNX", "DEC--TNX") + place), bands=data, centre=None, note="projection TNX")
+    case("wcs-type", hdu(data, types("RA---TAN", "DEC--TAN") + place[1:] + [("CRVAL1", "10 30 00")]), bands=data,
+         centre=None, note="CRVAL1")
+    # One file a band: the same place, and crops that kept what was right for
+    # the frames that they were cut from.
+    tan = types("RA---TAN", "DEC--TAN")
+    inside = [(k, 2.5 if k.startswith("CRPIX") else v) for k, v in place]
+    outside = [(k, 900.5 if k.startswith("CRPIX") else v) for k, v in place]
+    moved = lambda keys, by: [(k, v + by if k == "CRVAL2" else v) for k, v in keys]
+    bands = lambda *headers: {b: hdu(data[0], tan + h) for b, h in zip("irg", headers)}
+    for name, keys in [("inside", inside), ("outside", outside)]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            centre = WCS(fits.Header(tan + keys + [("NAXIS", 2), ("NAXIS1", 4), ("NAXIS2", 5)])).pixel_to_world(1.5, 2.0)
+        centre = [float(centre.ra.deg), float(centre.dec.deg)]
+        case(f"wcs-bands-{name}", bands(keys, keys, keys), bands=data, centre=centre)
+        case(f"wcs-bands-near-{name}", bands(keys, moved(keys, 5e-5), keys), bands=data, centre=centre)
+        case(f"wcs-bands-apart-{name}", bands(keys, keys, moved(keys, 5e-4)), bands=data, centre=None,
+             note="1.8 arcsec apart" + ("; CRPIX lies outside" if name == "outside" else ""))
+    larger = [(k, 2 * v if k.startswith("CDELT") else v) for k, v in place]
+    case("wcs-bands-unlike", bands(place, place, larger), bands=data, centre=None, note="differ in size")
 
 
 def lupton(planes, **how):

@@ -137,7 +137,7 @@ mod tests {
     /// A gradient that tells every pixel from every other.
     fn gradient(width: usize, height: usize) -> BandImage {
         let planes = (0..3 * width * height).map(|i| i as f32 * 0.01).collect();
-        BandImage { width, height, planes, centre: None }
+        BandImage { width, height, planes, centre: None, pixel_scale: None, note: None }
     }
 
     #[test]

@@ -36,6 +36,20 @@ impl<'a> Header<'a> {
         })
     }
 
+    /// The value field as it stands, without blanks around it.
+    pub fn raw(&self, keyword: &str) -> Option<String> {
+        let field = self.field(keyword)?.trim_ascii();
+        (!field.is_empty()).then(|| field.escape_ascii().to_string())
+    }
+
+    /// The names of the records that have a value.
+    pub fn names(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.cards
+            .chunks_exact(CARD)
+            .filter(|card| &card[8..10] == b"= ")
+            .map(|card| card[..8].trim_ascii_end())
+    }
+
     /// A value that is not a string, without its comment.
     fn token(&self, keyword: &str) -> Option<&'a str> {
         let field = self.field(keyword)?;

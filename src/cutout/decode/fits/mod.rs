@@ -2,7 +2,7 @@
 //!
 //! [`layout`] finds the HDUs and holds them against the limits, [`bands`]
 //! says which plane is which band, [`tiles`] checks compressed images,
-//! [`cfitsio`] reads pixels, [`wcs`] places the centre on the sky. The order
+//! [`cfitsio`] reads pixels, [`position`] places the centre on the sky. The order
 //! matters: cfitsio sees only files that passed the others.
 //!
 //! Pixels are physical values (BSCALE and BZERO applied) as `f32`; undefined
@@ -13,15 +13,16 @@ mod bands;
 mod cfitsio;
 mod header;
 mod layout;
+mod position;
 mod tiles;
-mod wcs;
 
 use bands::Plane;
 use cfitsio::{CfitsioError, MemoryFile};
 use layout::{Hdu, Kind, Layout};
+use position::Place;
 
 use super::DecodeOptions;
-use crate::cutout::{BandImage, Reason, Rejection, SkyPosition};
+use crate::cutout::{BandImage, Reason, Rejection};
 
 /// cfitsio's statuses for reading past the end (END_OF_FILE, READ_ERROR).
 const ENDS_EARLY: [i32; 2] = [107, 108];
@@ -48,7 +49,7 @@ pub fn decode_file(file: &[u8], options: &DecodeOptions) -> Result<BandImage, Re
             .check(plane.hdu, channel)
             .map_err(|e| e.at(format_args!("band {}", options.bands[channel])))?;
     }
-    Ok(image.finish(planes.iter().find_map(|p| centre(p.hdu))))
+    Ok(image.finish(Place::of(planes.iter().map(|plane| plane.hdu))))
 }
 
 /// Decodes files that hold one band each; `files` are names and bytes.
@@ -60,7 +61,7 @@ pub fn decode_files<T: AsRef<[u8]>>(
     options: &DecodeOptions,
 ) -> Result<BandImage, Rejection> {
     let mut image: Option<Canvas> = None;
-    let mut position = None;
+    let mut hdus = Vec::new();
     for (channel, band) in options.bands.iter().enumerate() {
         let found = files.iter().find(|(name, _)| name == band);
         let (_, file) = found.ok_or_else(|| {
@@ -84,14 +85,15 @@ pub fn decode_files<T: AsRef<[u8]>>(
             let mut open = open(file, &layout)?;
             enter(&mut open, plane.hdu, file, options)?;
             image.read(&mut open, &plane, channel)?;
-            position = position.or_else(|| centre(plane.hdu));
-            image.check(plane.hdu, channel)
+            image.check(plane.hdu, channel)?;
+            hdus.push(plane.hdu.clone());
+            Ok(())
         };
         read().map_err(|e| e.at(format_args!("band {band}")))?;
     }
     let image =
         image.ok_or_else(|| Rejection::new(Reason::MissingBand, "no bands are asked for"))?;
-    Ok(image.finish(position))
+    Ok(image.finish(Place::of(&hdus)))
 }
 
 /// An image being filled, plane by plane.
@@ -147,8 +149,9 @@ impl Canvas {
         Err(Rejection::new(Reason::NoData, detail))
     }
 
-    fn finish(self, centre: Option<SkyPosition>) -> BandImage {
-        BandImage { width: self.width, height: self.height, planes: self.planes, centre }
+    fn finish(self, Place { centre, pixel_scale, note }: Place) -> BandImage {
+        let Self { width, height, planes } = self;
+        BandImage { width, height, planes, centre, pixel_scale, note }
     }
 }
 
@@ -168,10 +171,6 @@ fn same_size(
     let named = options.bands.iter().zip(sizes).map(|(band, (w, h))| format!("{band} {w}×{h}"));
     let detail = format!("the bands differ in size: {}", named.collect::<Vec<_>>().join(", "));
     Err(Rejection::new(Reason::Corrupt, detail))
-}
-
-fn centre(hdu: &Hdu<'_>) -> Option<SkyPosition> {
-    wcs::centre(&hdu.header, hdu.axes[0], hdu.axes[1])
 }
 
 /// Opens a file whose layout is known. cfitsio reads the first header now.
