@@ -106,7 +106,7 @@ impl Frame {
     }
 
     /// A direction of ICRS in this frame, of length 1.
-    pub fn from_icrs(&self, direction: &Vector) -> Vector {
+    pub fn out_of_icrs(&self, direction: &Vector) -> Vector {
         let start = normalised(self.from_icrs.apply(direction));
         let Some(e) = &self.e_terms else { return start };
         let mut found = start;

@@ -131,7 +131,7 @@ impl Wcs {
     /// where the projection does not reach, or where the distortion has no
     /// inverse.
     pub fn sky_to_pixel(&self, position: SkyPosition) -> Option<(f64, f64)> {
-        let celestial = self.frame.from_icrs(&from_angles(position.ra, position.dec));
+        let celestial = self.frame.out_of_icrs(&from_angles(position.ra, position.dec));
         let native = self.rotation.transposed().apply(&celestial);
         let plane = self.distortion.undo_in_plane(self.projection.project(&native)?)?;
         let pixel = self.linear.to_pixel(plane);
