@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench mutate --profile release -- TARGET SECONDS [SEED]
 //!
-//! TARGET is decode, tar or model. A mutant that decodes to something new by
+//! TARGET is decode, tar, model or tiles. A mutant that decodes to something new by
 //! the length of its answer is no measure of coverage, as libFuzzer has; it
 //! needs no other build, though, and finds what a few hundred thousand damaged
 //! files find. A failure prints the seed and the number of the mutant, and
@@ -14,6 +14,8 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fitsio::FitsFile;
+use fitsio::images::{ImageDescription, ImageType};
 use hiwl::pipeline::memory;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,16 +29,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let (Some(target), Some(seconds)) = (arguments.first(), arguments.get(1)) else {
-        println!("mutate: name decode, tar or model, and a number of seconds; nothing was done");
+        println!("mutate: name decode, tar, model or tiles, and a number of seconds");
         return;
     };
     let limit = Duration::from_secs(seconds.parse().expect("a number of seconds"));
     let seed = arguments.get(2).map_or(1, |seed| seed.parse().expect("a number as seed"));
     let (check, seeds): (fn(&[u8]) -> bool, _) = match target.as_str() {
-        "decode" => (checks::decode, corpus(&["cutouts/jpeg", "cutouts/fits"])),
+        "decode" => (
+            checks::decode,
+            [corpus(&["cutouts/jpeg", "cutouts/fits"]), compressed().map(|c| c.file).collect()]
+                .concat(),
+        ),
+        "tiles" => (checks::tiles, compressed().map(|c| c.stream).collect()),
         "tar" => (checks::tar, archives()),
         "model" => (checks::model, corpus(&["models"])),
-        other => panic!("no target {other}: decode, tar or model"),
+        other => panic!("no target {other}: decode, tar, model or tiles"),
     };
     assert!(!seeds.is_empty(), "no files to begin with");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -89,6 +96,41 @@ fn corpus(folders: &[&str]) -> Vec<Vec<u8>> {
         |bytes| if bytes.starts_with(&[0x1F, 0x8B]) { unpacked(bytes) } else { vec![bytes] },
     )
     .collect()
+}
+
+/// A compressed image, and its one tile as `checks::tiles` takes it.
+struct Compressed {
+    file: Vec<u8>,
+    stream: Vec<u8>,
+}
+
+/// An image of 23 × 17 pixels by each algorithm, made by cfitsio.
+fn compressed() -> impl Iterator<Item = Compressed> {
+    let pixels: Vec<i16> = (0..23 * 17).map(|n| (n * n % 97 + n / 9) as i16).collect();
+    let how = ["R", "G", "G2", "H", "P"];
+    how.into_iter().enumerate().map(move |(n, how)| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("image.fits");
+        let name = format!("{}[compress {how} 23,17]", path.display());
+        let description = ImageDescription { data_type: ImageType::Short, dimensions: &[17, 23] };
+        let mut fits = FitsFile::create(name).open().expect("a new file");
+        let hdu = fits.create_image("r".to_owned(), &description).expect("a new image");
+        hdu.write_image(&mut fits, &pixels).expect("room for an image");
+        drop(fits);
+        let file = fs::read(&path).expect("the new file");
+        let head = file.windows(8).rposition(|w| w == b"XTENSION").expect("a table");
+        let number = |keyword: &[u8]| -> usize {
+            let at = head + file[head..].windows(10).position(|w| w == keyword).expect("a keyword");
+            let value = std::str::from_utf8(&file[at + 10..at + 30]).expect("text");
+            value.trim().parse().expect("a number")
+        };
+        let end = file.windows(8).rposition(|w| w == b"END     ").expect("an end");
+        let heap = (end + 80).next_multiple_of(2880) + number(b"NAXIS1  = ");
+        let stream = &file[heap..heap + number(b"PCOUNT  = ")];
+        // Integers of 16 bits, and of as many in RICE codes.
+        let stream = [&[n as u8, 1 + (1 << 3)], stream].concat();
+        Compressed { file, stream }
+    })
 }
 
 /// A gzipped file as it is and unpacked, where damage reaches the headers.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets, each for some time, beginning with the fixtures.
 #
-#   fuzz/run.sh [SECONDS] [TARGET...]        (default 600, decode tar model)
+#   fuzz/run.sh [SECONDS] [TARGET...]        (default 600, all of them)
 #
 # Needs cargo-fuzz (`cargo install cargo-fuzz`). An input that breaks a check
 # is kept under fuzz/artifacts, and the run fails; what was found on the way stays
@@ -11,10 +11,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-600}
 shift || true
-[ $# -gt 0 ] || set -- decode tar model
+[ $# -gt 0 ] || set -- decode tar model tiles
 export RUSTC_BOOTSTRAP=1
 
-mkdir -p fuzz/corpus/{decode,tar,model}
+mkdir -p fuzz/corpus/{decode,tar,model,tiles}
 cp fixtures/cutouts/jpeg/*.jpg fixtures/cutouts/fits/*.gz fuzz/corpus/decode
 for file in fixtures/cutouts/fits/*.gz; do
   gunzip -c "$file" >"fuzz/corpus/decode/$(basename "$file" .gz)"

@@ -4,10 +4,12 @@
 //! its head comment describes a case.
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails as its test does")]
 
+mod cards;
 mod cases;
 mod hostile;
 mod real;
 mod threads;
+mod tiles;
 
 use hiwl::cutout::decode::decode;
 use hiwl::cutout::prepare::{Preparation, Resample, prepare};

@@ -15,7 +15,7 @@ use crate::util::real_data;
 #[test]
 fn sdss_images_and_their_colours() {
     let Some(data) = real_data() else { return };
-    let cases = cases::run("decode-efigi", &[data.join("fits").to_str().unwrap()]);
+    let cases = cases::run("decode.py", "decode-efigi", &[data.join("fits").to_str().unwrap()]);
     hold(cases.iter().collect(), 10);
     let profile = rgb::profile("lupton").unwrap();
     for case in &cases {
@@ -41,7 +41,7 @@ fn training_originals_are_close_to_pillow() {
     assert_eq!(files.len(), 60);
     let mut arguments = vec!["--jpeg"];
     arguments.extend(files.iter().map(String::as_str));
-    hold(cases::run("decode-jpeg424", &arguments).iter().collect(), 60);
+    hold(cases::run("decode.py", "decode-jpeg424", &arguments).iter().collect(), 60);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! cfitsio under many threads: its file table, its error messages and its
-//! HCOMPRESS decoder are global to the process.
+//! cfitsio under many threads: its file table and its error messages are
+//! global to the process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

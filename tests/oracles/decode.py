@@ -11,6 +11,7 @@ little-endian float32, planes in the order R, G, B, rows as FITS has them, or
 Pillow, never from the program under test.
 """
 
+import bz2
 import gzip
 import io
 import json
@@ -159,6 +160,14 @@ def fits_layouts():
     case("gzip", packed, bands=irg)
     case("gzip-members", gzip.compress(hdu(cube)[:1000]) + gzip.compress(hdu(cube)[1000:]), bands=irg)
 
+    packed_otherwise = bz2.compress(hdu(cube))
+    case("bzip2", packed_otherwise, bands=irg)
+    case("per-band-bzip2", {n: bz2.compress(f) for n, f in files.items()}, bands=irg)
+    case("bzip2-cut", packed_otherwise[:-9], reason="truncated")
+    case("bzip2-of-text", bz2.compress(b"some text"), reason="unsupported")
+    case("bzip2-bomb", bz2.compress(b"SIMPLE  =" + bytes(300 << 20)), reason="too_large")
+    fits_bands(cube)
+
     # Rejections.
     case("one-plane", hdu(g), reason="missing_band")
     case("two-planes", hdu(cube[:2]), reason="missing_band")
@@ -202,6 +211,68 @@ def fits_layouts():
     case("gzip-bomb", gzip.compress(b"SIMPLE  =" + bytes(300 << 20), 9), reason="too_large")
 
 
+def fits_bands(cube):
+    """Bands that a file names oddly, twice, or in doubt."""
+    g, r, i = cube
+    irg = [i, r, g]
+    mask = (cube[0] > 0).astype("i2")
+
+    def hdus(*images):
+        return hdu(None) + b"".join(hdu(p, keys, first=False) for p, keys in images)
+
+    def one(key, names="gri"):
+        return [(p, [(key, n)]) for p, n in zip([g, r, i], names)]
+
+    compressed = ("EXTNAME", "COMPRESSED_IMAGE")
+    case("bands-double-extname", hdus(*[(p, [compressed, ("EXTNAME", n)]) for p, n in zip(irg, "irg")]), bands=irg)
+    case("bands-two-extnames", hdus((g, [("EXTNAME", "g"), ("EXTNAME", "r")]), *one("EXTNAME")[1:]), reason="corrupt")
+    case("bands-lower-case-keyword", hdus(*one("extname", "irg")), reason="corrupt")
+    case("bands-mask-first", hdus((mask, [("EXTNAME", "MASK"), ("FILTER", "r")]),
+                                  *[(p, [("EXTNAME", "SCI"), *k]) for p, k in one("FILTER")]), bands=irg)
+    case("bands-weight-cube-first", hdus((abs(cube), [("EXTNAME", "INVVAR"), ("BANDS", "irg")]),
+                                         (cube, [("BANDS", "gri")])), bands=irg)
+    case("bands-all-masks", hdus(*[(mask, [("EXTNAME", "MASK_" + n)]) for n in "gri"]), reason="unsupported")
+    case("bands-hdu-twice", hdus(*one("EXTNAME"), (r, [("EXTNAME", "r")])), reason="unsupported")
+    case("bands-two-names", hdus((g, [("EXTNAME", "g"), ("FILTER", "r")]), *one("EXTNAME")[1:]), reason="corrupt")
+    case("bands-hdus-and-cube", hdus(*one("EXTNAME"), (cube, [("BANDS", "irg")])), reason="unsupported")
+    case("bands-other-types", hdus((g, []), (mask, []), (i, [])), reason="unsupported")
+    versions = lambda *n: hdus(*[(p, [("EXTNAME", "SCI"), ("EXTVER", v)]) for p, v in zip([g, r, i], n)])
+    case("bands-versions", versions(1, 2, 3), bands=irg)
+    case("bands-versions-reversed", versions(3, 2, 1), reason="unsupported")
+
+    case("bands-rgb", hdu(cube, [("CTYPE3", "RGB")]), bands=cube)
+    case("bands-rgb-named", hdu(cube, [("CTYPE3", "RGB"), ("BANDS", "gri")]), bands=irg)
+    case("bands-rgb-bytes", hdu(np.abs(cube).astype("u1"), [("CTYPE3", "RGB")]), reason="unsupported")
+    for axis, step, seen in [("WAVE", 1.0, True), ("WAVE", -1.0, False), ("FREQ", -1.0, True), ("FREQ", 1.0, False),
+                             ("FREQ", None, False), ("STOKES", 1.0, False), ("BAND", 1.0, True)]:
+        keys = [("CTYPE3", axis)] + ([] if step is None else [("CDELT3", step)])
+        told = {"bands": irg} if seen else {"reason": "unsupported"}
+        case(f"bands-axis-{axis}-{step}", hdu(cube, keys), **told)
+    case("bands-from-one", hdu(cube, [("BAND1", "i"), ("BAND2", "r"), ("BAND3", "g")]), bands=cube)
+    case("bands-filters", hdu(cube, [("FILTER1", "i"), ("FILTER2", "r"), ("FILTER3", "g")]), bands=cube)
+    case("bands-filter-list", hdu(cube, [("FILTER", "i,r,g")]), bands=cube)
+    case("bands-filter-wheel", hdu(cube, [("FILTER1", 4), ("FILTER2", 2)]), bands=irg)
+    case("bands-some-named", hdu(cube, [("BAND0", "i"), ("BAND1", "r")]), reason="corrupt")
+    case("bands-too-few", hdu(cube, [("BANDS", "ir")]), reason="corrupt")
+    case("bands-contradict", hdu(cube, [("BANDS", "irg"), ("BAND0", "g"), ("BAND1", "r"), ("BAND2", "i")]),
+         reason="corrupt")
+    case("bands-plane-twice", hdu(cube, [("BANDS", "irr")]), reason="unsupported")
+    case("bands-one-for-all", hdu(cube, [("FILTER", "r")]), reason="unsupported")
+    case("bands-two-cubes", hdus((cube, []), (cube, [])), reason="unsupported")
+    case("bands-two-cubes-one-named", hdus((cube, []), (cube, [("BANDS", "irg")])), bands=cube)
+    case("bands-continued", hdu(cube, [("BANDS", "i&")]).replace(
+        b"END".ljust(80), b"CONTINUE  'rg'".ljust(80) + b"END".ljust(80)).replace(b" " * 80, b"", 1), bands=cube)
+
+    files = {n: hdu(p) for n, p in zip("gri", [g, r, i])}
+    case("bands-file-of-another", {**files, "r": hdu(r, [("FILTER", "g")])}, reason="missing_band")
+    case("bands-file-named", {n: hdu(p, [("FILTER", n)]) for n, p in zip("gri", [g, r, i])}, bands=irg)
+    case("bands-file-mask-first", {**files, "r": hdus((mask, [("EXTNAME", "DQ")]), (r, []))}, bands=irg)
+    case("bands-file-of-all", {n: hdus(*one("EXTNAME")) for n in "gri"}, bands=irg)
+    case("bands-file-in-doubt", {**files, "r": hdus((r, []), (g, []))}, reason="unsupported")
+    case("bands-file-with-science", {**files, "r": hdus((g, []), (r, [("EXTNAME", "SCI")]))}, bands=irg)
+    case("simple-is-f", hdu(cube).replace(b"                   T", b"                   F", 1), reason="unsupported")
+
+
 def fits_numbers():
     for kind, low, high in [("u1", 0, 255), ("i2", -32768, 32767), ("i4", -2**31, 2**31 - 1),
                             ("i8", -2**62, 2**62)]:
@@ -231,6 +302,10 @@ def fits_numbers():
     case("blank-i2", file, bands=holes[::-1].astype("f4"))
     file = file.replace(b"              0.0123", b"             1.23D-2")
     case("exponent-d", file, bands=holes[::-1].astype("f4"))
+    case("exponent-lower-d", file.replace(b"1.23D-2", b"1.23d-2"), bands=holes[::-1].astype("f4"))
+    case("scale-as-text", file.replace(b"             1.23D-2", b"'1.23D-2'           "), reason="corrupt")
+    case("scale-twice", file.replace(b"BZERO  ", b"BSCALE "), reason="corrupt")
+    case("blank-as-float", file.replace(b"                -999", b"              -999.0"), reason="corrupt")
     unsigned = RNG.integers(0, 65535, (3, H, W)).astype("u2")
     case("unsigned-u2", hdu((unsigned.astype("i4") - 32768).astype("i2"), [("BZERO", 32768)]),
          bands=unsigned[::-1].astype("f4"))
@@ -296,7 +371,7 @@ def fits_compressed():
          reason="too_large")
     case("tiled-rows", file.replace(b"ZNAXIS2 =                   17", b"ZNAXIS2 =                   18"),
          reason="corrupt")
-    case("tiled-plio", file.replace(b"'RICE_1  '", b"'PLIO_1  '"), reason="unsupported")
+    case("tiled-plio", file.replace(b"'RICE_1  '", b"'PLIO_1  '"), reason="corrupt")
     case("tiled-cut", file[: len(file) - 2880], reason="truncated")
     with fits.open(io.BytesIO(file), disable_image_compression=True) as raw:
         stream = io.BytesIO()

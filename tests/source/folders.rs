@@ -38,7 +38,7 @@ fn the_order_does_not_depend_on_the_disk() {
 #[test]
 fn what_is_no_image_is_counted() {
     let dir = temp();
-    let others = ["labels.csv", "list.txt", "x.fits.bz2", "README", ".hidden.jpg", "._a.jpg"];
+    let others = ["labels.csv", "list.txt", "x.fits.xz", "README", ".hidden.jpg", "._a.jpg"];
     touch(dir.path(), &others);
     touch(dir.path(), &["a.jpg", ".snapshot/a.jpg"]);
     let listing = list(&[dir.path()]);
@@ -47,7 +47,7 @@ fn what_is_no_image_is_counted() {
     assert_eq!(listing.skipped, others.len() as u64 + 1);
     // A cutout that is not read is told, and nothing else.
     assert_eq!(listing.problems.len(), 1, "{:?}", listing.problems);
-    assert!(listing.problems[0].path.ends_with("x.fits.bz2"));
+    assert!(listing.problems[0].path.ends_with("x.fits.xz"));
 }
 
 #[test]
@@ -194,16 +194,16 @@ fn the_band_pattern_is_the_users() {
 fn cutouts_that_are_not_read_are_told_and_names_from_urls_are() {
     let dir = temp();
     let url = "cutout.jpg?ra=190.1&dec=1.2&layer=ls-dr9";
-    touch(dir.path(), &[url, "a.fits.bz2", "b.fits.bz2", "notes.txt", "getjpeg?ra=1"]);
+    touch(dir.path(), &[url, "a.fits.xz", "b.fits.xz", "notes.txt", "getjpeg?ra=1"]);
     let listing = list(&[dir.path()]);
     // The query is what tells such cutouts apart.
     assert_eq!(listing.ids(), [url]);
     assert_eq!(listing.skipped, 4);
     let told: Vec<&str> = listing.problems.iter().map(|p| p.message.as_str()).collect();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("bunzip2") && told[0].contains("1 more"), "{told:?}");
+    assert!(told[0].contains("unxz") && told[0].contains("1 more"), "{told:?}");
     assert!(told[1].contains("rename"), "{told:?}");
-    assert_eq!(listing.problems[0].path, dir.path().join("a.fits.bz2"));
+    assert_eq!(listing.problems[0].path, dir.path().join("a.fits.xz"));
 }
 
 #[test]

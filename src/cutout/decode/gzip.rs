@@ -1,7 +1,7 @@
 //! Gzip under a limit, so that a bomb is an error and not an allocation.
 //!
-//! cfitsio could unpack `.fits.gz` itself, without any bound; it is never
-//! given the chance.
+//! What follows is in safe Rust, like all that reads a file before pixels are
+//! found. Bzip2 has the same rules, in [`super::bzip2`].
 
 use std::io::{ErrorKind, Read};
 
@@ -40,7 +40,7 @@ pub fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, Rejection> {
 }
 
 /// What follows the zeros at the beginning of `bytes`.
-fn behind_padding(bytes: &[u8]) -> &[u8] {
+pub fn behind_padding(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
     &bytes[zeros..]
 }

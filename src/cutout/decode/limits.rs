@@ -4,7 +4,8 @@
 //! accepted image holds 16.8 million pixels: 50 MB as RGB and 201 MB as three
 //! float bands, and beside them at most 140 MB while it is decoded (the
 //! coefficients of a progressive CMYK JPEG, the samples of a 16-bit RGBA PNG,
-//! a compressed FITS tile of 64-bit numbers). A galaxy of 424 pixels takes 0.5
+//! a compressed FITS tile of 64-bit numbers; twice that if its bytes are
+//! shuffled). A galaxy of 424 pixels takes 0.5
 //! or 2 MB. Checks come before allocation, from the numbers in the header.
 
 use crate::cutout::{Reason, Rejection};

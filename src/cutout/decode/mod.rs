@@ -1,7 +1,7 @@
 //! Bytes to pixels: JPEG, PNG and FITS, told apart by their first bytes.
 //!
-//! One file a format; [`limits`] says what is too large, `gzip` unpacks
-//! `.fits.gz` under those limits. Reading files belongs to
+//! One file a format; [`limits`] says what is too large, `gzip` and
+//! `bzip2` unpack FITS files under those limits. Reading files belongs to
 //! [`crate::source`], colours to [`super::rgb`], cropping to
 //! [`super::prepare`].
 //!
@@ -11,6 +11,7 @@
 //! names never count: survey archives are full of HTML error pages named
 //! `.jpg` and of FITS files without an extension.
 
+mod bzip2;
 mod fits;
 mod gzip;
 mod jpeg;
@@ -62,11 +63,13 @@ enum Format {
     Png,
     Fits,
     Gzip,
+    Bzip2,
     Unknown,
 }
 
 /// The first bytes of each format.
-const SIGNATURES: [&[u8]; 4] = [b"\xFF\xD8\xFF", b"\x89PNG\r\n\x1A\n", b"SIMPLE  =", b"\x1F\x8B"];
+const SIGNATURES: [&[u8]; 5] =
+    [b"\xFF\xD8\xFF", b"\x89PNG\r\n\x1A\n", b"SIMPLE  =", b"\x1F\x8B", b"BZh"];
 
 impl Format {
     fn of(bytes: &[u8]) -> Self {
@@ -75,6 +78,7 @@ impl Format {
             Some(1) => Self::Png,
             Some(2) => Self::Fits,
             Some(3) => Self::Gzip,
+            Some(4) => Self::Bzip2,
             _ => Self::Unknown,
         }
     }
@@ -107,7 +111,7 @@ fn decode_single(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Rejec
     match Format::of(bytes) {
         Format::Jpeg => shield(|| jpeg::decode(bytes, &options.limits)).map(Decoded::Rgb),
         Format::Png => shield(|| png::decode(bytes, &options.limits)).map(Decoded::Rgb),
-        Format::Fits | Format::Gzip => {
+        Format::Fits | Format::Gzip | Format::Bzip2 => {
             let bytes = band_bytes(bytes, &options.limits)?;
             fits::decode_file(&bytes, options).map(Decoded::Bands)
         }
@@ -117,19 +121,23 @@ fn decode_single(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Rejec
 
 /// The FITS bytes in what should be a FITS file, unpacked if need be.
 fn band_bytes<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Rejection> {
-    match Format::of(bytes) {
-        Format::Fits => Ok(Cow::Borrowed(bytes)),
-        Format::Gzip => {
-            let unpacked = gzip::unpack(bytes, limits.max_decompressed_bytes)?;
-            match Format::of(&unpacked) {
-                Format::Fits => Ok(Cow::Owned(unpacked)),
-                _ => Err(Rejection::new(Reason::Unsupported, "gzip that does not hold FITS")),
-            }
-        }
+    let limit = limits.max_decompressed_bytes;
+    let (packed_by, unpacked) = match Format::of(bytes) {
+        Format::Fits => return Ok(Cow::Borrowed(bytes)),
+        Format::Gzip => ("gzip", gzip::unpack(bytes, limit)?),
+        Format::Bzip2 => ("bzip2", bzip2::unpack(bytes, limit)?),
         Format::Jpeg | Format::Png => {
-            Err(Rejection::new(Reason::Unsupported, "a picture where a FITS file is expected"))
+            let detail = "a picture where a FITS file is expected";
+            return Err(Rejection::new(Reason::Unsupported, detail));
         }
-        Format::Unknown => Err(unknown(bytes)),
+        Format::Unknown => return Err(unknown(bytes)),
+    };
+    match Format::of(&unpacked) {
+        Format::Fits => Ok(Cow::Owned(unpacked)),
+        _ => {
+            let detail = format!("{packed_by} that does not hold FITS");
+            Err(Rejection::new(Reason::Unsupported, detail))
+        }
     }
 }
 

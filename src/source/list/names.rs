@@ -27,7 +27,7 @@ pub(super) enum FileKind {
 
 const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
 const FITS: [&str; 3] = ["fits", "fit", "fts"];
-const FITS_WRAPPINGS: [&str; 2] = ["gz", "fz"];
+const FITS_WRAPPINGS: [&str; 3] = ["gz", "bz2", "fz"];
 /// What compresses a file as a whole: extensions, and the command that unpacks.
 const COMPRESSIONS: [(&[&str], &str); 5] = [
     (&["gz", "tgz"], "gunzip"),
@@ -78,7 +78,7 @@ pub(super) fn passed_over(name: &str) -> Option<&'static str> {
     if let Some((inner, tool)) = compressed(name) {
         return FileKind::of(inner).0.is_image().then_some(match tool {
             "gunzip" => "a compressed picture is not read: unpack it with gunzip",
-            "bunzip2" => "compressed by bzip2 (.bz2), which is not read: unpack it with bunzip2",
+            "bunzip2" => "a compressed picture is not read: unpack it with bunzip2",
             "unxz" => "compressed by xz, which is not read: unpack it with unxz",
             "unzstd" => "compressed by zstd, which is not read: unpack it with unzstd",
             _ => "compressed by compress (.Z), which is not read: unpack it with uncompress",
@@ -180,7 +180,8 @@ mod tests {
             ("a.FIT.gz", FileKind::Fits, "a"),
             ("a.fts.fz", FileKind::Fits, "a"),
             ("a.gz", FileKind::Other, "a.gz"),
-            ("a.fits.bz2", FileKind::Other, "a.fits.bz2"),
+            ("a.fits.BZ2", FileKind::Fits, "a"),
+            ("a.bz2", FileKind::Other, "a.bz2"),
             ("cutout.jpg?ra=1.5&layer=x", FileKind::Picture, "cutout.jpg?ra=1.5&layer=x"),
             ("cutout.fits?ra=1.5", FileKind::Fits, "cutout.fits?ra=1.5"),
             ("getjpeg?ra=1.5", FileKind::Other, "getjpeg?ra=1.5"),
@@ -198,8 +199,7 @@ mod tests {
     #[test]
     fn cutouts_in_a_form_that_is_not_read_are_named() {
         for (name, words) in [
-            ("frame.fits.bz2", "bunzip2"),
-            ("frame.FITS.BZ2", "bunzip2"),
+            ("frame.jpg.bz2", "bunzip2"),
             ("a.jpg.gz", "gunzip"),
             ("a.fits.xz", "unxz"),
             ("a.fits.Z", "uncompress"),
@@ -208,7 +208,7 @@ mod tests {
         ] {
             assert!(passed_over(name).is_some_and(|w| w.contains(words)), "{name}");
         }
-        for other in ["notes.txt", "code.c.bz2", "a.fits.gz", "x.gz", ""] {
+        for other in ["notes.txt", "code.c.bz2", "a.fits.gz", "a.fits.bz2", "x.gz", ""] {
             assert_eq!(passed_over(other), None, "{other}");
         }
     }

@@ -1,9 +1,12 @@
-//! cfitsio on a file that is already in memory: the unsafe edge of FITS.
+//! cfitsio's conversion of pixels: the unsafe edge of FITS.
 //!
-//! Files are never opened by name, because cfitsio's names are a language
-//! (`[...]` filters rows, `(...)` writes copies, `http://` downloads), and
-//! cutout identifiers come from outside. Everything here is read-only.
-//! [`super::layout`] has checked the file before it comes here.
+//! cfitsio believes what a file says of itself, and reads and writes past its
+//! buffers where that is wrong. So it never sees a file that came from
+//! outside, nor a name (its names are a language: `[...]` filters rows,
+//! `(...)` writes copies, `http://` downloads). [`convert`] takes numbers that
+//! this program has found and counted, writes a header of eight records in
+//! front of them, of types, lengths and scales that it was given as such, and
+//! has cfitsio read that, from memory. Compressed images never come here.
 //!
 //! cfitsio keeps one stack of error messages for the whole process, so on a
 //! failure the messages of other threads are among one's own. Rejections go
@@ -11,22 +14,21 @@
 //! text of the status code is reported, and the stack is emptied.
 #![allow(unsafe_code, reason = "cfitsio is a C library")]
 
-use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
-use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
 use std::sync::Once;
 
 use fitsio::sys;
+
+use super::header::{BLOCK, CARD};
+use super::layout::Pixels;
+use super::scaling::Scaling;
 
 /// Status: a value does not fit the type asked for; the rest is read.
 const NUM_OVERFLOW: c_int = 412;
 
 /// Longest status text, with its end.
 const STATUS_TEXT: usize = 31;
-
-/// Most axes asked for.
-const MAX_AXES: usize = 9;
 
 /// A cfitsio status other than zero.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,138 +40,120 @@ pub struct CfitsioError {
     pub text: String,
 }
 
-/// A FITS file in memory, open for reading.
-pub struct MemoryFile<'a> {
-    file: NonNull<sys::fitsfile>,
-    /// What cfitsio keeps pointers to; dropped after the file is closed.
-    _anchor: Box<Anchor>,
-    bytes: PhantomData<&'a [u8]>,
+/// Converts big-endian numbers to physical values. Undefined and infinite
+/// ones become NaN, those too small for the type's normal numbers zero;
+/// values beyond the range of `f32` become infinite.
+///
+/// # Errors
+/// cfitsio's status, if it cannot read them.
+///
+/// # Panics
+/// If `numbers` are not as many as `out`.
+pub fn convert(
+    pixels: Pixels,
+    scaling: &Scaling,
+    numbers: &[u8],
+    out: &mut [f32],
+) -> Result<(), CfitsioError> {
+    assert_eq!(Some(numbers.len()), out.len().checked_mul(pixels.bytes()), "a value a number");
+    if out.is_empty() {
+        return Ok(());
+    }
+    assert_thread_safe();
+    let mut file = header(pixels, scaling, out.len());
+    file.reserve_exact(numbers.len().next_multiple_of(BLOCK));
+    file.extend_from_slice(numbers);
+    file.resize(file.len().next_multiple_of(BLOCK), 0);
+    read(&mut file, out)
 }
 
-/// cfitsio does not keep the address and the size of the bytes, but the
-/// addresses of the variables that hold them, so these must not move.
-struct Anchor {
-    start: UnsafeCell<*mut c_void>,
-    size: UnsafeCell<usize>,
+/// The header of an image of one axis.
+fn header(pixels: Pixels, scaling: &Scaling, count: usize) -> Vec<u8> {
+    let bitpix = match pixels {
+        Pixels::U8 => 8,
+        Pixels::I16 => 16,
+        Pixels::I32 => 32,
+        Pixels::I64 => 64,
+        Pixels::F32 => -32,
+        Pixels::F64 => -64,
+    };
+    let mut header = Vec::with_capacity(BLOCK);
+    let mut card = |keyword: &str, value: &dyn std::fmt::Display| {
+        header.extend_from_slice(format!("{keyword:<8}= {value:>20}").as_bytes());
+        header.resize(header.len().next_multiple_of(CARD), b' ');
+    };
+    card("SIMPLE", &"T");
+    card("BITPIX", &bitpix);
+    card("NAXIS", &1);
+    card("NAXIS1", &count);
+    if !scaling.is_none() {
+        // The shortest digits that read back as the same number.
+        card("BSCALE", &format_args!("{:E}", scaling.scale));
+        card("BZERO", &format_args!("{:E}", scaling.zero));
+    }
+    if let Some(blank) = scaling.blank {
+        card("BLANK", &blank);
+    }
+    header.extend_from_slice(b"END");
+    header.resize(BLOCK, b' ');
+    header
 }
 
-impl<'a> MemoryFile<'a> {
-    /// Opens the bytes of a FITS file at its first HDU.
-    ///
-    /// # Errors
-    /// cfitsio's status, if it cannot read the first header.
-    pub fn open(bytes: &'a [u8]) -> Result<Self, CfitsioError> {
-        assert_thread_safe();
-        let anchor = Box::new(Anchor {
-            start: UnsafeCell::new(bytes.as_ptr().cast_mut().cast()),
-            size: UnsafeCell::new(bytes.len()),
-        });
-        let mut file = ptr::null_mut();
-        let mut status = 0;
-        // SAFETY: the name is a C string; the anchor's cells stay where they
-        // are until the file is closed (see Drop) and the bytes outlive it
-        // ('a). Opened read-only, cfitsio neither writes to the bytes nor
-        // reallocates them (no function for it is given).
-        unsafe {
-            sys::ffomem(
-                &mut file,
-                c"cutout".as_ptr(),
-                sys::READONLY as c_int,
-                anchor.start.get(),
-                anchor.size.get(),
-                0,
-                None,
-                &mut status,
-            );
-        }
-        check(status)?;
-        let file = NonNull::new(file).ok_or_else(|| CfitsioError {
-            status: 0,
-            text: "no file and no error from ffomem".to_owned(),
-        })?;
-        Ok(Self { file, _anchor: anchor, bytes: PhantomData })
+/// Reads the pixels of the first image of a file of this module's making,
+/// which has as many as `out`.
+fn read(file: &mut [u8], out: &mut [f32]) -> Result<(), CfitsioError> {
+    let mut open: *mut sys::fitsfile = ptr::null_mut();
+    // cfitsio keeps the addresses of these two until the file is closed.
+    let mut start: *mut c_void = file.as_mut_ptr().cast();
+    let mut size = file.len();
+    let mut status = 0;
+    // SAFETY: the name is a C string. `start` and `size` describe `file`,
+    // which is borrowed for as long as cfitsio has it: it is closed below,
+    // on every path. Opened read-only and without a function to reallocate,
+    // cfitsio leaves the bytes as they are. It reads the header of `header`,
+    // whose image ends inside `file` by the padding of `convert`.
+    unsafe {
+        sys::ffomem(
+            &mut open,
+            c"cutout".as_ptr(),
+            sys::READONLY as c_int,
+            &raw mut start,
+            &raw mut size,
+            0,
+            None,
+            &mut status,
+        );
     }
-
-    /// Goes to an HDU, counted from 1.
-    ///
-    /// # Errors
-    /// cfitsio's status, if there is no such HDU or its header is broken.
-    pub fn go_to(&mut self, hdu: usize) -> Result<(), CfitsioError> {
-        let number = c_int::try_from(hdu).unwrap_or(c_int::MAX);
-        let mut status = 0;
-        // SAFETY: the file is open; a null type is allowed.
-        unsafe { sys::ffmahd(self.file.as_ptr(), number, ptr::null_mut(), &mut status) };
-        check(status)
+    check(status)?;
+    let mut blank = f32::NAN;
+    let mut any_blank = 0;
+    // SAFETY: the file is open, as the status says, and the image has
+    // `out.len()` pixels by its header: as many values of the type named, for
+    // which there is room in `out`, are written.
+    unsafe {
+        sys::ffgpv(
+            open,
+            sys::TFLOAT as c_int,
+            1,
+            out.len() as i64,
+            (&raw mut blank).cast(),
+            out.as_mut_ptr().cast(),
+            &mut any_blank,
+            &mut status,
+        );
     }
-
-    /// Axes of the current image, fastest first.
-    ///
-    /// # Errors
-    /// cfitsio's status, if the HDU is not an image.
-    pub fn axes(&mut self) -> Result<Vec<u64>, CfitsioError> {
-        let mut axes: [c_long; MAX_AXES] = [0; MAX_AXES];
-        let (mut bitpix, mut count, mut status) = (0, 0, 0);
-        // SAFETY: the file is open, and at most MAX_AXES lengths are written.
-        unsafe {
-            sys::ffgipr(
-                self.file.as_ptr(),
-                MAX_AXES as c_int,
-                &mut bitpix,
-                &mut count,
-                axes.as_mut_ptr(),
-                &mut status,
-            );
+    let mut closing = 0;
+    // SAFETY: the file is open and not used after this.
+    unsafe { sys::ffclos(open, &mut closing) };
+    if status == NUM_OVERFLOW {
+        clear_messages();
+        // cfitsio has put the largest float where a value did not fit.
+        for value in out.iter_mut().filter(|v| v.abs() == f32::MAX) {
+            *value = f32::INFINITY.copysign(*value);
         }
-        check(status)?;
-        let count = usize::try_from(count).unwrap_or(0).min(MAX_AXES);
-        Ok(axes[..count].iter().map(|n| u64::try_from(*n).unwrap_or(0)).collect())
+        return check(closing);
     }
-
-    /// Reads pixels of the current image, scaled by BSCALE and BZERO, from
-    /// the pixel `first` (from 0) on. Undefined pixels (NaN, BLANK) become
-    /// NaN; values beyond the range of `f32` become infinite.
-    ///
-    /// # Errors
-    /// cfitsio's status, if the pixels cannot be read.
-    pub fn read(&mut self, first: u64, out: &mut [f32]) -> Result<(), CfitsioError> {
-        let mut blank = f32::NAN;
-        let (mut any_blank, mut status) = (0, 0);
-        // SAFETY: the file is open, and `out` has room for as many values of
-        // the type named as are asked for.
-        unsafe {
-            sys::ffgpv(
-                self.file.as_ptr(),
-                sys::TFLOAT as c_int,
-                i64::try_from(first + 1).unwrap_or(i64::MAX),
-                i64::try_from(out.len()).unwrap_or(i64::MAX),
-                (&raw mut blank).cast(),
-                out.as_mut_ptr().cast(),
-                &mut any_blank,
-                &mut status,
-            );
-        }
-        if status == NUM_OVERFLOW {
-            clear_messages();
-            // cfitsio has put the largest float where a value did not fit.
-            for value in out.iter_mut().filter(|v| v.abs() == f32::MAX) {
-                *value = f32::INFINITY.copysign(*value);
-            }
-            return Ok(());
-        }
-        check(status)
-    }
-}
-
-impl Drop for MemoryFile<'_> {
-    fn drop(&mut self) {
-        let mut status = 0;
-        // SAFETY: the file is open and not used after this; the anchor and
-        // the bytes are still alive.
-        unsafe { sys::ffclos(self.file.as_ptr(), &mut status) };
-        if status != 0 {
-            clear_messages();
-        }
-    }
+    check(status).and(check(closing))
 }
 
 /// cfitsio has to be built with its locks, or threads corrupt its tables.
@@ -198,4 +182,66 @@ fn check(status: c_int) -> Result<(), CfitsioError> {
 fn clear_messages() {
     // SAFETY: takes nothing; cfitsio locks its stack.
     unsafe { sys::ffcmsg() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the standard says, without cfitsio.
+    fn plain(pixels: Pixels, scaling: &Scaling, numbers: &[u8]) -> Vec<f32> {
+        let each = numbers.chunks_exact(pixels.bytes()).map(|b| {
+            let wide = |b: &[u8]| i64::from_be_bytes(b.try_into().unwrap());
+            let integer = match pixels {
+                Pixels::U8 => i64::from(b[0]),
+                Pixels::I16 => i64::from(i16::from_be_bytes(b.try_into().unwrap())),
+                Pixels::I32 => i64::from(i32::from_be_bytes(b.try_into().unwrap())),
+                Pixels::I64 => wide(b),
+                Pixels::F32 => {
+                    let value = f32::from_be_bytes(b.try_into().unwrap());
+                    return if value.is_subnormal() { 0.0 } else { f64::from(value) };
+                }
+                Pixels::F64 => {
+                    let value = f64::from_be_bytes(b.try_into().unwrap());
+                    return if value.is_subnormal() { 0.0 } else { value };
+                }
+            };
+            if scaling.blank == Some(integer) { f64::NAN } else { integer as f64 }
+        });
+        let defined = |v: f64| if v.is_finite() { scaling.apply(v) as f32 } else { f32::NAN };
+        each.map(defined).collect()
+    }
+
+    #[test]
+    fn any_numbers_are_converted_as_the_standard_says() {
+        use rand::{Rng, SeedableRng};
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        let kinds = [Pixels::U8, Pixels::I16, Pixels::I32, Pixels::I64, Pixels::F32, Pixels::F64];
+        for (round, pixels) in kinds.into_iter().cycle().take(600).enumerate() {
+            let count = random.random_range(0..2000);
+            let mut numbers: Vec<u8> = vec![0; count * pixels.bytes()];
+            random.fill(&mut numbers[..]);
+            let scaling = match round % 3 {
+                0 => Scaling::NONE,
+                1 => Scaling { scale: 0.0123, zero: -4.5e-7, blank: Some(-7) },
+                _ => Scaling { scale: -2.0, zero: 32768.0, blank: Some(100) },
+            };
+            let scaling =
+                if pixels.are_integers() { scaling } else { Scaling { blank: None, ..scaling } };
+            // What is in `out` before must not matter.
+            let mut out: Vec<f32> = (0..count).map(|_| random.random()).collect();
+            convert(pixels, &scaling, &numbers, &mut out).unwrap();
+            let expected = plain(pixels, &scaling, &numbers);
+            for (at, (found, wanted)) in out.iter().zip(&expected).enumerate() {
+                let same = found == wanted || (found.is_nan() && wanted.is_nan());
+                assert!(same, "{pixels:?} {scaling:?} {at}: {found} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a value a number")]
+    fn counts_that_disagree_never_reach_c() {
+        let _ = convert(Pixels::I16, &Scaling::NONE, &[0; 7], &mut [0.0; 4]);
+    }
 }

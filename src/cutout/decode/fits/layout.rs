@@ -1,13 +1,13 @@
 //! Where the HDUs of a FITS file lie, from its headers alone.
 //!
-//! cfitsio trusts headers: it allocates what they claim and notices missing
-//! bytes only while it reads. So the layout is worked out first, in safe
-//! code, and only a file whose images fit the limits and lie inside its
-//! bytes is opened at all.
+//! Headers claim anything, so the layout is worked out before a pixel is read.
+//! Invariant: every image in a layout fits the limits, and its data lie inside
+//! the file's bytes. What the pixels mean belongs to [`super::plane`] and
+//! [`super::tiles`].
 
 use std::ops::Range;
 
-use super::header::{BLOCK, Header};
+use super::header::{BLOCK, Header, Unclear};
 use crate::cutout::decode::Limits;
 use crate::cutout::{Reason, Rejection};
 
@@ -32,27 +32,68 @@ pub enum Kind {
     Other,
 }
 
+/// The type of numbers, as BITPIX names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// Unsigned bytes (8).
+    U8,
+    /// Integers of 16 bits.
+    I16,
+    /// Integers of 32 bits.
+    I32,
+    /// Integers of 64 bits.
+    I64,
+    /// Floats of 32 bits (-32).
+    F32,
+    /// Floats of 64 bits (-64).
+    F64,
+}
+
+impl Pixels {
+    fn of(bitpix: i64) -> Option<Self> {
+        Some(match bitpix {
+            8 => Self::U8,
+            16 => Self::I16,
+            32 => Self::I32,
+            64 => Self::I64,
+            -32 => Self::F32,
+            -64 => Self::F64,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::I16 => 2,
+            Self::I32 | Self::F32 => 4,
+            Self::I64 | Self::F64 => 8,
+        }
+    }
+
+    /// Whether they are integers, which BLANK can mark as undefined.
+    pub fn are_integers(self) -> bool {
+        !matches!(self, Self::F32 | Self::F64)
+    }
+}
+
 /// One header and data unit.
 #[derive(Debug, Clone)]
 pub struct Hdu<'a> {
-    /// Its number as cfitsio counts, from 1.
+    /// Its number, from 1.
     pub number: usize,
     /// Its keywords.
     pub header: Header<'a>,
     /// What it holds.
     pub kind: Kind,
+    /// The type of the image's pixels, also of a compressed one.
+    pub pixels: Pixels,
     /// Axes of the image, fastest first, without trailing axes of length 1
     /// past the second; empty for [`Kind::Other`].
     pub axes: Vec<u64>,
     /// Where its data lie in the file, padding excluded.
     pub data: Range<usize>,
-}
-
-impl Hdu<'_> {
-    /// Pixels of a plane.
-    pub fn plane_pixels(&self) -> u64 {
-        self.axes.iter().take(2).product()
-    }
 }
 
 /// The HDUs of a file, as far as they are whole.
@@ -82,13 +123,17 @@ impl<'a> Layout<'a> {
             if number > 1 && !rest.starts_with(EXTENSION) && !EXTENSION.starts_with(rest) {
                 break;
             }
-            let whole = Header::parse(rest).filter(|(_, length)| *length <= rest.len());
-            let Some((header, length)) = whole else {
+            let here = |e: Rejection| e.at(format_args!("HDU {number}"));
+            let whole = Header::parse(rest).map_err(|e| here(e.into()))?;
+            let Some((header, length)) = whole.filter(|(_, length)| *length <= rest.len()) else {
                 layout.cut = Some(format!("the header of HDU {number} is not whole"));
                 break;
             };
-            let (kind, axes, bytes) =
-                describe(&header, limits).map_err(|e| e.at(format_args!("HDU {number}")))?;
+            if number == 1 && !header.logical("SIMPLE").map_err(|e| here(e.into()))? {
+                return Err(here(Rejection::new(Reason::Unsupported, "SIMPLE is F")));
+            }
+            let (kind, pixels, axes) = image(&header, limits).map_err(here)?;
+            let bytes = data_bytes(&header).map_err(here)?;
             let start = at + length;
             let held = (file.len() - start) as u64;
             if bytes > held {
@@ -100,7 +145,7 @@ impl<'a> Layout<'a> {
             // Lossless: at most the length of the file.
             let data = start..start + bytes as usize;
             at = data.end.next_multiple_of(BLOCK);
-            layout.hdus.push(Hdu { number, header, kind, axes, data });
+            layout.hdus.push(Hdu { number, header, kind, pixels, axes, data });
             if at > file.len() {
                 layout.cut = Some(format!("the padding of HDU {number} is not whole"));
             }
@@ -118,53 +163,66 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Kind, image axes and bytes of data of the HDU with this header.
-fn describe(header: &Header<'_>, limits: &Limits) -> Result<(Kind, Vec<u64>, u64), Rejection> {
-    let bitpix = match header.int("BITPIX") {
-        Some(bits @ (8 | 16 | 32 | 64 | -32 | -64)) => bits.unsigned_abs(),
-        other => return Err(corrupt(format!("BITPIX is {}", shown(other)))),
+/// Kind, pixels and image axes of the HDU with this header; no axes if it
+/// holds no image.
+fn image(header: &Header<'_>, limits: &Limits) -> Result<(Kind, Pixels, Vec<u64>), Rejection> {
+    let extension = header.text("XTENSION")?;
+    let plain = match extension.as_deref() {
+        None => !is_random_groups(header)?,
+        Some(extension) => matches!(extension, "IMAGE" | "IUEIMAGE"),
     };
-    let axes = axes(header, "NAXIS")?;
-    let random_groups = header.is_true("GROUPS") && axes.first() == Some(&0);
-    let is_image = match header.text("XTENSION").as_deref() {
-        None => !random_groups,
-        Some("IMAGE" | "IUEIMAGE") => true,
-        Some(_) => false,
-    };
-    let (kind, image_axes) = if is_image {
-        (Kind::Image, axes.clone())
-    } else if header.is_true("ZIMAGE") {
-        (Kind::Compressed, self::axes(header, "ZNAXIS")?)
+    let (kind, pixels, axes) = if plain {
+        (Kind::Image, pixels(header, "BITPIX")?, axes(header, "NAXIS")?)
+    } else if extension.as_deref() == Some("BINTABLE") && header.logical("ZIMAGE")? {
+        (Kind::Compressed, pixels(header, "ZBITPIX")?, axes(header, "ZNAXIS")?)
     } else {
-        (Kind::Other, Vec::new())
+        return Ok((Kind::Other, Pixels::U8, Vec::new()));
     };
-    let image_axes = squeeze(image_axes);
+    let axes = squeeze(axes);
     // No axes, or one of length zero: a header only.
-    let kind = if image_axes.is_empty() || image_axes.contains(&0) { Kind::Other } else { kind };
-    if let (Kind::Image | Kind::Compressed, [width, height, ..]) = (kind, image_axes.as_slice()) {
+    if axes.is_empty() || axes.contains(&0) {
+        return Ok((Kind::Other, pixels, Vec::new()));
+    }
+    if let [width, height, ..] = axes.as_slice() {
         limits.check(*width, *height)?;
     }
+    Ok((kind, pixels, axes))
+}
 
-    let counted = if random_groups { &axes[1..] } else { &axes[..] };
+/// Bytes of data of the HDU with this header, padding excluded (FITS 4.0,
+/// equations 1, 2 and 4).
+fn data_bytes(header: &Header<'_>) -> Result<u64, Rejection> {
+    let pixels = pixels(header, "BITPIX")?;
+    let axes = axes(header, "NAXIS")?;
+    let counted = if is_random_groups(header)? { &axes[1..] } else { &axes[..] };
     let values = match counted {
         [] => Some(0),
         counted => counted.iter().try_fold(1_u64, |n, axis| n.checked_mul(*axis)),
     };
-    let pcount = count(header, "PCOUNT", 0)?;
-    let gcount = count(header, "GCOUNT", 1)?;
-    let bytes = values
-        .and_then(|n| n.checked_add(pcount))
-        .and_then(|n| n.checked_mul(gcount))
-        .and_then(|n| n.checked_mul(bitpix / 8))
-        .ok_or_else(|| {
-            Rejection::new(Reason::TooLarge, format!("a data unit of {axes:?} values"))
-        })?;
-    Ok((kind, if kind == Kind::Other { Vec::new() } else { image_axes }, bytes))
+    let parameters = count(header, "PCOUNT", 0)?;
+    let groups = count(header, "GCOUNT", 1)?;
+    values
+        .and_then(|n| n.checked_add(parameters))
+        .and_then(|n| n.checked_mul(groups))
+        .and_then(|n| n.checked_mul(pixels.bytes() as u64))
+        .ok_or_else(|| Rejection::new(Reason::TooLarge, format!("a data unit of {axes:?} values")))
+}
+
+/// Random groups, deprecated: axis 1 has length zero and does not count.
+fn is_random_groups(header: &Header<'_>) -> Result<bool, Unclear> {
+    let axes = header.integer("NAXIS")? > Some(0);
+    Ok(axes && header.logical("GROUPS")? && header.integer("NAXIS1")? == Some(0))
+}
+
+/// `BITPIX` or `ZBITPIX`.
+fn pixels(header: &Header<'_>, keyword: &str) -> Result<Pixels, Rejection> {
+    let bitpix = header.integer(keyword)?;
+    bitpix.and_then(Pixels::of).ok_or_else(|| corrupt(format!("{keyword} is {}", shown(bitpix))))
 }
 
 /// `NAXIS` and `NAXISn`, or `ZNAXIS` and `ZNAXISn`.
 fn axes(header: &Header<'_>, keyword: &str) -> Result<Vec<u64>, Rejection> {
-    let count = header.int(keyword);
+    let count = header.integer(keyword)?;
     let Some(count @ 0..=MAX_AXES) = count else {
         return Err(match count {
             Some(count @ 10..=999) => {
@@ -176,7 +234,7 @@ fn axes(header: &Header<'_>, keyword: &str) -> Result<Vec<u64>, Rejection> {
     (1..=count)
         .map(|n| {
             let keyword = format!("{keyword}{n}");
-            let length = header.int(&keyword);
+            let length = header.integer(&keyword)?;
             length
                 .and_then(|v| u64::try_from(v).ok())
                 .ok_or_else(|| corrupt(format!("{keyword} is {}", shown(length))))
@@ -185,7 +243,7 @@ fn axes(header: &Header<'_>, keyword: &str) -> Result<Vec<u64>, Rejection> {
 }
 
 fn count(header: &Header<'_>, keyword: &str, default: u64) -> Result<u64, Rejection> {
-    match header.int(keyword) {
+    match header.integer(keyword)? {
         None => Ok(default),
         Some(v) => u64::try_from(v).map_err(|_| corrupt(format!("{keyword} is {v}"))),
     }
@@ -200,7 +258,7 @@ fn squeeze(mut axes: Vec<u64>) -> Vec<u64> {
 }
 
 fn shown(value: Option<i64>) -> String {
-    value.map_or_else(|| "missing or no integer".to_owned(), |v| v.to_string())
+    value.map_or_else(|| "missing".to_owned(), |v| v.to_string())
 }
 
 fn corrupt(detail: String) -> Rejection {

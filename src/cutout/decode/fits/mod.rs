@@ -1,31 +1,32 @@
-//! FITS to calibrated bands, through cfitsio.
+//! FITS to calibrated bands.
 //!
-//! [`layout`] finds the HDUs and holds them against the limits, [`bands`]
-//! says which plane is which band, [`tiles`] checks compressed images,
-//! [`cfitsio`] reads pixels, [`position`] places the centre on the sky. The order
-//! matters: cfitsio sees only files that passed the others.
+//! [`header`] reads keywords, [`layout`] finds the HDUs and holds them against
+//! the limits, [`bands`] says which plane is which band. Pixels of plain images
+//! are converted by cfitsio ([`plane`], [`cfitsio`]), those of compressed ones
+//! by [`tiles`]; [`position`] places the centre on the sky. cfitsio never sees the
+//! file: it is given numbers, behind a header that this program writes.
 //!
-//! Pixels are physical values (BSCALE and BZERO applied) as `f32`; undefined
-//! and infinite ones are NaN, and those too small for a normal `f32` are zero,
-//! as cfitsio has it.
+//! Invariant: whatever bytes come in, no C code reads a header, a length or a
+//! stream among them, and the same bytes give the same answer. Pixels are
+//! physical values (BSCALE and BZERO applied) as `f32`; undefined and infinite
+//! ones are NaN, and those stored as floats too small for normal ones are
+//! zero, as cfitsio has it.
 
 mod bands;
 mod cfitsio;
 mod header;
 mod layout;
+mod plane;
 mod position;
+mod scaling;
 mod tiles;
 
 use bands::Plane;
-use cfitsio::{CfitsioError, MemoryFile};
 use layout::{Hdu, Kind, Layout};
 use position::Place;
 
 use super::DecodeOptions;
 use crate::cutout::{BandImage, Reason, Rejection};
-
-/// cfitsio's statuses for reading past the end (END_OF_FILE, READ_ERROR).
-const ENDS_EARLY: [i32; 2] = [107, 108];
 
 /// Decodes a file that holds every band: a cube or one HDU a band.
 ///
@@ -36,15 +37,8 @@ pub fn decode_file(file: &[u8], options: &DecodeOptions) -> Result<BandImage, Re
     let planes = bands::choose(&layout, options)?;
     let (width, height) = same_size(&planes, options)?;
     let mut image = Canvas::new(width, height);
-    let mut open = open(file, &layout)?;
+    image.read(&planes, file, options)?;
     for (channel, plane) in planes.iter().enumerate() {
-        let known = planes[..channel].iter().any(|p| p.hdu.number == plane.hdu.number);
-        if !known {
-            enter(&mut open, plane.hdu, file, options)?;
-        } else if planes[channel - 1].hdu.number != plane.hdu.number {
-            open.go_to(plane.hdu.number).map_err(|e| rejection(&e, plane.hdu))?;
-        }
-        image.read(&mut open, plane, channel)?;
         image
             .check(plane.hdu, channel)
             .map_err(|e| e.at(format_args!("band {}", options.bands[channel])))?;
@@ -72,7 +66,7 @@ pub fn decode_files<T: AsRef<[u8]>>(
         let mut read = || {
             let file = file.as_ref();
             let layout = Layout::of(file, &options.limits)?;
-            let plane = bands::only(&layout)?;
+            let plane = bands::only(&layout, band, options)?;
             let (width, height) = size(plane.hdu);
             let image = image.get_or_insert_with(|| Canvas::new(width, height));
             if (image.width, image.height) != (width, height) {
@@ -82,9 +76,8 @@ pub fn decode_files<T: AsRef<[u8]>>(
                 );
                 return Err(Rejection::new(Reason::Corrupt, detail));
             }
-            let mut open = open(file, &layout)?;
-            enter(&mut open, plane.hdu, file, options)?;
-            image.read(&mut open, &plane, channel)?;
+            let out = &mut [(plane.index, image.plane(channel))];
+            read_hdu(plane.hdu, file, options, out)?;
             image.check(plane.hdu, channel)?;
             hdus.push(plane.hdu.clone());
             Ok(())
@@ -114,14 +107,26 @@ impl Canvas {
         &mut self.planes[channel * pixels..(channel + 1) * pixels]
     }
 
+    /// Reads the planes of a file, all those of an HDU at once, as a tile may
+    /// reach through several.
     fn read(
         &mut self,
-        open: &mut MemoryFile<'_>,
-        plane: &Plane<'_, '_>,
-        channel: usize,
+        planes: &[Plane<'_, '_>; 3],
+        file: &[u8],
+        options: &DecodeOptions,
     ) -> Result<(), Rejection> {
-        let first = plane.index * plane.hdu.plane_pixels();
-        open.read(first, self.plane(channel)).map_err(|e| rejection(&e, plane.hdu))
+        let mut rest: Vec<_> =
+            planes.iter().zip(self.planes.chunks_exact_mut(self.width * self.height)).collect();
+        while let Some((first, _)) = rest.first() {
+            let hdu = first.hdu;
+            let (of_hdu, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(plane, _)| plane.hdu.number == hdu.number);
+            let mut wanted: Vec<_> =
+                of_hdu.into_iter().map(|(plane, out)| (plane.index, out)).collect();
+            read_hdu(hdu, file, options, &mut wanted)?;
+            rest = others;
+        }
+        Ok(())
     }
 
     /// Turns infinities into NaN, and rejects a plane without a finite pixel.
@@ -139,8 +144,10 @@ impl Canvas {
             return Ok(());
         }
         let detail = if infinite > 0 {
-            let keyword =
-                |k| hdu.header.real(k).map_or_else(String::new, |v| format!(", {k} = {v:e}"));
+            let keyword = |k| match hdu.header.number(k) {
+                Ok(Some(v)) => format!(", {k} = {v:e}"),
+                _ => String::new(),
+            };
             let (scale, zero) = (keyword("BSCALE"), keyword("BZERO"));
             format!("HDU {}: no finite pixel, {infinite} infinite{scale}{zero}", hdu.number)
         } else {
@@ -153,6 +160,21 @@ impl Canvas {
         let Self { width, height, planes } = self;
         BandImage { width, height, planes, centre, pixel_scale, note }
     }
+}
+
+/// Reads planes of an HDU.
+fn read_hdu(
+    hdu: &Hdu<'_>,
+    file: &[u8],
+    options: &DecodeOptions,
+    wanted: &mut [(usize, &mut [f32])],
+) -> Result<(), Rejection> {
+    let read = if hdu.kind == Kind::Compressed {
+        tiles::read(hdu, file, &options.limits, wanted)
+    } else {
+        wanted.iter_mut().try_for_each(|(index, out)| plane::read(hdu, *index, file, out))
+    };
+    read.map_err(|e| e.at(format_args!("HDU {}", hdu.number)))
 }
 
 fn size(hdu: &Hdu<'_>) -> (usize, usize) {
@@ -171,37 +193,4 @@ fn same_size(
     let named = options.bands.iter().zip(sizes).map(|(band, (w, h))| format!("{band} {w}×{h}"));
     let detail = format!("the bands differ in size: {}", named.collect::<Vec<_>>().join(", "));
     Err(Rejection::new(Reason::Corrupt, detail))
-}
-
-/// Opens a file whose layout is known. cfitsio reads the first header now.
-fn open<'a>(file: &'a [u8], layout: &Layout<'a>) -> Result<MemoryFile<'a>, Rejection> {
-    let first = layout.hdus.first().ok_or_else(|| Rejection::new(Reason::Corrupt, "no HDU"))?;
-    MemoryFile::open(file).map_err(|e| rejection(&e, first))
-}
-
-/// Goes to an image, and makes sure that cfitsio sees the same one.
-fn enter(
-    open: &mut MemoryFile<'_>,
-    hdu: &Hdu<'_>,
-    file: &[u8],
-    options: &DecodeOptions,
-) -> Result<(), Rejection> {
-    if hdu.kind == Kind::Compressed {
-        tiles::check(hdu, file, &options.limits)
-            .map_err(|e| e.at(format_args!("HDU {}", hdu.number)))?;
-    }
-    open.go_to(hdu.number).map_err(|e| rejection(&e, hdu))?;
-    let axes = open.axes().map_err(|e| rejection(&e, hdu))?;
-    if axes.starts_with(&hdu.axes) && axes[hdu.axes.len()..].iter().all(|n| *n == 1) {
-        return Ok(());
-    }
-    let detail =
-        format!("HDU {}: axes {:?}, which cfitsio reads as {axes:?}", hdu.number, hdu.axes);
-    Err(Rejection::new(Reason::Corrupt, detail))
-}
-
-fn rejection(error: &CfitsioError, hdu: &Hdu<'_>) -> Rejection {
-    let reason =
-        if ENDS_EARLY.contains(&error.status) { Reason::Truncated } else { Reason::Corrupt };
-    Rejection::new(reason, format!("HDU {}: {error}", hdu.number))
 }

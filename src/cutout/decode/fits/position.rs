@@ -107,13 +107,12 @@ fn separation(a: SkyPosition, b: SkyPosition) -> f64 {
 
 impl Keywords for Header<'_> {
     fn value(&self, keyword: &str) -> Option<Value> {
-        if let Some(text) = self.text(keyword) {
-            return Some(Value::Text(text));
+        match (self.number(keyword), self.description(keyword)) {
+            (Ok(number), _) => number.map(Value::Number),
+            (_, Ok(text)) => text.map(Value::Text),
+            // Neither, or not the same in all records.
+            _ => Some(Value::Other(self.as_written(keyword))),
         }
-        if let Some(number) = self.real(keyword) {
-            return Some(Value::Number(number));
-        }
-        self.raw(keyword).map(Value::Other)
     }
 
     fn any_begins(&self, start: &str) -> bool {

@@ -1,0 +1,329 @@
+//! Tile-compressed images (FITS 4.0, section 10): each row of a binary table
+//! holds one tile.
+//!
+//! [`table`] finds the tiles' bytes, [`parameters`] says how they are
+//! compressed, one file each unpacks an algorithm, and [`values`] makes
+//! physical values of the numbers. All of it is safe Rust: a tile that is cut
+//! short, flipped or invented is a [`Rejection`], and the same one each time.
+//! astropy and cfitsio are the oracles of the tests; where they disagree on
+//! what a file holds, it is rejected too.
+//!
+//! Invariant: nothing is allocated before the limits allow a plane or a tile
+//! of that size, and no pixel is written that its tile does not hold.
+
+mod bits;
+mod dither;
+mod gzip;
+mod hcompress;
+mod parameters;
+mod plio;
+mod quantised;
+mod rice;
+mod table;
+mod tiling;
+mod values;
+
+use std::num::Wrapping;
+
+use super::layout::{Hdu, Pixels};
+use super::scaling::Scaling;
+use crate::cutout::decode::Limits;
+use crate::cutout::{Reason, Rejection};
+use gzip::Inflater;
+use parameters::Algorithm;
+use quantised::Quantisation;
+use table::{Column, Table};
+use tiling::{Tile, Tiling};
+use values::{Meaning, Numbers};
+
+/// What is wrong with a tile's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Damage(pub &'static str);
+
+/// A plane that is wanted: its index, and room for its pixels.
+pub type Wanted<'o> = (usize, &'o mut [f32]);
+
+/// Reads planes of the compressed image in `hdu`. Undefined and infinite
+/// pixels become NaN.
+///
+/// # Errors
+/// [`Reason::Unsupported`] for compressions that are not read and for images
+/// on which readers disagree, [`Reason::TooLarge`] for tiles past the limits,
+/// [`Reason::Corrupt`] where the structure contradicts itself or a tile is
+/// damaged.
+pub fn read(
+    hdu: &Hdu<'_>,
+    file: &[u8],
+    limits: &Limits,
+    wanted: &mut [Wanted<'_>],
+) -> Result<(), Rejection> {
+    let data = &file[hdu.data.clone()];
+    let claimed = hdu.header.text("DATASUM").ok().flatten();
+    if !datasum_holds(claimed.as_deref(), data) {
+        return Err(corrupt("the data do not match their DATASUM"));
+    }
+    let tiling = Tiling::read(hdu, limits)?;
+    let tiles = tiling.count().ok_or_else(|| corrupt("more tiles than a table can hold"))?;
+    let table = Table::read(hdu, data, tiles)?;
+    let mut image = Image::read(hdu, table)?;
+    for row in 0..tiles {
+        let tile = tiling.tile(row);
+        if wanted.iter().any(|(plane, _)| tile.holds(*plane)) {
+            image
+                .unpack(row, &tile, tiling.width(), wanted)
+                .map_err(|e| e.at(format_args!("tile {}", row + 1)))?;
+        }
+    }
+    Ok(())
+}
+
+/// A compressed image, and room for a tile of it.
+struct Image<'a> {
+    table: Table<'a>,
+    algorithm: Algorithm,
+    pixels: Pixels,
+    scaling: Scaling,
+    quantisation: Option<Quantisation>,
+    inflater: Inflater,
+    integers: Vec<i32>,
+    narrow: Vec<Wrapping<i32>>,
+    wide: Vec<Wrapping<i64>>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Image<'a> {
+    fn read(hdu: &Hdu<'_>, table: Table<'a>) -> Result<Self, Rejection> {
+        let algorithm = Algorithm::read(&hdu.header)?;
+        let scaling = Scaling::read(&hdu.header, hdu.pixels)?;
+        let (scaling, quantisation) = if hdu.pixels.are_integers() {
+            (quantised::of_integers(&hdu.header, &table, scaling)?, None)
+        } else {
+            (scaling, Quantisation::read(&hdu.header, &table, algorithm, scaling)?)
+        };
+        if algorithm == Algorithm::Plio && scaling.zero != 0.0 {
+            let detail = "PLIO_1 with BZERO, which astropy and cfitsio add to different numbers";
+            return Err(Rejection::new(Reason::Unsupported, detail));
+        }
+        Ok(Self {
+            table,
+            algorithm,
+            pixels: hdu.pixels,
+            scaling,
+            quantisation,
+            inflater: Inflater::new(),
+            integers: Vec::new(),
+            narrow: Vec::new(),
+            wide: Vec::new(),
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Unpacks the tile of a row into the planes that are wanted.
+    fn unpack(
+        &mut self,
+        row: usize,
+        tile: &Tile,
+        width: usize,
+        wanted: &mut [Wanted<'_>],
+    ) -> Result<(), Rejection> {
+        let (stream, of) = self.table.array(self.table.compressed, row)?;
+        let plain = |lossless: bool| Meaning::Plain {
+            scaling: self.scaling,
+            range: if lossless { range(self.pixels) } else { (i64::MIN, i64::MAX) },
+        };
+        let (numbers, mut meaning) = if stream.is_empty() {
+            // Floats that did not quantise well are kept whole.
+            let meaning = plain(true);
+            (self.whole(row, tile.pixels())?, meaning)
+        } else {
+            let meaning = match &self.quantisation {
+                Some(quantisation) => quantisation.of_tile(&self.table, row)?,
+                None => plain(self.algorithm.is_lossless()),
+            };
+            (self.numbers(stream, of, tile)?, meaning)
+        };
+        scatter(numbers, &mut meaning, tile, width, wanted).map_err(damaged)
+    }
+
+    /// The numbers of a tile by the algorithm of the image.
+    fn numbers(
+        &mut self,
+        stream: &'a [u8],
+        of: Pixels,
+        tile: &Tile,
+    ) -> Result<Numbers<'_>, Rejection> {
+        let pixels = tile.pixels();
+        let words = if self.algorithm == Algorithm::Plio { Pixels::I16 } else { Pixels::U8 };
+        if of != words {
+            return Err(corrupt("a tile in elements of another type than its algorithm has"));
+        }
+        match self.algorithm {
+            Algorithm::Rice { block, width } => {
+                self.integers.resize(pixels, 0);
+                rice::decode(stream, width, block, &mut self.integers).map_err(damaged)?;
+                Ok(Numbers::Integers(&self.integers))
+            }
+            Algorithm::Plio => {
+                self.integers.resize(pixels, 0);
+                plio::decode(stream, &mut self.integers).map_err(damaged)?;
+                Ok(Numbers::Integers(&self.integers))
+            }
+            Algorithm::Hcompress { smooth } => {
+                let columns = tile.size[0];
+                // Smoothing takes multiples of coefficients.
+                if self.pixels.bytes() <= 2 && !smooth {
+                    hcompress::decode(stream, columns, pixels, smooth, &mut self.narrow)
+                        .map_err(damaged)?;
+                    return Ok(Numbers::Narrow(&self.narrow));
+                }
+                hcompress::decode(stream, columns, pixels, smooth, &mut self.wide)
+                    .map_err(damaged)?;
+                Ok(Numbers::Wide(&self.wide))
+            }
+            Algorithm::Gzip => {
+                let (bytes, size) = self.inflater.unpack(stream, pixels).map_err(damaged)?;
+                let of = stored(self.pixels, size, self.quantisation.is_none())?;
+                Ok(Numbers::Bytes(bytes, of))
+            }
+            Algorithm::ShuffledGzip => {
+                let (bytes, size) = self.inflater.unpack(stream, pixels).map_err(damaged)?;
+                gzip::unshuffle(bytes, size, &mut self.bytes);
+                let of = stored(self.pixels, size, self.quantisation.is_none())?;
+                Ok(Numbers::Bytes(&self.bytes, of))
+            }
+            Algorithm::Plain => {
+                let size = stream.len() / pixels;
+                if size * pixels != stream.len() {
+                    return Err(corrupt("another number of bytes than its pixels take"));
+                }
+                let of = stored(self.pixels, size, self.quantisation.is_none())?;
+                Ok(Numbers::Bytes(stream, of))
+            }
+        }
+    }
+
+    /// The numbers of a tile that the algorithm did not take.
+    fn whole(&mut self, row: usize, pixels: usize) -> Result<Numbers<'_>, Rejection> {
+        let array = |column: Option<Column>| match column {
+            Some(column) => self.table.array(column, row).map(Some),
+            None => Ok(None),
+        };
+        let held = |array: Option<(&'a [u8], Pixels)>| array.filter(|(b, _)| !b.is_empty());
+        match (held(array(self.table.gzip)?), held(array(self.table.uncompressed)?)) {
+            (Some((stream, Pixels::U8)), None) => {
+                let (bytes, size) = self.inflater.unpack(stream, pixels).map_err(damaged)?;
+                let of = stored(self.pixels, size, true)?;
+                Ok(Numbers::Bytes(bytes, of))
+            }
+            (None, Some((bytes, of))) if bytes.len() == pixels * of.bytes() => {
+                if of.are_integers() == self.pixels.are_integers()
+                    && of.bytes() <= self.pixels.bytes()
+                {
+                    Ok(Numbers::Bytes(bytes, of))
+                } else {
+                    Err(corrupt("numbers of another type than the image's"))
+                }
+            }
+            (None, None) => Err(corrupt("no bytes")),
+            _ => Err(corrupt("several kinds of bytes, or another number of them")),
+        }
+    }
+}
+
+/// The type of stored numbers of `size` bytes of an image of `pixels`: the
+/// image's own, or, where integers were stored in more bytes, or floats are
+/// quantised (not their `own`), integers.
+fn stored(pixels: Pixels, size: usize, own: bool) -> Result<Pixels, Rejection> {
+    if own && !pixels.are_integers() {
+        if size == pixels.bytes() {
+            return Ok(pixels);
+        }
+        return Err(corrupt("numbers of another size than the image's"));
+    }
+    match size {
+        1 => Ok(Pixels::U8),
+        2 => Ok(Pixels::I16),
+        4 => Ok(Pixels::I32),
+        8 if own => Ok(Pixels::I64),
+        _ => Err(corrupt("numbers of a size that there is not")),
+    }
+}
+
+/// Writes the values of a tile where they belong.
+fn scatter(
+    numbers: Numbers<'_>,
+    meaning: &mut Meaning,
+    tile: &Tile,
+    width: usize,
+    wanted: &mut [Wanted<'_>],
+) -> Result<(), Damage> {
+    let [columns, rows, planes] = tile.size;
+    let mut at = 0;
+    for plane in tile.start[2]..tile.start[2] + planes {
+        let first = wanted.iter().position(|(wanted, _)| *wanted == plane);
+        let Some(first) = first else {
+            meaning.skip(columns * rows);
+            at += columns * rows;
+            continue;
+        };
+        let (before, after) = wanted.split_at_mut(first + 1);
+        let out = &mut *before[first].1;
+        // Lines that adjoin are converted at once.
+        let (columns, rows) = if columns == width { (columns * rows, 1) } else { (columns, rows) };
+        for row in 0..rows {
+            let start = (tile.start[1] + row) * width + tile.start[0];
+            numbers.values(at, meaning, &mut out[start..start + columns])?;
+            at += columns;
+            for (_, other) in after.iter_mut().filter(|(wanted, _)| *wanted == plane) {
+                other[start..start + columns].copy_from_slice(&out[start..start + columns]);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The integers that an image's type has.
+fn range(pixels: Pixels) -> (i64, i64) {
+    match pixels {
+        Pixels::U8 => (0, 255),
+        Pixels::I16 => (i16::MIN.into(), i16::MAX.into()),
+        Pixels::I32 => (i32::MIN.into(), i32::MAX.into()),
+        _ => (i64::MIN, i64::MAX),
+    }
+}
+
+/// Whether the data have the checksum their header claims: the sum of 32-bit
+/// words in ones' complement (FITS 4.0, section 4.4.2.7 and appendix J).
+fn datasum_holds(claimed: Option<&str>, data: &[u8]) -> bool {
+    let Some(claimed) = claimed.and_then(|c| c.trim().parse::<u32>().ok()) else { return true };
+    let (words, rest) = data.as_chunks();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut sum: u64 = words.iter().chain([&last]).map(|w| u64::from(u32::from_be_bytes(*w))).sum();
+    while sum > u64::from(u32::MAX) {
+        sum = (sum & u64::from(u32::MAX)) + (sum >> 32);
+    }
+    sum == u64::from(claimed)
+}
+
+fn damaged(damage: Damage) -> Rejection {
+    corrupt(damage.0)
+}
+
+fn corrupt(detail: &str) -> Rejection {
+    Rejection::new(Reason::Corrupt, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_ones_complement() {
+        let data = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1];
+        assert!(datasum_holds(Some("1"), &data));
+        assert!(!datasum_holds(Some("2"), &data));
+        assert!(datasum_holds(None, &data));
+    }
+}
