@@ -20,6 +20,7 @@
 //! | [`run`] | a run's folder: what decides it, its listing, ranges, shards |
 //! | [`catalog`] | the rows, their files, and verification |
 //! | [`export`] | catalogs for other tools, one file a format |
+//! | [`line`](mod@line) | the stages that every mode shares, and what they need to know |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
 //! | [`random`] | random numbers keyed by what they are for |
 //! | [`cli`] | one file a subcommand; the only place that knows a terminal |
@@ -32,6 +33,7 @@ pub mod engine;
 pub mod events;
 pub mod export;
 pub mod labels;
+pub mod line;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;

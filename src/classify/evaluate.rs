@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::cutout::Cutout;
-use super::{ClassifyError, Options, line, setup};
+use super::{ClassifyError, Options, line as stages, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
+use crate::line::{self, Listed};
 use crate::metrics::{self, Calibration, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
 use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
 use crate::run::ModelIdentity;
-use crate::source::list::{BandPattern, ListOptions, Lister};
+use crate::source::list::ListOptions;
 use crate::source::{Entry, Locator};
 
 /// How good a model is on labelled images.
@@ -77,7 +78,9 @@ pub fn evaluate(
             None => labels.rows.clone(),
         },
     };
-    let (entries, mut notes) = list(options, &setup::bands(options, &model))?;
+    let bands = setup::bands(options, &model);
+    let listing = ListOptions { carry: Vec::new(), ..options.list_options(&bands)? };
+    let Listed { entries, problems: mut notes } = line::list(&options.inputs, listing)?;
     let join = Join::new(&wanted, entries.iter().map(|entry| entry.id.as_str()));
     if join.pairs.is_empty() {
         return Err(ClassifyError::NothingLabelled {
@@ -99,7 +102,7 @@ pub fn evaluate(
     let mut graph = Graph::new(stop.clone());
     let window = line.window();
     let places = window.clone();
-    let listed = graph.source("list", line::QUEUE, move |out| send_all(images, &places, out));
+    let listed = graph.source("list", stages::QUEUE, move |out| send_all(images, &places, out));
     let classified = line.extend(&mut graph, listed);
     let (sink, told) = (Arc::clone(&counts), Arc::clone(listener));
     graph.sink("metrics", classified, move |batch| {
@@ -146,24 +149,6 @@ struct Counts {
     matrix: Confusion,
     calibration: Calibration,
     rejected: Vec<(String, String)>,
-}
-
-/// The inputs' images, and what could not be listed.
-fn list(options: &Options, bands: &[String]) -> Result<(Vec<Entry>, Vec<String>), ClassifyError> {
-    let list = ListOptions {
-        band_pattern: options.band_pattern.parse::<BandPattern>()?,
-        bands: bands.to_vec(),
-        id_column: options.id_column.clone(),
-        image_column: options.image_column.clone(),
-        carry: Vec::new(),
-    };
-    let mut lister = Lister::open(&options.inputs, list)?;
-    let mut entries = Vec::new();
-    for chunk in lister.by_ref() {
-        entries.extend(chunk?.entries);
-    }
-    let problem = |p: &crate::source::list::Problem| format!("{}: {}", p.path.display(), p.message);
-    Ok((entries, lister.problems().iter().map(problem).collect()))
 }
 
 /// The source: images one by one, all of one range.

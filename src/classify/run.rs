@@ -32,7 +32,7 @@ use crate::{
     run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
     source::{
         Locator,
-        list::{BandPattern, ListOptions, Lister, RepeatedIds},
+        list::{ListError, ListOptions, Lister, RepeatedIds},
     },
     storage::remote::{absolute, is_remote},
     tree::Stage2,
@@ -86,6 +86,22 @@ pub struct Options {
     /// The share of the ranges that is this process's.
     #[serde(skip)]
     pub shard: Option<Shard>,
+}
+
+impl Options {
+    /// How the inputs are listed, for a run on these bands.
+    ///
+    /// # Errors
+    /// [`ListError::BandPattern`].
+    pub(super) fn list_options(&self, bands: &[String]) -> Result<ListOptions, ListError> {
+        Ok(ListOptions {
+            band_pattern: self.band_pattern.parse()?,
+            bands: bands.to_vec(),
+            id_column: self.id_column.clone(),
+            image_column: self.image_column.clone(),
+            carry: self.carry.clone(),
+        })
+    }
 }
 
 /// What a run did.
@@ -306,14 +322,7 @@ fn list(
     listener: &dyn Listener,
     stop: &Stop,
 ) -> Result<(), ClassifyError> {
-    let list = ListOptions {
-        band_pattern: options.band_pattern.parse::<BandPattern>()?,
-        bands: bands.to_vec(),
-        id_column: options.id_column.clone(),
-        image_column: options.image_column.clone(),
-        carry: options.carry.clone(),
-    };
-    let mut lister = Lister::open(&options.inputs, list)?;
+    let mut lister = Lister::open(&options.inputs, options.list_options(bands)?)?;
     inputs.carry(lister.carried())?;
     let mut places = Places::default();
     let mut ids = Ok(RepeatedIds::default());

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, bands, numbers, usage};
-use crate::classify::recipe::{PrecisionChoice, Recipe, ResampleChoice};
+use super::input::InputFlags;
+use super::{CliError, numbers};
+use crate::classify::recipe::PrecisionChoice;
 use crate::classify::{Devices, Options};
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
@@ -22,10 +23,8 @@ pub(super) struct Asked {
     #[arg(short, long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
 
-    /// A pipeline that comes with the program (sdss, any-size) or a file of
-    /// your own; the flags below override it.
-    #[arg(short, long, value_name = "NAME|FILE", default_value = "sdss")]
-    pipeline: String,
+    #[command(flatten)]
+    input: InputFlags,
 
     /// Which rows networks after the first see: those of which their question
     /// is asked, or all.
@@ -37,29 +36,6 @@ pub(super) struct Asked {
     /// auto]
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
-
-    /// The column of ids in tables.  [default: found by its usual names: id,
-    /// GalaxyID, objid, dr7objid, iauname, …]
-    #[arg(long = "id", value_name = "COLUMN")]
-    id_column: Option<String>,
-
-    /// The column of Parquet tables that holds images.  [default: found, where
-    /// no column is called path]
-    #[arg(long, value_name = "COLUMN")]
-    image_column: Option<String>,
-
-    /// Bands that become red, green and blue.
-    #[arg(long, value_name = "R,G,B", value_parser = bands::parse)]
-    bands: Option<[String; 3]>,
-
-    /// Names of files that hold one band each, such as {id}_{band}.fits.
-    #[arg(long, value_name = "PATTERN")]
-    band_pattern: Option<String>,
-
-    /// What happens to cutouts smaller than the network's input: rejected
-    /// (none), or enlarged.
-    #[arg(long, value_enum)]
-    resample: Option<ResampleChoice>,
 }
 
 /// What decides the catalog, besides what is said of each cutout.
@@ -84,25 +60,24 @@ impl Asked {
         kept: Kept,
         devices: Devices,
     ) -> Result<Options, CliError> {
-        let sdss = Recipe::find("sdss").map_err(usage)?;
-        let recipe = Recipe::find(&self.pipeline).map_err(usage)?.over(sdss);
+        let recipe = self.input.recipe()?;
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
             inputs,
             output,
             model,
-            bands: self.bands.or(recipe.input.bands),
-            band_pattern: self
+            bands: recipe.input.bands,
+            band_pattern: recipe
+                .input
                 .band_pattern
-                .or(recipe.input.band_pattern)
                 .unwrap_or_else(|| BandPattern::default().to_string()),
             cube_bands: recipe.input.cube_bands,
-            id_column: self.id_column,
-            image_column: self.image_column,
+            id_column: self.input.id_column,
+            image_column: self.input.image_column,
             carry: kept.carry.or(recipe.input.carry).unwrap_or_default(),
             rgb_profile: recipe.prepare.rgb_profile,
-            resample: self.resample.or(recipe.prepare.resample).unwrap_or_default(),
+            resample: recipe.prepare.resample.unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
             batch: numbers::checked_batch(recipe.run.batch.unwrap_or(devices.batch()))?,
             devices,

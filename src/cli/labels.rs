@@ -6,14 +6,13 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{CliError, Exit, print, usage};
-use crate::cutout::decode::DecodeOptions;
 use crate::labels::clean::Rules;
 use crate::labels::join::Join;
 use crate::labels::schema::VoteSchema;
 use crate::labels::split::stratified;
 use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelError, LabelTable};
-use crate::train::run::data;
+use crate::line::{self, Listed, Reading};
 
 /// Turn votes into labels, and split them.
 ///
@@ -87,8 +86,8 @@ impl Arguments {
         out += &format!("{}\n", table.counts());
         let mut exit = Exit::Ok;
         if !self.images.is_empty() {
-            let bands = DecodeOptions::default().bands;
-            let (entries, problems) = data::list(&self.images, None, &bands).map_err(usage)?;
+            let options = Reading::default().list_options();
+            let Listed { entries, problems } = line::list(&self.images, options).map_err(usage)?;
             let join = Join::new(&table, entries.iter().map(|entry| entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {

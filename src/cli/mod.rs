@@ -22,6 +22,7 @@ mod choices;
 mod classify;
 mod evaluate;
 mod export;
+mod input;
 mod labels;
 mod manual;
 mod model;

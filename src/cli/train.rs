@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
+use super::input::InputFlags;
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::DeviceChoice;
 use crate::cli::terminal::progress::Audience;
@@ -16,7 +17,7 @@ use crate::cli::terminal::training::TrainingProgress;
 use crate::events::Listener;
 use crate::pipeline::Stop;
 use crate::train::recipe::Recipe;
-use crate::train::run::{self, Options, Report, Sources, TrainError};
+use crate::train::run::{self, Options, Report, TrainError, TrainingData};
 
 /// Train a model.
 ///
@@ -46,11 +47,6 @@ pub struct Arguments {
     #[arg(short, long, value_name = "TABLE")]
     labels: PathBuf,
 
-    /// The column of ids, in the label table and in tables of images.  [default:
-    /// found by its usual names: id, GalaxyID, objid, dr7objid, iauname, …]
-    #[arg(long = "id", value_name = "COLUMN")]
-    id_column: Option<String>,
-
     /// The column of splits.  [default: split, if there is one]
     #[arg(long, value_name = "COLUMN")]
     split_column: Option<String>,
@@ -64,6 +60,9 @@ pub struct Arguments {
     /// own.
     #[arg(short, long, value_name = "NAME|FILE", default_value = "train-best")]
     recipe: PathBuf,
+
+    #[command(flatten)]
+    input: InputFlags,
 
     /// Start from a model file, from kept weights of a run, or from the
     /// weights of an EfficientNet (torchvision, timm, EfficientNet-PyTorch,
@@ -157,11 +156,11 @@ impl Arguments {
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
         Ok(Options {
-            sources: Sources {
+            data: TrainingData {
                 inputs: self.inputs,
                 labels: self.labels,
-                id_column: self.id_column,
                 split_column: self.split_column,
+                reading: self.input.reading()?,
             },
             recipe,
             output: self.output,

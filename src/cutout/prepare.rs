@@ -70,6 +70,30 @@ pub fn prepare(decoded: &Decoded, preparation: &Preparation) -> Result<RgbImage,
     Ok(crop(&enlarged, centre_crop(enlarged.width, enlarged.height, size)))
 }
 
+/// A decoded cutout as a whole, in colours: at least as large as the crop, which
+/// is left to whoever asks. Training cuts random views out of it.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn whole(decoded: Decoded, preparation: &Preparation) -> Result<RgbImage, Rejection> {
+    let size = preparation.size;
+    let picture = match decoded {
+        Decoded::Rgb(image) => image,
+        Decoded::Bands(bands) => preparation.profile.compose(&bands),
+    };
+    let RgbImage { width, height, .. } = picture;
+    if width >= size && height >= size {
+        return Ok(picture);
+    }
+    match preparation.resample {
+        Some(resample) => enlarge(&picture, size, resample),
+        None => {
+            let detail = format!("{width}×{height} pixels where {size}×{size} are cut out");
+            Err(Rejection::new(Reason::TooSmall, detail))
+        }
+    }
+}
+
 /// The window of torchvision's `CenterCrop` in an image at least as large.
 fn centre_crop(width: usize, height: usize, size: usize) -> Window {
     Window { left: offset(width, size), top: offset(height, size), width: size, height: size }
@@ -175,6 +199,25 @@ mod tests {
             prepare(&Decoded::Bands(bands), &preparation).unwrap(),
             prepare(&Decoded::Rgb(whole), &preparation).unwrap()
         );
+    }
+
+    #[test]
+    fn the_whole_picture_is_what_crops_are_cut_from() {
+        let bands = bands(9, 8);
+        for resample in [None, Some(Resample::Bilinear)] {
+            let same = preparation(5, resample);
+            let picture = whole(Decoded::Bands(bands.clone()), &same).unwrap();
+            assert_eq!((picture.width, picture.height), (9, 8));
+            assert_eq!(
+                prepare(&Decoded::Rgb(picture), &same).unwrap(),
+                prepare(&Decoded::Bands(bands.clone()), &same).unwrap()
+            );
+        }
+        let e = whole(Decoded::Rgb(picture(9, 8)), &preparation(16, None)).unwrap_err();
+        assert_eq!(e.reason, Reason::TooSmall);
+        let enlarge = preparation(16, Some(Resample::Bilinear));
+        let large = whole(Decoded::Rgb(picture(9, 8)), &enlarge).unwrap();
+        assert_eq!((large.width, large.height), (18, 16));
     }
 
     #[test]

@@ -35,9 +35,21 @@ impl Scene {
     }
 
     pub fn simulate(&self, name: &str, count: usize, seed: u64) {
-        let (count, seed) = (count.to_string(), seed.to_string());
-        let more = ["--quiet", "--size", "72", "--count", &count, "--seed", &seed];
-        assert_code(&hiwl().arg("simulate").arg(self.path(name)).args(more).output().unwrap(), 0);
+        self.simulate_as(name, &[("--size", 72), ("--count", count), ("--seed", seed as usize)]);
+    }
+
+    /// Galaxies of `size` pixels a side.
+    pub fn simulate_at(&self, name: &str, count: usize, size: usize) {
+        self.simulate_as(name, &[("--size", size), ("--count", count), ("--seed", 3)]);
+    }
+
+    fn simulate_as(&self, name: &str, numbers: &[(&str, usize)]) {
+        let mut command = hiwl();
+        command.arg("simulate").arg(self.path(name)).arg("--quiet");
+        for (flag, number) in numbers {
+            command.args([*flag, &number.to_string()]);
+        }
+        assert_code(&command.output().unwrap(), 0);
     }
 
     /// The recipe of the tests with some of its text replaced.
@@ -65,7 +77,7 @@ impl Scene {
     }
 
     /// The lines of `metrics.csv` without the columns that tell the time.
-    fn curve(&self, run: &str) -> Vec<String> {
+    pub(super) fn curve(&self, run: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(run).join("metrics.csv")).unwrap();
         let timeless = |line: &str| {
             let cells: Vec<&str> = line.split(',').collect();

@@ -9,6 +9,8 @@
 //! Invariant: images are sorted by id, so that nothing depends on the order of
 //! files; of a split that is neither `train` nor `val` nothing is read.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,16 +19,17 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
-use crate::cutout::decode::{self, DecodeOptions};
+use crate::cutout::decode::DecodeOptions;
+use crate::cutout::prepare::Preparation;
 use crate::cutout::{Payload, Reason, Rejection};
 use crate::labels::join::Join;
 use crate::labels::split::{PAPER_RATIO, stratified};
 use crate::labels::{LabelColumns, LabelTable, Split};
+use crate::line::{self, Listed, Reading};
 use crate::pipeline::Stop;
 use crate::random;
-use crate::source::list::{ListOptions, Lister};
+use crate::source::Locator;
 use crate::source::read::Reader;
-use crate::source::{Entry, Locator};
 use crate::train::recipe::Recipe;
 
 /// Encoded bytes that are kept in memory: the paper's whole sample has
@@ -69,46 +72,18 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
-/// Where images and labels come from.
+/// Where images and labels come from, and how they are read.
 #[derive(Debug, Clone)]
-pub struct Sources {
+pub struct TrainingData {
     /// Folders, images, archives, tables, lists.
     pub inputs: Vec<PathBuf>,
     /// The label table.
     pub labels: PathBuf,
-    /// The column of ids in the label table and in tables of images, if it is no
-    /// usual one.
-    pub id_column: Option<String>,
     /// The column of its splits, if it is not called `split`.
     pub split_column: Option<String>,
-}
-
-/// Lists the images of `inputs`, and what could not be listed.
-///
-/// # Errors
-/// [`ListError`](crate::source::list::ListError).
-pub fn list(
-    inputs: &[PathBuf],
-    id_column: Option<&str>,
-    bands: &[String],
-) -> Result<(Vec<Entry>, Vec<String>), TrainError> {
-    let options = ListOptions {
-        bands: bands.to_vec(),
-        id_column: id_column.map(str::to_owned),
-        ..ListOptions::default()
-    };
-    let mut lister = Lister::open(inputs, options)?;
-    let mut entries = Vec::new();
-    for chunk in lister.by_ref() {
-        entries.extend(chunk?.entries);
-    }
-    let mut problems: Vec<String> =
-        lister.problems().iter().map(|p| format!("{}: {}", p.path.display(), p.message)).collect();
-    let more = lister.problem_count() - lister.problems().len() as u64;
-    if more > 0 {
-        problems.push(format!("and {more} more"));
-    }
-    Ok((entries, problems))
+    /// How inputs are listed and read. Its column of ids is the label table's
+    /// too.
+    pub reading: Reading,
 }
 
 impl Dataset {
@@ -120,12 +95,12 @@ impl Dataset {
     /// [`TrainError::List`], [`TrainError::Labels`]; [`TrainError::Data`] if
     /// an output of a model would have no image to learn from.
     pub fn read(
-        sources: &Sources,
+        sources: &TrainingData,
         recipe: &Recipe,
         stop: &Stop,
     ) -> Result<Option<Self>, TrainError> {
         let classes: Vec<&str> = recipe.classes.iter().map(String::as_str).collect();
-        let id = sources.id_column.as_deref();
+        let id = sources.reading.id_column.as_deref();
         let columns = LabelColumns { id, split: sources.split_column.as_deref() };
         let mut table = LabelTable::read(&sources.labels, Some(&classes), columns)?;
         let mut notes = Vec::new();
@@ -133,37 +108,46 @@ impl Dataset {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
             notes.push("the labels name no split: 8:1:1 within every class".to_owned());
         }
-        let decoding = DecodeOptions::default();
-        let (entries, problems) = list(&sources.inputs, id, &decoding.bands)?;
+        let reading = &sources.reading;
+        let decoding = reading.decode_options();
+        let Listed { entries, problems } = line::list(&sources.inputs, reading.list_options())?;
         notes.extend(problems);
         let join = Join::new(&table, entries.iter().map(|entry| entry.id.as_str()));
         notes.extend(join.to_string().lines().map(str::to_owned));
+        if join.pairs.is_empty() {
+            return Err(TrainError::Data(format!(
+                "none of {} images has one of the {} labels: do their ids agree?",
+                entries.len(),
+                table.rows.len()
+            )));
+        }
 
         let budget = AtomicU64::new(CACHE_BYTES);
-        let mut bad = Vec::new();
+        let mut rejected = Rejected::default();
         let mut lines = Vec::new();
         let mut read = |split: Split, crop: usize| {
-            let looked: Vec<Result<_, String>> = join
+            let preparation = reading.preparation(crop);
+            let looked: Vec<Option<Result<_, (String, Rejection)>>> = join
                 .pairs
                 .par_iter()
                 .filter(|(row, _)| table.rows[*row].split == Some(split))
                 .map_init(Reader::new, |reader, &(row, image)| {
                     let (row, locator) = (&table.rows[row], &entries[image].locator);
                     if stop.requested() {
-                        return Err("stopped".to_owned());
+                        return None;
                     }
-                    match inspect(reader, locator, &decoding, crop) {
+                    Some(match inspect(reader, locator, &decoding, &preparation) {
                         Ok((payload, digest)) => {
                             let kept = take(&budget, payload.len() as u64).then_some(payload);
                             let (id, class) = (row.id.clone(), row.class);
                             Ok((Image { id, class, locator: locator.clone(), kept }, digest))
                         }
-                        Err(rejection) => Err(format!("{}: {rejection}", row.id)),
-                    }
+                        Err(rejection) => Err((row.id.clone(), rejection)),
+                    })
                 })
                 .collect();
             let mut images = Vec::with_capacity(looked.len());
-            for seen in looked {
+            for seen in looked.into_iter().flatten() {
                 match seen {
                     Ok((image, digest)) => {
                         let class = &recipe.classes[image.class];
@@ -174,7 +158,7 @@ impl Dataset {
                         lines.push(digest.to_vec());
                         images.push(image);
                     }
-                    Err(what) => bad.push(what),
+                    Err((id, rejection)) => rejected.add(id, rejection),
                 }
             }
             Arc::new(images)
@@ -184,21 +168,21 @@ impl Dataset {
         if stop.requested() {
             return Ok(None);
         }
-        if !bad.is_empty() {
-            let some = bad.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
-            let more = if bad.len() > 5 { "; …" } else { "" };
-            notes.push(format!("{} images cannot be used: {some}{more}", bad.len()));
+        if !rejected.is_empty() {
+            notes.push(rejected.to_string());
         }
         let parts: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
         let digest = hex(&random::digest("training data", 0, &parts));
         let dataset = Self { train, val, digest, notes };
-        dataset.check(recipe)?;
+        dataset.check(recipe, &rejected)?;
         Ok(Some(dataset))
     }
 
     /// Every output needs images to learn from, and every model some to be
     /// judged by.
-    fn check(&self, recipe: &Recipe) -> Result<(), TrainError> {
+    fn check(&self, recipe: &Recipe, rejected: &Rejected) -> Result<(), TrainError> {
+        // What was rejected is the likely reason, and else never told.
+        let why = || if rejected.is_empty() { String::new() } else { format!("; {rejected}") };
         let of = |images: &[Image], output: &[String]| {
             images.iter().filter(|i| output.contains(&recipe.classes[i.class])).count()
         };
@@ -206,18 +190,50 @@ impl Dataset {
             for output in &model.outputs {
                 if of(&self.train, output) == 0 {
                     return Err(TrainError::Data(format!(
-                        "no usable training image of {}: {} has nothing to learn it from",
+                        "no usable training image of {}: {} has nothing to learn it from{}",
                         output.join("+"),
-                        model.name
+                        model.name,
+                        why()
                     )));
                 }
             }
             if model.outputs.iter().all(|output| of(&self.val, output) == 0) {
                 return Err(TrainError::Data(format!(
-                    "no usable validation image for {}",
-                    model.name
+                    "no usable validation image for {}{}",
+                    model.name,
+                    why()
                 )));
             }
+        }
+        Ok(())
+    }
+}
+
+/// Images that cannot be used, by reason.
+#[derive(Debug, Default)]
+struct Rejected {
+    /// Of each reason how many, and the first with its words.
+    reasons: BTreeMap<Reason, (u64, String, Rejection)>,
+}
+
+impl Rejected {
+    fn add(&mut self, id: String, rejection: Rejection) {
+        self.reasons.entry(rejection.reason).or_insert((0, id, rejection)).0 += 1;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: u64 = self.reasons.values().map(|(count, ..)| count).sum();
+        write!(f, "{all} images cannot be used: ")?;
+        for (place, (reason, (count, id, rejection))) in self.reasons.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            let such = if *count == 1 { "" } else { "such as " };
+            write!(f, "{comma}{count} {} ({such}{id}: {})", reason.code(), rejection.detail)?;
         }
         Ok(())
     }
@@ -233,14 +249,10 @@ fn inspect(
     reader: &mut Reader,
     locator: &Locator,
     options: &DecodeOptions,
-    crop: usize,
+    preparation: &Preparation,
 ) -> Result<(Payload, [u8; 32]), Rejection> {
     let payload = reader.read(locator)?;
-    let (width, height) = decode::decode(&payload, options)?.size();
-    if width < crop || height < crop {
-        let detail = format!("{width}×{height} pixels where {crop}×{crop} are cut out");
-        return Err(Rejection::new(Reason::TooSmall, detail));
-    }
+    line::picture(&payload, options, preparation)?;
     let mut hash = Sha256::new();
     match &payload {
         Payload::Single(bytes) => hash.update(bytes),

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use super::TrainError;
 use super::data::Image;
 use crate::cutout::augment::{Augmentation, Augmenter, Draws};
-use crate::cutout::decode::{self, DecodeOptions};
-use crate::cutout::rgb;
-use crate::cutout::{Decoded, Payload, Rejection, RgbImage};
+use crate::cutout::decode::DecodeOptions;
+use crate::cutout::prepare::Preparation;
+use crate::cutout::{Payload, Rejection, RgbImage};
+use crate::line::{self, Reading};
 use crate::pipeline::{Ended, Graph, Inlet, Outlet, Resequencer, Sequenced, Stage, Weigh, Window};
 use crate::source::read::Reader;
 
@@ -61,6 +62,16 @@ pub enum View {
     Centre(usize),
 }
 
+impl View {
+    /// Side of the square that it is cut from, in pixels.
+    fn crop(&self) -> usize {
+        match self {
+            Self::Augmented { recipe, .. } => recipe.crop,
+            Self::Centre(crop) => *crop,
+        }
+    }
+}
+
 /// What a feed is made of.
 #[derive(Clone)]
 pub struct Feed {
@@ -72,6 +83,8 @@ pub struct Feed {
     pub batches: Vec<usize>,
     /// What is done to them.
     pub view: View,
+    /// How their bytes become pictures.
+    pub reading: Arc<Reading>,
     /// Side of the images that come out, in pixels.
     pub size: usize,
     /// Threads that decode, and that augment.
@@ -98,7 +111,9 @@ impl Feed {
     pub fn extend(self, graph: &mut Graph<TrainError>) -> (Inlet<Sequenced<Batch>>, Window) {
         let largest = self.batches.iter().copied().max().unwrap_or(1);
         let window = Window::new(WINDOW_BATCHES * largest);
-        let Self { images, shots, batches, view, size, workers } = self;
+        let Self { images, shots, batches, view, reading, size, workers } = self;
+        let options = reading.decode_options();
+        let preparation = reading.preparation(view.crop());
         let places = window.clone();
         let drawn = graph.source("draw", QUEUE, move |out| {
             for (sequence, item) in (0..).zip(shots) {
@@ -111,8 +126,11 @@ impl Feed {
             images: Arc::clone(&images),
             reader: Reader::new(),
         });
-        let decoded =
-            graph.stage("decode", workers, QUEUE, read, || Decode { images: Arc::clone(&images) });
+        let decoded = graph.stage("decode", workers, QUEUE, read, || Decode {
+            images: Arc::clone(&images),
+            options: options.clone(),
+            preparation: preparation.clone(),
+        });
         let seen = graph.stage("augment", workers, QUEUE, decoded, || Augment {
             images: Arc::clone(&images),
             view: view.clone(),
@@ -189,6 +207,8 @@ impl Stage for Read {
 /// Turns bytes into colours.
 struct Decode {
     images: Arc<Vec<Image>>,
+    options: DecodeOptions,
+    preparation: Preparation,
 }
 
 impl Stage for Decode {
@@ -202,20 +222,11 @@ impl Stage for Decode {
         out: &Outlet<Self::Out>,
     ) -> Result<(), Ended<TrainError>> {
         let Sequenced { sequence, item: Sample { shot, state } } = item;
-        let decoded =
-            decode::decode(&state, &DecodeOptions::default()).map_err(gone(&self.images, shot))?;
-        let state = match decoded {
-            Decoded::Rgb(image) => image,
-            Decoded::Bands(bands) => rgb::profile(PROFILE)
-                .expect("the profile of the paper's input is built in")
-                .compose(&bands),
-        };
+        let picture = line::picture(&state, &self.options, &self.preparation);
+        let state = picture.map_err(gone(&self.images, shot))?;
         Ok(out.send(Sequenced { sequence, item: Sample { shot, state } })?)
     }
 }
-
-/// How FITS bands become colours: as the model's description will say.
-pub const PROFILE: &str = "lupton";
 
 /// Cuts out what the network sees.
 struct Augment {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::feed::{PROFILE, Shot};
+use super::feed::Shot;
 use super::state::State;
 use super::{Run, TrainError, judge};
 use crate::metrics::{self, Calibration, Confusion};
@@ -207,12 +207,14 @@ fn score(
     })
 }
 
-/// What the networks of a recipe are fed.
-pub fn input(recipe: &Recipe) -> Input {
+/// What the networks of a run are fed.
+pub fn input(run: &Run) -> Input {
+    let Run { recipe, reading, .. } = run;
     Input {
         mean: recipe.input.mean,
         std: recipe.input.std,
-        rgb_profile: PROFILE.into(),
+        bands: reading.bands.clone(),
+        rgb_profile: reading.profile.name.clone(),
         ..Input::paper(recipe.input.crop)
     }
 }
@@ -248,7 +250,7 @@ fn describe(
         ]),
     };
     let architectures = vec![run.architecture.clone(); scheme.networks().len()];
-    Ok(Description { provenance, ..Description::new(scheme, architectures, input(recipe)) })
+    Ok(Description { provenance, ..Description::new(scheme, architectures, input(run)) })
 }
 
 #[cfg(test)]

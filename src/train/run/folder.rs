@@ -22,6 +22,7 @@ use serde_json::Value;
 use super::TrainError;
 use super::state::Best;
 use crate::catalog::CatalogError;
+use crate::line::Reading;
 use crate::model::file;
 use crate::run;
 use crate::storage::lock::PathLock;
@@ -47,6 +48,9 @@ pub struct Settings<'a> {
     pub initial: Option<(String, String)>,
     /// Whether only classifiers learn.
     pub freeze: bool,
+    /// How inputs are read, where it is not the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<&'a Reading>,
 }
 
 /// A run's folder, locked.

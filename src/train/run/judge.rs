@@ -64,6 +64,7 @@ pub fn logits(
         shots: shots.to_vec(),
         batches: even_batches(shots.len(), BATCH),
         view: View::Centre(run.recipe.input.crop),
+        reading: Arc::clone(&run.reading),
         size,
         workers: run.workers,
     };

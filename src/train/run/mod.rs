@@ -36,11 +36,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::average::average;
-pub use self::data::Sources;
+pub use self::data::TrainingData;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
 use crate::classify::Device;
 use crate::events::{Event, Listener, TrainingEvent};
+use crate::line::Reading;
 use crate::metrics;
 use crate::model::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
@@ -50,7 +51,7 @@ use crate::train::recipe::Recipe;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Images and labels.
-    pub sources: Sources,
+    pub data: TrainingData,
     /// How to learn, with the seed asked for.
     pub recipe: Recipe,
     /// The run's folder.
@@ -88,6 +89,7 @@ struct Run {
     freeze: bool,
     device: Device,
     data: Dataset,
+    reading: Arc<Reading>,
     folder: Folder,
     pool: Arc<rayon::ThreadPool>,
     stop: Stop,
@@ -140,7 +142,7 @@ pub fn run(
         .build()
         .map_err(|source| TrainError::Threads { threads: workers, source })?;
     listener.tell(Event::Note("looking at every image"));
-    let found = pool.install(|| Dataset::read(&options.sources, recipe, stop))?;
+    let found = pool.install(|| Dataset::read(&options.data, recipe, stop))?;
     let Some(data) = found else {
         let checkpoints = options.output.join("checkpoints");
         return Ok(Report { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
@@ -159,6 +161,8 @@ pub fn run(
         val_images: data.val.len(),
         initial: initial.identity(),
         freeze: options.freeze,
+        // Silent where it is the default, as runs of the first version are.
+        reading: Some(&options.data.reading).filter(|reading| **reading != Reading::default()),
     };
     let folder = Folder::open(&options.output, lock, &settings)?;
     let run = Arc::new(Run {
@@ -168,6 +172,7 @@ pub fn run(
         freeze: options.freeze,
         device: options.device,
         data,
+        reading: Arc::new(options.data.reading.clone()),
         folder,
         pool: Arc::new(pool),
         stop: stop.clone(),

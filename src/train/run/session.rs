@@ -133,6 +133,7 @@ fn learn(
             seed: plan.seed,
             epoch: lock(session).state.epoch,
         },
+        reading: Arc::clone(&run.reading),
         size: phase.size,
         workers: run.workers,
     };
@@ -273,7 +274,7 @@ impl Session {
                 epoch: epoch.epoch,
                 accuracy: epoch.val_accuracy,
                 run: run.folder.digest().to_owned(),
-                input: Some(finish::input(&run.recipe)),
+                input: Some(finish::input(&run)),
             };
             kept::write(&run.folder.kept(&plan.model.name, epoch.epoch), &description, &weights)?;
         }

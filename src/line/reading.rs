@@ -1,0 +1,119 @@
+//! How inputs are listed, and how their files become pictures.
+
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+use crate::cutout::decode::{self, DecodeOptions};
+use crate::cutout::prepare::{self, Preparation, Resample};
+use crate::cutout::rgb::{self, Profile};
+use crate::cutout::{Payload, Rejection, RgbImage};
+use crate::source::Entry;
+use crate::source::list::{BandPattern, ListError, ListOptions, Lister};
+
+/// How inputs are listed and read, every choice made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reading {
+    /// Bands that become red, green and blue.
+    pub bands: [String; 3],
+    /// Names of files that hold a band each.
+    #[serde(serialize_with = "text")]
+    pub band_pattern: BandPattern,
+    /// Planes or HDUs of FITS files that do not name them, in file order.
+    pub cube_bands: Vec<String>,
+    /// The column of tables that holds ids; a usual one if none is named.
+    pub id_column: Option<String>,
+    /// The column of Parquet tables that holds images; found if none is named.
+    pub image_column: Option<String>,
+    /// How bands become colours.
+    pub profile: Profile,
+    /// Enlarging of pictures that are smaller than the crop; they are rejected
+    /// without.
+    pub resample: Option<Resample>,
+}
+
+fn text<S: Serializer>(pattern: &BandPattern, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(pattern)
+}
+
+/// What inputs hold.
+#[derive(Debug)]
+pub struct Listed {
+    /// Cutouts.
+    pub entries: Vec<Entry>,
+    /// What could not be listed, a line each.
+    pub problems: Vec<String>,
+}
+
+impl Default for Reading {
+    /// Pictures, and SDSS's bands i, r and g by the profile of the paper's model.
+    fn default() -> Self {
+        let DecodeOptions { bands, cube_bands, .. } = DecodeOptions::default();
+        Self {
+            bands,
+            band_pattern: BandPattern::default(),
+            cube_bands,
+            id_column: None,
+            image_column: None,
+            profile: rgb::profile("lupton").expect("a profile of the program's own").clone(),
+            resample: None,
+        }
+    }
+}
+
+impl Reading {
+    /// How inputs are listed.
+    pub fn list_options(&self) -> ListOptions {
+        ListOptions {
+            band_pattern: self.band_pattern.clone(),
+            bands: self.bands.to_vec(),
+            id_column: self.id_column.clone(),
+            image_column: self.image_column.clone(),
+            carry: Vec::new(),
+        }
+    }
+
+    /// How bytes become pixels.
+    pub fn decode_options(&self) -> DecodeOptions {
+        let mut options = DecodeOptions::for_bands(self.bands.clone());
+        options.cube_bands.clone_from(&self.cube_bands);
+        options
+    }
+
+    /// How pixels become a picture of at least `size` pixels a side.
+    pub fn preparation(&self, size: usize) -> Preparation {
+        Preparation { size, profile: self.profile.clone(), resample: self.resample }
+    }
+}
+
+/// The whole picture in the bytes of a cutout, in colours, at least as large as
+/// the preparation's crop.
+///
+/// # Errors
+/// The decoder's, and as [`prepare::whole`].
+pub(crate) fn picture(
+    payload: &Payload,
+    options: &DecodeOptions,
+    preparation: &Preparation,
+) -> Result<RgbImage, Rejection> {
+    prepare::whole(decode::decode(payload, options)?, preparation)
+}
+
+/// Lists all that the inputs hold, at once.
+///
+/// # Errors
+/// The lister's.
+pub fn list(inputs: &[PathBuf], options: ListOptions) -> Result<Listed, ListError> {
+    let mut lister = Lister::open(inputs, options)?;
+    let mut entries = Vec::new();
+    for chunk in lister.by_ref() {
+        entries.extend(chunk?.entries);
+    }
+    let mut problems: Vec<String> =
+        lister.problems().iter().map(|p| format!("{}: {}", p.path.display(), p.message)).collect();
+    let more = lister.problem_count() - lister.problems().len() as u64;
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
+    Ok(Listed { entries, problems })
+}
