@@ -1,5 +1,47 @@
 //! `hiwl` classifies galaxies by shape at the scale of a sky survey.
 //!
+//! One picture:
+//!
+//! ```
+//! use hiwl::Classifier;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let classifier = Classifier::open("fixtures/models/untrained-nano.safetensors")?;
+//! let image = std::fs::read("fixtures/cutouts/jpeg/1237022322676379433.jpg")?;
+//! let galaxy = classifier.classify(&image)?;
+//! println!("{} ({:.0} %)", galaxy.label, 100.0 * galaxy.confidence);
+//! for (column, probability) in &galaxy.probabilities {
+//!     println!("{column}: {probability:?}");
+//! }
+//! # assert!(["CRS", "IBS", "CSS", "EO", "SPI"].contains(&galaxy.label.as_str()));
+//! # assert_eq!(galaxy.probabilities.len(), 6);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Many, into a catalog on disk that a stopped run goes on with:
+//!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use hiwl::classify::{self, Options};
+//! use hiwl::events::{Listener, Silent};
+//! use hiwl::pipeline::Stop;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let mut options = Options::new(Path::new("fixtures/models/untrained-nano.safetensors"));
+//! options.inputs.push("fixtures/cutouts/jpeg".into());
+//! options.output = folder.path().join("night1");
+//! let listener: Arc<dyn Listener> = Arc::new(Silent);
+//! let report = classify::run(&options, &listener, &Stop::new())?;
+//! assert!(report.is_finished() && report.is_flawless());
+//! # assert_eq!(report.tally().rows, 25);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Cutouts flow through stages joined by bounded channels and end as rows of
 //! a Parquet catalog. The folders of this crate are the stages, in the order
 //! in which a cutout meets them:
@@ -44,3 +86,5 @@ pub mod source;
 pub mod storage;
 pub mod train;
 pub mod tree;
+
+pub use classify::Classifier;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     catalog::CatalogError,
+    cutout::Rejection,
     engine::{InferenceError, cuda::CudaError},
     model::{model_file::ModelError, weights::WeightsError},
     pipeline::Failure,
@@ -110,6 +111,9 @@ pub enum ClassifyError {
         /// What the system said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// A picture that cannot be classified, where it was the only one.
+    #[error("{0}")]
+    Picture(Rejection),
     /// A stage's thread could not be started.
     #[error("{0}: {REFUSED}")]
     NoThread(String),
@@ -167,6 +171,7 @@ impl ClassifyError {
             Self::Network(_)
             | Self::Threads { .. }
             | Self::NoThread(_)
+            | Self::Picture(_)
             | Self::Stopped
             | Self::SourceGone { .. }
             | Self::SourceChanged { .. }

@@ -1,6 +1,7 @@
 //! `hiwl classify` as a library: inputs in, catalog out.
 //!
-//! It joins the parts: lists the inputs once ([`crate::source`]), keeps the
+//! [`Classifier`] is the front door for single pictures, [`run()`] for archives.
+//! The latter joins the parts: lists the inputs once ([`crate::source`]), keeps the
 //! plan ([`crate::catalog`]), and runs the [`line`](mod@line) over the ranges
 //! that have no part yet. What each stage does is told in `stages`.
 //!
@@ -9,6 +10,7 @@
 //! [`run()`] goes on.
 
 pub mod batch;
+mod classifier;
 pub mod cutout;
 mod device;
 mod error;
@@ -25,8 +27,9 @@ mod sources;
 mod stages;
 pub mod tally;
 
+pub use classifier::{Classification, Classifier, Picture};
 pub use device::{Device, DeviceChoice, Devices, DevicesChoice};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
 pub use plan::{Planned, plan, planned};
-pub use run::{Options, Report, run};
+pub use run::{Options, RANGE_SIZE, Report, run};

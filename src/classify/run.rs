@@ -32,11 +32,14 @@ use crate::{
     run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
     source::{
         Locator,
-        list::{ListError, ListOptions, Lister, RepeatedIds},
+        list::{BandPattern, ListError, ListOptions, Lister, RepeatedIds},
     },
     storage::remote::{absolute, is_remote},
     tree::Stage2,
 };
+
+/// Rows a range, unless told otherwise.
+pub const RANGE_SIZE: u64 = 16_384;
 
 /// What a run needs to know, every choice made. A plan keeps what is not of
 /// one process alone.
@@ -89,6 +92,32 @@ pub struct Options {
 }
 
 impl Options {
+    /// The defaults of the command line for a model: no inputs, no output, the
+    /// processor, as many workers as there are cores.
+    pub fn new(model: &Path) -> Self {
+        let devices = Devices::Cpu;
+        Self {
+            inputs: Vec::new(),
+            output: PathBuf::new(),
+            model: model.to_owned(),
+            bands: None,
+            band_pattern: BandPattern::default().to_string(),
+            cube_bands: None,
+            id_column: None,
+            image_column: None,
+            carry: Vec::new(),
+            rgb_profile: None,
+            resample: ResampleChoice::default(),
+            stage2: Stage2::default(),
+            batch: devices.batch(),
+            devices,
+            precision: PrecisionChoice::default(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            range_size: RANGE_SIZE,
+            shard: None,
+        }
+    }
+
     /// How the inputs are listed, for a run on these bands.
     ///
     /// # Errors

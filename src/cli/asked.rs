@@ -11,7 +11,7 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, numbers};
 use crate::classify::recipe::PrecisionChoice;
-use crate::classify::{Devices, Options};
+use crate::classify::{self, Devices, Options};
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
 
@@ -83,7 +83,7 @@ impl Asked {
             devices,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: numbers::checked_workers(recipe.run.workers.unwrap_or(cores))?,
-            range_size: kept.range_size.or(recipe.run.range_size).unwrap_or(16_384),
+            range_size: kept.range_size.or(recipe.run.range_size).unwrap_or(classify::RANGE_SIZE),
             shard: None,
         })
     }

@@ -18,7 +18,6 @@ use crate::model::description::{Description, Input, Provenance};
 use crate::model::kept::{self, Kept};
 use crate::model::model_file::{Model, Precision, rounded};
 use crate::model::weights::Weights;
-use crate::train::recipe::Recipe;
 use crate::tree::{Answered, Given, Scheme, arg_max, route};
 
 /// What a run came to.
