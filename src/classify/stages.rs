@@ -76,3 +76,50 @@ pub fn infer(
         .collect();
     Ok(Classified { rows })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cutout::SkyPosition;
+
+    /// A FITS cube whose header names a projection that is not read.
+    fn cube() -> Vec<u8> {
+        let cards = [
+            "SIMPLE  =                    T",
+            "BITPIX  =                    8",
+            "NAXIS   =                    3",
+            "NAXIS1  =                    1",
+            "NAXIS2  =                    1",
+            "NAXIS3  =                    3",
+            "BANDS   = 'irg     '",
+            "CTYPE1  = 'RA---TNX'",
+            "CTYPE2  = 'DEC--TNX'",
+            "END",
+        ];
+        let mut file: Vec<u8> = cards.iter().flat_map(|c| format!("{c:80}").into_bytes()).collect();
+        file.resize(2880, b' ');
+        file.extend([1, 2, 3]);
+        file.resize(5760, 0);
+        file
+    }
+
+    #[test]
+    fn a_tables_position_leaves_nothing_to_say_of_the_headers() {
+        let listed = |position| Cutout {
+            index: 0,
+            ends_range: true,
+            id: String::new(),
+            source: String::new(),
+            position,
+            note: None,
+            state: Ok(Payload::Single(cube())),
+        };
+        let options = DecodeOptions::default();
+        let alone = decode(&options, listed(None));
+        assert!(alone.position.is_none() && alone.state.is_ok(), "{:?}", alone.state);
+        assert!(alone.note.is_some_and(|note| note.contains("TNX")));
+        let known = SkyPosition { ra: 10.5, dec: -3.25 };
+        let with_table = decode(&options, listed(Some(known)));
+        assert_eq!((with_table.position, with_table.note), (Some(known), None));
+    }
+}

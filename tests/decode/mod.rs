@@ -7,6 +7,7 @@
 mod cards;
 mod cases;
 mod hostile;
+mod matrices;
 mod real;
 mod threads;
 mod tiles;

@@ -7,10 +7,11 @@
 //! coverage, and the colour under it is what the survey measured. Of an
 //! animation the default image is read. Gamma and colour profiles are
 //! ignored, as the pictures that networks are trained on are read that way.
+//! Checksums are held to, of what is ignored too: a damaged file is told.
 
 use std::io::{Cursor, ErrorKind};
 
-use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
+use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
 
 use super::Limits;
 use crate::cutout::{Reason, Rejection, RgbImage};
@@ -24,27 +25,64 @@ const WORKING_BYTES: usize = 64 << 20;
 /// [`Reason::TooLarge`] before allocation, [`Reason::Truncated`] where the
 /// data end before the IEND chunk, [`Reason::Corrupt`] otherwise.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Rejection> {
-    let limit = png::Limits { bytes: WORKING_BYTES };
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limit);
-    decoder.set_transformations(Transformations::EXPAND);
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
-    let (width, height) = decoder.read_header_info().map_err(rejection)?.size();
+    let mut options = DecodeOptions::default();
+    options.set_ignore_checksums(false);
+    options.set_skip_ancillary_crc_failures(false);
+    options.set_ignore_text_chunk(true);
+    options.set_ignore_iccp_chunk(true);
+    let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
+    decoder.set_limits(png::Limits { bytes: WORKING_BYTES });
+    let header = decoder.read_header_info().map_err(rejection)?;
+    let ((width, height), indexed) = (header.size(), header.color_type == ColorType::Indexed);
     limits.check(width.into(), height.into())?;
+    // The crate's own palette is black beyond its end.
+    let identity = Transformations::IDENTITY;
+    decoder.set_transformations(if indexed { identity } else { Transformations::EXPAND });
 
     let mut reader = decoder.read_info().map_err(rejection)?;
     let size = reader
         .output_buffer_size()
         .ok_or_else(|| Rejection::new(Reason::TooLarge, "the image does not fit memory"))?;
     let mut samples = vec![0; size];
-    reader.next_frame(&mut samples).map_err(rejection)?;
+    let frame = reader.next_frame(&mut samples).map_err(rejection)?;
     // Without this a file cut after its last row would pass.
     reader.finish().map_err(rejection)?;
 
-    let (colour, depth) = reader.output_color_type();
     let (width, height) = (width as usize, height as usize);
-    let pixels = to_rgb(samples, colour, depth, width * height);
+    let pixels = if indexed {
+        let palette = reader.info().palette.as_deref().unwrap_or_default();
+        let lines = samples.chunks_exact(frame.line_size);
+        coloured(lines, width, frame.bit_depth as u8, palette)?
+    } else {
+        to_rgb(samples, frame.color_type, frame.bit_depth, width * height)
+    };
     Ok(RgbImage { width, height, pixels })
+}
+
+/// The colours of indices of `depth` bits, packed into lines from the top bit
+/// down.
+fn coloured<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    width: usize,
+    depth: u8,
+    palette: &[u8],
+) -> Result<Vec<u8>, Rejection> {
+    let (colours, _) = palette.as_chunks::<3>();
+    let depth = usize::from(depth);
+    let mask = u8::MAX >> (8 - depth);
+    let mut pixels = Vec::new();
+    for line in lines {
+        for x in 0..width {
+            let (byte, bit) = (x * depth / 8, x * depth % 8);
+            let index = usize::from((line[byte] >> (8 - depth - bit)) & mask);
+            let colour = colours.get(index).ok_or_else(|| {
+                let detail = format!("PNG: colour {index} of a palette of {}", colours.len());
+                Rejection::new(Reason::Corrupt, detail)
+            })?;
+            pixels.extend_from_slice(colour);
+        }
+    }
+    Ok(pixels)
 }
 
 /// Interleaved samples of any kind to interleaved 8-bit RGB.

@@ -1,13 +1,15 @@
 //! The marker structure of a JPEG, walked before any pixel is decoded
 //! (ITU-T T.81, annex B).
 //!
-//! The decoder behind [`super`] takes a stream that ends early for a picture
+//! The decoders behind [`super`] take a stream that ends early for a picture
 //! whose lower part is grey, at least when the cut lies in the last rows.
 //! This walk settles it: a JPEG whose scans are not followed by EOI is
 //! truncated. It also finds the size before anything is allocated, what kind
-//! of JPEG it is, and how its colours are to be read. Entropy-coded data are
-//! skipped, not checked.
+//! of JPEG it is, how its colours are to be read, and where its scans lie.
+//! Headers are read in [`frame`](super::frame); entropy-coded data are
+//! skipped here, and checked in [`verify`](super::verify).
 
+use super::frame::{Frame, Scan, Tables, read_huffman, read_quantisation};
 use crate::cutout::{Reason, Rejection};
 
 const TEM: u8 = 0x01;
@@ -15,7 +17,10 @@ const RST0: u8 = 0xD0;
 const RST7: u8 = 0xD7;
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
+const DHT: u8 = 0xC4;
 const SOS: u8 = 0xDA;
+const DQT: u8 = 0xDB;
+const DRI: u8 = 0xDD;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
 
@@ -39,32 +44,31 @@ pub enum Colour {
 
 /// What the markers say of a whole JPEG.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
-    /// Pixels a row.
-    pub width: u16,
-    /// Rows.
-    pub height: u16,
+pub struct Outline<'a> {
+    /// The frame header.
+    pub frame: Frame,
     /// How the components are to be read.
     pub colour: Colour,
-    /// Whether the components are named R, G and B.
-    pub named_rgb: bool,
     /// Where the Adobe marker keeps its colour transform, if there is one.
     pub adobe_transform_at: Option<usize>,
-    /// Whether the frame is progressive.
-    pub progressive: bool,
-    /// Scans before the end marker.
-    pub scans: usize,
+    /// Its scans: at least one.
+    pub scans: Vec<Scan<'a>>,
     /// Where the picture ends: the byte after EOI. What follows is not part
     /// of it (thumbnails and junk are common there).
     pub end: usize,
 }
 
-/// The frame header.
-struct Frame {
-    progressive: bool,
-    width: u16,
-    height: u16,
-    ids: Vec<u8>,
+/// What is in force while the segments pass.
+#[derive(Default)]
+struct State<'a> {
+    frame: Option<Frame>,
+    jfif: bool,
+    adobe_transform_at: Option<usize>,
+    tables: Tables<'a>,
+    /// Quantisation tables that are there, as bits.
+    quantisation: u8,
+    restart_interval: usize,
+    scans: Vec<Scan<'a>>,
 }
 
 /// Walks from SOI to EOI.
@@ -73,12 +77,8 @@ struct Frame {
 /// [`Reason::Truncated`] if the bytes end before EOI, [`Reason::Unsupported`]
 /// for JPEGs that are not 8-bit Huffman-coded baseline or progressive,
 /// [`Reason::Corrupt`] if the structure is broken.
-pub fn walk(bytes: &[u8]) -> Result<Outline, Rejection> {
-    let mut frame: Option<Frame> = None;
-    let mut jfif = false;
-    let mut adobe_transform_at = None;
-    let mut scans = 0;
-    let mut entropy_bytes = 0;
+pub fn walk(bytes: &[u8]) -> Result<Outline<'_>, Rejection> {
+    let mut state = State::default();
     let mut at = 2; // after SOI
     loop {
         let marker = marker_at(bytes, &mut at)?;
@@ -90,38 +90,23 @@ pub fn walk(bytes: &[u8]) -> Result<Outline, Rejection> {
             _ => {}
         }
         let body = segment(bytes, &mut at)?;
-        match marker {
-            // C4, C8 and CC are DHT, JPG and DAC: not frames.
-            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
-                if frame.is_some() {
-                    return Err(corrupt("two frame headers"));
-                }
-                frame = Some(frame_header(marker, body)?);
+        state.read(marker, body, at)?;
+        if marker == SOS {
+            let start = at;
+            skip_entropy_coded(bytes, &mut at)?;
+            if let Some(scan) = state.scans.last_mut() {
+                scan.data = start..at;
             }
-            APP0 if body.starts_with(b"JFIF\0") => jfif = true,
-            APP14 if body.starts_with(b"Adobe") && body.len() >= 12 => {
-                adobe_transform_at = Some(at - body.len() + 11);
-            }
-            SOS => {
-                if frame.is_none() {
-                    return Err(corrupt("a scan before the frame header"));
-                }
-                scans += 1;
-                if scans > MAX_SCANS {
-                    return Err(corrupt(format!("more than {MAX_SCANS} scans")));
-                }
-                let start = at;
-                skip_entropy_coded(bytes, &mut at)?;
-                entropy_bytes += at - start;
-            }
-            _ => {}
         }
     }
-    let frame =
-        frame.filter(|_| scans > 0).ok_or_else(|| corrupt("no picture before the end marker"))?;
+    let State { frame, jfif, adobe_transform_at, scans, .. } = state;
+    let frame = frame
+        .filter(|_| !scans.is_empty())
+        .ok_or_else(|| corrupt("no picture before the end marker"))?;
     // A block of 8×8 samples costs at least a bit. A header that claims more
     // blocks than the scans have bits would otherwise allocate for nothing.
     let blocks = usize::from(frame.width).div_ceil(8) * usize::from(frame.height).div_ceil(8);
+    let entropy_bytes: usize = scans.iter().map(|scan| scan.data.len()).sum();
     if blocks > entropy_bytes * 8 {
         let detail = format!(
             "{entropy_bytes} bytes of scans cannot hold {}×{} pixels",
@@ -129,18 +114,62 @@ pub fn walk(bytes: &[u8]) -> Result<Outline, Rejection> {
         );
         return Err(corrupt(detail));
     }
-    let transform = adobe_transform_at.map(|i| bytes[i]);
-    let colour = colour(&frame, jfif, transform)?;
-    Ok(Outline {
-        width: frame.width,
-        height: frame.height,
-        colour,
-        named_rgb: frame.ids == b"RGB",
-        adobe_transform_at,
-        progressive: frame.progressive,
-        scans,
-        end: at,
-    })
+    let colour = frame.colour(jfif, adobe_transform_at.map(|i| bytes[i]))?;
+    Ok(Outline { frame, colour, adobe_transform_at, scans, end: at })
+}
+
+impl<'a> State<'a> {
+    /// Reads the body of a segment, which ends at `end`.
+    fn read(&mut self, marker: u8, body: &'a [u8], end: usize) -> Result<(), Rejection> {
+        match marker {
+            DHT => read_huffman(body, &mut self.tables)?,
+            DQT => {
+                let found = read_quantisation(body)?;
+                // Readers differ in which one they take.
+                if !self.scans.is_empty() && self.quantisation & found != 0 {
+                    return Err(unsupported("JPEG that changes a quantisation table"));
+                }
+                self.quantisation |= found;
+            }
+            DRI => {
+                let interval = body.first_chunk().filter(|_| body.len() == 2);
+                let interval = interval.ok_or_else(|| corrupt("a broken restart interval"))?;
+                self.restart_interval = u16::from_be_bytes(*interval).into();
+            }
+            // C4, C8 and CC are DHT, JPG and DAC: not frames.
+            0xC0..=0xCF if !matches!(marker, 0xC8 | 0xCC) => {
+                if self.frame.is_some() {
+                    return Err(corrupt("two frame headers"));
+                }
+                refuse_kind(marker)?;
+                self.frame = Some(Frame::read(marker == 0xC2, body)?);
+            }
+            APP0 if body.starts_with(b"JFIF\0") && body.len() >= 14 => {
+                if body[5] != 1 {
+                    return Err(corrupt(format!("JFIF of version {}", body[5])));
+                }
+                self.jfif = true;
+            }
+            APP14 if body.starts_with(b"Adobe") && body.len() >= 12 => {
+                self.adobe_transform_at = Some(end - body.len() + 11);
+            }
+            SOS => {
+                let frame =
+                    self.frame.as_ref().ok_or_else(|| corrupt("a scan before the frame header"))?;
+                if self.scans.len() == MAX_SCANS {
+                    return Err(corrupt(format!("more than {MAX_SCANS} scans")));
+                }
+                let scan = Scan::read(body, frame, self.tables, self.restart_interval)?;
+                let has = |n: u8| n < 4 && self.quantisation & (1 << n) != 0;
+                if !scan.parts.iter().all(|p| has(frame.components[p.component].quantisation)) {
+                    return Err(corrupt("a missing quantisation table"));
+                }
+                self.scans.push(scan);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// Reads a marker code and moves past it. Any number of FF may precede it.
@@ -191,59 +220,14 @@ fn skip_entropy_coded(bytes: &[u8], at: &mut usize) -> Result<(), Rejection> {
     Err(cut(bytes))
 }
 
-fn frame_header(marker: u8, body: &[u8]) -> Result<Frame, Rejection> {
+fn refuse_kind(marker: u8) -> Result<(), Rejection> {
     let kind = match marker {
-        0xC0..=0xC2 => None,
-        0xC3 => Some("lossless"),
-        0xC9..=0xCB | 0xCD..=0xCF => Some("arithmetic-coded"),
-        _ => Some("hierarchical"),
+        0xC0..=0xC2 => return Ok(()),
+        0xC3 => "lossless",
+        0xC9..=0xCB | 0xCD..=0xCF => "arithmetic-coded",
+        _ => "hierarchical",
     };
-    if let Some(kind) = kind {
-        return Err(Rejection::new(Reason::Unsupported, format!("{kind} JPEG")));
-    }
-    let &[precision, h1, h0, w1, w0, components, ref rest @ ..] = body else {
-        return Err(corrupt("a frame header that is too short"));
-    };
-    if precision != 8 {
-        return Err(Rejection::new(Reason::Unsupported, format!("{precision}-bit JPEG")));
-    }
-    let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
-    if height == 0 {
-        return Err(Rejection::new(
-            Reason::Unsupported,
-            "JPEG whose height follows the scan (DNL)",
-        ));
-    }
-    if width == 0 {
-        return Err(corrupt("a width of zero"));
-    }
-    if rest.len() != usize::from(components) * 3 {
-        return Err(corrupt("a frame header whose length does not fit its components"));
-    }
-    Ok(Frame {
-        progressive: marker == 0xC2,
-        width,
-        height,
-        ids: rest.chunks_exact(3).map(|c| c[0]).collect(),
-    })
-}
-
-/// The rules of libjpeg's `default_decompress_parms` (jdapimin.c), which
-/// every viewer follows.
-fn colour(frame: &Frame, jfif: bool, adobe_transform: Option<u8>) -> Result<Colour, Rejection> {
-    match frame.ids.as_slice() {
-        [_] => Ok(Colour::Grey),
-        ids @ [_, _, _] => Ok(match (jfif, adobe_transform) {
-            (true, _) => Colour::YCbCr,
-            (false, Some(0)) => Colour::Rgb,
-            (false, None) if ids == b"RGB" => Colour::Rgb,
-            _ => Colour::YCbCr,
-        }),
-        [_, _, _, _] => Ok(Colour::Ink),
-        ids => {
-            Err(Rejection::new(Reason::Unsupported, format!("JPEG of {} components", ids.len())))
-        }
-    }
+    Err(unsupported(format!("{kind} JPEG")))
 }
 
 fn cut(bytes: &[u8]) -> Rejection {
@@ -253,24 +237,36 @@ fn cut(bytes: &[u8]) -> Rejection {
     )
 }
 
-fn corrupt(detail: impl Into<String>) -> Rejection {
+/// The rejection of a JPEG that is broken.
+pub fn corrupt(detail: impl Into<String>) -> Rejection {
     Rejection::new(Reason::Corrupt, format!("JPEG: {}", detail.into()))
+}
+
+/// The rejection of a JPEG of a kind that is not read.
+pub fn unsupported(detail: impl Into<String>) -> Rejection {
+    Rejection::new(Reason::Unsupported, detail.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// SOI, a frame of `kind`, a scan of `scan` bytes, EOI.
+    /// SOI, a quantisation table, a frame of `kind`, a scan of `scan` bytes,
+    /// EOI.
     fn jpeg(kind: u8, width: u16, height: u16, ids: &[u8], scan: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0xFF, SOI, 0xFF, kind, 0, 8 + 3 * ids.len() as u8, 8];
+        let mut bytes = vec![0xFF, SOI, 0xFF, DQT, 0, 67, 0];
+        bytes.extend([1; 64]);
+        bytes.extend([0xFF, kind, 0, 8 + 3 * ids.len() as u8, 8]);
         bytes.extend(height.to_be_bytes());
         bytes.extend(width.to_be_bytes());
         bytes.push(ids.len() as u8);
         for id in ids {
             bytes.extend([*id, 0x11, 0]);
         }
-        bytes.extend([0xFF, SOS, 0, 2]);
+        let shown = &ids[..ids.len().min(4)];
+        bytes.extend([0xFF, SOS, 0, 6 + 2 * shown.len() as u8, shown.len() as u8]);
+        shown.iter().for_each(|id| bytes.extend([*id, 0]));
+        bytes.extend([0, if kind == 0xC2 { 0 } else { 63 }, 0]);
         bytes.extend(scan);
         bytes.extend([0xFF, EOI]);
         bytes
@@ -315,7 +311,7 @@ mod tests {
         assert_eq!(reason(&jpeg(0xC0, 8, 0, &[1], &[0; 4])), Reason::Unsupported);
         assert_eq!(reason(&jpeg(0xC0, 8, 8, &[1, 2], &[0; 4])), Reason::Unsupported);
         let mut twelve_bits = jpeg(0xC1, 8, 8, &[1], &[0; 4]);
-        twelve_bits[6] = 12;
+        twelve_bits[75] = 12;
         assert_eq!(reason(&twelve_bits), Reason::Unsupported);
     }
 
@@ -330,6 +326,10 @@ mod tests {
         let colour = |ids: &[u8]| walk(&jpeg(0xC0, 8, 8, ids, &[0; 4])).unwrap().colour;
         assert_eq!(colour(&[1, 2, 3]), Colour::YCbCr);
         assert_eq!(colour(b"RGB"), Colour::Rgb);
-        assert_eq!(colour(&[1, 2, 3, 4]), Colour::Ink);
+        let four = jpeg(0xC0, 8, 8, &[1, 2, 3, 4], &[0; 4]);
+        assert_eq!(reason(&four), Reason::Unsupported, "CMYK that Adobe does not vouch for");
+        let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
+        let vouched = [&four[..2], adobe, &four[2..]].concat();
+        assert_eq!(walk(&vouched).unwrap().colour, Colour::Ink);
     }
 }

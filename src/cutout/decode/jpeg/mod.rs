@@ -1,96 +1,89 @@
-//! JPEG to 8-bit RGB, through `zune-jpeg`.
+//! JPEG to 8-bit RGB.
 //!
 //! Baseline and progressive; grey, YCbCr, RGB, CMYK and YCCK. [`markers`]
-//! has the last word on whether the file is whole and on its size; the
-//! decoder then runs in its strict mode, in which broken scans are errors
-//! and not grey areas.
+//! says what the file claims to be, [`verify`] whether its scans hold just
+//! that. `zune-jpeg` decodes what nearly every JPEG is ([`fast`]), and
+//! `jpeg-decoder`, at half the speed, the arrangements that the former gets
+//! wrong ([`general`]). Whatever libjpeg-turbo warns of is rejected, and so is
+//! what a matrix of files against it (`tests/oracles/jpeg.py`) has not proven.
 //!
-//! Four-component JPEGs are read as Adobe writes them, inverted, whether or
-//! not they say so; others are not known in the wild. EXIF orientation is
-//! ignored: a cutout's orientation is that of its sky coordinates, and the
-//! pictures the networks are trained on are read without it.
+//! EXIF orientation is ignored: a cutout's orientation is that of its sky
+//! coordinates, and the pictures the networks are trained on are read without
+//! it.
 
+mod block;
+mod fast;
+mod frame;
+mod general;
+mod huffman;
 mod markers;
+mod tail;
+mod verify;
 
+use frame::Component;
 use markers::{Colour, Outline};
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
 
 use super::Limits;
-use crate::cutout::{Reason, Rejection, RgbImage};
-
-/// The Adobe marker's code for luma and chroma.
-const ADOBE_YCC: u8 = 1;
-
-/// The marker EOI.
-const END_MARKER: [u8; 2] = [0xFF, 0xD9];
-
-/// Sixty-four 1-bits as entropy-coded data, a zero stuffed after each byte.
-const ONES: [u8; 16] = [0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0];
+use crate::cutout::{Rejection, RgbImage};
 
 /// Decodes a JPEG.
 ///
 /// # Errors
 /// [`Reason::TooLarge`] before allocation, [`Reason::Truncated`] without an
 /// end marker or where a scan ends early, [`Reason::Unsupported`] for
-/// lossless, arithmetic-coded, hierarchical and 12-bit files,
-/// [`Reason::Corrupt`] otherwise.
+/// lossless, arithmetic-coded, hierarchical and 12-bit files and for those
+/// whose coefficients are not all there, [`Reason::Corrupt`] otherwise.
+///
+/// [`Reason::TooLarge`]: crate::cutout::Reason::TooLarge
+/// [`Reason::Truncated`]: crate::cutout::Reason::Truncated
+/// [`Reason::Unsupported`]: crate::cutout::Reason::Unsupported
+/// [`Reason::Corrupt`]: crate::cutout::Reason::Corrupt
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Rejection> {
     let outline = markers::walk(bytes)?;
-    let (width, height) = (usize::from(outline.width), usize::from(outline.height));
-    limits.check(width as u64, height as u64)?;
-
-    let mut stream = guarded(&bytes[..outline.end], &outline);
-    let mut to = ColorSpace::RGB;
-    if let (Colour::Rgb, false, Some(at)) =
-        (outline.colour, outline.named_rgb, outline.adobe_transform_at)
-    {
-        // The decoder takes Adobe's "no transform" for CMYK, whatever the
-        // number of components. Called YCbCr and asked for YCbCr, it hands
-        // the samples through, and they are R, G and B.
-        stream[at] = ADOBE_YCC;
-        to = ColorSpace::YCbCr;
+    limits.check(outline.frame.width.into(), outline.frame.height.into())?;
+    let picture = &bytes[..outline.end];
+    if !is_common(&outline) {
+        verify::verify(bytes, &outline)?;
+        return general::decode(picture, &outline);
     }
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(limits.max_side)
-        .set_max_height(limits.max_side)
-        .jpeg_set_out_colorspace(to);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(stream.as_slice()), options);
-    let pixels = decoder.decode().map_err(rejection)?;
-    if decoder.dimensions() != Some((width, height)) || pixels.len() != width * height * 3 {
-        return Err(Rejection::new(
-            Reason::Corrupt,
-            "JPEG: the decoder disagrees with the frame header",
-        ));
+    if !is_plain(&outline) {
+        verify::verify(bytes, &outline)?;
+        return fast::decode(picture, &outline, limits).map(|decoded| decoded.image);
     }
-    Ok(RgbImage { width, height, pixels })
+    let decoded = fast::decode(picture, &outline, limits)?;
+    if !(decoded.reached_end && tail::is_clean(bytes, &outline)) {
+        verify::verify(bytes, &outline)?;
+    }
+    Ok(decoded.image)
 }
 
-/// The picture with 1-bits put before its end marker. Where a scan stops
-/// early and an end marker follows all the same (a hole in the file, a mended
-/// one), the decoder would go on with zeros, which are valid codes, and make
-/// up the rest of the picture. No Huffman code consists of ones (T.81, annex
-/// C), so with these it fails; a whole scan never reads them.
-///
-/// Left out where the decoder needs the marker in sight right after a scan:
-/// with several sequential scans, and after a first progressive one.
-fn guarded(picture: &[u8], outline: &Outline) -> Vec<u8> {
-    let body = &picture[..picture.len() - END_MARKER.len()];
-    let guard: &[u8] = if outline.progressive == (outline.scans > 1) { &ONES } else { &[] };
-    [body, guard, &END_MARKER].concat()
-}
-
-fn rejection(error: DecodeErrors) -> Rejection {
-    let reason = match error {
-        DecodeErrors::Unsupported(_) => Reason::Unsupported,
-        DecodeErrors::LargeDimensions(_) => Reason::TooLarge,
-        DecodeErrors::ExhaustedData => Reason::Truncated,
-        _ => Reason::Corrupt,
+/// Whether `zune-jpeg` reads it right, as far as the matrix has shown: all
+/// components in one sequential scan, or progressive; no component sampled
+/// but luma, by 2×2 at most.
+fn is_common(outline: &Outline<'_>) -> bool {
+    let components = outline.frame.components.as_slice();
+    let in_order = |parts: &[frame::Part]| {
+        parts.len() == components.len() && parts.iter().enumerate().all(|(i, p)| p.component == i)
     };
-    // Some of the library's messages end in line breaks.
-    Rejection::new(reason, format!("JPEG: {error}").trim_end().replace('\n', " "))
+    let arranged = match outline.scans.as_slice() {
+        _ if outline.frame.progressive => true,
+        [only] => in_order(&only.parts),
+        _ => false,
+    };
+    let single = |c: &Component| (c.h, c.v) == (1, 1);
+    let sampled = match (outline.colour, components) {
+        (Colour::Grey, _) => true,
+        (Colour::YCbCr, [luma, chroma @ ..]) => {
+            luma.h <= 2 && luma.v <= 2 && chroma.iter().all(single)
+        }
+        _ => components.iter().all(single),
+    };
+    arranged && sampled
+}
+
+/// Whether it is one sequential scan without restart markers: nearly every
+/// JPEG, and the only kind of which [`fast`] can tell where it stopped.
+fn is_plain(outline: &Outline<'_>) -> bool {
+    matches!(outline.scans.as_slice(), [only] if only.restart_interval == 0)
+        && !outline.frame.progressive
 }
