@@ -10,12 +10,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hiwl::catalog::{CatalogError, Row, verify};
+use hiwl::catalog::{PartWriter, Row, verify};
 use hiwl::cli::terminal::format;
 use hiwl::cutout::SkyPosition;
 use hiwl::engine::Precision;
 use hiwl::pipeline::memory;
-use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunFolder, Settings};
+use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunError, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
 use hiwl::tree::{Prediction, Stage2};
 use rand::{Rng, SeedableRng};
@@ -56,7 +56,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let temporary = tempfile::tempdir()?;
     let folder = arguments.next().map_or(temporary.path().to_owned(), PathBuf::from);
     let settings = Settings {
-        version: env!("CARGO_PKG_VERSION").into(),
         inputs: vec!["/survey/cutouts".into()],
         band_pattern: None,
         bands: Vec::new(),
@@ -86,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut time = Duration::ZERO;
-    let list = |writer: &mut InputsWriter| -> Result<(), CatalogError> {
+    let list = |writer: &mut InputsWriter| -> Result<(), RunError> {
         for first in (0..rows).step_by(RANGE as usize) {
             let indices = first..rows.min(first + RANGE);
             let entries: Vec<Entry> = indices.map(|index| entry(index, &mut random)).collect();
@@ -96,7 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     };
-    let run = RunFolder::open_or_create(&folder, &settings, list)?;
+    let run = RunFolder::open_or_create(&folder, &settings, &(), list)?;
     let inputs = folder.join("inputs.parquet").metadata()?.len();
     report("plan", time, Some(inputs));
 
@@ -107,7 +106,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             (0..range.count).map(|_| prediction(&mut random)).collect();
         let start = Instant::now();
         let (entries, carried) = run.inputs().range(range.index)?;
-        let mut part = run.part(claim, carried)?;
+        let mut part = PartWriter::create(&run, claim, carried)?;
         for ((index, entry), prediction) in (range.first..).zip(entries).zip(predictions) {
             let Entry { id, source, position, .. } = entry;
             part.push(&Row { index, id, source, position, note: None, outcome: Ok(prediction) })?;

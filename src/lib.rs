@@ -54,7 +54,7 @@
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
 //! | [`tree`] | decision trees: questions, answers, classes, routing, columns |
 //! | [`labels`] | vote tables to classes, splits, samplers |
-//! | [`model`] | model files, weights |
+//! | [`model`] | model files, weights, the two-stage hierarchy |
 //! | [`engine`] | what computes networks: on processors, on GPUs |
 //! | [`train`] | recipes, targets, schedules, and what learns from them |
 //! | [`metrics`] | how good predictions are, one file a metric |

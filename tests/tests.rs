@@ -5,6 +5,7 @@
     reason = "a test that panics has failed, and says why"
 )]
 
+mod architecture;
 mod augment;
 mod catalog;
 mod classify;

@@ -12,11 +12,11 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{Float32Type, Float64Type};
 use arrow::error::ArrowError;
 
-use super::{CatalogError, part_reader};
+use super::{CatalogError, part_reader, schema};
 use crate::cutout::Reason;
 use crate::random::Stream;
 use crate::run::{Manifest, RowRange, RunFolder, ranges};
-use crate::storage::remote;
+use crate::storage::{StorageError, remote};
 
 /// Order of the pixels by which sky coverage is told: 13.7 arcminutes wide.
 const SKY_ORDER: u8 = 8;
@@ -94,16 +94,17 @@ pub fn overview(dir: &Path) -> Result<Overview, CatalogError> {
         confidence: [0; BINS],
         sky: Sky { rows: 0, square_degrees: 0.0, ra: None, dec: None },
     };
+    let schema = schema::of(&run)?;
     let columns = ["ra", "dec", "label", "confidence", "status"]
-        .map(|name| run.schema().index_of(name).expect("the catalog's schema has its own columns"));
+        .map(|name| schema.index_of(name).expect("the catalog's schema has its own columns"));
     let mut pixels = vec![false; 12 << (2 * SKY_ORDER)];
     let present = present(&run)?;
     found.missing_ranges = ranges(run.manifest()).len() - present.len() as u64;
     for range in present {
         let path = range.part_path(dir);
-        found.bytes += remote::size(&path).map_err(CatalogError::io("look at", &path))?;
+        found.bytes += remote::size(&path).map_err(StorageError::io("look at", &path))?;
         for batch in part_reader::open(&path, columns)? {
-            found.add(&batch.map_err(CatalogError::parquet("read", &path))?, &mut pixels);
+            found.add(&batch.map_err(StorageError::parquet("read", &path))?, &mut pixels);
         }
     }
     let covered = pixels.iter().filter(|pixel| **pixel).count();
@@ -170,8 +171,8 @@ pub fn sample(dir: &Path, sample: Sample) -> Result<Vec<RecordBatch>, CatalogErr
             before += range.count;
             continue;
         }
-        for batch in part_reader::open(&path, 0..run.schema().fields().len())? {
-            let wrap = || CatalogError::parquet("read", &path);
+        for batch in part_reader::open(&path, 0..schema::of(&run)?.fields().len())? {
+            let wrap = || StorageError::parquet("read", &path);
             let batch = batch.map_err(wrap())?;
             let after = before + batch.num_rows() as u64;
             let mut rows = Vec::new();

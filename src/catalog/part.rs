@@ -26,18 +26,18 @@ use parquet::schema::types::ColumnPath;
 
 use super::row::RowBuffer;
 use super::votable::{self, Description};
-use super::{CatalogError, Row};
+use super::{CatalogError, Row, schema};
 use crate::run::names::CATALOG;
-use crate::run::{Claim, Manifest, ModelIdentity, RowRange, RunFolder, json};
+use crate::run::{Claim, Manifest, ModelIdentity, RowRange, RunFolder};
+use crate::storage::StorageError;
 use crate::storage::file::TempFile;
-use crate::storage::seal::{self, SealingWriter};
-
-/// Writer of the files, in the form that Parquet readers parse.
-pub(crate) const CREATED_BY: &str = concat!("hiwl version ", env!("CARGO_PKG_VERSION"));
+use crate::storage::json::json;
+use crate::storage::seal::{self, CREATED_BY, SealingWriter};
 
 /// Keys in the footer.
 pub(crate) const RUN: &str = "hiwl.run";
 pub(crate) const RANGE: &str = "hiwl.range";
+pub(super) const FORMAT: &str = "hiwl.format";
 const MODEL: &str = "hiwl.model";
 const VERSION: &str = "hiwl.version";
 const SETTINGS: &str = "hiwl.settings";
@@ -67,9 +67,14 @@ pub struct PartWriter {
 }
 
 impl PartWriter {
-    /// A writer for the range of `claim`, in the run's folder. `carried` has
-    /// the carried columns of the range's rows, if the run has any.
-    pub(crate) fn create(
+    /// A writer for the range of `claim`, in the run's folder. `carried` is
+    /// what [`InputsReader::range`](crate::run::InputsReader::range) gave for
+    /// it: the carried columns of the range's rows, if the run has any.
+    ///
+    /// # Errors
+    /// [`CatalogError::Rows`] if the carried rows are not the range's, and
+    /// what the system says.
+    pub fn create(
         run: &RunFolder,
         claim: Claim,
         carried: Option<RecordBatch>,
@@ -80,9 +85,9 @@ impl PartWriter {
             let what = format!("{} carried rows for {}", rows.unwrap_or(0), range.count);
             return Err(CatalogError::Rows { range: range.index, what });
         }
-        let temp = TempFile::create(&run.dir().join(CATALOG), &range.part_stem())?;
-        let file = temp.file().try_clone().map_err(CatalogError::io("open", temp.path()))?;
-        let schema = run.schema().clone();
+        let temp = TempFile::create(&run.dir().join(CATALOG), range.part_stem())?;
+        let file = temp.file().try_clone().map_err(StorageError::io("open", temp.path()))?;
+        let schema = schema::of(run)?;
         let footer = footer(run.manifest(), run.digest(), &range);
         let options = ArrowWriterOptions::new()
             .with_properties(properties(&schema, footer.clone()))
@@ -90,7 +95,7 @@ impl PartWriter {
             .with_skip_arrow_metadata(true);
         let sealing = SealingWriter::new(file);
         let writer = ArrowWriter::try_new_with_options(sealing, schema.clone(), options)
-            .map_err(CatalogError::parquet("write", temp.path()))?;
+            .map_err(StorageError::parquet("write", temp.path()))?;
         Ok(Self {
             writer,
             temp,
@@ -143,7 +148,7 @@ impl PartWriter {
             self.writer.append_key_value_metadata(pair);
         }
         seal::close(self.writer, self.temp.path())?;
-        self.temp.commit(&range.part_name())
+        Ok(self.temp.commit(range.part_name())?)
     }
 
     fn flush(&mut self) -> Result<(), CatalogError> {
@@ -156,11 +161,11 @@ impl PartWriter {
         let batch = self
             .buffer
             .take(&self.schema, carried.as_ref())
-            .map_err(CatalogError::parquet("write", path))?;
+            .map_err(StorageError::parquet("write", path))?;
         for (longest, column) in self.lengths.iter_mut().zip(batch.columns()) {
             *longest = (*longest).max(longest_text(column));
         }
-        self.writer.write(&batch).map_err(CatalogError::parquet("write", path))?;
+        self.writer.write(&batch).map_err(StorageError::parquet("write", path))?;
         self.written += rows as u64;
         Ok(())
     }
@@ -218,10 +223,16 @@ pub(crate) fn provenance(manifest: &Manifest, run: &str) -> Vec<KeyValue> {
     let pairs = [
         (RUN, run.to_owned()),
         (MODEL, json(&manifest.settings.model).to_string()),
-        (VERSION, manifest.settings.version.clone()),
+        (VERSION, manifest.program.clone()),
         (SETTINGS, manifest.footer_settings()),
     ];
-    pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect()
+    // The first format had no number, and a run of it ends as it began.
+    let format = (manifest.format > 1).then(|| (FORMAT, manifest.format.to_string()));
+    pairs
+        .into_iter()
+        .chain(format)
+        .map(|(key, value)| KeyValue::new(key.to_owned(), value))
+        .collect()
 }
 
 /// First and last row, as in the part's name.

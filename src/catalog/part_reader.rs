@@ -5,10 +5,9 @@ use std::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::CatalogError;
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{Batches, footer};
-use crate::storage::place;
+use crate::storage::{StorageError, place};
 
 /// Rows a batch.
 pub(crate) const BATCH: usize = 8_192;
@@ -18,9 +17,9 @@ pub(crate) const BATCH: usize = 8_192;
 pub(crate) fn open(
     path: &Path,
     columns: impl IntoIterator<Item = usize>,
-) -> Result<Batches, CatalogError> {
-    let file = place::open(path).and_then(Chunks::of).map_err(CatalogError::io("open", path))?;
-    let metadata = footer(&file).map_err(CatalogError::parquet("read", path))?;
+) -> Result<Batches, StorageError> {
+    let file = place::open(path).and_then(Chunks::of).map_err(StorageError::io("open", path))?;
+    let metadata = footer(&file).map_err(StorageError::parquet("read", path))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
     builder
@@ -28,5 +27,5 @@ pub(crate) fn open(
         .with_batch_size(BATCH)
         .build()
         .map(Batches::of)
-        .map_err(CatalogError::parquet("read", path))
+        .map_err(StorageError::parquet("read", path))
 }

@@ -11,8 +11,8 @@ use arrow::array::{
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
-use super::CatalogError;
 use crate::cutout::{Rejection, SkyPosition};
+use crate::run::RunError;
 use crate::tree::{Prediction, Scheme, Value};
 
 /// The `status` of a row that has a prediction.
@@ -66,8 +66,8 @@ enum Own {
 
 impl RowBuffer {
     /// For rows of a catalog of `scheme`.
-    pub(super) fn new(scheme: &Scheme) -> Result<Self, CatalogError> {
-        let columns = scheme.columns().map_err(CatalogError::BadSetting)?;
+    pub(super) fn new(scheme: &Scheme) -> Result<Self, RunError> {
+        let columns = scheme.columns().map_err(RunError::BadSetting)?;
         let own = columns.into_iter().map(|column| match column.value {
             Value::Probability(answer) => Own::Probability(answer, Float32Builder::new()),
             Value::Ran(_, answer) => Own::Ran(answer, BooleanBuilder::new()),

@@ -6,12 +6,12 @@
 //! left to `row`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::Deserialize;
 
-use super::CatalogError;
+use crate::run::{RunError, RunFolder, carried};
 use crate::tree::{self, Scheme, Value, label_text};
 
 /// A column of the catalog.
@@ -81,9 +81,9 @@ const CLASSES: &str = "{classes}";
 /// scheme's between them.
 ///
 /// # Errors
-/// [`CatalogError::BadSetting`] if the scheme takes a name twice.
-pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, CatalogError> {
-    let own = scheme.columns().map_err(CatalogError::BadSetting)?;
+/// [`RunError::BadSetting`] if the scheme takes a name twice.
+pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, RunError> {
+    let own = scheme.columns().map_err(RunError::BadSetting)?;
     let mut columns = COLUMNS.first.clone();
     columns.extend(own.into_iter().map(|column| {
         let (kind, nullable, ucd) = match column.value {
@@ -95,8 +95,8 @@ pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, CatalogError> {
     }));
     columns.extend(COLUMNS.last.iter().cloned());
     for (place, column) in columns.iter().enumerate() {
-        if columns[..place].iter().any(|other| same_name(&other.name, &column.name)) {
-            return Err(CatalogError::BadSetting(format!(
+        if columns[..place].iter().any(|other| carried::same_name(&other.name, &column.name)) {
+            return Err(RunError::BadSetting(format!(
                 "the model's tree makes a second column `{}`: rename its network or answer",
                 column.name
             )));
@@ -109,38 +109,32 @@ pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, CatalogError> {
     Ok(columns)
 }
 
-/// The schema of a part: the columns of a catalog of `scheme`, then those
-/// carried from the user's tables. Field metadata: `unit` and `ucd` where there
-/// is one, `description`.
+/// A catalog's own columns, those of `scheme` among them. Field metadata:
+/// `unit` and `ucd` where there is one, `description`.
 ///
 /// # Errors
-/// [`CatalogError::Carried`] if a carried column has the name of another
-/// column, in whatever case: SQL, FITS and VOTable do not tell `RA` from `ra`.
 /// As [`columns`].
-pub fn catalog_schema(
-    scheme: &Scheme,
-    carried: Option<&Schema>,
-) -> Result<SchemaRef, CatalogError> {
-    let mut fields: Vec<Arc<Field>> =
-        columns(scheme)?.iter().map(|column| Arc::new(field(column))).collect();
-    for field in carried.iter().flat_map(|schema| schema.fields()) {
-        let name = field.name();
-        if let Some(other) = fields.iter().find(|other| same_name(other.name(), name)) {
-            return Err(CatalogError::Carried {
-                column: name.clone(),
-                why: format!(
-                    "the catalog has a column `{}` already (case does not count); rename yours in the table",
-                    other.name()
-                ),
-            });
-        }
-        fields.push(Arc::clone(field));
-    }
-    Ok(Arc::new(Schema::new(fields)))
+pub fn own(scheme: &Scheme) -> Result<Schema, RunError> {
+    Ok(Schema::new(columns(scheme)?.iter().map(field).collect::<Vec<_>>()))
 }
 
-fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
+/// The schema of a part: the catalog's columns, then those carried from the
+/// user's tables.
+///
+/// # Errors
+/// [`RunError::Carried`] if a carried column has the name of another column,
+/// and as [`columns`].
+pub fn catalog_schema(scheme: &Scheme, carried: Option<&Schema>) -> Result<SchemaRef, RunError> {
+    carried::joined(&own(scheme)?, carried)
+}
+
+/// The schema of a run's parts.
+///
+/// # Errors
+/// As [`catalog_schema`].
+pub fn of(run: &RunFolder) -> Result<SchemaRef, RunError> {
+    let scheme = run.manifest().settings.model.scheme();
+    catalog_schema(&scheme, run.inputs().carried().map(AsRef::as_ref))
 }
 
 fn field(column: &Column) -> Field {

@@ -24,14 +24,15 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::{CatalogError, part, row, schema};
 use crate::cutout::Reason;
 use crate::run::names::CATALOG;
+use crate::run::row_digest::RowDigest;
 use crate::run::{
-    InputsReader, Manifest, Plan, RowRange, inputs_path, pinned_inputs, ranges, read_manifest,
+    FORMAT, InputsReader, Manifest, Plan, RowRange, RunError, inputs_path, pinned_inputs, ranges,
+    read_manifest,
 };
-use crate::storage::digest::RowDigest;
-use crate::storage::file;
 use crate::storage::parquet::{Batches, footer};
 use crate::storage::remote::is_remote;
-use crate::storage::{place, seal};
+use crate::storage::seal::{self, Broken};
+use crate::storage::{StorageError, place, sweep};
 use crate::tree::Scheme;
 
 /// Rows a batch while reading parts.
@@ -107,6 +108,14 @@ pub enum Damage {
     /// The Parquet library cannot decode it.
     #[error("it does not decode: {0}")]
     Decode(String),
+    /// A later version of the program wrote it.
+    #[error("its format is {found}, while this program reads up to {known}: update it")]
+    Format {
+        /// Its format.
+        found: String,
+        /// The last that this program reads.
+        known: u64,
+    },
     /// It belongs to another run.
     #[error("it belongs to another run ({0})")]
     OtherRun(String),
@@ -152,6 +161,17 @@ pub enum Damage {
     OtherListing,
 }
 
+impl From<Broken> for Damage {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Unreadable(why) => Self::Unreadable(why),
+            Broken::Truncated { length } => Self::Truncated { length },
+            Broken::Unsealed => Self::Unsealed,
+            Broken::Checksum => Self::Checksum,
+        }
+    }
+}
+
 impl Verification {
     /// Whether every row is there once, and nothing else is.
     pub fn is_complete(&self) -> bool {
@@ -188,12 +208,12 @@ impl Verification {
 /// rejected for what has passed since.
 ///
 /// # Errors
-/// [`CatalogError::Io`].
+/// What the system says.
 pub fn remove_parts(
     dir: &Path,
     ranges: impl IntoIterator<Item = RowRange>,
 ) -> Result<(), CatalogError> {
-    ranges.into_iter().try_for_each(|range| place::remove(&range.part_path(dir)))
+    ranges.into_iter().try_for_each(|range| Ok(place::remove(&range.part_path(dir))?))
 }
 
 /// Holds the catalog in the run folder `dir` against its plan.
@@ -282,13 +302,13 @@ fn sort_files(
 ) -> Result<Vec<u64>, CatalogError> {
     let ranges = ranges(manifest);
     let mut present = Vec::new();
-    let mut paths = file::entries(&dir.join(CATALOG))?;
+    let mut paths = place::entries(&dir.join(CATALOG))?;
     paths.sort();
     for path in paths {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         if let Some(range) = ranges.of_part(&name) {
             present.push(range.index);
-        } else if file::is_temporary(&name) {
+        } else if path.file_name().is_some_and(sweep::is_temporary) {
             found.unfinished.push(path);
         } else if !name.starts_with(['.', '_']) {
             found.stray.push(path);
@@ -317,7 +337,7 @@ impl Listed {
         let reader = InputsReader::of(&path, file)
             .and_then(|reader| pinned_inputs(reader, path, manifest))
             .map_err(|error| match error {
-                CatalogError::OtherListing { .. } => Damage::OtherListing,
+                RunError::OtherListing { .. } => Damage::OtherListing,
                 other => Damage::Decode(other.to_string()),
             })?;
         Ok(Self { reader, digest: RowDigest::default(), ids: duplicates.then(Vec::new) })
@@ -391,7 +411,7 @@ impl Verification {
 fn open(path: &Path) -> Result<Result<File, Damage>, CatalogError> {
     match place::open(path) {
         Err(error) if is_remote(path) && error.kind() != ErrorKind::NotFound => {
-            Err(CatalogError::io("read", path)(error))
+            Err(StorageError::io("read", path)(error).into())
         }
         opened => Ok(opened.map_err(|error| Damage::Unreadable(error.to_string()))),
     }
@@ -410,6 +430,14 @@ fn check_part(file: File, expected: &Expected<'_>) -> Result<Counts, Damage> {
             .find_map(|pair| pair.value.as_deref())
             .unwrap_or("none")
     };
+    // By another layout nothing below would mean what it says.
+    let format = match value(part::FORMAT) {
+        "none" => Some(1),
+        number => number.parse().ok(),
+    };
+    if format.is_none_or(|format| format > FORMAT) {
+        return Err(Damage::Format { found: value(part::FORMAT).to_owned(), known: FORMAT });
+    }
     if value(part::RUN) != expected.run {
         return Err(Damage::OtherRun(value(part::RUN).to_owned()));
     }

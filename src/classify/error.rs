@@ -8,7 +8,9 @@ use crate::{
     engine::{InferenceError, cuda::CudaError},
     model::{model_file::ModelError, weights::WeightsError},
     pipeline::Failure,
+    run::RunError,
     source::list::ListError,
+    storage::StorageError,
 };
 
 /// Why a classification could not begin or go on. What is wrong with a single
@@ -52,9 +54,15 @@ pub enum ClassifyError {
         /// Its name.
         name: &'static str,
     },
-    /// The run folder cannot be used, or written on.
+    /// The catalog cannot be written, or verified.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The system refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// `plan.json` holds options that are not this program's.
     #[error("{}: plan.json: {source}; plan again with this version of the program", path.display())]
     Plan {
@@ -167,6 +175,8 @@ impl ClassifyError {
             | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,
             Self::Catalog(error) => error.is_usage(),
+            Self::Run(error) => error.is_usage(),
+            Self::Storage(error) => error.is_usage(),
             Self::Gpu { source, .. } => source.is_usage(),
             Self::Network(_)
             | Self::Threads { .. }

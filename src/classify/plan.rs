@@ -9,14 +9,14 @@ use std::path::Path;
 
 use serde_json::to_value;
 
-use super::run::{Options, open, pinned_precision};
+use super::run::{Options, Waiting, open, pinned_precision};
 use super::{ClassifyError, setup};
-use crate::catalog::CatalogError;
 use crate::engine::Precision;
 use crate::events::Listener;
 use crate::model::model_file::Model;
 use crate::pipeline::Stop;
 use crate::run::{Listing, ModelIdentity, Plan};
+use crate::storage::StorageError;
 use crate::storage::remote::absolute;
 
 /// A run that is planned.
@@ -46,20 +46,20 @@ pub fn plan(
     options: &Options,
     shards: u64,
     listener: &dyn Listener,
+    stop: &Stop,
 ) -> Result<Planned, ClassifyError> {
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
     let precision = pinned_precision(options)?;
-    let stop = Stop::new();
-    let (run, settings) = open(options, &model, &preparation, precision, listener, &stop)?;
+    let (run, settings) = open(options, &model, &preparation, precision, listener, stop)?;
     let mut pinned = options.clone();
     // Tasks start in folders of their own.
     for path in pinned.inputs.iter_mut().chain([&mut pinned.model]) {
-        *path = absolute(path).map_err(CatalogError::io("find", path))?;
+        *path = absolute(path).map_err(StorageError::io("find", path))?;
     }
     let pinned = to_value(pinned)
         .map_err(|source| ClassifyError::Plan { path: options.output.clone(), source })?;
-    run.share_out(shards, pinned)?;
+    run.share_out(shards, pinned, &Waiting { listener, stop })?;
     Ok(Planned {
         model: settings.model,
         listing: run.manifest().listing.clone(),
@@ -74,7 +74,7 @@ pub fn plan(
 /// shard, how many threads and how many cutouts a batch are the caller's.
 ///
 /// # Errors
-/// [`ClassifyError::Catalog`] if there is no plan, [`ClassifyError::Plan`] if
+/// [`ClassifyError::Run`] if there is no plan, [`ClassifyError::Plan`] if
 /// its options are not this program's.
 pub fn planned(dir: &Path) -> Result<(Plan, Options), ClassifyError> {
     let plan = Plan::read(dir)?;

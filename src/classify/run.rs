@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arrow::datatypes::Schema;
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -23,17 +24,21 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    catalog::{self, CatalogError, Verification},
+    catalog::{self, Verification, schema},
     cutout::prepare::Preparation,
     engine::Precision,
     events::{Event, Listener},
     model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
-    run::{Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunFolder, Settings, Shard},
+    run::{
+        Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunError, RunFolder, Settings,
+        Shard,
+    },
     source::{
         Locator,
         list::{BandPattern, ListError, ListOptions, Lister, RepeatedIds},
     },
+    storage::Wait,
     storage::remote::{absolute, is_remote},
     tree::Stage2,
 };
@@ -306,10 +311,30 @@ pub(super) fn open(
     stop: &Stop,
 ) -> Result<(RunFolder, Settings), ClassifyError> {
     let settings = settings(options, model, preparation, precision)?;
-    let run = RunFolder::open_or_create(&options.output, &settings, |inputs| {
-        list(options, &settings.bands, inputs, listener, stop)
+    let wait = Waiting { listener, stop };
+    let own = schema::own(&settings.model.scheme())?;
+    let run = RunFolder::open_or_create(&options.output, &settings, &wait, |inputs| {
+        list(options, &settings.bands, &own, inputs, listener, stop)
     })?;
     Ok((run, settings))
+}
+
+/// Says what is waited for, and stops where the run does.
+pub(super) struct Waiting<'a> {
+    pub(super) listener: &'a dyn Listener,
+    pub(super) stop: &'a Stop,
+}
+
+impl Wait for Waiting<'_> {
+    fn waits(&self, lock: &Path) {
+        let lock = lock.display();
+        let note = format!("another process holds {lock}: waiting until it is done");
+        self.listener.tell(Event::Note(&note));
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.requested()
+    }
 }
 
 /// Everything that decides the result, as the run folder pins it.
@@ -321,7 +346,6 @@ fn settings(
 ) -> Result<Settings, ClassifyError> {
     let inputs = options.inputs.iter().map(|path| absolute_text(path));
     Ok(Settings {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         inputs: inputs.collect(),
         band_pattern: Some(options.band_pattern.clone()),
         bands: setup::bands(options, model).to_vec(),
@@ -347,12 +371,13 @@ fn absolute_text(path: &Path) -> String {
 fn list(
     options: &Options,
     bands: &[String],
+    own: &Schema,
     inputs: &mut InputsWriter,
     listener: &dyn Listener,
     stop: &Stop,
 ) -> Result<(), ClassifyError> {
     let mut lister = Lister::open(&options.inputs, options.list_options(bands)?)?;
-    inputs.carry(lister.carried())?;
+    inputs.carry(lister.carried(), own)?;
     let mut places = Places::default();
     let mut ids = Ok(RepeatedIds::default());
     for chunk in lister.by_ref() {
@@ -420,7 +445,7 @@ impl Source {
         self,
         out: &Outlet<Sequenced<Cutout<Locator>>>,
     ) -> Result<(), Ended<ClassifyError>> {
-        let failed = |error: CatalogError| Ended::Failed(error.into());
+        let failed = |error: RunError| Ended::Failed(error.into());
         let mut sequence = 0;
         let mut waiting = None;
         // A range that is another's when first asked for is asked for again at

@@ -107,7 +107,7 @@ impl Sink {
     fn begin(&self) -> Result<PartWriter, ClassifyError> {
         let Begun { claim, carried } =
             self.begun.try_recv().expect("the source begins a range before it sends its rows");
-        Ok(self.run.part(claim, carried)?)
+        Ok(PartWriter::create(&self.run, claim, carried)?)
     }
 
     /// Where files were missing, their folders must be there, or their store

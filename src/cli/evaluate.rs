@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::asked::{Asked, Kept};
@@ -14,6 +13,7 @@ use crate::cli::terminal::progress::{Audience, Progress};
 use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::pipeline::Stop;
+use crate::storage::output;
 
 /// Compare a model's labels with known ones.
 ///
@@ -97,8 +97,7 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         if let Some(path) = csv {
-            std::fs::write(&path, found.report.to_csv())
-                .with_context(|| format!("{}: cannot be written", path.display()))?;
+            output::write(&path, found.report.to_csv().as_bytes(), &[])?;
         }
         print(&if json { found.report.to_json()? + "\n" } else { text(&found) })?;
         Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })

@@ -1,5 +1,6 @@
 //! `hiwl labels`: from vote tables or label tables to a table to train from.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -62,7 +63,7 @@ pub struct Arguments {
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     images: Vec<PathBuf>,
 
-    /// Write id, label and split.
+    /// Write id, label and split; - for standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -96,7 +97,15 @@ impl Arguments {
             }
         }
         if let Some(path) = &self.output {
-            table.write_csv(path)?;
+            if path.as_os_str() == "-" {
+                // What a person reads goes where it does not mix with the table.
+                let _ = write!(io::stderr(), "{out}");
+                print(&table.to_csv())?;
+                return Ok(exit);
+            }
+            let inputs = [Some(&self.table), self.votes.as_ref(), self.rules.as_ref()];
+            let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+            table.write_csv(path, &inputs).map_err(of_labels)?;
             out += &format!("{} labels: {}\n", table.rows.len(), path.display());
         }
         print(&out)?;
@@ -137,6 +146,13 @@ impl Arguments {
             return Err(usage(anyhow!("{}: no galaxy meets the rules", self.table.display())));
         }
         Ok(sample.table)
+    }
+}
+
+fn of_labels(error: LabelError) -> CliError {
+    match error {
+        LabelError::Unwritable(ref source) if source.is_usage() => usage(error),
+        error => error.into(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{catalog::CatalogError, engine::cuda::CudaError, pipeline::memory};
+use crate::{catalog::CatalogError, engine::cuda::CudaError, pipeline::memory, run::RunError};
 
 mod asked;
 mod bands;
@@ -114,6 +114,11 @@ fn usage(error: impl Into<anyhow::Error>) -> CliError {
 /// An error of a catalog: a folder that holds none is a mistake of who typed it.
 fn of_catalog(error: CatalogError) -> CliError {
     if error.is_usage() { usage(error) } else { error.into() }
+}
+
+/// The same of a run.
+fn of_run(error: RunError) -> CliError {
+    of_catalog(error.into())
 }
 
 const USAGE: u8 = 64;

@@ -15,6 +15,7 @@ use crate::{
         model_file::{Model, Precision},
         shipped,
     },
+    storage::output,
     train::run::average,
     tree::Calibration,
 };
@@ -197,6 +198,7 @@ impl New {
                 ))
             })?,
         };
+        output::refuse(&self.output, &[]).map_err(usage)?;
         let model = Model::seeded(architecture, self.size, self.seed)?;
         let digest = model.write(&self.output, self.precision)?;
         print(&format!("{}  {}\n", digest, self.output.display()))?;
@@ -284,6 +286,8 @@ pub struct Average {
 
 impl Average {
     fn run(self) -> Result<Exit, CliError> {
+        let inputs = self.weights.iter().chain([&self.model]).map(PathBuf::as_path);
+        output::refuse(&self.output, &inputs.collect::<Vec<_>>()).map_err(usage)?;
         let model = average(&self.model, &self.weights).map_err(usage)?;
         let digest = model.write(&self.output, self.precision)?;
         print(&format!("{digest}  {}\n", self.output.display()))?;
@@ -302,6 +306,9 @@ enum PaddingChoice {
 
 impl Import {
     fn run(self) -> Result<Exit, CliError> {
+        let inputs = self.files.iter().chain(&self.stage2).map(PathBuf::as_path);
+        let inputs: Vec<_> = inputs.collect();
+        output::refuse(&self.output, &inputs).map_err(usage)?;
         let architecture = match self.architecture {
             Some(name) => Some(Architecture::named(&name).ok_or_else(|| {
                 usage(anyhow!("no architecture `{name}`: efficientnet-b0 to efficientnet-b7"))

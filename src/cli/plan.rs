@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::asked::{Asked, Kept};
-use super::{CliError, Exit, print, usage};
+use super::{CliError, Exit, print, signals, usage};
 use crate::classify::{self, Devices};
 use crate::cli::terminal::catalog::plan;
 use crate::cli::terminal::progress::{Audience, Progress};
+use crate::pipeline::Stop;
 
 /// List the inputs once and share them out into shards.
 ///
@@ -60,7 +61,9 @@ impl Arguments {
         let progress = Progress::new(audience);
         let output = self.output.clone();
         let options = self.asked.resolve(self.inputs, self.output, self.kept, Devices::Cpu)?;
-        let planned = classify::plan(&options, self.shards, &progress)
+        let stop = Stop::new();
+        signals::stop_on_signal(stop.clone())?;
+        let planned = classify::plan(&options, self.shards, &progress, &stop)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         if self.json {
             print(&format!("{}\n", plan::json(&planned)))?;

@@ -150,7 +150,8 @@ mod tests {
             assert!(wrong.parse::<Share>().is_err(), "{wrong}");
         }
         assert!(without_plan(Some(Share::Index(3))).is_err());
-        let plan = Plan { run: String::new(), shards: 4, options: serde_json::Value::Null };
+        let plan =
+            Plan { format: 1, run: String::new(), shards: 4, options: serde_json::Value::Null };
         assert_eq!(of_plan(Some(Share::All), &plan).unwrap(), None);
         assert_eq!(of_plan(Some(Share::Index(3)), &plan).unwrap(), Some(plan.shard(3).unwrap()));
         assert!(of_plan(Some(Share::Index(4)), &plan).is_err());

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, print, usage};
-use crate::{catalog::CatalogError, cli::terminal::catalog::status, run};
+use super::{CliError, Exit, of_run, print};
+use crate::{cli::terminal::catalog::status, run};
 
 /// Tell how far a run is, and how long it will take.
 ///
@@ -25,9 +25,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let found = run::status(&self.folder).map_err(|error: CatalogError| {
-            if error.is_usage() { usage(error) } else { error.into() }
-        })?;
+        let found = run::status(&self.folder).map_err(of_run)?;
         if self.json {
             print(&format!("{}\n", status::json(&found)))?;
         } else {

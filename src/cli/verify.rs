@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, of_catalog, print, usage};
-use crate::catalog::{self, CatalogError, Verification};
+use crate::catalog::{self, Verification};
 use crate::cli::terminal::catalog::verification;
 use crate::cli::terminal::format::count;
 use crate::cutout::Reason;
-use crate::run::RowRange;
+use crate::run::{RowRange, RunError};
 
 /// Prove that a catalog is complete and undamaged.
 ///
@@ -63,7 +63,7 @@ impl Arguments {
             print(&format!("{}\n", verification::json(&found)))?;
         } else if self.array {
             if found.shards.is_none() {
-                return Err(usage(CatalogError::NoPlan { path: self.folder }));
+                return Err(usage(RunError::NoPlan { path: self.folder }));
             }
             let array = verification::array(&found);
             print(&array.map_or_else(String::new, |array| format!("{array}\n")))?;

@@ -6,8 +6,8 @@
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 
-use super::file::NewFile;
 use super::{ExportError, Report, Source, Told};
+use crate::storage::output::NewFile;
 
 pub(super) fn write(
     source: &Source<'_>,

@@ -6,14 +6,22 @@ use arrow::error::ArrowError;
 
 use super::filter::FilterError;
 use crate::catalog::CatalogError;
+use crate::run::RunError;
+use crate::storage::StorageError;
 
 /// Why an export could not be made. Nothing is left of it then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The catalog cannot be read, or the system refused to write.
+    /// The catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The run cannot be.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The system refused to write, or to read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The condition on rows is none.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -98,6 +106,8 @@ impl ExportError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Catalog(error) => error.is_usage(),
+            Self::Run(error) => error.is_usage(),
+            Self::Storage(error) => error.is_usage(),
             Self::Filter(_)
             | Self::NoColumn { .. }
             | Self::TwoColumns { .. }
@@ -115,7 +125,7 @@ impl ExportError {
     }
 
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let wrap = CatalogError::io(doing, path);
-        move |source| Self::Catalog(wrap(source))
+        let wrap = StorageError::io(doing, path);
+        move |source| Self::Storage(wrap(source))
     }
 }

@@ -14,7 +14,6 @@
 
 mod csv;
 mod error;
-mod file;
 pub mod filter;
 mod fits;
 mod hats;
@@ -26,16 +25,18 @@ mod votable;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use ::parquet::file::metadata::KeyValue;
 use serde_json::json;
 
 pub use error::ExportError;
 
-use crate::catalog::{part, verify::examine};
+use crate::catalog::{part, schema, verify::examine};
 use crate::run::{RowRange, RunFolder};
+use crate::storage::StorageError;
+use crate::storage::output::{self, NewFile};
 use crate::storage::remote::is_remote;
-use file::NewFile;
 use rows::Rows;
 use selection::Selection;
 
@@ -134,6 +135,8 @@ pub struct Report {
     pub partitions: u64,
     /// Rows of ranges that the catalog does not have (yet).
     pub missing: u64,
+    /// FITS: texts that were cut, since every row is as wide as the widest.
+    pub cut: u64,
 }
 
 /// Exports the catalog in the run folder `dir`. `progress` is told of rows as
@@ -152,8 +155,10 @@ pub fn export(
         return Err(ExportError::Remote { path: options.output.clone() });
     }
     let run = RunFolder::open(dir)?;
-    let selection = Selection::new(run.schema(), options)?;
-    file::refuse_existing(&options.output, options.overwrite && options.format != Format::Hats)?;
+    let schema = schema::of(&run)?;
+    let selection = Selection::new(&schema, options)?;
+    refuse_existing(&options.output, options.overwrite && options.format != Format::Hats)?;
+    output::refuse(&options.output, &[])?;
     let (ranges, missing) = sound_ranges(&run, options.partial)?;
     let source =
         Source { run: &run, ranges, selection: &selection, origin: origin(&run, options, missing) };
@@ -177,9 +182,19 @@ pub fn export(
             return Ok(Report { missing, ..report });
         }
     };
-    let file = NewFile::create(&options.output)?;
+    let file = NewFile::create(&options.output, &[])?;
     let report = writer(&source, &file, &mut progress)?;
     Ok(Report { missing, bytes: file.commit()?, ..report })
+}
+
+/// Says no to an output that is there, unless it is a file to be replaced.
+fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), ExportError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if !found.is_dir() && overwrite => Ok(()),
+        Ok(_) => Err(ExportError::Exists { path: path.to_owned() }),
+        Err(error) => Err(StorageError::io("look for", path)(error).into()),
+    }
 }
 
 /// Writes the rows of a source into a file that is still nameless.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
-use super::file::NewFile;
 use super::rows::Measured;
 use super::{ExportError, Report, Source, Told};
-use crate::catalog::CatalogError;
 use crate::catalog::part::{properties, schema_pairs};
+use crate::storage::StorageError;
+use crate::storage::output::NewFile;
 use crate::storage::seal::{self, SealingWriter};
 
 pub(super) fn write(
@@ -23,8 +23,8 @@ pub(super) fn write(
         .with_properties(properties(schema, source.origin.clone()))
         // Written at the end, by `schema_pairs`.
         .with_skip_arrow_metadata(true);
-    let sink = file.file().try_clone().map_err(CatalogError::io("open", file.path()))?;
-    let wrap = || CatalogError::parquet("write", file.path());
+    let sink = file.file().try_clone().map_err(StorageError::io("open", file.path()))?;
+    let wrap = || StorageError::parquet("write", file.path());
     let mut writer =
         ArrowWriter::try_new_with_options(SealingWriter::new(sink), Arc::clone(schema), options)
             .map_err(wrap())?;

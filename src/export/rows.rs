@@ -10,8 +10,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use super::ExportError;
 use super::selection::{Selected, Selection};
 use crate::catalog::part::longest_text;
-use crate::catalog::{CatalogError, part_reader};
+use crate::catalog::part_reader;
 use crate::run::RowRange;
+use crate::storage::StorageError;
 
 /// An iterator over batches of selected rows; empty ones are among them.
 pub(super) struct Rows<'a> {
@@ -30,7 +31,7 @@ impl<'a> Rows<'a> {
         loop {
             if let Some((path, reader)) = &mut self.open {
                 if let Some(batch) = reader.next() {
-                    let batch = batch.map_err(CatalogError::parquet("read", path))?;
+                    let batch = batch.map_err(StorageError::parquet("read", path))?;
                     return self.selection.apply(&batch).map(Some);
                 }
                 self.open = None;
@@ -60,7 +61,13 @@ pub(super) struct Measured {
     pub(super) bytes: Vec<usize>,
     /// Missing values of each column.
     pub(super) nulls: Vec<u64>,
+    /// Texts of more than [`LONG`] bytes in all columns.
+    pub(super) long: u64,
 }
+
+/// Bytes of a text beyond which a format whose cells are as wide as the widest
+/// would cut it.
+pub(super) const LONG: usize = 1_024;
 
 impl Measured {
     /// Of no rows with so many columns.
@@ -70,6 +77,7 @@ impl Measured {
             characters: vec![0; columns],
             bytes: vec![0; columns],
             nulls: vec![0; columns],
+            long: 0,
         }
     }
 
@@ -80,7 +88,10 @@ impl Measured {
             self.characters[index] = self.characters[index].max(longest_text(column));
             self.nulls[index] += column.null_count() as u64;
             let texts = column.as_string_opt::<i32>().into_iter().flatten().flatten();
-            self.bytes[index] = self.bytes[index].max(texts.map(str::len).max().unwrap_or(0));
+            for length in texts.map(str::len) {
+                self.bytes[index] = self.bytes[index].max(length);
+                self.long += u64::from(length > LONG);
+            }
         }
     }
 }

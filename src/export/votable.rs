@@ -11,9 +11,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, Event};
 
-use super::file::NewFile;
 use super::{ExportError, Report, Source, Told};
 use crate::catalog::votable::{self, Description};
+use crate::storage::output::NewFile;
 
 pub(super) fn write(
     source: &Source<'_>,

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::schema::Semantics;
+use crate::storage::StorageError;
 
 /// Why labels cannot be used. Rows are counted from 1, without the header.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +17,9 @@ pub enum LabelError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file could not be written; nothing is left under its name.
-    #[error("{path}: cannot be written: {source}")]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// A table could not be written; nothing is left under its name.
+    #[error(transparent)]
+    Unwritable(#[from] StorageError),
     /// Not a CSV or Parquet file, or a damaged one.
     #[error("{path}: not a readable table: {source}")]
     Corrupt {

@@ -7,9 +7,7 @@
 //! of a class; either every row has a split or none has.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{self, ID_COLUMNS};
 use super::{LabelError, cells};
 use crate::random;
+use crate::storage::{digest::hex, output};
 
 /// Names that the column of labels may have.
 pub const LABEL_COLUMNS: [&str; 2] = ["label", "class"];
@@ -166,19 +165,20 @@ impl LabelTable {
         let mut lines: Vec<String> = self.rows.iter().map(|row| self.line(row)).collect();
         lines.sort_unstable();
         let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-        random::digest("labels", 0, &lines).iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&random::digest("labels", 0, &lines))
     }
 
-    /// Writes `id,label` and, once it is decided, `split` under a temporary name and renames it, so that
-    /// the name never stands for half a table.
+    /// Writes [`to_csv`](Self::to_csv) into a new file, which appears whole.
+    /// `inputs` are the files that it was made of, and not replaced.
     ///
     /// # Errors
     /// [`LabelError::Unwritable`].
-    pub fn write_csv(&self, path: &Path) -> Result<(), LabelError> {
+    pub fn write_csv(&self, path: &Path, inputs: &[&Path]) -> Result<(), LabelError> {
+        Ok(output::write(path, self.to_csv().as_bytes(), inputs)?)
+    }
+
+    /// The table as `id,label` and, once it is decided, `split`.
+    pub fn to_csv(&self) -> String {
         // A column of splits promises one for every row.
         let split = self.is_split();
         let mut text = String::from(if split { "id,label,split\n" } else { "id,label\n" });
@@ -188,20 +188,7 @@ impl LabelTable {
             text.push_str(kept);
             text.push('\n');
         }
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)
-        });
-        written.map_err(|source| {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-            LabelError::Unwritable { path: path.to_owned(), source }
-        })
+        text
     }
 
     fn line(&self, row: &Labelled) -> String {

@@ -1,3 +1,5 @@
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -151,7 +153,7 @@ fn a_written_table_reads_back() {
             classes: CLASSES.map(String::from).to_vec(),
             rows: vec![row("a,b\"c", 0, split), row("2", 4, split)],
         };
-        table.write_csv(&path).unwrap();
+        table.write_csv(&path, &[]).unwrap();
         assert_eq!(
             LabelTable::read(&path, Some(&CLASSES), LabelColumns::default()).unwrap(),
             table

@@ -22,12 +22,12 @@ use serde_json::json;
 
 use super::architecture::{Architecture, Padding};
 use super::description::{Description, Input, Provenance};
-use super::file;
 use super::kept::{self, Kept, KeptError};
 use super::model_file::{Model, float_tensor};
 use super::parameters::{Parameter, parameters};
 use super::seeded;
 use super::weights::{Weights, WeightsError};
+use crate::storage::{digest::sha256, file};
 use crate::tree::{Combined, Scheme};
 use names::Naming;
 
@@ -165,7 +165,7 @@ pub fn read(path: &Path) -> Result<Foreign, ImportError> {
         let example = tensors.iter().next().map_or("", |(name, _)| name).to_owned();
         ImportError::UnknownNames { path: owned(), example }
     })?;
-    Ok(Foreign { path: owned(), digest: file::sha256(&bytes), naming, tensors })
+    Ok(Foreign { path: owned(), digest: sha256(&bytes), naming, tensors })
 }
 
 fn from_safetensors(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::description::Input;
-use super::file;
 use super::model_file::float_tensor;
 use super::parameters::parameters;
 use super::weights::{Weights, WeightsError};
+use crate::storage::{StorageError, digest, file};
 
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl-weights";
@@ -43,13 +43,8 @@ pub struct Description {
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
     /// The system does not let them.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The file is damaged.
     #[error("{path}: {what}")]
     Damaged {
@@ -89,7 +84,7 @@ pub fn write(path: &Path, description: &Description, weights: &Weights) -> Resul
     let tensors = weights.iter().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
     let bytes = safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
         .map_err(|e| broken(e.to_string()))?;
-    file::replace(path, &bytes).map_err(|source| KeptError::Io { path: path.to_owned(), source })
+    Ok(file::replace(path, &bytes)?)
 }
 
 /// Reads kept weights; `None` if the file is something else.
@@ -97,8 +92,7 @@ pub fn write(path: &Path, description: &Description, weights: &Weights) -> Resul
 /// # Errors
 /// [`KeptError`].
 pub fn read(path: &Path) -> Result<Option<Kept>, KeptError> {
-    let bytes =
-        file::read(path).map_err(|source| KeptError::Io { path: path.to_owned(), source })?;
+    let bytes = file::read(path).map_err(StorageError::io("read", path))?;
     let damaged = |what: String| KeptError::Damaged { path: path.to_owned(), what };
     let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(None) };
     let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
@@ -115,5 +109,5 @@ pub fn read(path: &Path) -> Result<Option<Kept>, KeptError> {
     weights
         .check(&parameters(&description.architecture, description.outputs.len()))
         .map_err(|source| KeptError::Weights { path: path.to_owned(), source })?;
-    Ok(Some(Kept { description, weights, digest: file::sha256(&bytes) }))
+    Ok(Some(Kept { description, weights, digest: digest::sha256(&bytes) }))
 }

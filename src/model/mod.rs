@@ -11,7 +11,6 @@
 
 pub mod architecture;
 pub mod description;
-pub(crate) mod file;
 pub mod import;
 pub mod kept;
 pub mod model_file;

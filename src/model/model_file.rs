@@ -18,10 +18,10 @@ use safetensors::tensor::{SafeTensorError, TensorView};
 
 use super::architecture::Architecture;
 use super::description::{Description, FORMAT, Flaw, Input, Provenance};
-use super::file;
 use super::parameters::parameters;
 use super::seeded;
 use super::weights::{Weights, WeightsError};
+use crate::storage::{StorageError, digest::sha256, file, output};
 use crate::tree::Scheme;
 
 /// Key of the description in the metadata.
@@ -90,12 +90,12 @@ pub enum ModelError {
         source: WeightsError,
     },
     /// It could not be written; nothing is left under its name.
-    #[error("model {path}: cannot be written: {source}")]
+    #[error("model {path}: {source}")]
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// Why not.
+        source: StorageError,
     },
 }
 
@@ -163,7 +163,7 @@ impl Model {
             .map_err(|source| ModelError::Corrupt { path: path(), source })?;
         let networks = networks(&tensors, &description)
             .map_err(|(network, source)| ModelError::Weights { path: path(), network, source })?;
-        Ok(Self { description, networks, digest: Some(file::sha256(&bytes)) })
+        Ok(Self { description, networks, digest: Some(sha256(&bytes)) })
     }
 
     /// Writes the file under a temporary name, makes it durable, and renames
@@ -174,10 +174,29 @@ impl Model {
     /// [`ModelError::Weights`] if it could not be read back, such as weights
     /// that overflow half precision.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<String, ModelError> {
+        self.put(path, precision, |path, bytes| output::write(path, bytes, &[]))
+    }
+
+    /// As [`write`](Self::write), into the folder of the run that trained it,
+    /// where nobody else may write.
+    pub(crate) fn write_into_run(
+        &self,
+        path: &Path,
+        precision: Precision,
+    ) -> Result<String, ModelError> {
+        self.put(path, precision, file::replace)
+    }
+
+    fn put(
+        &self,
+        path: &Path,
+        precision: Precision,
+        write: impl FnOnce(&Path, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<String, ModelError> {
         let bytes = self.to_bytes(path, precision)?;
-        file::replace(path, &bytes)
+        write(path, &bytes)
             .map_err(|source| ModelError::Unwritable { path: path.to_owned(), source })?;
-        Ok(file::sha256(&bytes))
+        Ok(sha256(&bytes))
     }
 
     /// The bytes of the file; `path` is for errors.

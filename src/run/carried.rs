@@ -15,18 +15,17 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::catalog::{CatalogError, schema};
-use crate::tree::Scheme;
+use super::RunError;
 
 /// The schema under which columns of the types of `tables` are carried beside
 /// those of `scheme`.
 ///
 /// # Errors
-/// [`CatalogError::Carried`] for a type that catalogs do not have, or a name
+/// [`RunError::Carried`] for a type that catalogs do not have, or a name
 /// that is taken.
-pub(crate) fn carried_schema(tables: &Schema, scheme: &Scheme) -> Result<SchemaRef, CatalogError> {
+pub(crate) fn carried_schema(tables: &Schema, own: &Schema) -> Result<SchemaRef, RunError> {
     let fields = tables.fields().iter().map(|field| {
-        let data_type = carried_type(field.data_type()).ok_or_else(|| CatalogError::Carried {
+        let data_type = carried_type(field.data_type()).ok_or_else(|| RunError::Carried {
             column: field.name().clone(),
             why: format!(
                 "its type {} does not fit a flat table; leave it out or make it a number or text",
@@ -36,9 +35,36 @@ pub(crate) fn carried_schema(tables: &Schema, scheme: &Scheme) -> Result<SchemaR
         let nullable = data_type != DataType::Utf8;
         Ok(Field::new(field.name(), data_type, nullable))
     });
-    let carried = Schema::new(fields.collect::<Result<Vec<_>, CatalogError>>()?);
-    schema::catalog_schema(scheme, Some(&carried))?;
+    let carried = Schema::new(fields.collect::<Result<Vec<_>, RunError>>()?);
+    joined(own, Some(&carried))?;
     Ok(Arc::new(carried))
+}
+
+/// The catalog's `own` columns, then those that are carried.
+///
+/// # Errors
+/// [`RunError::Carried`] if a carried column has the name of another column,
+/// in whatever case: SQL, FITS and VOTable do not tell `RA` from `ra`.
+pub(crate) fn joined(own: &Schema, carried: Option<&Schema>) -> Result<SchemaRef, RunError> {
+    let mut fields = own.fields().to_vec();
+    for field in carried.iter().flat_map(|schema| schema.fields()) {
+        let name = field.name();
+        if let Some(other) = fields.iter().find(|other| same_name(other.name(), name)) {
+            return Err(RunError::Carried {
+                column: name.clone(),
+                why: format!(
+                    "the catalog has a column `{}` already (case does not count); rename yours in the table",
+                    other.name()
+                ),
+            });
+        }
+        fields.push(Arc::clone(field));
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
 }
 
 fn carried_type(data_type: &DataType) -> Option<DataType> {
@@ -57,10 +83,7 @@ fn carried_type(data_type: &DataType) -> Option<DataType> {
 
 /// The rows of a table's batch under the carried schema: its columns by name,
 /// cast where the types differ. A column that the table lacks has no values.
-pub(crate) fn conform(
-    batch: &RecordBatch,
-    schema: &SchemaRef,
-) -> Result<RecordBatch, CatalogError> {
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, RunError> {
     let columns = schema.fields().iter().map(|field| {
         let column = match batch.column_by_name(field.name()) {
             Some(column) => lossless_cast(column, field)?,
@@ -68,44 +91,41 @@ pub(crate) fn conform(
         };
         Ok(without_null_text(column))
     });
-    batch_of(schema, columns.collect::<Result<_, CatalogError>>()?, batch.num_rows())
+    batch_of(schema, columns.collect::<Result<_, RunError>>()?, batch.num_rows())
 }
 
 /// Rows that come from no table.
-pub(crate) fn blank(schema: &SchemaRef, rows: usize) -> Result<RecordBatch, CatalogError> {
+pub(crate) fn blank(schema: &SchemaRef, rows: usize) -> Result<RecordBatch, RunError> {
     let columns = schema.fields().iter();
     let columns = columns.map(|f| without_null_text(new_null_array(f.data_type(), rows)));
     batch_of(schema, columns.collect(), rows)
 }
 
 /// One batch of several under one schema.
-pub(crate) fn concat(
-    schema: &SchemaRef,
-    batches: &[RecordBatch],
-) -> Result<RecordBatch, CatalogError> {
+pub(crate) fn concat(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch, RunError> {
     concat_batches(schema, batches)
-        .map_err(|error| CatalogError::Carried { column: names(schema), why: error.to_string() })
+        .map_err(|error| RunError::Carried { column: names(schema), why: error.to_string() })
 }
 
 fn batch_of(
     schema: &SchemaRef,
     columns: Vec<ArrayRef>,
     rows: usize,
-) -> Result<RecordBatch, CatalogError> {
+) -> Result<RecordBatch, RunError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-        .map_err(|error| CatalogError::Carried { column: names(schema), why: error.to_string() })
+        .map_err(|error| RunError::Carried { column: names(schema), why: error.to_string() })
 }
 
 fn names(schema: &Schema) -> String {
     schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn lossless_cast(column: &ArrayRef, field: &Field) -> Result<ArrayRef, CatalogError> {
+fn lossless_cast(column: &ArrayRef, field: &Field) -> Result<ArrayRef, RunError> {
     if column.data_type() == field.data_type() {
         return Ok(Arc::clone(column));
     }
-    let refused = |why: String| CatalogError::Carried { column: field.name().clone(), why };
+    let refused = |why: String| RunError::Carried { column: field.name().clone(), why };
     // Not `safe`: that would turn what does not fit into null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let cast = |column: &dyn Array, to: &DataType| {
@@ -168,7 +188,7 @@ mod tests {
             ("z", Arc::new(Float64Array::from(vec![Some(0.1), None, Some(f64::NAN)]))),
             ("empty", new_null_array(&DataType::Null, 3)),
         ]);
-        let schema = carried_schema(table.schema_ref(), &Scheme::hiwl()).unwrap();
+        let schema = carried_schema(table.schema_ref(), &Schema::empty()).unwrap();
         let carried = conform(&table, &schema).unwrap();
         assert_eq!(
             carried.column(0).as_primitive::<Int64Type>().value(0),
@@ -190,13 +210,13 @@ mod tests {
     #[test]
     fn a_value_that_would_change_is_refused_by_name() {
         let big = table(vec![("objid", Arc::new(UInt64Array::from(vec![u64::MAX])))]);
-        let schema = carried_schema(big.schema_ref(), &Scheme::hiwl()).unwrap();
+        let schema = carried_schema(big.schema_ref(), &Schema::empty()).unwrap();
         let error = conform(&big, &schema).unwrap_err().to_string();
         assert!(error.contains("`objid`"), "{error}");
 
         // Two tables that disagree on a type.
         let whole = table(vec![("z", Arc::new(Int64Array::from(vec![1])))]);
-        let schema = carried_schema(whole.schema_ref(), &Scheme::hiwl()).unwrap();
+        let schema = carried_schema(whole.schema_ref(), &Schema::empty()).unwrap();
         let fits = table(vec![("z", Arc::new(Float64Array::from(vec![2.0])))]);
         assert_eq!(
             conform(&fits, &schema).unwrap().column(0).as_primitive::<Int64Type>().value(0),
@@ -211,7 +231,7 @@ mod tests {
             Field::new_list_field(DataType::Int8, true),
             true,
         )]);
-        let error = carried_schema(&nested, &Scheme::hiwl()).unwrap_err().to_string();
+        let error = carried_schema(&nested, &Schema::empty()).unwrap_err().to_string();
         assert!(error.contains("`votes`"), "{error}");
     }
 }

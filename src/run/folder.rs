@@ -15,20 +15,17 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 
 use super::names::{self, CATALOG, INPUTS, MANIFEST, PLAN_LOCK};
 use super::ranges::Ranges;
-use super::{InputsReader, InputsWriter, Manifest, RowRange, Settings, Shard};
-use crate::catalog::{CatalogError, PartWriter, schema};
-use crate::storage::file::{self, TempFile};
-use crate::storage::lock::PathLock;
-use crate::storage::place;
+use super::settings::FORMAT;
+use super::{InputsReader, InputsWriter, Manifest, RowRange, RunError, Settings, Shard};
+use crate::storage::file::TempFile;
+use crate::storage::lock::{self, PathLock, Wait};
 use crate::storage::remote::is_remote;
+use crate::storage::{StorageError, place, sweep};
 
 /// A planned run.
 #[derive(Clone)]
@@ -37,7 +34,6 @@ pub struct RunFolder {
     manifest: Manifest,
     digest: String,
     inputs: InputsReader,
-    schema: SchemaRef,
 }
 
 /// A range that this process is writing. Another process that asks for it is
@@ -76,26 +72,30 @@ impl fmt::Debug for RunFolder {
 impl RunFolder {
     /// The run in `dir`: the one that is there, if it has these settings, or a
     /// new one, for which `list` puts every cutout into the writer. Processes
-    /// that come at once wait for the one that plans.
+    /// that come at once wait for the one that plans; `wait` is told so, and
+    /// may end it.
     ///
     /// # Errors
-    /// [`CatalogError::OtherRun`] if the folder holds a run with other
-    /// settings, [`CatalogError::NoInputs`] if the listing is empty, whatever
+    /// [`RunError::OtherRun`] if the folder holds a run with other
+    /// settings, [`RunError::NoInputs`] if the listing is empty, whatever
     /// `list` returns, and what the system says. When nothing was planned,
     /// nothing is left behind.
-    pub fn open_or_create<E: From<CatalogError>>(
+    pub fn open_or_create<E: From<RunError>>(
         dir: &Path,
         settings: &Settings,
+        wait: &dyn Wait,
         list: impl FnOnce(&mut InputsWriter) -> Result<(), E>,
     ) -> Result<Self, E> {
         settings.check()?;
-        place::check(dir)?;
-        let made = MadeFolders::make(dir)?;
-        if !place::exists(&dir.join(MANIFEST))? {
+        let exists = || place::exists(&dir.join(MANIFEST)).map_err(RunError::from);
+        place::check(dir).map_err(RunError::from)?;
+        let made = MadeFolders::make(dir).map_err(RunError::from)?;
+        if !exists()? {
             // The thousand tasks of a planned run need no turns.
-            let _planning = PathLock::acquire(&dir.join(PLAN_LOCK))?;
-            file::sweep(dir)?;
-            if !place::exists(&dir.join(MANIFEST))? {
+            let planning = PathLock::acquire(&dir.join(PLAN_LOCK), wait);
+            let _planning = planning.map_err(RunError::from)?;
+            sweep::sweep(dir).map_err(RunError::from)?;
+            if !exists()? {
                 plan(dir, settings, list)?;
             }
         }
@@ -109,7 +109,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn settings(dir: &Path) -> Result<Option<Settings>, CatalogError> {
+    pub fn settings(dir: &Path) -> Result<Option<Settings>, RunError> {
         place::check(dir)?;
         // What is wrong with a path that is no folder, who opens it says.
         if (is_remote(dir) || dir.is_dir()) && place::exists(&dir.join(MANIFEST))? {
@@ -122,24 +122,28 @@ impl RunFolder {
     /// The run in `dir`, whatever its settings. Writes nothing.
     ///
     /// # Errors
-    /// [`CatalogError::NoRun`] if there is none, [`CatalogError::OtherListing`]
+    /// [`RunError::NoRun`] if there is none, [`RunError::OtherListing`]
     /// if its listing is another run's, and what the system says.
-    pub fn open(dir: &Path) -> Result<Self, CatalogError> {
+    pub fn open(dir: &Path) -> Result<Self, RunError> {
         let (manifest, digest) = read_manifest(dir)?;
         let inputs = open_inputs(dir, &manifest)?;
-        let scheme = manifest.settings.model.scheme();
-        let schema = schema::catalog_schema(&scheme, inputs.carried().map(AsRef::as_ref))?;
-        Ok(Self { dir: dir.to_owned(), manifest, digest, inputs, schema })
+        Ok(Self { dir: dir.to_owned(), manifest, digest, inputs })
     }
 
-    fn resume(dir: &Path, settings: &Settings) -> Result<Self, CatalogError> {
+    fn resume(dir: &Path, settings: &Settings) -> Result<Self, RunError> {
         let run = Self::open(dir)?;
         let differences = run.manifest.settings.differences(settings);
         if !differences.is_empty() {
-            return Err(CatalogError::OtherRun { path: dir.to_owned(), differences });
+            return Err(RunError::OtherRun { path: dir.to_owned(), differences });
         }
-        file::sweep(dir)?;
-        file::sweep(&dir.join(CATALOG))?;
+        // Whoever removed the parts with their folder wants them again.
+        let catalog = run.catalog();
+        if !is_remote(dir) {
+            fs::create_dir_all(&catalog).map_err(StorageError::io("create", &catalog))?;
+        }
+        lock::sweep(dir, names::is_lock)?;
+        sweep::sweep(dir)?;
+        sweep::sweep(&catalog)?;
         Ok(run)
     }
 
@@ -168,11 +172,6 @@ impl RunFolder {
         &self.inputs
     }
 
-    /// The parts' columns.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
     /// Every range of the run.
     pub fn ranges(&self) -> impl Iterator<Item = RowRange> + use<> {
         ranges(&self.manifest).iter()
@@ -183,9 +182,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// If the parts cannot be listed.
-    pub fn missing_ranges(&self, shard: Option<Shard>) -> Result<Vec<RowRange>, CatalogError> {
+    pub fn missing_ranges(&self, shard: Option<Shard>) -> Result<Vec<RowRange>, RunError> {
         let ranges = ranges(&self.manifest);
-        let parts: HashSet<u64> = file::entries(&self.catalog())?
+        let parts: HashSet<u64> = place::entries(&self.catalog())?
             .iter()
             .filter_map(|path| ranges.of_part(path.file_name()?.to_str()?))
             .map(|range| range.index)
@@ -197,15 +196,15 @@ impl RunFolder {
     /// Asks for a range, so that no two live processes do the same work.
     ///
     /// # Errors
-    /// [`CatalogError::NoSuchRange`], and what the system says. Where the file
+    /// [`RunError::NoSuchRange`], and what the system says. Where the file
     /// system has no locks, and in stores, every range that has no part is had:
     /// then two processes may do the same work, and the second part replaces the
     /// first.
-    pub fn claim(&self, index: u64) -> Result<Claimed, CatalogError> {
+    pub fn claim(&self, index: u64) -> Result<Claimed, RunError> {
         let ranges = ranges(&self.manifest);
         let range = ranges
             .get(index)
-            .ok_or_else(|| CatalogError::NoSuchRange { index, ranges: ranges.len() })?;
+            .ok_or_else(|| RunError::NoSuchRange { index, ranges: ranges.len() })?;
         let part = range.part_path(&self.dir);
         if place::exists(&part)? {
             return Ok(Claimed::Complete);
@@ -220,20 +219,6 @@ impl RunFolder {
         }
         Ok(Claimed::Ours(Claim { range, _lock: lock }))
     }
-
-    /// Begins the part of a range. `carried` is what [`InputsReader::range`]
-    /// gave for it.
-    ///
-    /// # Errors
-    /// [`CatalogError::Rows`] if the carried rows are not the range's, and
-    /// what the system says.
-    pub fn part(
-        &self,
-        claim: Claim,
-        carried: Option<RecordBatch>,
-    ) -> Result<PartWriter, CatalogError> {
-        PartWriter::create(self, claim, carried)
-    }
 }
 
 /// The ranges of a run.
@@ -242,30 +227,30 @@ pub(crate) fn ranges(manifest: &Manifest) -> Ranges {
 }
 
 /// `run.json` and its digest.
-pub(crate) fn read_manifest(dir: &Path) -> Result<(Manifest, String), CatalogError> {
+pub(crate) fn read_manifest(dir: &Path) -> Result<(Manifest, String), RunError> {
     place::check(dir)?;
     let path = dir.join(MANIFEST);
     let bytes = match place::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(CatalogError::NoRun { path: dir.to_owned() });
+            return Err(RunError::NoRun { path: dir.to_owned() });
         }
-        read => read.map_err(CatalogError::io("read", &path))?,
+        read => read.map_err(StorageError::io("read", &path))?,
     };
-    let (manifest, digest) = Manifest::from_bytes(&bytes)
-        .map_err(|source| CatalogError::BadManifest { path: path.clone(), source })?;
+    let (manifest, digest) =
+        Manifest::from_bytes(&bytes).map_err(|unread| unread.at(&path, FORMAT))?;
     manifest.settings.check()?;
     Ok((manifest, digest))
 }
 
 /// The listing that `run.json` pins, and no other.
-fn open_inputs(dir: &Path, manifest: &Manifest) -> Result<InputsReader, CatalogError> {
+fn open_inputs(dir: &Path, manifest: &Manifest) -> Result<InputsReader, RunError> {
     let path = inputs_path(dir, manifest)?;
     pinned_inputs(InputsReader::open(&path)?, path, manifest)
 }
 
 /// Where the listing is. A run may have been copied from a store into a
 /// folder, or into a store from one: it keeps the name that it has.
-pub(crate) fn inputs_path(dir: &Path, manifest: &Manifest) -> Result<PathBuf, CatalogError> {
+pub(crate) fn inputs_path(dir: &Path, manifest: &Manifest) -> Result<PathBuf, RunError> {
     let plain = dir.join(INPUTS);
     let named = dir.join(names::inputs_in_store(&manifest.listing.digest));
     let (usual, copied) = if is_remote(dir) { (named, plain) } else { (plain, named) };
@@ -278,52 +263,56 @@ pub(crate) fn pinned_inputs(
     inputs: InputsReader,
     path: PathBuf,
     manifest: &Manifest,
-) -> Result<InputsReader, CatalogError> {
+) -> Result<InputsReader, RunError> {
     let expected = &manifest.listing.digest;
     if inputs.digest() != Some(expected) || inputs.ranges() != ranges(manifest).len() {
         let found = inputs.digest().unwrap_or("none").to_owned();
-        return Err(CatalogError::OtherListing { path, expected: expected.clone(), found });
+        return Err(RunError::OtherListing { path, expected: expected.clone(), found });
     }
     Ok(inputs)
 }
 
 /// Lists the inputs and pins the run. `run.json` comes last: without it there
 /// is no run, and a listing alone is written anew.
-fn plan<E: From<CatalogError>>(
+fn plan<E: From<RunError>>(
     dir: &Path,
     settings: &Settings,
     list: impl FnOnce(&mut InputsWriter) -> Result<(), E>,
 ) -> Result<(), E> {
     refuse_what_is_not_ours(dir)?;
-    let mut writer = InputsWriter::create(dir, settings.range_size)?.of(settings.model.scheme());
+    let mut writer = InputsWriter::create(dir, settings.range_size)?;
     list(&mut writer)?;
     let (inputs, listing) = writer.finish()?;
     let name = if is_remote(dir) { names::inputs_in_store(&listing.digest) } else { INPUTS.into() };
-    let manifest = Manifest { settings: settings.clone(), listing };
+    let manifest = Manifest::new(settings.clone(), listing);
 
+    put(dir, &name, inputs, &manifest).map_err(E::from)
+}
+
+/// Puts the listing and `run.json` in place.
+fn put(dir: &Path, name: &str, inputs: TempFile, manifest: &Manifest) -> Result<(), RunError> {
     let description = TempFile::create(dir, MANIFEST)?;
-    let mut file = description.file();
-    file.write_all(&manifest.to_bytes()).map_err(CatalogError::io("write", description.path()))?;
+    description.append(&manifest.to_bytes())?;
     let catalog = dir.join(CATALOG);
     if !is_remote(dir) {
         match fs::create_dir(&catalog) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            created => created.map_err(CatalogError::io("create", &catalog))?,
+            created => created.map_err(StorageError::io("create", &catalog))?,
         }
     }
-    inputs.commit(&name)?;
+    inputs.commit(name)?;
     description.commit_new(MANIFEST)?;
     Ok(())
 }
 
 /// A folder without `run.json` may hold a listing of ours, whose planning was
 /// cut short; parts, or a listing of somebody else's, would be lost.
-fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
+fn refuse_what_is_not_ours(dir: &Path) -> Result<(), RunError> {
     let catalog = dir.join(CATALOG);
     if !is_remote(dir) && place::exists(&catalog)? && !catalog.is_dir() {
-        return Err(CatalogError::NotAFolder { path: catalog });
+        return Err(StorageError::NotAFolder { path: catalog }.into());
     }
-    let parts = file::entries(&catalog)?;
+    let parts = place::entries(&catalog)?;
     let parts = parts.iter().filter(|path| {
         path.file_name().and_then(|name| name.to_str()).is_none_or(|n| !n.starts_with('.'))
     });
@@ -331,7 +320,7 @@ fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
         0 => {}
         // Another process was first, between the question and now.
         _ if is_remote(dir) && place::exists(&dir.join(MANIFEST))? => {}
-        parts => return Err(CatalogError::PartsWithoutRun { path: dir.to_owned(), parts }),
+        parts => return Err(RunError::PartsWithoutRun { path: dir.to_owned(), parts }),
     }
     if is_remote(dir) {
         // What has the listing's name has its content.
@@ -342,7 +331,7 @@ fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
     {
         return Ok(());
     }
-    if place::exists(&inputs)? { Err(CatalogError::NotOurs { path: inputs }) } else { Ok(()) }
+    if place::exists(&inputs)? { Err(RunError::NotOurs { path: inputs }) } else { Ok(()) }
 }
 
 /// The folders that had to be made for a run; dropped before
@@ -350,7 +339,7 @@ fn refuse_what_is_not_ours(dir: &Path) -> Result<(), CatalogError> {
 struct MadeFolders(Vec<PathBuf>);
 
 impl MadeFolders {
-    fn make(dir: &Path) -> Result<Self, CatalogError> {
+    fn make(dir: &Path) -> Result<Self, StorageError> {
         if is_remote(dir) {
             return Ok(Self(Vec::new()));
         }
@@ -361,9 +350,9 @@ impl MadeFolders {
         let made = Self(missing.map(Path::to_owned).collect());
         match fs::create_dir_all(dir) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(CatalogError::NotAFolder { path: dir.to_owned() })
+                Err(StorageError::NotAFolder { path: dir.to_owned() })
             }
-            created => created.map_err(CatalogError::io("create", dir)).map(|()| made),
+            created => created.map_err(StorageError::io("create", dir)).map(|()| made),
         }
     }
 

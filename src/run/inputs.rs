@@ -25,17 +25,14 @@ use parquet::schema::types::ColumnPath;
 
 use super::entries::{self, EntryBuffer};
 use super::names::INPUTS;
-use super::{Listing, carried};
-use crate::catalog::CatalogError;
+use super::row_digest::RowDigest;
+use super::{Listing, RunError, carried};
 use crate::source::{Entry, Locator};
 use crate::storage::chunks::Chunks;
-use crate::storage::digest::RowDigest;
 use crate::storage::file::TempFile;
 use crate::storage::parquet::{Batches, footer};
-use crate::storage::place;
-use crate::storage::remote;
-use crate::storage::seal::{self, SealingWriter};
-use crate::tree::Scheme;
+use crate::storage::seal::{self, CREATED_BY, SealingWriter};
+use crate::storage::{StorageError, place, remote};
 
 /// Keys in the footer.
 const DIGEST: &str = "hiwl.listing";
@@ -65,12 +62,10 @@ pub struct InputsWriter {
     containers: BTreeSet<PathBuf>,
     folders: Vec<String>,
     places: Vec<String>,
-    /// Whose columns the catalog has.
-    scheme: Scheme,
 }
 
 impl InputsWriter {
-    pub(crate) fn create(folder: &Path, range_size: u64) -> Result<Self, CatalogError> {
+    pub(crate) fn create(folder: &Path, range_size: u64) -> Result<Self, RunError> {
         Ok(Self {
             temp: TempFile::create(folder, INPUTS)?,
             range_size: usize::try_from(range_size).unwrap_or(usize::MAX),
@@ -87,29 +82,24 @@ impl InputsWriter {
             containers: BTreeSet::new(),
             folders: Vec::new(),
             places: Vec::new(),
-            scheme: Scheme::hiwl(),
         })
     }
 
-    /// The same for a catalog with the columns of `scheme`.
-    pub(crate) fn of(self, scheme: Scheme) -> Self {
-        Self { scheme, ..self }
-    }
-
     /// Says which columns of the tables the catalog carries: their names and
-    /// the types that they have in the tables. Before the first row.
+    /// the types that they have in the tables; `own` are the catalog's own.
+    /// Before the first row.
     ///
     /// # Errors
-    /// [`CatalogError::Carried`] for a name that is taken or a type that does
+    /// [`RunError::Carried`] for a name that is taken or a type that does
     /// not fit a catalog.
-    pub fn carry(&mut self, columns: &Schema) -> Result<(), CatalogError> {
+    pub fn carry(&mut self, columns: &Schema, own: &Schema) -> Result<(), RunError> {
         if self.rows > 0 {
-            return Err(CatalogError::Carried {
+            return Err(RunError::Carried {
                 column: columns.fields().iter().map(|f| f.name().as_str()).collect(),
                 why: "columns are named before the first row".into(),
             });
         }
-        self.carried = carried::carried_schema(columns, &self.scheme)?;
+        self.carried = carried::carried_schema(columns, own)?;
         Ok(())
     }
 
@@ -117,7 +107,7 @@ impl InputsWriter {
     ///
     /// # Errors
     /// When a range is full and cannot be written.
-    pub fn push(&mut self, entry: &Entry) -> Result<(), CatalogError> {
+    pub fn push(&mut self, entry: &Entry) -> Result<(), RunError> {
         let pushed = self.entries.push(entry);
         pushed.map_err(|what| self.bad_row(what))?;
         let (Locator::Member { archive: container, .. } | Locator::Row { table: container, .. }) =
@@ -132,7 +122,7 @@ impl InputsWriter {
     }
 
     /// Counts a row that was pushed.
-    fn count(&mut self) -> Result<(), CatalogError> {
+    fn count(&mut self) -> Result<(), RunError> {
         self.rows += 1;
         if self.entries.len() >= self.range_size { self.write_range() } else { Ok(()) }
     }
@@ -141,13 +131,9 @@ impl InputsWriter {
     /// by name (others are not looked at).
     ///
     /// # Errors
-    /// [`CatalogError::Carried`] if a value does not fit its column, and as
+    /// [`RunError::Carried`] if a value does not fit its column, and as
     /// [`push`](Self::push).
-    pub fn push_with(
-        &mut self,
-        entries: &[Entry],
-        values: &RecordBatch,
-    ) -> Result<(), CatalogError> {
+    pub fn push_with(&mut self, entries: &[Entry], values: &RecordBatch) -> Result<(), RunError> {
         if entries.len() != values.num_rows() {
             let what =
                 format!("{} entries with {} rows of a table", entries.len(), values.num_rows());
@@ -200,11 +186,11 @@ impl InputsWriter {
     }
 
     /// Writes the last range and the footer; the file has yet to be committed.
-    pub(crate) fn finish(mut self) -> Result<(TempFile, Listing), CatalogError> {
+    pub(crate) fn finish(mut self) -> Result<(TempFile, Listing), RunError> {
         if self.entries.len() > 0 {
             self.write_range()?;
         }
-        let mut writer = self.writer.take().ok_or(CatalogError::NoInputs)?;
+        let mut writer = self.writer.take().ok_or(RunError::NoInputs)?;
         let digest = self.digest.finish();
         writer.append_key_value_metadata(KeyValue::new(DIGEST.into(), digest.clone()));
         writer.append_key_value_metadata(KeyValue::new(ROWS.into(), self.rows.to_string()));
@@ -227,12 +213,12 @@ impl InputsWriter {
         Ok((self.temp, listing))
     }
 
-    fn bad_row(&self, what: String) -> CatalogError {
-        CatalogError::BadListing { path: self.temp.path().to_owned(), row: self.rows, what }
+    fn bad_row(&self, what: String) -> RunError {
+        RunError::BadListing { path: self.temp.path().to_owned(), row: self.rows, what }
     }
 
     /// Gives the entries that came without a table their empty values.
-    fn blank_rest(&mut self) -> Result<(), CatalogError> {
+    fn blank_rest(&mut self) -> Result<(), RunError> {
         let missing = self.entries.len() - self.valued;
         if missing > 0 {
             self.values.push(carried::blank(&self.carried, missing)?);
@@ -241,41 +227,41 @@ impl InputsWriter {
         Ok(())
     }
 
-    fn write_range(&mut self) -> Result<(), CatalogError> {
+    fn write_range(&mut self) -> Result<(), RunError> {
         self.blank_rest()?;
         let path = self.temp.path();
-        let entries = self.entries.take().map_err(CatalogError::parquet("write", path))?;
+        let entries = self.entries.take().map_err(StorageError::parquet("write", path))?;
         let values = carried::concat(&self.carried, &self.values)?;
         self.values.clear();
         self.valued = 0;
 
         let columns = entries.columns().iter().chain(values.columns()).cloned().collect();
         let batch = RecordBatch::try_new(file_schema(&self.carried), columns)
-            .map_err(CatalogError::parquet("write", path))?;
+            .map_err(StorageError::parquet("write", path))?;
         self.digest.update(&batch);
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => none.insert(open_writer(&self.temp, batch.schema())?),
         };
         let written = writer.write(&batch).and_then(|()| writer.flush());
-        written.map_err(CatalogError::parquet("write", path))
+        Ok(written.map_err(StorageError::parquet("write", path))?)
     }
 }
 
 fn open_writer(
     temp: &TempFile,
     schema: SchemaRef,
-) -> Result<ArrowWriter<SealingWriter>, CatalogError> {
-    let file = temp.file().try_clone().map_err(CatalogError::io("open", temp.path()))?;
+) -> Result<ArrowWriter<SealingWriter>, StorageError> {
+    let file = temp.file().try_clone().map_err(StorageError::io("open", temp.path()))?;
     ArrowWriter::try_new(SealingWriter::new(file), schema, Some(properties()))
-        .map_err(CatalogError::parquet("write", temp.path()))
+        .map_err(StorageError::parquet("write", temp.path()))
 }
 
 /// Names and paths in sorted order share their beginnings: delta byte arrays
 /// keep each beginning once, where a dictionary would fill up and be given up.
 fn properties() -> WriterProperties {
     let mut builder = WriterProperties::builder()
-        .set_created_by(crate::catalog::part::CREATED_BY.to_owned())
+        .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None);
@@ -320,13 +306,13 @@ impl InputsReader {
     ///
     /// # Errors
     /// If it cannot be read, or is no listing.
-    pub fn open(path: &Path) -> Result<Self, CatalogError> {
-        Self::of(path, place::open(path).map_err(CatalogError::io("open", path))?)
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        Self::of(path, place::open(path).map_err(StorageError::io("open", path))?)
     }
 
     /// The listing in `file`, which was opened from `path`.
-    pub(crate) fn of(path: &Path, file: File) -> Result<Self, CatalogError> {
-        let metadata = footer(&file).map_err(CatalogError::parquet("read", path))?;
+    pub(crate) fn of(path: &Path, file: File) -> Result<Self, RunError> {
+        let metadata = footer(&file).map_err(StorageError::parquet("read", path))?;
         let own = entries::fields();
         let fields = metadata.schema().fields();
         let carried = fields.iter().skip(own.len()).map(|field| {
@@ -341,12 +327,12 @@ impl InputsReader {
                 let fetched = remote::is_remote(path).then(|| Chunks::of(file)).transpose();
                 Ok(Self {
                     path: path.to_owned(),
-                    fetched: fetched.map_err(CatalogError::io("read", path))?,
+                    fetched: fetched.map_err(StorageError::io("read", path))?,
                     metadata,
                     carried: Arc::new(Schema::new(carried)),
                 })
             }
-            _ => Err(CatalogError::NotOurs { path: path.to_owned() }),
+            _ => Err(RunError::NotOurs { path: path.to_owned() }),
         }
     }
 
@@ -370,9 +356,9 @@ impl InputsReader {
     ///
     /// # Errors
     /// If there is no such range, it cannot be read, or a row is no entry.
-    pub fn range(&self, index: u64) -> Result<(Vec<Entry>, Option<RecordBatch>), CatalogError> {
+    pub fn range(&self, index: u64) -> Result<(Vec<Entry>, Option<RecordBatch>), RunError> {
         let batch = self.batch(index)?;
-        let entries = entries::entries(&batch).map_err(|(row, what)| CatalogError::BadListing {
+        let entries = entries::entries(&batch).map_err(|(row, what)| RunError::BadListing {
             path: self.path.clone(),
             row: self.first_row(index) + row as u64,
             what,
@@ -380,31 +366,31 @@ impl InputsReader {
         let carried = self.carried().map(|schema| {
             let own = entries::fields().len();
             RecordBatch::try_new(Arc::clone(schema), batch.columns()[own..].to_vec())
-                .map_err(CatalogError::parquet("read", &self.path))
+                .map_err(StorageError::parquet("read", &self.path))
         });
         Ok((entries, carried.transpose()?))
     }
 
     /// All columns of range `index`.
-    pub(crate) fn batch(&self, index: u64) -> Result<RecordBatch, CatalogError> {
+    pub(crate) fn batch(&self, index: u64) -> Result<RecordBatch, RunError> {
         let file = match &self.fetched {
             Some(fetched) => fetched.clone(),
-            None => Chunks::open(&self.path).map_err(CatalogError::io("open", &self.path))?,
+            None => Chunks::open(&self.path).map_err(StorageError::io("open", &self.path))?,
         };
         let group = usize::try_from(index).ok().filter(|_| index < self.ranges());
-        let group =
-            group.ok_or_else(|| CatalogError::NoSuchRange { index, ranges: self.ranges() })?;
+        let group = group.ok_or_else(|| RunError::NoSuchRange { index, ranges: self.ranges() })?;
         let rows = self.metadata.metadata().row_group(group).num_rows();
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_row_groups(vec![group])
                 .with_batch_size(usize::try_from(rows).unwrap_or(1).max(1))
                 .build()
-                .map_err(CatalogError::parquet("read", &self.path))?;
-        Batches::of(reader)
+                .map_err(StorageError::parquet("read", &self.path))?;
+        let batches = Batches::of(reader)
             .collect::<Result<Vec<_>, _>>()
             .and_then(|batches| concat_batches(self.metadata.schema(), &batches))
-            .map_err(CatalogError::parquet("read", &self.path))
+            .map_err(StorageError::parquet("read", &self.path));
+        Ok(batches?)
     }
 
     fn first_row(&self, index: u64) -> u64 {
@@ -431,7 +417,7 @@ mod tests {
     fn write(folder: &Path, range_size: u64, chunk: usize) -> (PathBuf, Listing) {
         let mut writer = InputsWriter::create(folder, range_size).unwrap();
         let some = table(&[Some(0.5), None], &[Some("a"), None]);
-        writer.carry(some.schema_ref()).unwrap();
+        writer.carry(some.schema_ref(), &Schema::empty()).unwrap();
         let entries = every_kind();
         entries.iter().for_each(|entry| writer.push(entry).unwrap());
         let z: Vec<_> = (0..entries.len()).map(|i| Some(i as f64)).collect();
@@ -495,11 +481,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = InputsWriter::create(folder.path(), 4).unwrap();
         writer.push(&every_kind()[0]).unwrap();
-        assert!(writer.carry(&Schema::empty()).is_err());
+        assert!(writer.carry(&Schema::empty(), &Schema::empty()).is_err());
         assert!(writer.push_with(&every_kind(), &table(&[], &[])).is_err());
         drop(writer);
         let empty = InputsWriter::create(folder.path(), 4).unwrap();
-        assert!(matches!(empty.finish(), Err(CatalogError::NoInputs)));
+        assert!(matches!(empty.finish(), Err(RunError::NoInputs)));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -512,6 +498,6 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        assert!(matches!(InputsReader::open(&path), Err(CatalogError::NotOurs { .. })));
+        assert!(matches!(InputsReader::open(&path), Err(RunError::NotOurs { .. })));
     }
 }

@@ -22,21 +22,23 @@
 //! names that begin with a dot, which no reader takes for data; so a run that
 //! was killed at any moment goes on with the ranges that have no part.
 
-mod carried;
-pub(crate) mod entries;
+pub(crate) mod carried;
+mod entries;
+mod error;
 mod folder;
 mod inputs;
 pub(crate) mod names;
 mod plan;
 mod ranges;
+pub(crate) mod row_digest;
 mod settings;
 mod status;
 
+pub use error::RunError;
 pub use folder::{Claim, Claimed, RunFolder};
 pub(crate) use folder::{inputs_path, pinned_inputs, ranges, read_manifest};
 pub use inputs::{InputsReader, InputsWriter};
 pub use plan::Plan;
 pub use ranges::{RowRange, Shard};
-pub use settings::{Difference, Listing, Manifest, ModelIdentity, Settings};
-pub(crate) use settings::{differences, json};
+pub use settings::{FORMAT, Listing, Manifest, ModelIdentity, Settings};
 pub use status::{ShardStatus, Status, status};

@@ -21,3 +21,9 @@ pub(crate) fn inputs_in_store(digest: &str) -> String {
 pub(crate) fn range_lock(index: u64) -> String {
     format!(".range-{index}.lock")
 }
+
+/// Whether this is the name of a lock in the run folder.
+pub(crate) fn is_lock(name: &str) -> bool {
+    let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"));
+    name == PLAN_LOCK || index.is_some_and(|index| index.parse::<u64>().is_ok())
+}

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::CatalogError;
+use super::RunError;
 
 /// A stretch of consecutive rows: the unit of work, of the listing's row
 /// groups and of the catalog's parts.
@@ -98,13 +98,13 @@ impl Shard {
     /// Shard `index` of `count`.
     ///
     /// # Errors
-    /// [`CatalogError::BadSetting`] unless `index < count`.
-    pub fn new(index: u64, count: u64) -> Result<Self, CatalogError> {
+    /// [`RunError::BadSetting`] unless `index < count`.
+    pub fn new(index: u64, count: u64) -> Result<Self, RunError> {
         if count == 0 {
-            return Err(CatalogError::BadSetting("a run has at least one shard".into()));
+            return Err(RunError::BadSetting("a run has at least one shard".into()));
         }
         if index >= count {
-            return Err(CatalogError::BadSetting(format!(
+            return Err(RunError::BadSetting(format!(
                 "there is no shard {index}/{count}: shards count from 0, the last of {count} is {}/{count}",
                 count - 1
             )));
@@ -115,14 +115,14 @@ impl Shard {
     /// Reads `"1/4"`.
     ///
     /// # Errors
-    /// [`CatalogError::BadSetting`] for anything but `INDEX/COUNT` with
+    /// [`RunError::BadSetting`] for anything but `INDEX/COUNT` with
     /// `INDEX < COUNT`.
-    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+    pub fn parse(text: &str) -> Result<Self, RunError> {
         let numbers = text.split_once('/').and_then(|(index, count)| {
             Some((index.trim().parse().ok()?, count.trim().parse().ok()?))
         });
         let (index, count) = numbers.ok_or_else(|| {
-            CatalogError::BadSetting(format!(
+            RunError::BadSetting(format!(
                 "`{text}` is not a shard: write INDEX/COUNT, such as 0/4 for the first of four"
             ))
         })?;

@@ -1,33 +1,73 @@
 //! What decides a run's result, and how it is pinned in `run.json`.
 //!
-//! Invariant: the same settings and the same listing give the same bytes,
+//! Invariants: the same settings and the same listing give the same bytes,
 //! whichever process writes them and whenever: sorted keys, no times, no names
-//! of machines. The SHA-256 of those bytes names the run.
+//! of machines. The SHA-256 of those bytes names the run. Whether a run can go
+//! on is decided by its format's number, never by the program's version.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::catalog::CatalogError;
+use super::RunError;
 use crate::engine::Precision;
 use crate::model::model_file::Model;
 use crate::storage::digest::sha256;
+use crate::storage::json::{Difference, Words, differences, json};
 use crate::tree::{Scheme, Stage2};
 
 /// Ranges larger than this would need row groups, and memory a worker, of
 /// gigabytes.
 const LARGEST_RANGE: u64 = 1 << 22;
 
+/// The format of the runs that this program begins, and the last that it goes
+/// on with. It is raised when `run.json`, the listing or the parts are laid out
+/// otherwise, and when the same settings would give other rows.
+pub const FORMAT: u64 = 2;
+
+/// Why a file of a run is not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is no JSON, or not that of such a file.
+    Json(serde_json::Error),
+    /// It has a later format: this one.
+    Newer(u64),
+}
+
+impl From<serde_json::Error> for Unread {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl Unread {
+    /// With the file's path, and the last format of it that is known.
+    pub(super) fn at(self, path: &Path, known: u64) -> RunError {
+        let path = path.to_owned();
+        match self {
+            Self::Json(source) => RunError::BadManifest { path, source },
+            Self::Newer(found) => RunError::Newer { path, found, known },
+        }
+    }
+}
+
+/// What a person calls the settings.
+const WORDS: Words = &[
+    ("band_pattern", "band pattern"),
+    ("image_column", "column of images"),
+    ("carry", "carried columns"),
+    ("stage2", "stage 2"),
+    ("range_size", "rows a range"),
+];
+
 /// Everything that decides the result and is known before the inputs are
 /// listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The program's version.
-    pub version: String,
     /// The inputs as they were named, as absolute paths.
     pub inputs: Vec<String>,
     /// How the files of one cutout's bands are named.
@@ -123,39 +163,28 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// The content of `run.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
+    /// What the file's layout and the program's arithmetic are called: 1 for
+    /// files without a number, [`FORMAT`] for those that this program begins.
+    /// It decides whether a run can go on.
+    pub format: u64,
+    /// The version of the program that began the run: for whoever wants to
+    /// know, and no setting.
+    pub program: String,
     /// What was asked for.
     pub settings: Settings,
     /// What was found.
     pub listing: Listing,
 }
 
-/// A setting in which two runs differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// The setting, such as `preparation.size`.
-    pub field: String,
-    /// Its value in the folder.
-    pub there: String,
-    /// The value asked for.
-    pub asked: String,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} → {}", self.field, self.there, self.asked)
-    }
-}
-
 impl Settings {
     /// Refuses what no run can have.
-    pub(crate) fn check(&self) -> Result<(), CatalogError> {
+    pub(crate) fn check(&self) -> Result<(), RunError> {
         if (1..=LARGEST_RANGE).contains(&self.range_size) {
             return Ok(());
         }
-        Err(CatalogError::BadSetting(format!(
+        Err(RunError::BadSetting(format!(
             "a range of {} rows is not possible: from 1 to {LARGEST_RANGE}",
             self.range_size
         )))
@@ -168,117 +197,83 @@ impl Settings {
     pub(crate) fn differences(&self, asked: &Self) -> Vec<Difference> {
         let mut asked = asked.clone();
         asked.model.name.clone_from(&self.model.name);
-        differences(&json(self), &json(&asked))
+        differences(&json(self), &json(&asked), WORDS)
     }
 }
 
-/// In what two values of [`json`] differ.
-pub(crate) fn differences(there: &Value, asked: &Value) -> Vec<Difference> {
-    let mut found = Vec::new();
-    compare("", there, asked, &mut found);
-    found
+/// The parts of `run.json` that all formats have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    settings: Settings,
+    listing: Listing,
 }
 
 impl Manifest {
+    /// That of a new run.
+    pub(super) fn new(settings: Settings, listing: Listing) -> Self {
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        Self { format: FORMAT, program, settings, listing }
+    }
+
     /// The bytes of `run.json`.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut text = format!("{:#}", json(self));
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut fields = serde_json::Map::new();
+        fields.insert("settings".into(), self.settings_of_format());
+        fields.insert("listing".into(), json(&self.listing));
+        if self.format > 1 {
+            fields.insert("format".into(), self.format.into());
+            fields.insert("program".into(), self.program.clone().into());
+        }
+        let mut text = format!("{:#}", json(&fields));
         text.push('\n');
         text.into_bytes()
     }
 
     /// The manifest in these bytes, and its digest: the SHA-256 of the bytes
     /// in hexadecimal, as `sha256sum run.json` prints it.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Self, String), serde_json::Error> {
-        Ok((serde_json::from_slice(bytes)?, sha256(bytes)))
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<(Self, String), Unread> {
+        let missing = |field| -> Unread { serde_json::Error::missing_field(field).into() };
+        // The number first: what else a later format holds is not known here.
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(bytes)?;
+        let format = match fields.remove("format") {
+            Some(format) => serde_json::from_value(format)?,
+            None => 1,
+        };
+        if format > FORMAT {
+            return Err(Unread::Newer(format));
+        }
+        let program = match (format, fields.get_mut("settings")) {
+            (1, Some(settings)) => settings.as_object_mut().and_then(|it| it.remove("version")),
+            _ => fields.remove("program"),
+        };
+        let program = serde_json::from_value(program.ok_or_else(|| missing("version"))?)?;
+        let Content { settings, listing } = serde_json::from_value(Value::Object(fields))?;
+        Ok((Self { format, program, settings, listing }, sha256(bytes)))
+    }
+
+    /// The settings as `run.json` has them. In format 1 the program's version
+    /// was one of them; the parts of such a run say so to its end.
+    fn settings_of_format(&self) -> Value {
+        let mut settings = json(&self.settings);
+        if let (1, Some(fields)) = (self.format, settings.as_object_mut()) {
+            fields.insert("version".into(), self.program.clone().into());
+        }
+        settings
     }
 
     /// The settings as one line of JSON for the footers of parts. Of a long
     /// list of inputs only the beginning: `run.json` has it whole.
     pub(crate) fn footer_settings(&self) -> String {
         const INPUTS: usize = 16;
-        let mut settings = self.settings.clone();
-        let more = settings.inputs.len().saturating_sub(INPUTS);
+        let mut short = self.clone();
+        let inputs = &mut short.settings.inputs;
+        let more = inputs.len().saturating_sub(INPUTS);
         if more > 0 {
-            settings.inputs.truncate(INPUTS);
-            settings.inputs.push(format!("… and {more} more"));
+            inputs.truncate(INPUTS);
+            inputs.push(format!("… and {more} more"));
         }
-        json(&settings).to_string()
-    }
-}
-
-/// A value as JSON with sorted keys, and its numbers as they are read back:
-/// serde_json's reading of a float may differ in the last bit from what was
-/// written, and two sides that are compared must both have gone that way.
-pub(crate) fn json(value: &impl Serialize) -> Value {
-    let written = serde_json::to_string(value)
-        .expect("settings are strings, numbers and lists, which all have a JSON form");
-    let read = serde_json::from_str(&written).expect("serde_json reads what it wrote");
-    sorted(read)
-}
-
-/// Keys in their order, whether or not some crate has switched serde_json to
-/// keeping the order of insertion.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
-        }
-        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
-        other => other,
-    }
-}
-
-fn compare(field: &str, there: &Value, asked: &Value, found: &mut Vec<Difference>) {
-    if there == asked {
-        return;
-    }
-    if let (Value::Object(a), Value::Object(b)) = (there, asked) {
-        let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
-        keys.sort();
-        keys.dedup();
-        for key in keys {
-            let name = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
-            let of = |map: &'_ Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
-            compare(&name, &of(a), &of(b), found);
-        }
-        return;
-    }
-    found.push(Difference {
-        field: in_words(field),
-        there: value_in_words(there),
-        asked: value_in_words(asked),
-    });
-}
-
-fn in_words(field: &str) -> String {
-    match field {
-        "version" => "program version".into(),
-        "band_pattern" => "band pattern".into(),
-        "image_column" => "column of images".into(),
-        "carry" => "carried columns".into(),
-        "stage2" => "stage 2".into(),
-        "range_size" => "rows a range".into(),
-        other => other.replace(['_', '.'], " "),
-    }
-}
-
-fn value_in_words(value: &Value) -> String {
-    /// Longer values are cut: two long lists are not told apart by reading.
-    const LONGEST: usize = 200;
-    let words = match value {
-        Value::Null => "none".into(),
-        Value::Array(values) if values.is_empty() => "none".into(),
-        Value::Array(values) => values.iter().map(value_in_words).collect::<Vec<_>>().join(", "),
-        Value::String(text) => text.clone(),
-        Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
-        other => other.to_string(),
-    };
-    match words.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
+        json(&short.settings_of_format()).to_string()
     }
 }
 
@@ -290,7 +285,6 @@ pub(crate) mod tests {
 
     pub(crate) fn settings(range_size: u64) -> Settings {
         Settings {
-            version: "0.1.0".into(),
             inputs: vec!["/data/galaxies".into()],
             band_pattern: None,
             bands: vec!["i".into(), "r".into(), "g".into()],
@@ -318,7 +312,7 @@ pub(crate) mod tests {
             problems: vec!["é".into()],
             ..Listing::default()
         };
-        Manifest { settings: settings(3), listing }
+        Manifest::new(settings(3), listing)
     }
 
     #[test]
@@ -344,7 +338,7 @@ pub(crate) mod tests {
         let scheme = Scheme::combined(None, &[("single", &outputs)]).unwrap();
         let mut other = settings(3);
         other.model.scheme = Some(scheme.clone());
-        let manifest = Manifest { settings: other.clone(), listing: Listing::default() };
+        let manifest = Manifest::new(other.clone(), Listing::default());
         let (read, _) = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
         assert_eq!(read.settings.model.scheme(), scheme);
         assert!(read.settings.differences(&other).is_empty());
@@ -368,6 +362,37 @@ pub(crate) mod tests {
         let again: Value = serde_json::from_slice(&manifest.to_bytes()).unwrap();
         assert_eq!(again["settings"]["model"], model);
         assert_eq!(again["settings"]["stage2"], "routed");
+    }
+
+    /// `run.json` as hiwl 0.1.0 wrote it, before formats had numbers.
+    const FORMAT_1: &str = include_str!("format_1.json");
+
+    #[test]
+    fn a_run_without_a_number_is_read_and_keeps_its_bytes() {
+        let (old, digest) = Manifest::from_bytes(FORMAT_1.as_bytes()).unwrap();
+        assert_eq!((old.format, old.program.as_str()), (1, "0.1.0"));
+        assert_eq!(old.to_bytes(), FORMAT_1.as_bytes());
+        assert_eq!(digest, sha256(FORMAT_1.as_bytes()));
+        // Its parts say what they said.
+        assert!(old.footer_settings().ends_with(r#""stage2":"routed","version":"0.1.0"}"#));
+        // The version is no setting: the program may have been updated.
+        assert_eq!(old.settings.differences(&settings(3)), []);
+        assert!(!manifest().footer_settings().contains("version"));
+    }
+
+    #[test]
+    fn a_later_format_is_refused_by_its_number_whatever_else_it_holds() {
+        let later = br#"{"format": 3, "runs": []}"#;
+        let error = Manifest::from_bytes(later).unwrap_err().at(Path::new("run.json"), FORMAT);
+        assert!(error.is_usage());
+        assert_eq!(
+            error.to_string(),
+            "run.json: format 3, while this program reads up to 2: update it"
+        );
+        for broken in ["{}", r#"{"format": "2"}"#, r#"{"format": 2, "settings": {}}"#, "[]"] {
+            let error = Manifest::from_bytes(broken.as_bytes()).unwrap_err();
+            assert!(matches!(error, Unread::Json(_)), "{broken}");
+        }
     }
 
     #[test]

@@ -13,10 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use super::folder::{ranges, read_manifest};
 use super::names::CATALOG;
-use super::{Plan, RowRange};
-use crate::catalog::CatalogError;
-use crate::storage::file;
-use crate::storage::place;
+use super::{Plan, RowRange, RunError};
+use crate::storage::{place, sweep};
 
 /// Parts from whose times a rate is taken: those of the last while, so that
 /// it is today's rate and not the night's.
@@ -71,7 +69,7 @@ impl ShardStatus {
 /// # Errors
 /// If there is no run, its plan is another run's, or its parts cannot be
 /// listed.
-pub fn status(dir: &Path) -> Result<Status, CatalogError> {
+pub fn status(dir: &Path) -> Result<Status, RunError> {
     let now = SystemTime::now();
     let (manifest, digest) = read_manifest(dir)?;
     let plan = Plan::of(dir, &digest)?;
@@ -82,7 +80,7 @@ pub fn status(dir: &Path) -> Result<Status, CatalogError> {
     let mut begun = 0;
     for found in place::list(&dir.join(CATALOG))? {
         let name = found.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        begun += u64::from(file::is_temporary(&name));
+        begun += u64::from(found.path.file_name().is_some_and(sweep::is_temporary));
         let Some(range) = ranges.of_part(&name) else { continue };
         // A file system without times is one without rates.
         parts.push((found.modified().unwrap_or(now), range));

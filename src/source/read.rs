@@ -6,17 +6,17 @@
 //! becomes a row. Invariants: every failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
 //! memory; nothing waits for the far end of a pipe.
 
-use std::fs::{self, File, FileType};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::Locator;
 use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
+use crate::storage::file::irregular;
 use crate::storage::patience;
 use crate::storage::read_at::Positional;
-use crate::storage::remote::{self, is_remote};
+use crate::storage::remote::{self, Whole, is_remote};
 
 /// Most bytes that one cutout may have, all its bands together: 256 MiB. The
 /// largest cutouts that survey services hand out (3000 × 3000 pixels, three
@@ -160,8 +160,17 @@ fn patiently<T>(
 /// The whole of an object, or of a plain file of at most `limit` bytes, at least one.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
     if is_remote(path) {
-        let read = remote::read(path, limit);
-        return read.unwrap_or_else(|error| Err(failed(path, &error)));
+        return match remote::read(path, limit) {
+            Ok(Whole::Bytes(bytes)) => Ok(bytes),
+            Ok(Whole::Size(0)) => {
+                Err(Rejection::new(Reason::Empty, format!("{} has no bytes", path.display())))
+            }
+            Ok(Whole::Size(size)) => Err(Rejection::new(
+                Reason::TooLarge,
+                format!("{}: {size} bytes, more than a cutout may have", path.display()),
+            )),
+            Err(error) => Err(failed(path, &error)),
+        };
     }
     patiently(path, || {
         let (file, size) = match try_open(path)? {
@@ -191,21 +200,6 @@ fn try_open(path: &Path) -> io::Result<Result<(File, u64), Rejection>> {
         return Ok(Err(Rejection::new(Reason::Unreadable, detail)));
     }
     Ok(Ok((File::open(path)?, metadata.len())))
-}
-
-/// What something is that is no plain file.
-pub(super) fn irregular(kind: FileType) -> Option<&'static str> {
-    if kind.is_file() {
-        None
-    } else if kind.is_dir() {
-        Some("a folder")
-    } else if kind.is_fifo() {
-        Some("a named pipe")
-    } else if kind.is_socket() {
-        Some("a socket")
-    } else {
-        Some("a device")
-    }
 }
 
 /// Refuses no bytes and too many.

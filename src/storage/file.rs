@@ -1,29 +1,29 @@
-//! Files that appear under their name whole or not at all.
+//! Files that appear under their name whole or not at all, and files that are
+//! read as a whole.
 //!
 //! A file is written under a name that begins with a dot, flushed to disk,
 //! renamed, and the folder is flushed too. The writer holds an advisory lock
-//! on it all the while, and the system drops that lock when the process dies
-//! in whatever way: a temporary file of this machine that can be locked is
-//! nobody's any more. Of another machine's file the lock says nothing, since
-//! some file systems lock on each machine by itself; it is nobody's after a day
-//! without a byte.
+//! on it all the while, by which `sweep` knows what nobody writes any more.
 //! A file for a store is written in the system's temporary folder, nameless,
-//! and sent when it is committed.
+//! and sent when it is committed. What a user named for an output goes through
+//! `output`, which looks at what is there.
 //!
 //! Invariant: nothing but [`TempFile::commit`] and [`TempFile::commit_new`]
 //! makes a final name appear, and only after the content is on disk, or in the
 //! store.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::ffi::OsStr;
+use std::fs::{self, File, FileType, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::Duration;
 
-use super::lock::{PathLock, lockless, same_file};
-use super::place;
-use crate::catalog::CatalogError;
-use crate::storage::remote::{self, is_remote};
+use super::lock::{lockless, same_file};
+use super::remote::{self, is_remote};
+use super::{StorageError, place, sweep};
+
+/// Largest file that is read as a whole. B7 twice in f32 is 0.5 GB.
+const LIMIT: u64 = 4 << 30;
 
 /// A file being written. Dropped before [`commit`](Self::commit), it is
 /// removed.
@@ -36,22 +36,21 @@ pub(crate) struct TempFile {
 }
 
 impl TempFile {
-    /// A new file `.<stem>.<machine>-<pid>-<random>.tmp` in `folder`, locked.
-    pub(crate) fn create(folder: &Path, stem: &str) -> Result<Self, CatalogError> {
+    /// A new hidden file in `folder`, locked; its name begins with `stem`.
+    pub(crate) fn create(folder: &Path, stem: impl AsRef<OsStr>) -> Result<Self, StorageError> {
         if is_remote(folder) {
             let here = std::env::temp_dir();
             let (path, file) =
-                place::nameless(stem).map_err(CatalogError::io("write in", &here))?;
+                place::nameless(stem.as_ref()).map_err(StorageError::io("write in", &here))?;
             return Ok(Self { path, file, store: Some(folder.to_owned()) });
         }
         loop {
-            let (pid, random) = (std::process::id(), rand::random::<u32>());
-            let name = format!(".{stem}.{}-{pid}-{random:08x}.tmp", machine());
-            let path = folder.join(name);
+            let path = folder.join(sweep::temporary(stem.as_ref()));
+            // With `create_new` no link is followed either.
             let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
             let file = match opened {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                opened => opened.map_err(CatalogError::io("create", &path))?,
+                opened => opened.map_err(StorageError::io("create", &path))?,
             };
             let this = Self { path, file, store: None };
             // Between creation and lock another process may take it for a
@@ -60,7 +59,7 @@ impl TempFile {
             match this.file.try_lock() {
                 Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(error)) if !lockless(&error) => {
-                    return Err(CatalogError::io("lock", &this.path)(error));
+                    return Err(StorageError::io("lock", &this.path)(error));
                 }
                 _ if same_file(&this.file, &this.path) => return Ok(this),
                 _ => continue,
@@ -78,18 +77,23 @@ impl TempFile {
         &self.file
     }
 
+    /// Writes bytes at its end.
+    pub(crate) fn append(&self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file().write_all(bytes).map_err(StorageError::io("write", &self.path))
+    }
+
     /// Flushes the content to disk, gives it its final name beside it, and
     /// flushes the folder. A file that already has the name is replaced.
-    pub(crate) fn commit(self, name: &str) -> Result<PathBuf, CatalogError> {
+    pub(crate) fn commit(self, name: impl AsRef<Path>) -> Result<PathBuf, StorageError> {
         if let Some(folder) = &self.store {
             let target = folder.join(name);
-            remote::put(&target, &self.file).map_err(CatalogError::io("put", &target))?;
+            remote::put(&target, &self.file).map_err(StorageError::io("put", &target))?;
             return Ok(target);
         }
-        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
         let target = folder.join(name);
-        self.file.sync_all().map_err(CatalogError::io("flush to disk", &self.path))?;
-        fs::rename(&self.path, &target).map_err(CatalogError::io("put in place", &target))?;
+        self.file.sync_all().map_err(StorageError::io("flush to disk", &self.path))?;
+        fs::rename(&self.path, &target).map_err(StorageError::io("put in place", &target))?;
         sync_folder(&folder)?;
         Ok(target)
     }
@@ -97,10 +101,10 @@ impl TempFile {
     /// As [`commit`](Self::commit), of a file that there is one of. In a store
     /// one that is there is left as it is; in a folder the caller holds the
     /// lock that keeps others away.
-    pub(crate) fn commit_new(self, name: &str) -> Result<(), CatalogError> {
+    pub(crate) fn commit_new(self, name: &str) -> Result<(), StorageError> {
         let Some(folder) = &self.store else { return self.commit(name).map(drop) };
         let target = folder.join(name);
-        remote::put_new(&target, &self.file).map_err(CatalogError::io("put", &target)).map(drop)
+        remote::put_new(&target, &self.file).map_err(StorageError::io("put", &target)).map(drop)
     }
 }
 
@@ -110,99 +114,101 @@ impl Drop for TempFile {
             return;
         }
         // After a commit the name is gone and this finds nothing. A failure
-        // leaves a file that the next run's sweep removes.
+        // leaves a file that the next sweep removes.
         let _ = fs::remove_file(&self.path);
     }
 }
 
+/// Puts `bytes` under `path` such that the name never stands for half a file,
+/// not even after a power cut.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    let (folder, name) = split(path)?;
+    let temp = TempFile::create(folder, name)?;
+    temp.append(bytes)?;
+    temp.commit(name).map(drop)
+}
+
+/// The folder and the name of a file.
+pub(super) fn split(path: &Path) -> Result<(&Path, &OsStr), StorageError> {
+    match path.file_name() {
+        Some(name) => Ok((path.parent().unwrap_or(Path::new("")), name)),
+        None => Err(StorageError::Output { path: path.to_owned(), why: "is no name of a file" }),
+    }
+}
+
 /// Makes the names in a folder survive a loss of power.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StorageError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let synced = File::open(folder).and_then(|handle| handle.sync_all());
     match synced {
         // Some network file systems cannot flush a folder and say so; their
         // servers make renames durable themselves.
         Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-        synced => synced.map_err(CatalogError::io("flush to disk", folder)),
+        synced => synced.map_err(StorageError::io("flush to disk", folder)),
     }
 }
 
-/// Whether this is the name of a file that [`TempFile`] writes.
-pub(crate) fn is_temporary(name: &str) -> bool {
-    let ours = [".part-", ".inputs.parquet.", ".run.json.", ".plan.json."];
-    name.ends_with(".tmp") && ours.iter().any(|prefix| name.starts_with(prefix))
+/// Opens a plain file for reading. To open a named pipe would be to wait for
+/// whoever writes into it, perhaps for ever.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    plain(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?)
 }
 
-/// This machine since it was started last: whose locks are seen by all its
-/// processes, in whatever containers they are.
-fn machine() -> &'static str {
-    static MACHINE: OnceLock<String> = OnceLock::new();
-    MACHINE.get_or_init(|| {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: String = boot.chars().filter(char::is_ascii_hexdigit).take(12).collect();
-        // None elsewhere than on Linux: then nothing is known to be this machine's.
-        if digits.is_empty() { format!("{:012x}", rand::random::<u64>() >> 16) } else { digits }
-    })
-}
-
-/// Whether a temporary file can be somebody's on another machine.
-fn is_elsewhere(name: &str, path: &Path) -> bool {
-    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-    if name.contains(&format!(".{}-", machine())) {
-        return false;
+/// Opens a plain file of ours for reading and writing; a link in its place is
+/// not followed.
+pub(super) fn open_own(path: &Path, create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(false);
+    let opened = options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path);
+    match opened {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            Err(io::Error::other("it is a link, not a file"))
+        }
+        opened => plain(opened?),
     }
-    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|t| t.elapsed());
-    // One from the future is not old.
-    !age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST))
 }
 
-fn is_range_lock(name: &str) -> bool {
-    let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"));
-    index.is_some_and(|index| index.parse::<u64>().is_ok())
-}
-
-/// Removes what dead processes left in `folder`: temporary files, and locks,
-/// that can be locked. Where locks do not work nothing is removed, for a live
-/// process cannot be told from a dead one; a leftover does no harm.
-pub(crate) fn sweep(folder: &Path) -> Result<(), CatalogError> {
-    if is_remote(folder) {
-        return Ok(());
+fn plain(file: File) -> io::Result<File> {
+    match irregular(file.metadata()?.file_type()) {
+        Some(kind) => Err(io::Error::other(format!("it is {kind}, not a file"))),
+        None => Ok(file),
     }
-    for path in entries(folder)? {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name == ".lock" || is_range_lock(name) {
-            drop(PathLock::try_acquire(&path)?);
-        }
-        if !is_temporary(name) {
-            continue;
-        }
-        if is_elsewhere(name, &path) {
-            continue;
-        }
-        // To write, which network file systems ask for before they lock.
-        let abandoned = match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(file) => file.try_lock().is_ok().then_some(file),
-            Err(_) => None,
-        };
-        if let Some(_lock_until_removed) = abandoned {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(CatalogError::io("remove", &path)(error));
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
-/// The paths in a folder, in no order; none if there is no such folder.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
-    Ok(place::list(folder)?.into_iter().map(|found| found.path).collect())
+/// What something is that is no plain file.
+pub(crate) fn irregular(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_fifo() {
+        Some("a named pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_symlink() {
+        Some("a link")
+    } else {
+        Some("a device")
+    }
+}
+
+/// The bytes of a plain file of at most 4 GiB.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    let bytes = file.metadata()?.len();
+    if bytes > LIMIT {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("{bytes} bytes are too many")));
+    }
+    let mut buffer = Vec::with_capacity(bytes as usize);
+    file.take(LIMIT).read_to_end(&mut buffer)?;
+    Ok(buffer)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -210,48 +216,41 @@ mod tests {
     fn a_file_appears_whole_under_its_name_or_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let temp = TempFile::create(folder.path(), "part-1").unwrap();
-        temp.file().write_all(b"content").unwrap();
-        assert!(is_temporary(temp.path().file_name().unwrap().to_str().unwrap()));
+        temp.append(b"content").unwrap();
+        assert!(sweep::is_temporary(temp.path().file_name().unwrap()));
         let target = temp.commit("part-1").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"content");
 
         drop(TempFile::create(folder.path(), "part-2").unwrap());
-        assert_eq!(entries(folder.path()).unwrap(), [target]);
+        assert_eq!(place::entries(folder.path()).unwrap(), std::slice::from_ref(&target));
+
+        replace(&target, b"other").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"other");
+        // A name as long as names may be leaves no room beside it.
+        replace(&folder.path().join("é".repeat(127)), b"long").unwrap();
+        assert_eq!(place::entries(folder.path()).unwrap().len(), 2);
     }
 
     #[test]
-    fn the_sweep_spares_the_living_and_what_is_not_ours() {
+    fn a_pipe_is_refused_at_once_and_a_link_of_ours_not_followed() {
         let folder = tempfile::tempdir().unwrap();
-        let alive = TempFile::create(folder.path(), "part-1").unwrap();
-        let dead = folder.path().join(format!(".part-1.{}-4711-00000001.tmp", machine()));
-        let elsewhere = folder.path().join(".part-1.0123456789ab-4711-00000001.tmp");
-        let foreign = folder.path().join(".notes.tmp");
-        for path in [&dead, &elsewhere, &foreign] {
-            fs::write(path, b"half a part").unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        symlink(folder.path().join("elsewhere"), &link).unwrap();
+        let begun = Instant::now();
+        for error in [read(&pipe).unwrap_err(), open_own(&pipe, true).unwrap_err()] {
+            assert!(error.to_string().contains("named pipe"), "{error}");
         }
-        sweep(folder.path()).unwrap();
-        assert!(alive.path().exists() && foreign.exists() && !dead.exists());
-        // Of another machine no lock is seen; after a day without a byte it is
-        // nobody's there either.
-        assert!(elsewhere.exists());
-        let yesterday = std::time::SystemTime::now() - Duration::from_secs(25 * 60 * 60);
-        File::options().write(true).open(&elsewhere).unwrap().set_modified(yesterday).unwrap();
-        sweep(folder.path()).unwrap();
-        assert!(alive.path().exists() && foreign.exists() && !elsewhere.exists());
-        sweep(&folder.path().join("no such folder")).unwrap();
+        let error = open_own(&link, true).unwrap_err();
+        assert!(error.to_string().contains("link"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(!folder.path().join("elsewhere").exists());
     }
 
     #[test]
-    fn creating_and_sweeping_at_once_loses_no_live_file() {
-        let folder = tempfile::tempdir().unwrap();
-        std::thread::scope(|scope| {
-            let sweeper = scope.spawn(|| (0..300).for_each(|_| sweep(folder.path()).unwrap()));
-            let mut made = 0;
-            while made < 10 || !sweeper.is_finished() {
-                let temp = TempFile::create(folder.path(), "part-1").unwrap();
-                temp.commit("part-1").unwrap();
-                made += 1;
-            }
-        });
+    fn a_file_too_large_is_refused_before_it_is_read() {
+        let sparse = tempfile::NamedTempFile::new().unwrap();
+        sparse.as_file().set_len(LIMIT + 1).unwrap();
+        assert_eq!(read(sparse.path()).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 }

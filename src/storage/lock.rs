@@ -6,13 +6,33 @@
 //! the same. Such systems, and object stores, are therefore treated as if every
 //! lock was free.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::catalog::CatalogError;
-use crate::storage::remote::is_remote;
+use super::file::open_own;
+use super::remote::is_remote;
+use super::{StorageError, place};
+
+/// Who waits for a lock.
+pub trait Wait {
+    /// Is told, once, that another process has held this lock for seconds.
+    fn waits(&self, lock: &Path);
+    /// Whether to give up.
+    fn stopped(&self) -> bool;
+}
+
+/// Waits without a word, for as long as it takes.
+impl Wait for () {
+    fn waits(&self, _: &Path) {}
+
+    fn stopped(&self) -> bool {
+        false
+    }
+}
 
 /// A lock that is held. Dropping it removes its file.
 #[derive(Debug)]
@@ -24,16 +44,36 @@ pub(crate) struct PathLock {
 
 impl PathLock {
     /// Waits for the lock. The folder is made if it is not there.
-    pub(crate) fn acquire(path: &Path) -> Result<Self, CatalogError> {
-        Self::take(path, |file| match file.lock() {
-            Err(error) if !lockless(&error) => Err(error),
-            _ => Ok(true),
-        })
-        .map(|lock| lock.expect("a lock that is waited for is had or fails"))
+    ///
+    /// # Errors
+    /// [`StorageError::Stopped`] if a stop is asked for while another holds
+    /// it, and what the system says.
+    pub(crate) fn acquire(path: &Path, wait: &dyn Wait) -> Result<Self, StorageError> {
+        /// How long is waited without a word.
+        const SILENCE: Duration = Duration::from_secs(2);
+        const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+        let (begun, mut told) = (Instant::now(), false);
+        let mut pause = Duration::from_millis(1);
+        loop {
+            // Asked for again and again, since a call that waits for a lock
+            // sees no signal.
+            if let Some(lock) = Self::try_acquire(path)? {
+                return Ok(lock);
+            }
+            if wait.stopped() {
+                return Err(StorageError::Stopped { path: path.to_owned() });
+            }
+            if !told && begun.elapsed() > SILENCE {
+                wait.waits(path);
+                told = true;
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Takes the lock, or says that another holds it.
-    pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, CatalogError> {
+    pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, StorageError> {
         Self::take(path, |file| match file.try_lock() {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) if !lockless(&error) => Err(error),
@@ -44,22 +84,20 @@ impl PathLock {
     fn take(
         path: &Path,
         lock: impl Fn(&File) -> io::Result<bool>,
-    ) -> Result<Option<Self>, CatalogError> {
+    ) -> Result<Option<Self>, StorageError> {
         if is_remote(path) {
             return Ok(Some(Self { path: path.to_owned(), file: None }));
         }
         loop {
             // The last holder may have removed the folder with its lock.
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs::create_dir_all(folder).map_err(CatalogError::io("create", folder))?;
+                fs::create_dir_all(folder).map_err(StorageError::io("create", folder))?;
             }
-            let opened =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-            let file = match opened {
+            let file = match open_own(path, true) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                opened => opened.map_err(CatalogError::io("create", path))?,
+                opened => opened.map_err(StorageError::io("create", path))?,
             };
-            if !lock(&file).map_err(CatalogError::io("lock", path))? {
+            if !lock(&file).map_err(StorageError::io("lock", path))? {
                 return Ok(None);
             }
             // Whoever held it until now has removed the name: what is locked
@@ -79,6 +117,19 @@ impl Drop for PathLock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Removes the locks of these names in `folder` that nobody holds.
+pub(crate) fn sweep(folder: &Path, is_lock: impl Fn(&str) -> bool) -> Result<(), StorageError> {
+    if is_remote(folder) {
+        return Ok(());
+    }
+    for path in place::entries(folder)? {
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(&is_lock) {
+            drop(PathLock::try_acquire(&path)?);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the error says that this file system has no locks: ENOTSUP and
@@ -108,11 +159,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made").join(".lock");
         let (inside, turns) = (AtomicU32::new(0), AtomicU32::new(0));
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let held = PathLock::acquire(&path).unwrap();
+                        let held = PathLock::acquire(&path, &()).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         turns.fetch_add(1, Ordering::SeqCst);
                         inside.fetch_sub(1, Ordering::SeqCst);
@@ -135,5 +186,26 @@ mod tests {
         assert!(PathLock::try_acquire(&path).unwrap().is_none());
         drop(held);
         assert!(PathLock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn whoever_waits_says_so_within_seconds_and_can_be_stopped() {
+        struct Waiting(AtomicU32);
+        impl Wait for Waiting {
+            fn waits(&self, _: &Path) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+            fn stopped(&self) -> bool {
+                self.0.load(Ordering::SeqCst) > 0
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock");
+        let _held = PathLock::try_acquire(&path).unwrap().unwrap();
+        let (begun, waiting) = (Instant::now(), Waiting(AtomicU32::new(0)));
+        let error = PathLock::acquire(&path, &waiting).unwrap_err();
+        assert!(matches!(error, StorageError::Stopped { .. }), "{error}");
+        assert_eq!(waiting.0.into_inner(), 1);
+        assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }

@@ -9,39 +9,37 @@
 //! A file of a store is fetched into a nameless one in the system's temporary
 //! folder: parts are read at random, and some MB large.
 //!
-//! Invariant: nothing else under `catalog` asks whether a path is a URL to
+//! Invariant: whoever keeps a run never asks whether a path is a URL to
 //! find, list or read it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::catalog::CatalogError;
-use crate::storage::remote::{self, is_remote, is_store};
+use super::remote::{self, is_remote, is_store};
+use super::{StorageError, file};
 
 /// Refuses URLs below which no run can be.
-pub(crate) fn check(dir: &Path) -> Result<(), CatalogError> {
+pub(crate) fn check(dir: &Path) -> Result<(), StorageError> {
     if is_remote(dir) && !is_store(dir) {
-        return Err(CatalogError::BadSetting(format!(
-            "{}: a run's folder is on a file system or in an object store (s3://, gs://, az://)",
-            dir.display()
-        )));
+        return Err(StorageError::NoStore { path: dir.to_owned() });
     }
     Ok(())
 }
 
 /// Whether something has this name; a folder that may not be searched is an
 /// error and not an absence.
-pub(crate) fn exists(path: &Path) -> Result<bool, CatalogError> {
+pub(crate) fn exists(path: &Path) -> Result<bool, StorageError> {
     let found = if is_remote(path) { remote::exists(path) } else { path.try_exists() };
-    found.map_err(CatalogError::io("look for", path))
+    found.map_err(StorageError::io("look for", path))
 }
 
 /// The whole of a small file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !is_remote(path) {
-        return fs::read(path);
+        return file::read(path);
     }
     let mut bytes = Vec::new();
     remote::fetch(path, &mut bytes)?;
@@ -49,11 +47,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Removes a file; one that is not there is removed.
-pub(crate) fn remove(path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn remove(path: &Path) -> Result<(), StorageError> {
     let removed = if is_remote(path) { remote::remove(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(CatalogError::io("remove", path)(error))
+            Err(StorageError::io("remove", path)(error))
         }
         _ => Ok(()),
     }
@@ -62,9 +60,9 @@ pub(crate) fn remove(path: &Path) -> Result<(), CatalogError> {
 /// Opens a file for reading at random.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     if !is_remote(path) {
-        return File::open(path);
+        return file::open(path);
     }
-    let (_, mut file) = nameless("fetched")?;
+    let (_, mut file) = nameless("fetched".as_ref())?;
     remote::fetch(path, &mut file)?;
     file.rewind()?;
     Ok(file)
@@ -72,10 +70,11 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 /// A new file in the system's temporary folder that goes with its handle,
 /// however the process ends; and the name that it had, for messages.
-pub(crate) fn nameless(stem: &str) -> io::Result<(PathBuf, File)> {
+pub(crate) fn nameless(stem: &OsStr) -> io::Result<(PathBuf, File)> {
     let folder = std::env::temp_dir();
     loop {
         let random = rand::random::<u64>();
+        let stem = stem.to_string_lossy();
         let path = folder.join(format!(".hiwl-{stem}.{random:016x}.tmp"));
         let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = match opened {
@@ -106,20 +105,25 @@ impl Found {
 }
 
 /// What is in a folder, in no order; nothing if there is no such folder.
-pub(crate) fn list(folder: &Path) -> Result<Vec<Found>, CatalogError> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<Found>, StorageError> {
     if is_remote(folder) {
-        let listed = remote::entries(folder).map_err(CatalogError::io("list", folder))?;
+        let listed = remote::entries(folder).map_err(StorageError::io("list", folder))?;
         let found =
             |entry: remote::Listed| Found { path: folder.join(entry.name), told: entry.modified };
         return Ok(listed.into_iter().map(found).collect());
     }
     let found = |path| Found { path, told: None };
-    let listed = fs::read_dir(folder)
+    let listed = fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
         .and_then(|entries| entries.map(|entry| Ok(found(entry?.path()))).collect());
     match listed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed.map_err(CatalogError::io("list", folder)),
+        listed => listed.map_err(StorageError::io("list", folder)),
     }
+}
+
+/// The paths in a folder, in no order; none if there is no such folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    Ok(list(folder)?.into_iter().map(|found| found.path).collect())
 }
 
 #[cfg(test)]
@@ -130,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_nameless_file_can_be_read_back_and_has_no_name() {
-        let (path, mut file) = nameless("test").unwrap();
+        let (path, mut file) = nameless("test".as_ref()).unwrap();
         file.write_all(b"content").unwrap();
         file.rewind().unwrap();
         let mut read = String::new();

@@ -20,15 +20,33 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use sha2::{Digest, Sha256};
 
+use super::StorageError;
 use super::digest::hex;
-use crate::catalog::CatalogError;
-use crate::catalog::Damage;
 
 const KEY: &str = "hiwl.sha256";
 const DIGITS: usize = 64;
 /// Footer length (4 bytes, little-endian) and `PAR1`, at the end of the file.
 const TAIL: u64 = 8;
 const MAGIC: &[u8; 4] = b"PAR1";
+
+/// Writer of the files, in the form that Parquet readers parse.
+pub(crate) const CREATED_BY: &str = concat!("hiwl version ", env!("CARGO_PKG_VERSION"));
+
+/// Why the bytes of a file are not those that were written.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The system does not give them.
+    Unreadable(String),
+    /// It does not end as a Parquet file does.
+    Truncated {
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// It has no checksum.
+    Unsealed,
+    /// They are others.
+    Checksum,
+}
 
 /// Hashes what passes on its way into a file.
 pub(crate) struct SealingWriter {
@@ -59,23 +77,23 @@ impl Write for SealingWriter {
 pub(crate) fn close(
     mut writer: ArrowWriter<SealingWriter>,
     path: &Path,
-) -> Result<(), CatalogError> {
+) -> Result<(), StorageError> {
     writer.append_key_value_metadata(KeyValue::new(KEY.to_owned(), "0".repeat(DIGITS)));
     // Not `into_inner`, which turns the system's answer into text: a full disk
     // must stay known as one.
-    writer.finish().map_err(CatalogError::parquet("write", path))?;
+    writer.finish().map_err(StorageError::parquet("write", path))?;
     let SealingWriter { file, hasher } = writer.inner();
     let unsealed = || io::Error::other("the footer that was just written has no place for a seal");
     let place = place(file)
         .and_then(|place| place.map_err(|_| unsealed()))
-        .map_err(CatalogError::io("read back", path))?;
+        .map_err(StorageError::io("read back", path))?;
     file.write_all_at(hex(&hasher.clone().finalize()).as_bytes(), place.start)
-        .map_err(CatalogError::io("write", path))
+        .map_err(StorageError::io("write", path))
 }
 
 /// Holds the file's bytes against its seal; returns its length in bytes.
-pub(crate) fn check(file: &File) -> Result<u64, Damage> {
-    let unreadable = |error: io::Error| Damage::Unreadable(error.to_string());
+pub(crate) fn check(file: &File) -> Result<u64, Broken> {
+    let unreadable = |error: io::Error| Broken::Unreadable(error.to_string());
     let place = place(file).map_err(unreadable)??;
     let mut found = [0; DIGITS];
     file.read_exact_at(&mut found, place.start).map_err(unreadable)?;
@@ -97,21 +115,21 @@ pub(crate) fn check(file: &File) -> Result<u64, Damage> {
         hasher.update(&*bytes);
         at += read as u64;
     }
-    if hex(&hasher.finalize()).as_bytes() == found { Ok(at) } else { Err(Damage::Checksum) }
+    if hex(&hasher.finalize()).as_bytes() == found { Ok(at) } else { Err(Broken::Checksum) }
 }
 
 /// Where the digits of the seal are in the file.
-fn place(file: &File) -> io::Result<Result<Range<u64>, Damage>> {
+fn place(file: &File) -> io::Result<Result<Range<u64>, Broken>> {
     let length = file.metadata()?.len();
     if length < TAIL + MAGIC.len() as u64 {
-        return Ok(Err(Damage::Truncated { length }));
+        return Ok(Err(Broken::Truncated { length }));
     }
     let mut tail = [0; TAIL as usize];
     file.read_exact_at(&mut tail, length - TAIL)?;
     let [a, b, c, d, magic @ ..] = tail;
     let footer_length = u64::from(u32::from_le_bytes([a, b, c, d]));
     if &magic != MAGIC || footer_length > length - TAIL {
-        return Ok(Err(Damage::Truncated { length }));
+        return Ok(Err(Broken::Truncated { length }));
     }
     // Bounded by the file itself, whatever the length claims.
     let start = length - TAIL - footer_length;
@@ -128,7 +146,7 @@ fn place(file: &File) -> io::Result<Result<Range<u64>, Damage>> {
         .map(|at| at + pattern.len())
         .filter(|at| at + DIGITS <= footer.len())
         .map(|at| start + at as u64..start + (at + DIGITS) as u64)
-        .ok_or(Damage::Unsealed))
+        .ok_or(Broken::Unsealed))
 }
 
 #[cfg(test)]

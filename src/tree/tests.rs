@@ -414,34 +414,6 @@ fn columns_are_classes_then_inner_answers_then_later_networks() {
 }
 
 #[test]
-fn lists_of_classes_make_schemes() {
-    let lists = |outputs: &[&[&str]]| -> Vec<Vec<String>> {
-        outputs.iter().map(|o| o.iter().map(|c| (*c).to_owned()).collect()).collect()
-    };
-    let coarse = lists(&[&["SPI"], &["EO", "CSS"], &["CRS"], &["IBS"]]);
-    let fine = lists(&[&["EO"], &["CSS"]]);
-    let classes = ["CRS", "IBS", "CSS", "EO", "SPI"].map(String::from);
-    let both = [("stage1", &*coarse), ("stage2", &*fine)];
-    let scheme = Scheme::combined(Some(&classes), &both).unwrap();
-    assert!(scheme.is_hiwl(), "whatever the order");
-    assert_eq!(scheme.networks()[0].heads[0].answers, [2, 3, 0, 1]);
-    assert!(scheme.means(0, &coarse) && scheme.means(1, &fine));
-    assert!(!scheme.means(1, &lists(&[&["CSS"], &["EO"]])) && !scheme.means(0, &fine));
-    // By itself the first network combines two classes in one.
-    let alone = Scheme::combined(None, &both[..1]).unwrap();
-    assert_eq!(alone.tree().class_names(), ["SPI", "EO+CSS", "CRS", "IBS"]);
-    for (classes, networks, phrase) in [
-        (Some(&classes[..]), &both[..1], "no model tells apart CSS+EO"),
-        (None, &[both[0], both[0]][..], "does not tell apart"),
-        (Some(&classes[..4]), &both[..], "not every class once"),
-        (None, &[("one", &fine[..1])][..], "less than two outputs"),
-    ] {
-        let error = Scheme::combined(classes, networks).unwrap_err();
-        assert!(error.contains(phrase), "{error} has not {phrase}");
-    }
-}
-
-#[test]
 fn networks_are_spoken_of_as_people_do() {
     let spoken = |name: &str| Network { name: name.into(), heads: Vec::new() }.spoken();
     assert_eq!(spoken("stage2"), "stage 2");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use hiwl::catalog::{Damage, Verification, verify};
+use hiwl::catalog::{Damage, PartWriter, Verification, verify};
 
 use super::*;
 
@@ -60,7 +60,7 @@ fn a_whole_catalog_is_counted() {
 
     // What readers pass over does not matter; what they read does.
     fs::write(run.catalog().join("_metadata"), "x").unwrap();
-    fs::write(run.catalog().join(".part-0-1.1-1.tmp"), "x").unwrap();
+    fs::write(run.catalog().join(".part-0-1.0123456789ab-1-00000001.tmp"), "x").unwrap();
     let found = verify(folder.path()).unwrap();
     assert!(found.is_complete() && found.unfinished.len() == 1);
     for name in ["copy of part.parquet", "part-000000000000-000000000018.parquet", "notes.txt"] {
@@ -143,7 +143,7 @@ fn a_row_that_is_not_the_listings_is_found() {
     let run = complete(folder.path(), ROWS, SIZE);
     fs::remove_file(part(&run, 2)).unwrap();
     let Claimed::Ours(claim) = run.claim(2).unwrap() else { panic!("it is free") };
-    let mut writer = run.part(claim, None).unwrap();
+    let mut writer = PartWriter::create(&run, claim, None).unwrap();
     for index in 40..60 {
         // Row 45 has the id of row 46.
         let named = if index == 45 { 46 } else { index };
@@ -173,7 +173,7 @@ fn a_listing_that_is_not_the_runs_is_found() {
     plan(other.path(), ROWS + 1, SIZE);
     fs::copy(other.path().join("inputs.parquet"), &inputs).unwrap();
     assert_eq!(verify(folder.path()).unwrap().listing, Some(Damage::OtherListing));
-    assert!(matches!(RunFolder::open(folder.path()), Err(CatalogError::OtherListing { .. })));
+    assert!(matches!(RunFolder::open(folder.path()), Err(RunError::OtherListing { .. })));
     fs::remove_file(&inputs).unwrap();
     assert!(verify(folder.path()).unwrap().listing.is_some());
     fs::write(&inputs, whole).unwrap();
@@ -183,10 +183,10 @@ fn a_listing_that_is_not_the_runs_is_found() {
 #[test]
 fn duplicate_ids_are_counted_and_allowed() {
     let folder = tempfile::tempdir().unwrap();
-    let same = |writer: &mut InputsWriter| -> Result<(), CatalogError> {
+    let same = |writer: &mut InputsWriter| -> Result<(), RunError> {
         [1, 2, 1, 1, 3, 2].into_iter().try_for_each(|index| writer.push(&entry(index)))
     };
-    let run = RunFolder::open_or_create(folder.path(), &settings(4), same).unwrap();
+    let run = RunFolder::open_or_create(folder.path(), &settings(4), &(), same).unwrap();
     write_missing(&run).unwrap();
     let found = verify(folder.path()).unwrap();
     assert!(found.is_complete() && found.duplicate_ids == 3, "{found:?}");

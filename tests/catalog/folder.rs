@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hiwl::catalog::verify;
-use hiwl::run::Shard;
+use hiwl::catalog::{PartWriter, verify};
+use hiwl::run::{RunError, Shard};
+use hiwl::storage::StorageError;
 
 use super::*;
 
@@ -18,7 +19,7 @@ fn a_run_is_listed_once_and_found_again() {
     let run = plan(&dir, 10, 4);
     assert_eq!(run.manifest().listing.rows, 10);
     assert_eq!(run.ranges().map(|range| range.count).collect::<Vec<_>>(), [4, 4, 2]);
-    let again = RunFolder::open_or_create(&dir, &settings(4), |_| -> Result<(), CatalogError> {
+    let again = RunFolder::open_or_create(&dir, &settings(4), &(), |_| -> Result<(), RunError> {
         panic!("it is listed already")
     });
     assert_eq!(again.unwrap().digest(), run.digest());
@@ -44,8 +45,8 @@ fn another_run_is_refused_with_what_differs() {
     let mut other = settings(4);
     other.model.untrained = false;
     other.preparation["size"] = json!(224);
-    let error = RunFolder::open_or_create(folder.path(), &other, list(10)).unwrap_err();
-    let CatalogError::OtherRun { differences, .. } = &error else { panic!("{error}") };
+    let error = RunFolder::open_or_create(folder.path(), &other, &(), list(10)).unwrap_err();
+    let RunError::OtherRun { differences, .. } = &error else { panic!("{error}") };
     assert_eq!(differences.len(), 2);
     let text = error.to_string();
     assert!(text.contains("model untrained: yes → no"), "{text}");
@@ -56,18 +57,18 @@ fn another_run_is_refused_with_what_differs() {
 fn an_empty_or_failed_listing_leaves_nothing_behind() {
     #[derive(Debug)]
     struct Failed;
-    impl From<CatalogError> for Failed {
-        fn from(_: CatalogError) -> Self {
+    impl From<RunError> for Failed {
+        fn from(_: RunError) -> Self {
             panic!("the listing failed, not the catalog")
         }
     }
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("a/b");
-    let empty = RunFolder::open_or_create(&dir, &settings(4), list(0));
-    assert!(matches!(empty, Err(CatalogError::NoInputs)));
+    let empty = RunFolder::open_or_create(&dir, &settings(4), &(), list(0));
+    assert!(matches!(empty, Err(RunError::NoInputs)));
     assert!(!folder.path().join("a").exists());
 
-    let failed = RunFolder::open_or_create(&dir, &settings(4), |writer: &mut InputsWriter| {
+    let failed = RunFolder::open_or_create(&dir, &settings(4), &(), |writer: &mut InputsWriter| {
         (0..9).for_each(|index| writer.push(&entry(index)).unwrap());
         Err(Failed)
     });
@@ -76,38 +77,39 @@ fn an_empty_or_failed_listing_leaves_nothing_behind() {
 
     // A folder that was there stays, as it was.
     fs::write(folder.path().join("notes.txt"), "the user's").unwrap();
-    assert!(RunFolder::open_or_create(folder.path(), &settings(4), list(0)).is_err());
+    assert!(RunFolder::open_or_create(folder.path(), &settings(4), &(), list(0)).is_err());
     assert_eq!(contents(folder.path()), [("notes.txt".into(), b"the user's".to_vec())]);
 }
 
 #[test]
 fn what_is_not_a_run_is_refused_and_kept() {
-    let open = |dir: &Path| RunFolder::open_or_create(dir, &settings(4), list(10)).unwrap_err();
+    let open =
+        |dir: &Path| RunFolder::open_or_create(dir, &settings(4), &(), list(10)).unwrap_err();
     let folder = tempfile::tempdir().unwrap();
 
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
-    assert!(matches!(open(&file), CatalogError::NotAFolder { .. }));
+    assert!(matches!(open(&file), RunError::Storage(StorageError::NotAFolder { .. })));
     assert!(open(&file.join("below")).to_string().contains("not a folder"));
 
     let parts = folder.path().join("parts");
     complete(&parts, 10, 4);
     fs::remove_file(parts.join("run.json")).unwrap();
     let before = contents(&parts.join("catalog"));
-    assert!(matches!(open(&parts), CatalogError::PartsWithoutRun { parts: 3, .. }));
+    assert!(matches!(open(&parts), RunError::PartsWithoutRun { parts: 3, .. }));
     assert_eq!(contents(&parts.join("catalog")), before);
 
     let foreign = folder.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("inputs.parquet"), "the user's").unwrap();
-    assert!(matches!(open(&foreign), CatalogError::NotOurs { .. }));
+    assert!(matches!(open(&foreign), RunError::NotOurs { .. }));
     assert_eq!(fs::read(foreign.join("inputs.parquet")).unwrap(), b"the user's");
 
     let broken = folder.path().join("broken");
     plan(&broken, 10, 4);
     fs::write(broken.join("run.json"), "{").unwrap();
-    assert!(matches!(open(&broken), CatalogError::BadManifest { .. }));
-    assert!(matches!(verify(folder.path()), Err(CatalogError::NoRun { .. })));
+    assert!(matches!(open(&broken), RunError::BadManifest { .. }));
+    assert!(matches!(verify(folder.path()), Err(CatalogError::Run(RunError::NoRun { .. }))));
 }
 
 #[test]
@@ -117,7 +119,9 @@ fn planning_that_was_cut_short_is_begun_again() {
     // As after a crash between the two renames, and one before.
     fs::remove_file(folder.path().join("run.json")).unwrap();
     let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 60 * 60);
-    for name in [".inputs.parquet.elsewhere-1-00000001.tmp", ".run.json.elsewhere-1-00000001.tmp"] {
+    for name in
+        [".inputs.parquet.0123456789ab-1-00000001.tmp", ".run.json.0123456789ab-1-00000001.tmp"]
+    {
         let left = fs::File::create(folder.path().join(name)).unwrap();
         left.set_modified(yesterday).unwrap();
     }
@@ -135,10 +139,11 @@ fn threads_that_plan_at_once_get_one_plan() {
             .map(|_| {
                 scope.spawn(|| {
                     gate.wait();
-                    let run = RunFolder::open_or_create(folder.path(), &settings(7), |writer| {
-                        listings.fetch_add(1, Ordering::SeqCst);
-                        list(100)(writer)
-                    });
+                    let run =
+                        RunFolder::open_or_create(folder.path(), &settings(7), &(), |writer| {
+                            listings.fetch_add(1, Ordering::SeqCst);
+                            list(100)(writer)
+                        });
                     run.unwrap().digest().to_owned()
                 })
             })
@@ -157,13 +162,13 @@ fn a_range_is_written_by_one_at_a_time() {
     let Claimed::Ours(first) = run.claim(1).unwrap() else { panic!("it is free") };
     assert!(matches!(run.claim(1).unwrap(), Claimed::Elsewhere));
     assert!(matches!(run.claim(2).unwrap(), Claimed::Ours(_)));
-    drop(run.part(first, None).unwrap());
+    drop(PartWriter::create(&run, first, None).unwrap());
     assert!(contents(&run.catalog()).is_empty(), "a dropped part leaves nothing");
 
     let range = run.ranges().nth(1).unwrap();
     write_range(&run, range).unwrap().expect("it is free again");
     assert!(matches!(run.claim(1).unwrap(), Claimed::Complete));
-    assert!(matches!(run.claim(3), Err(CatalogError::NoSuchRange { index: 3, ranges: 3 })));
+    assert!(matches!(run.claim(3), Err(RunError::NoSuchRange { index: 3, ranges: 3 })));
     assert_eq!(contents(folder.path()).len(), 2, "no lock is left");
 }
 
@@ -194,7 +199,7 @@ fn rows_that_are_not_the_ranges_make_no_part() {
     let run = plan(folder.path(), 10, 4);
     let written = |indices: &[u64]| -> Result<PathBuf, CatalogError> {
         let Claimed::Ours(claim) = run.claim(1)? else { panic!("it is free") };
-        let mut part = run.part(claim, None)?;
+        let mut part = PartWriter::create(&run, claim, None)?;
         indices.iter().try_for_each(|index| part.push(&row(*index, &entry(*index))))?;
         part.commit()
     };
@@ -245,7 +250,7 @@ fn a_full_disk_is_said_so_and_the_run_goes_on_once_there_is_room() {
         return;
     };
     let dir = disk.0.path().join("out");
-    let error = RunFolder::open_or_create(&dir, &settings(size), list(many)).unwrap_err();
+    let error = RunFolder::open_or_create(&dir, &settings(size), &(), list(many)).unwrap_err();
     assert!(error.is_storage_full(), "{error:?}");
     assert!(!dir.exists(), "a plan that did not fit leaves nothing");
 
@@ -266,7 +271,7 @@ fn a_full_disk_is_said_so_and_the_run_goes_on_once_there_is_room() {
     assert_eq!(contents(&run.catalog())[..kept.len()], kept);
 
     disk.remount("ro");
-    let error = RunFolder::open_or_create(&disk.0.path().join("new"), &settings(4), list(9));
+    let error = RunFolder::open_or_create(&disk.0.path().join("new"), &settings(4), &(), list(9));
     let error = error.unwrap_err().to_string();
     assert!(error.contains("read-only"), "{error}");
     // A finished catalog on such a disk can be read and verified.

@@ -4,23 +4,23 @@
 
 use std::path::{Path, PathBuf};
 
-use hiwl::catalog::{CatalogError, Row};
+use hiwl::catalog::{CatalogError, PartWriter, Row};
 use hiwl::cutout::{Reason, Rejection, SkyPosition};
 use hiwl::engine::Precision;
-use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RowRange, RunFolder, Settings};
+use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RowRange, RunError, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
 use hiwl::tree::{Prediction, Stage2, hiwl};
 use serde_json::json;
 
 mod damage;
 mod folder;
+mod formats;
 mod killed;
 mod readers;
 
 /// Settings of a run over `rows` made-up cutouts.
 pub(crate) fn settings(range_size: u64) -> Settings {
     Settings {
-        version: "0.1.0".into(),
         inputs: vec!["/data/galaxies".into()],
         band_pattern: None,
         bands: vec!["i".into(), "r".into(), "g".into()],
@@ -92,12 +92,12 @@ pub(crate) fn probability(row: &Row, answer: &str) -> Option<f32> {
     row.outcome.as_ref().ok()?.probabilities[hiwl().answer(answer)?]
 }
 
-pub(crate) fn list(rows: u64) -> impl Fn(&mut InputsWriter) -> Result<(), CatalogError> {
+pub(crate) fn list(rows: u64) -> impl Fn(&mut InputsWriter) -> Result<(), RunError> {
     move |writer| (0..rows).try_for_each(|index| writer.push(&entry(index)))
 }
 
 pub(crate) fn plan(dir: &Path, rows: u64, range_size: u64) -> RunFolder {
-    RunFolder::open_or_create(dir, &settings(range_size), list(rows)).expect("a plan")
+    RunFolder::open_or_create(dir, &settings(range_size), &(), list(rows)).expect("a plan")
 }
 
 /// Writes one range, if it is free.
@@ -107,7 +107,7 @@ pub(crate) fn write_range(
 ) -> Result<Option<PathBuf>, CatalogError> {
     let Claimed::Ours(claim) = run.claim(range.index)? else { return Ok(None) };
     let (entries, carried) = run.inputs().range(range.index)?;
-    let mut part = run.part(claim, carried)?;
+    let mut part = PartWriter::create(run, claim, carried)?;
     for (index, entry) in (range.first..).zip(&entries) {
         part.push(&row(index, entry))?;
     }

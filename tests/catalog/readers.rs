@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
-use hiwl::catalog::{CatalogError, Row, verify};
+use hiwl::catalog::{PartWriter, Row, verify};
 use hiwl::cutout::{Reason, Rejection};
-use hiwl::run::{InputsWriter, RunFolder};
+use hiwl::run::{InputsWriter, RunError, RunFolder};
 use hiwl::source::Entry;
+use hiwl::tree::Scheme;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -80,18 +81,21 @@ fn four_readers_see_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(300);
     settings.carry = vec!["redshift".into(), "note".into()];
-    let run = RunFolder::open_or_create(folder.path(), &settings, |writer: &mut InputsWriter| {
-        let entries: Vec<Entry> = (0..1000).map(entry).collect();
-        let redshift: ArrayRef = Arc::new(Float64Array::from_iter(
-            (0..1000).map(|i| (i % 4 != 0).then_some(f64::from(i))),
-        ));
-        let note: ArrayRef =
-            Arc::new(StringArray::from_iter((0..1000).map(|i| (i % 2 == 0).then_some("é, \"x\""))));
-        let table = RecordBatch::try_from_iter([("redshift", redshift), ("note", note)]).unwrap();
-        writer.carry(table.schema_ref())?;
-        writer.push_with(&entries, &table)
-    });
-    let run = run.unwrap_or_else(|error: CatalogError| panic!("{error}"));
+    let run =
+        RunFolder::open_or_create(folder.path(), &settings, &(), |writer: &mut InputsWriter| {
+            let entries: Vec<Entry> = (0..1000).map(entry).collect();
+            let redshift: ArrayRef = Arc::new(Float64Array::from_iter(
+                (0..1000).map(|i| (i % 4 != 0).then_some(f64::from(i))),
+            ));
+            let note: ArrayRef = Arc::new(StringArray::from_iter(
+                (0..1000).map(|i| (i % 2 == 0).then_some("é, \"x\"")),
+            ));
+            let table =
+                RecordBatch::try_from_iter([("redshift", redshift), ("note", note)]).unwrap();
+            writer.carry(table.schema_ref(), &hiwl::catalog::schema::own(&Scheme::hiwl())?)?;
+            writer.push_with(&entries, &table)
+        });
+    let run = run.unwrap_or_else(|error: RunError| panic!("{error}"));
     write_missing(&run).unwrap();
 
     let rows: Vec<Row> = (0..1000).map(|index| row(index, &entry(index))).collect();
@@ -101,7 +105,8 @@ fn four_readers_see_what_was_written() {
     }
     let types = |text: &str, f64: &str, f32: &str, bool: &str| {
         let own = [text, text, f64, f64, text, f32, f32, f32, f32, f32, f32, f32, bool, text, text];
-        let names = run.schema().fields().iter().map(|field| field.name().clone());
+        let schema = hiwl::catalog::schema::of(&run).unwrap();
+        let names = schema.fields().iter().map(|field| field.name().clone());
         Value::Object(names.zip(own.into_iter().chain([f64, text]).map(Value::from)).collect())
     };
     assert_eq!(seen["pyarrow"]["types"], types("string", "double", "float", "bool"));
@@ -133,7 +138,7 @@ fn a_catalog_of_nothing_but_rejected_rows_opens_too() {
     };
     for range in run.ranges() {
         let Claimed::Ours(claim) = run.claim(range.index).unwrap() else { panic!("it is free") };
-        let mut part = run.part(claim, None).unwrap();
+        let mut part = PartWriter::create(&run, claim, None).unwrap();
         (range.first..=range.last()).for_each(|index| part.push(&rejected(index)).unwrap());
         part.commit().unwrap();
     }

@@ -6,10 +6,11 @@ use std::process::Output;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int16Array, Int64Array, RecordBatch, StringArray};
-use hiwl::catalog::{CatalogError, Row};
+use hiwl::catalog::{PartWriter, Row};
 use hiwl::cutout::SkyPosition;
-use hiwl::run::{Claimed, InputsWriter, RunFolder, Settings};
+use hiwl::run::{Claimed, InputsWriter, RunError, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
+use hiwl::tree::Scheme;
 
 use crate::catalog::{entry, row, settings, write_missing};
 use crate::util::command::run;
@@ -17,6 +18,7 @@ use crate::util::command::run;
 mod formats;
 mod hats;
 mod options;
+mod outputs;
 mod overview;
 mod page;
 
@@ -33,7 +35,7 @@ fn with_carried(dir: &Path, rows: usize, flag_name: &str) -> RunFolder {
         carry: ["redshift", "note", "objid", flag_name].map(str::to_owned).to_vec(),
         ..settings(300)
     };
-    let run = RunFolder::open_or_create(dir, &settings, |writer: &mut InputsWriter| {
+    let run = RunFolder::open_or_create(dir, &settings, &(), |writer: &mut InputsWriter| {
         let entries: Vec<Entry> = (0..rows as u64).map(entry).collect();
         let some = |every: usize| move |i: usize| (!i.is_multiple_of(every)).then_some(i);
         let redshift = (0..rows).map(|i| some(4)(i).map(|i| i as f64 / 7.0));
@@ -50,24 +52,24 @@ fn with_carried(dir: &Path, rows: usize, flag_name: &str) -> RunFolder {
             columns.into_iter().map(|(name, column)| (name, column, true)),
         )
         .unwrap();
-        writer.carry(table.schema_ref())?;
+        writer.carry(table.schema_ref(), &hiwl::catalog::schema::own(&Scheme::hiwl())?)?;
         writer.push_with(&entries, &table)
     });
-    let run = run.unwrap_or_else(|error: CatalogError| panic!("{error}"));
+    let run = run.unwrap_or_else(|error: RunError| panic!("{error}"));
     write_missing(&run).unwrap();
     run
 }
 
 /// A catalog of galaxies at these positions.
 fn at_positions(dir: &Path, galaxies: &[(String, Option<SkyPosition>)]) -> RunFolder {
-    let list = |writer: &mut InputsWriter| -> Result<(), CatalogError> {
+    let list = |writer: &mut InputsWriter| -> Result<(), RunError> {
         galaxies.iter().enumerate().try_for_each(|(index, (id, position))| {
             let source = format!("/data/{index}.jpg");
             let locator = Locator::File(source.as_str().into());
             writer.push(&Entry { id: id.clone(), source, locator, position: *position })
         })
     };
-    let run = RunFolder::open_or_create(dir, &settings(4000), list).unwrap();
+    let run = RunFolder::open_or_create(dir, &settings(4000), &(), list).unwrap();
     write_missing(&run).unwrap();
     run
 }
@@ -77,7 +79,7 @@ fn write_changed(run: &RunFolder, change: impl Fn(Row) -> Row) {
     for range in run.ranges() {
         let Claimed::Ours(claim) = run.claim(range.index).unwrap() else { panic!("it is free") };
         let (entries, carried) = run.inputs().range(range.index).unwrap();
-        let mut part = run.part(claim, carried).unwrap();
+        let mut part = PartWriter::create(run, claim, carried).unwrap();
         for (index, entry) in (range.first..).zip(&entries) {
             part.push(&change(row(index, entry))).unwrap();
         }

@@ -54,7 +54,9 @@ impl Listener for Progress {
             Event::Started { rows } => self.start(rows),
             Event::Advanced { rows, rejected } => self.advance(rows, rejected),
             Event::Part { path, rows } => {
-                self.event(json!({"event": "part", "path": path, "rows": rows}));
+                self.event(
+                    json!({"event": "part", "path": path.display().to_string(), "rows": rows}),
+                );
             }
             Event::Note(note) => self.say(note),
             _ => {}

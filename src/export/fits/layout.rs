@@ -5,6 +5,10 @@
 //! integer the least of its type, which the header names (`TNULLn`); integers
 //! that miss values get a wider type, so that this value is nobody's. The one
 //! exception are 64-bit integers, which have no wider type.
+//!
+//! Every row is as wide as the widest, so texts are cut at [`LONG`] bytes: one
+//! id of a megabyte would make a gigabyte of a thousand rows. How many were cut
+//! the header says (`HWCUT`), and the export.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -12,7 +16,7 @@ use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Schema,
 };
 
-use super::super::rows::Measured;
+use super::super::rows::{LONG, Measured};
 use crate::export::ExportError;
 
 /// A column of the table.
@@ -72,7 +76,7 @@ impl Layout {
                 Kind::Integer(4) => (4, "J"),
                 Kind::Integer(_) => (8, "K"),
                 Kind::Text if field.data_type() == &DataType::Utf8 => {
-                    (measured.bytes[index].max(1), "A")
+                    (measured.bytes[index].clamp(1, LONG), "A")
                 }
                 Kind::Text => (LONGEST_TIME, "A"),
             };
@@ -147,11 +151,11 @@ impl TableColumn {
             Kind::Text => {
                 let array = cast(array, &DataType::Utf8).map_err(wrap())?;
                 for (cell, value) in cells.zip(array.as_string::<i32>()) {
-                    // A text that fits was measured; the rest of the cell
-                    // stays zero, which ends it.
-                    let bytes = value.unwrap_or_default().as_bytes();
-                    let fits = bytes.len().min(cell.len());
-                    cell[..fits].copy_from_slice(&bytes[..fits]);
+                    // Measured, and so it fits unless it is long; the rest of
+                    // the cell stays zero, which ends it.
+                    let text = value.unwrap_or_default();
+                    let fits = text.floor_char_boundary(cell.len());
+                    cell[..fits].copy_from_slice(&text.as_bytes()[..fits]);
                 }
             }
         }
@@ -215,6 +219,23 @@ mod tests {
         ];
         let second = [&b"abc"[..], &nan, &i32::MIN.to_be_bytes(), &[0, 5], b"\0"];
         assert_eq!(bytes, [first.concat(), second.concat()].concat());
+    }
+
+    #[test]
+    fn one_long_text_does_not_widen_every_row() {
+        let long = "é".repeat(LONG);
+        let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", long.as_str()]));
+        let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        let mut measured = Measured::new(1);
+        measured.add(&batch);
+        assert_eq!((measured.long, measured.bytes[0]), (1, 2 * LONG));
+        let layout = Layout::new(batch.schema_ref(), &measured);
+        assert_eq!(layout.columns[0].form, "1024A");
+        let mut bytes = Vec::new();
+        layout.encode(&batch, &mut bytes).unwrap();
+        assert_eq!(bytes.len(), 2 * LONG);
+        // Cut between characters, never within one.
+        assert_eq!(std::str::from_utf8(&bytes[LONG..]).unwrap(), "é".repeat(LONG / 2));
     }
 
     #[test]

@@ -11,9 +11,9 @@ mod table;
 use layout::Layout;
 use table::{NewTable, TableHeader};
 
-use super::file::NewFile;
 use super::rows::Measured;
 use super::{ExportError, Report, Source, Told};
+use crate::storage::output::NewFile;
 
 /// Bytes of a FITS block.
 const BLOCK: usize = 2880;
@@ -36,9 +36,13 @@ pub(super) fn write(
         header.provenance(&pair.key, pair.value.as_deref().unwrap_or_default());
     }
 
+    if measured.long > 0 {
+        header.provenance("cut", &measured.long.to_string());
+    }
+
     file.append(&primary_header())?;
     let mut table = NewTable::append(file.path(), &header)?;
-    let mut report = Report::default();
+    let mut report = Report { cut: measured.long, ..Report::default() };
     let mut bytes = Vec::new();
     for selected in source.rows() {
         let selected = selected?;

@@ -95,10 +95,52 @@ impl NewTable {
         // SAFETY: the file is open.
         unsafe { sys::ffpcks(self.pointer(), &mut status) };
         self.check(status)?;
+        self.forget_the_time()?;
         let file = self.pointer();
         self.file = None;
         // SAFETY: the file is open, and nothing uses it after this.
         unsafe { sys::ffclos(file, &mut status) };
+        self.check(status)
+    }
+
+    /// Two exports of the same rows are the same bytes, but cfitsio puts the
+    /// time into the comments of both checksums. So these comments are written
+    /// anew, and the checksum of the whole (FITS standard 4.0, appendix J) with
+    /// them.
+    fn forget_the_time(&self) -> Result<(), ExportError> {
+        /// Characters of an encoded checksum.
+        const ENCODED: usize = 16;
+        let zero = c"0000000000000000";
+        let (mut data, mut whole, mut status) = (0, 0, 0);
+        let mut encoded: [c_char; ENCODED + 1] = [0; ENCODED + 1];
+        // SAFETY: the file is open, keywords, values and comments are C strings
+        // that cfitsio only reads, both sums have room for a number, and
+        // ffesum writes 16 characters and a zero.
+        unsafe {
+            sys::ffmcom(
+                self.pointer(),
+                c"DATASUM".as_ptr(),
+                c"checksum of the data".as_ptr(),
+                &mut status,
+            );
+            sys::ffmkys(
+                self.pointer(),
+                c"CHECKSUM".as_ptr(),
+                zero.as_ptr(),
+                c"checksum of header and data".as_ptr(),
+                &mut status,
+            );
+            sys::ffgcks(self.pointer(), &mut data, &mut whole, &mut status);
+            sys::ffesum(whole, 1, encoded.as_mut_ptr());
+            // "&" leaves the comment as it is.
+            sys::ffmkys(
+                self.pointer(),
+                c"CHECKSUM".as_ptr(),
+                encoded.as_ptr(),
+                c"&".as_ptr(),
+                &mut status,
+            );
+        }
         self.check(status)
     }
 

@@ -18,13 +18,13 @@ use parquet::file::metadata::{
 };
 
 use super::super::Source;
-use super::super::file::NewFolder;
 use super::partition::Pixel;
 use super::spill::{order, slices};
-use crate::catalog::CatalogError;
 use crate::catalog::part::{properties, schema_pairs};
 use crate::export::ExportError;
+use crate::storage::StorageError;
 use crate::storage::file::TempFile;
+use crate::storage::output::NewFolder;
 
 /// The dataset being written.
 pub(super) struct Dataset {
@@ -72,13 +72,13 @@ impl Dataset {
         fs::create_dir_all(folder).map_err(ExportError::io("create", folder))?;
         let temp = TempFile::create(folder, &name)?;
         let footer = self.rows(temp.file(), batches, &order(batches));
-        let footer = footer.map_err(CatalogError::parquet("write", temp.path()))?;
+        let footer = footer.map_err(StorageError::parquet("write", temp.path()))?;
         let length = temp.file().metadata().map_err(ExportError::io("look at", temp.path()))?.len();
         self.bytes += length;
         temp.commit(&name)?;
         for group in footer.row_groups() {
             let named = with_path(group, &relative);
-            self.groups.push(named.map_err(CatalogError::parquet("describe", &path))?);
+            self.groups.push(named.map_err(StorageError::parquet("describe", &path))?);
         }
         self.common = Some(footer.file_metadata().clone());
         Ok(())
@@ -108,7 +108,7 @@ impl Dataset {
         let mut bytes = self.bytes;
         let commit = |name: &str, write: &dyn Fn(&File) -> Result<(), ParquetError>| {
             let temp = TempFile::create(&self.folder, name)?;
-            write(temp.file()).map_err(CatalogError::parquet("write", temp.path()))?;
+            write(temp.file()).map_err(StorageError::parquet("write", temp.path()))?;
             let path = temp.commit(name)?;
             Ok::<u64, ExportError>(
                 path.metadata().map_err(ExportError::io("look at", &path))?.len(),

@@ -32,10 +32,10 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBat
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 
-use super::file::NewFolder;
 use super::rows::Measured;
 use super::selection::Selected;
 use super::{ExportError, Options, Report, Source, Told};
+use crate::storage::output::NewFolder;
 use dataset::Dataset;
 use partition::Partitions;
 use spill::Spill;

@@ -5,11 +5,11 @@
 
 use std::fmt::Write;
 
-use super::super::file::NewFolder;
 use super::super::{Options, Report, Source};
 use super::FINEST;
 use super::partition::Partitions;
 use crate::export::ExportError;
+use crate::storage::output::NewFolder;
 
 pub(super) fn write(
     folder: &NewFolder,
@@ -57,7 +57,7 @@ pub(super) fn write(
     for pixel in partitions.iter() {
         let _ = writeln!(text, "{},{}", pixel.order, pixel.index);
     }
-    folder.write("partition_info.csv", text.as_bytes())
+    Ok(folder.write("partition_info.csv", text.as_bytes())?)
 }
 
 /// A value as Java's properties have it: in ASCII, on one line.

@@ -17,13 +17,13 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use super::super::file::NewFolder;
 use super::healpix;
 use super::partition::Partitions;
-use crate::catalog::CatalogError;
 use crate::catalog::part_reader::BATCH;
 use crate::export::ExportError;
+use crate::storage::StorageError;
 use crate::storage::file::TempFile;
+use crate::storage::output::NewFolder;
 
 /// Rows a run.
 const RUN: usize = 131_072;
@@ -86,7 +86,7 @@ impl<'a> Spill<'a> {
             let bytes = stream(&self.schema, &self.run, piece)
                 .map_err(ExportError::arrow("writing rows aside"))?;
             let written = self.file.file().write_all(&bytes);
-            written.map_err(CatalogError::io("write", self.file.path()))?;
+            written.map_err(StorageError::io("write", self.file.path()))?;
             self.pieces[partition].push((self.at, bytes.len()));
             self.at += bytes.len() as u64;
             rest = after;
@@ -106,7 +106,7 @@ impl Spilled {
             self.file
                 .file()
                 .read_exact_at(&mut bytes, *offset)
-                .map_err(CatalogError::io("read back", self.file.path()))?;
+                .map_err(StorageError::io("read back", self.file.path()))?;
             let read =
                 || StreamReader::try_new(Cursor::new(bytes), None)?.collect::<Result<Vec<_>, _>>();
             batches.extend(read().map_err(ExportError::arrow("reading rows back"))?);

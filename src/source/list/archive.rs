@@ -17,7 +17,7 @@ use super::notes::Notes;
 use super::tar::{Member, MemberKind, Step, Walker};
 use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::cutout::{Reason, Rejection};
-use crate::source::read::irregular;
+use crate::storage::file::irregular;
 use crate::storage::patience::{may_pass, patiently};
 use crate::storage::read_at::Positional;
 use crate::storage::remote::is_remote;

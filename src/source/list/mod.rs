@@ -21,7 +21,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::Entry;
-use super::read::irregular;
+use crate::storage::file::irregular;
 use crate::storage::remote::is_remote;
 
 mod archive;

@@ -34,6 +34,17 @@ const SCHEMES: [&str; 9] =
 const NO_CONDITIONS: &str = "this store cannot put an object on condition that there is none \
     (If-None-Match), without which two processes may begin two runs in one place";
 
+/// What [`read`] found.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    /// The bytes of an object.
+    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "only a store gives any"))]
+    Bytes(Vec<u8>),
+    /// How many it has, where these are none or too many.
+    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "only a store gives any"))]
+    Size(u64),
+}
+
 /// What is in a folder of a store.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
@@ -87,8 +98,7 @@ mod without {
     use std::io::{self, Write};
     use std::path::Path;
 
-    use super::Listed;
-    use crate::cutout::Rejection;
+    use super::{Listed, Whole};
 
     fn unsupported() -> io::Error {
         io::Error::new(
@@ -115,7 +125,7 @@ mod without {
         }
     }
 
-    pub(crate) fn read(_: &Path, _: u64) -> io::Result<Result<Vec<u8>, Rejection>> {
+    pub(crate) fn read(_: &Path, _: u64) -> io::Result<Whole> {
         Err(unsupported())
     }
 

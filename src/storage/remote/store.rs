@@ -26,8 +26,8 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
+use super::Whole;
 use super::answer::of;
-use crate::cutout::{Reason, Rejection};
 
 /// Bytes of a block of an archive.
 const BLOCK: u64 = 8 << 20;
@@ -103,20 +103,15 @@ fn bucket(url: &str) -> String {
 }
 
 /// The whole of an object of at most `limit` bytes, at least one.
-pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Result<Vec<u8>, Rejection>> {
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Whole> {
     let (store, key) = locate(text(path)?)?;
     stores()?.runtime.block_on(async {
         let found = store.get(&key).await.map_err(of)?;
         let size = found.meta.size;
-        if size == 0 {
-            let detail = format!("{} has no bytes", path.display());
-            return Ok(Err(Rejection::new(Reason::Empty, detail)));
+        if size == 0 || size > limit {
+            return Ok(Whole::Size(size));
         }
-        if size > limit {
-            let detail = format!("{}: {size} bytes, more than a cutout may have", path.display());
-            return Ok(Err(Rejection::new(Reason::TooLarge, detail)));
-        }
-        Ok(Ok(found.bytes().await.map_err(of)?.to_vec()))
+        Ok(Whole::Bytes(found.bytes().await.map_err(of)?.to_vec()))
     })
 }
 

@@ -16,10 +16,9 @@ use safetensors::SafeTensors;
 use super::TrainError;
 use super::learner::Snapshot;
 use super::state::{FORMAT, State};
-use crate::catalog::CatalogError;
-use crate::model::file;
 use crate::model::model_file::float_tensor;
 use crate::model::weights::{Weights, WeightsError};
+use crate::storage::{StorageError, file};
 use crate::train::optimizer;
 
 /// Key of the state in the metadata.
@@ -59,7 +58,7 @@ pub fn write(path: &Path, state: &State, snapshot: Snapshot) -> Result<(), Train
     let text = toml::to_string(&state).map_err(|e| damaged(e.to_string()))?;
     let bytes = safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
         .map_err(|e| damaged(e.to_string()))?;
-    file::replace(path, &bytes).map_err(CatalogError::io("write", path))?;
+    file::replace(path, &bytes)?;
     Ok(())
 }
 
@@ -69,7 +68,7 @@ pub fn write(path: &Path, state: &State, snapshot: Snapshot) -> Result<(), Train
 /// # Errors
 /// [`TrainError::Checkpoint`] if it is damaged or another's.
 pub fn read(path: &Path, run: &str, model: &str) -> Result<(State, Snapshot), TrainError> {
-    let bytes = file::read(path).map_err(CatalogError::io("read", path))?;
+    let bytes = file::read(path).map_err(StorageError::io("read", path))?;
     let damaged = |what: String| TrainError::Checkpoint { path: path.to_owned(), what };
     let broken = |e: safetensors::SafeTensorError| damaged(format!("damaged: {e}"));
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
@@ -79,8 +78,9 @@ pub fn read(path: &Path, run: &str, model: &str) -> Result<(State, Snapshot), Tr
         .and_then(|metadata| metadata.get(KEY))
         .ok_or_else(|| damaged("no checkpoint of a training run".into()))?;
     let state: State = toml::from_str(text).map_err(|e| damaged(format!("its state: {e}")))?;
-    if state.format != FORMAT {
-        return Err(damaged(format!("format {}, not {FORMAT}", state.format)));
+    if state.format > FORMAT {
+        let (found, known) = (state.format.to_string(), FORMAT.into());
+        return Err(TrainError::Newer { path: path.to_owned(), found, known });
     }
     if state.run != run || state.model != model {
         return Err(damaged(format!("a checkpoint of {} of another run", state.model)));

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::catalog::CatalogError;
 use crate::cutout::Rejection;
 use crate::engine::InferenceError;
 use crate::engine::cuda::CudaError;
@@ -12,6 +11,8 @@ use crate::model::kept::KeptError;
 use crate::model::model_file::ModelError;
 use crate::model::weights::WeightsError;
 use crate::source::list::ListError;
+use crate::storage::json::Sentences;
+use crate::storage::{Difference, StorageError};
 
 /// Why a training run could not begin or go on. What is on disk stays, and
 /// the same command goes on from it once the reason is gone.
@@ -30,9 +31,42 @@ pub enum TrainError {
     /// The recipe asks for what cannot be done.
     #[error("recipe: {0}")]
     Recipe(String),
-    /// The run folder cannot be used, or holds another run.
+    /// The run folder cannot be used, or written into.
     #[error(transparent)]
-    Folder(#[from] CatalogError),
+    Folder(#[from] StorageError),
+    /// The run folder is a URL.
+    #[error("{}: training writes into a folder on this machine", path.display())]
+    Remote {
+        /// The URL.
+        path: PathBuf,
+    },
+    /// `run.json` is there and says something else than a run does.
+    #[error("{} is not a run's description: {source}", path.display())]
+    BadManifest {
+        /// The file.
+        path: PathBuf,
+        /// Where it fails to parse.
+        source: serde_json::Error,
+    },
+    /// A later version of the program began the run.
+    #[error("{}: format {found}, while this program reads up to {known}: update it", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// The last that this program reads.
+        known: u64,
+    },
+    /// The folder holds a run with other settings.
+    #[error("{} holds another run; {}\nname another output, or repeat the command that began this one",
+        path.display(), Sentences(differences))]
+    OtherRun {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        differences: Vec<Difference>,
+    },
     /// The folder holds something that is no training run.
     #[error("{} holds {name} and no training run: name another output", path.display())]
     NotEmpty {
@@ -163,6 +197,9 @@ impl TrainError {
             | Self::Data(_)
             | Self::Recipe(_)
             | Self::NotEmpty { .. }
+            | Self::Remote { .. }
+            | Self::OtherRun { .. }
+            | Self::Newer { .. }
             | Self::Busy { .. }
             | Self::InitialModel(_)
             | Self::InitialWeights(_)

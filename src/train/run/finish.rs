@@ -73,7 +73,7 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
     }
     let description = describe(run, scheme, &report, &epochs)?;
     let model = Model { description, networks, digest: None };
-    model.write(&run.folder.model(), Precision::F16).map_err(TrainError::Model)?;
+    model.write_into_run(&run.folder.model(), Precision::F16).map_err(TrainError::Model)?;
     Ok(Some(Finished { report, epochs }))
 }
 

@@ -21,20 +21,28 @@ use serde_json::Value;
 
 use super::TrainError;
 use super::state::Best;
-use crate::catalog::CatalogError;
 use crate::line::Reading;
-use crate::model::file;
-use crate::run;
 use crate::storage::lock::PathLock;
 use crate::storage::remote::is_remote;
+use crate::storage::{StorageError, digest, file, json, place};
 use crate::train::curves;
 use crate::train::history::{self, Epoch};
 use crate::train::recipe::Recipe;
 
+/// The format of the runs that this program begins, and the last that it goes
+/// on with; those without a number have it too. It is raised when the same
+/// settings would give other weights.
+pub const FORMAT: u64 = 1;
+
+/// What decides nothing: a run goes on after an update of the program.
+const PROVENANCE: [&str; 2] = ["format", "version"];
+
 /// Everything that decides the result of a run.
 #[derive(Debug, Serialize)]
 pub struct Settings<'a> {
-    /// The program's version.
+    /// [`FORMAT`]. It decides whether a run can go on.
+    pub format: u64,
+    /// The version of the program that began the run: no setting.
     pub version: &'a str,
     /// The recipe, with the seed that was asked for.
     pub recipe: &'a Recipe,
@@ -68,11 +76,10 @@ impl Folder {
     /// [`TrainError::Busy`], and what the system says.
     pub fn lock(dir: &Path) -> Result<PathLock, TrainError> {
         if is_remote(dir) {
-            let words = format!("{}: training writes into a folder on this machine", dir.display());
-            return Err(CatalogError::BadSetting(words).into());
+            return Err(TrainError::Remote { path: dir.to_owned() });
         }
         if dir.exists() && !dir.is_dir() {
-            return Err(CatalogError::NotAFolder { path: dir.to_owned() }.into());
+            return Err(StorageError::NotAFolder { path: dir.to_owned() }.into());
         }
         PathLock::try_acquire(&dir.join(".lock"))?
             .ok_or_else(|| TrainError::Busy { path: dir.to_owned() })
@@ -82,18 +89,27 @@ impl Folder {
     /// settings.
     ///
     /// # Errors
-    /// [`CatalogError::OtherRun`] if they differ, [`TrainError::NotEmpty`] if the
+    /// [`TrainError::OtherRun`] if they differ, [`TrainError::NotEmpty`] if the
     /// folder holds something else.
     pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
-        let asked = run::json(settings);
+        let asked = json::json(settings);
         let path = dir.join("run.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => {
                 let there: Value = serde_json::from_slice(&bytes)
-                    .map_err(|source| CatalogError::BadManifest { path, source })?;
-                let differences = run::differences(&there, &asked);
+                    .map_err(|source| TrainError::BadManifest { path, source })?;
+                let found = there.get("format").map_or(Some(1), Value::as_u64);
+                if found.is_none_or(|found| found > FORMAT) {
+                    let found = there["format"].to_string();
+                    return Err(TrainError::Newer {
+                        path: dir.join("run.json"),
+                        found,
+                        known: FORMAT,
+                    });
+                }
+                let differences = json::differences(&decisive(there), &decisive(asked), &[]);
                 if !differences.is_empty() {
-                    return Err(CatalogError::OtherRun { path: dir.to_owned(), differences }.into());
+                    return Err(TrainError::OtherRun { path: dir.to_owned(), differences });
                 }
                 bytes
             }
@@ -102,14 +118,14 @@ impl Folder {
                     return Err(TrainError::NotEmpty { path: dir.to_owned(), name });
                 }
                 let bytes = format!("{asked:#}\n").into_bytes();
-                file::replace(&path, &bytes).map_err(CatalogError::io("write", &path))?;
+                file::replace(&path, &bytes)?;
                 bytes
             }
-            Err(error) => return Err(CatalogError::io("read", &path)(error).into()),
+            Err(error) => return Err(StorageError::io("read", &path)(error).into()),
         };
-        let this = Self { dir: dir.to_owned(), digest: file::sha256(&bytes), _lock: lock };
+        let this = Self { dir: dir.to_owned(), digest: digest::sha256(&bytes), _lock: lock };
         let checkpoints = this.checkpoints();
-        fs::create_dir_all(&checkpoints).map_err(CatalogError::io("create", &checkpoints))?;
+        fs::create_dir_all(&checkpoints).map_err(StorageError::io("create", &checkpoints))?;
         this.sweep()?;
         Ok(this)
     }
@@ -154,7 +170,7 @@ impl Folder {
         for path in self.entries()? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with(&prefix) && !wanted.contains(&path) {
-                fs::remove_file(&path).map_err(CatalogError::io("remove", &path))?;
+                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
             }
         }
         Ok(())
@@ -180,7 +196,7 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-        Ok(file::replace(path, bytes).map_err(CatalogError::io("write", path))?)
+        Ok(file::replace(path, bytes)?)
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>, TrainError> {
@@ -193,17 +209,23 @@ impl Folder {
         for path in list(&self.dir)?.into_iter().chain(self.entries()?) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.') && name.ends_with(".tmp") {
-                fs::remove_file(&path).map_err(CatalogError::io("remove", &path))?;
+                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
             }
         }
         Ok(())
     }
 }
 
+/// The settings that decide the result.
+fn decisive(mut settings: Value) -> Value {
+    if let Some(fields) = settings.as_object_mut() {
+        PROVENANCE.iter().for_each(|name| drop(fields.remove(*name)));
+    }
+    settings
+}
+
 fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
-    let entries = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
-    Ok(entries.map_err(CatalogError::io("list", folder))?)
+    Ok(place::entries(folder)?)
 }
 
 /// Names in a folder that do not begin with a dot.

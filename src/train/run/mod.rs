@@ -154,6 +154,7 @@ pub fn run(
         data.val.len()
     )));
     let settings = folder::Settings {
+        format: folder::FORMAT,
         version: env!("CARGO_PKG_VERSION"),
         recipe,
         data: &data.digest,

@@ -33,6 +33,10 @@ fn lines(out: &mut String, output: &Path, report: &Report) -> std::fmt::Result {
     for (rows, why) in left_out.into_iter().filter(|(rows, _)| *rows > 0) {
         writeln!(out, "  {} rows left out: {why}", count(rows))?;
     }
+    if report.cut > 0 {
+        let words = "texts of more than 1,024 bytes were cut to that; the other formats keep them";
+        writeln!(out, "  {} {words}", count(report.cut))?;
+    }
     Ok(())
 }
 
@@ -46,6 +50,7 @@ pub fn json(output: &Path, report: &Report) -> Value {
         "filtered": report.filtered,
         "unplaced": report.unplaced,
         "missing": report.missing,
+        "cut": report.cut,
         "partitions": report.partitions,
         "peak_memory_bytes": crate::pipeline::memory::peak_resident(),
     })

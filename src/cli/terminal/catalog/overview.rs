@@ -46,7 +46,7 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     let untrained =
         if settings.model.untrained { ", untrained: its labels mean nothing" } else { "" };
     writeln!(out, "model  {} ({}{untrained})", settings.model.name, short(&settings.model.digest))?;
-    writeln!(out, "run    {} by hiwl {}", short(&found.run), settings.version)?;
+    writeln!(out, "run    {} by hiwl {}", short(&found.run), found.manifest.program)?;
     writeln!(out, "labels")?;
     out.push_str(&tally(&found.classes, &found.labels, &found.rejected));
     writeln!(out, "confidence")?;
@@ -86,7 +86,7 @@ pub fn json(found: &Overview) -> Value {
         "missing_ranges": found.missing_ranges,
         "bytes": found.bytes,
         "run": found.run,
-        "version": settings.version,
+        "version": found.manifest.program,
         "model": settings.model,
         "labels": by_label(&found.classes, &found.labels),
         "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),

@@ -1,0 +1,346 @@
+//! Outputs: files and folders by a name that a user typed.
+//!
+//! What may be there already is looked at: a plain file is replaced, as a
+//! whole; a character device or a pipe that somebody reads is written into;
+//! anything else (a folder, a link, a disk, a socket, an input of the same
+//! command, whatever lies in the folder of a run) is refused and stays as it
+//! is. What a killed command left beside the output is swept.
+//!
+//! Invariant: nothing that is no plain file is ever renamed over or removed.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::file::{TempFile, replace, split, sync_folder};
+use super::lock::{lockless, same_file};
+use super::{StorageError, place, sweep};
+
+/// By which the folder of a run is known.
+const RUN: &str = "run.json";
+
+/// Writes bytes where the user wants them. `inputs` are the files that the
+/// same command reads.
+///
+/// # Errors
+/// [`StorageError::Output`] if that is a place that is never replaced, and
+/// what the system says.
+pub(crate) fn write(path: &Path, bytes: &[u8], inputs: &[&Path]) -> Result<(), StorageError> {
+    match check(path, inputs)? {
+        Target::File => replace(path, bytes),
+        Target::Stream => stream(path, bytes).map_err(StorageError::io("write", path)),
+    }
+}
+
+/// Refuses an output into which [`write`] would not write: before hours of
+/// work, and not after them.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn refuse(path: &Path, inputs: &[&Path]) -> Result<(), StorageError> {
+    check(path, inputs).map(drop)
+}
+
+/// What is under an output's name.
+enum Target {
+    /// A plain file, or nothing.
+    File,
+    /// What takes bytes and keeps none.
+    Stream,
+}
+
+fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
+    let refused = |why| Err(StorageError::Output { path: path.to_owned(), why });
+    let (folder, _) = split(path)?;
+    if in_run(folder) {
+        return refused("lies in the folder of a run, into which only the run writes");
+    }
+    let look = |found: io::Result<Metadata>| match found {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some).map_err(StorageError::io("look for", path)),
+    };
+    let found = look(fs::symlink_metadata(path))?;
+    // Shells name pipes and standard output by links.
+    let leads_to = look(fs::metadata(path))?;
+    let target = match (found.as_ref(), leads_to.as_ref()) {
+        (None, _) => Target::File,
+        (Some(_), Some(end)) if is_stream(end) => Target::Stream,
+        (Some(found), _) if found.is_file() => Target::File,
+        (Some(found), _) if found.is_symlink() => return refused("is a link"),
+        (Some(found), _) if found.is_dir() => return refused("is a folder"),
+        _ => return refused("is no plain file"),
+    };
+    if let (Target::File, Some(found)) = (&target, &leads_to) {
+        let same =
+            |input: &&Path| fs::metadata(input).is_ok_and(|it| identity(&it) == identity(found));
+        if inputs.iter().any(same) {
+            return refused("is an input of this command");
+        }
+        sweep::sweep(folder)?;
+    }
+    Ok(target)
+}
+
+fn is_stream(found: &Metadata) -> bool {
+    found.file_type().is_char_device() || found.file_type().is_fifo()
+}
+
+fn identity(of: &Metadata) -> (u64, u64) {
+    (of.dev(), of.ino())
+}
+
+/// Whether a folder is that of a run, or one in it.
+fn in_run(folder: &Path) -> bool {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // As it is: links into a run lead into it.
+    let Ok(here) = fs::canonicalize(here) else { return false };
+    let within = ["catalog", "checkpoints"].iter().any(|name| here.ends_with(name));
+    let is_run = |folder: &Path| folder.join(RUN).is_file();
+    is_run(&here) || within && here.parent().is_some_and(is_run)
+}
+
+fn stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let open = |flags| OpenOptions::new().write(true).custom_flags(flags).open(path);
+    // Of a pipe, this fails where nobody reads, and the other would wait.
+    drop(open(libc::O_NONBLOCK).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => io::Error::other("it is a named pipe that nobody reads"),
+        _ => error,
+    })?);
+    let mut file = open(libc::O_NOCTTY)?;
+    file.write_all(bytes)?;
+    file.flush()
+}
+
+/// A file that appears when it is committed.
+pub(crate) struct NewFile {
+    temp: TempFile,
+    name: OsString,
+}
+
+impl NewFile {
+    /// Begins the file `path`, which is written at random and so can be no
+    /// stream.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub(crate) fn create(path: &Path, inputs: &[&Path]) -> Result<Self, StorageError> {
+        if let Target::Stream = check(path, inputs)? {
+            let why = "is a device or a pipe, and a plain file is needed";
+            return Err(StorageError::Output { path: path.to_owned(), why });
+        }
+        let (folder, name) = split(path)?;
+        Ok(Self { temp: TempFile::create(folder, name)?, name: name.to_owned() })
+    }
+
+    /// Where it is for now.
+    pub(crate) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// The file, open for reading and writing.
+    pub(crate) fn file(&self) -> &File {
+        self.temp.file()
+    }
+
+    /// Writes bytes at its end.
+    pub(crate) fn append(&self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.temp.append(bytes)
+    }
+
+    /// Puts it in place; returns its size in bytes.
+    pub(crate) fn commit(self) -> Result<u64, StorageError> {
+        let metadata = self.file().metadata();
+        let bytes = metadata.map_err(StorageError::io("look at", self.path()))?.len();
+        self.temp.commit(&self.name)?;
+        Ok(bytes)
+    }
+}
+
+/// A folder that appears when it is committed. Dropped before, it goes with
+/// all that is in it.
+pub(crate) struct NewFolder {
+    path: PathBuf,
+    target: PathBuf,
+    /// Held, so that it is known to be somebody's.
+    _lock: File,
+}
+
+impl NewFolder {
+    /// Begins the folder `path`, of which there is none.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
+        check(path, &[])?;
+        let (folder, name) = split(path)?;
+        loop {
+            let made = folder.join(sweep::temporary(name));
+            match fs::create_dir(&made) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                created => created.map_err(StorageError::io("create", &made))?,
+            }
+            // As with files, another process may sweep it before it is locked.
+            let lock = match File::open(&made) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(StorageError::io("open", &made))?,
+            };
+            let free = match lock.try_lock() {
+                Err(TryLockError::WouldBlock) => false,
+                Err(TryLockError::Error(error)) if !lockless(&error) => {
+                    return Err(StorageError::io("lock", &made)(error));
+                }
+                _ => same_file(&lock, &made),
+            };
+            if free {
+                return Ok(Self { path: made, target: path.to_owned(), _lock: lock });
+            }
+        }
+    }
+
+    /// Where it is for now.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it; on disk when this returns.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let path = self.path.join(name);
+        let write = || {
+            let mut file = File::create_new(&path)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write().map_err(StorageError::io("write", &path))
+    }
+
+    /// Puts it in place, with the names of its files on disk.
+    pub(crate) fn commit(self) -> Result<(), StorageError> {
+        sync_all_folders(&self.path)?;
+        // Over a folder that came meanwhile only if that is empty.
+        fs::rename(&self.path, &self.target)
+            .map_err(StorageError::io("put in place", &self.target))?;
+        sync_folder(self.target.parent().unwrap_or(Path::new("")))
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        // After a commit the name is gone and this finds nothing.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn sync_all_folders(folder: &Path) -> Result<(), StorageError> {
+    for path in place::entries(folder)? {
+        if path.is_dir() {
+            sync_all_folders(&path)?;
+        }
+    }
+    sync_folder(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn refused(path: &Path, inputs: &[&Path]) -> String {
+        let error = write(path, b"x", inputs).unwrap_err();
+        assert!(error.is_usage(), "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn only_plain_files_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write(&at("new"), b"1", &[]).unwrap();
+        write(&at("new"), b"2", &[&at("other")]).unwrap();
+        assert_eq!(fs::read(at("new")).unwrap(), b"2");
+
+        symlink(at("new"), at("link")).unwrap();
+        symlink(at("nowhere"), at("dangling")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        for (name, words) in [
+            ("link", "a link"),
+            ("dangling", "a link"),
+            ("folder", "a folder"),
+            ("socket", "no plain"),
+        ] {
+            let text = refused(&at(name), &[]);
+            assert!(text.contains(words), "{text}");
+        }
+        assert!(at("link").is_symlink() && at("dangling").is_symlink() && at("folder").is_dir());
+        assert!(!at("nowhere").exists());
+
+        // By another name, and through a link.
+        fs::hard_link(at("new"), at("same")).unwrap();
+        for input in ["new", "link"] {
+            assert!(refused(&at("same"), &[&at(input)]).contains("an input"));
+        }
+        assert_eq!(fs::read(at("new")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn devices_and_pipes_are_written_into_and_stay() {
+        write(Path::new("/dev/null"), b"x", &[]).unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        let full = write(Path::new("/dev/full"), b"x", &[]).unwrap_err();
+        assert!(full.is_storage_full(), "{full}");
+        assert!(NewFile::create(Path::new("/dev/null"), &[]).is_err());
+
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = write(&pipe, b"x", &[]).unwrap_err().to_string();
+        assert!(error.contains("nobody reads"), "{error}");
+
+        let both = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        let mut head = Command::new("head");
+        let reader = head.arg("-c4").arg(&pipe).stdout(Stdio::piped()).spawn().unwrap();
+        write(&pipe, b"four", &[]).unwrap();
+        assert_eq!(reader.wait_with_output().unwrap().stdout, b"four");
+        drop(both);
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn nothing_is_written_into_the_folder_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir_all(run.join("catalog")).unwrap();
+        fs::write(run.join(RUN), "{}").unwrap();
+        symlink(&run, folder.path().join("link")).unwrap();
+        for name in ["run/run.json", "run/new.csv", "run/catalog/part", "link/new.csv"] {
+            let text = refused(&folder.path().join(name), &[]);
+            assert!(text.contains("the folder of a run"), "{text}");
+        }
+        assert_eq!(fs::read(run.join(RUN)).unwrap(), b"{}");
+        write(&folder.path().join("new.csv"), b"x", &[]).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_command_left_is_swept_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.csv");
+        let file = TempFile::create(folder.path(), "out.csv").unwrap();
+        let left = NewFolder::create(&folder.path().join("hats")).unwrap();
+        left.write("x", b"x").unwrap();
+        write(&output, b"x", &[]).unwrap();
+        assert!(file.path().exists() && left.path().exists(), "both are still being written");
+
+        // What a kill does to them: locks go, names stay.
+        let names = [file.path().to_owned(), left.path().to_owned()];
+        file.file().unlock().unwrap();
+        left._lock.unlock().unwrap();
+        write(&output, b"x", &[]).unwrap();
+        assert!(names.iter().all(|name| !name.exists()));
+        assert_eq!(place::entries(folder.path()).unwrap(), [output]);
+    }
+}

@@ -1,0 +1,91 @@
+//! Where an export may go: into new plain files, and never over what is none.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, symlink};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::*;
+use crate::catalog::complete;
+use crate::util::command::assert_code;
+use crate::util::python::oracle;
+
+#[test]
+fn nothing_is_exported_over_a_run_or_what_is_no_plain_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = complete(&folder.path().join("run"), 20, 10);
+    let before = fs::read(run.dir().join("run.json")).unwrap();
+    let link = folder.path().join("link.csv");
+    symlink(folder.path().join("elsewhere.csv"), &link).unwrap();
+    let inside = ["run.json", "inputs.parquet", "new.csv", "catalog/new.csv"];
+    let outputs = inside.iter().map(|name| run.dir().join(name));
+    for output in outputs.chain([link.clone(), "/dev/null".into(), folder.path().to_owned()]) {
+        let refused = export(run.dir(), "csv", &output, &["--overwrite"]);
+        assert_code(&refused, 64);
+    }
+    assert_eq!(fs::read(run.dir().join("run.json")).unwrap(), before);
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    assert!(link.is_symlink() && !folder.path().join("elsewhere.csv").exists());
+    assert_code(&run_command(&["verify", run.dir().to_str().unwrap()]), 0);
+}
+
+#[test]
+fn labels_go_into_devices_and_to_standard_output_and_not_over_their_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("labels.csv");
+    let text: String = (0..20).map(|id| format!("{id},CRS\n")).collect();
+    fs::write(&table, format!("id,label\n{text}")).unwrap();
+    let before = fs::read(&table).unwrap();
+    let table = table.to_str().unwrap();
+    assert_code(&run_command(&["labels", table, "--output", "/dev/null"]), 0);
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    let printed = run_command(&["labels", table, "--output", "-"]);
+    assert_code(&printed, 0);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.starts_with("id,label,split\n") && printed.lines().count() == 21, "{printed}");
+    assert_code(&run_command(&["labels", table, "--output", table]), 64);
+    assert_eq!(fs::read(table).unwrap(), before);
+}
+
+#[test]
+fn what_a_killed_export_left_goes_with_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = complete(&folder.path().join("run"), 20, 10);
+    let left = folder.path().join(".x.csv.0123456789ab-1-00000001.tmp");
+    let yesterday = SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+    fs::File::create(&left).unwrap().set_modified(yesterday).unwrap();
+    assert_code(&export(run.dir(), "csv", &folder.path().join("y.csv"), &[]), 0);
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_model_that_is_a_pipe_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("model.safetensors");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let begun = Instant::now();
+    let told = run_command(&["model", "info", pipe.to_str().unwrap()]);
+    assert!(!told.status.success() && begun.elapsed() < Duration::from_secs(10));
+    let words = String::from_utf8_lossy(&told.stderr);
+    assert!(words.contains("named pipe"), "{words}");
+}
+
+#[test]
+fn one_very_long_id_does_not_widen_every_row_of_a_fits_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut galaxies: Vec<(String, Option<SkyPosition>)> =
+        (0..1000).map(|index| (format!("galaxy-{index}"), None)).collect();
+    galaxies[500].0 = "x".repeat(900_000);
+    let run = at_positions(&folder.path().join("run"), &galaxies);
+    let output = folder.path().join("table.fits");
+    let told = export(run.dir(), "fits", &output, &["--rejected"]);
+    assert_code(&told, 0);
+    let bytes = fs::metadata(&output).unwrap().len();
+    assert!(bytes < 2_000_000, "{bytes}");
+    // Rows, the longest id, distinct ids, texts that were cut.
+    let seen = oracle("long_text.py", &[output.to_str().unwrap()]);
+    assert_eq!(seen.trim(), "1000 1024 1000 1");
+}
+
+fn run_command(arguments: &[&str]) -> Output {
+    run(arguments.iter().copied())
+}
