@@ -1,7 +1,7 @@
-"""Training steps of torchvision's EfficientNet-B1 in PyTorch, channels_last
-f32, for comparison with `cargo bench --bench train`.
+"""Training steps of torchvision's EfficientNet-B1 in PyTorch, channels_last,
+for comparison with `cargo bench --bench train`.
 
-    torch_steps.py [batch] [rounds] [sizes...]
+    torch_steps.py f32|bf16 [batch] [rounds] [sizes...]
 
 `train.py` runs both in turns.
 """
@@ -14,7 +14,8 @@ import torch
 import torchvision
 
 torch.set_num_threads(2)
-numbers = [int(a) for a in sys.argv[1:]]
+precision = sys.argv[1]
+numbers = [int(a) for a in sys.argv[2:]]
 batch = numbers[0] if numbers else 24
 rounds = numbers[1] if len(numbers) > 1 else 5
 sizes = numbers[2:] or [240, 128]
@@ -32,7 +33,9 @@ for size in sizes:
     for step in range(rounds + 1):
         start = time.perf_counter(), time.process_time()
         optimizer.zero_grad(set_to_none=True)
-        loss_function(network(images), targets).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = loss_function(network(images), targets)
+        loss.backward()
         optimizer.step()
         if step:
             wall.append(time.perf_counter() - start[0])
@@ -40,7 +43,7 @@ for size in sizes:
     wall.sort()
     cpu.sort()
     print(
-        f"{size} px, batch {batch}: {batch / wall[len(wall) // 2]:.1f} images/s (median),"
+        f"{precision} {size} px, batch {batch}: {batch / wall[len(wall) // 2]:.1f} images/s (median),"
         f" {batch / wall[0]:.1f} (best), {batch / cpu[len(cpu) // 2]:.1f} a CPU second"
     )
 print("peak memory:", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "kB")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains EfficientNet-B1 for a few steps in this project and in PyTorch
-(channels_last, f32, the same batch and threads), in turns, and prints how fast
-each is and the ratio.
+(channels_last, the same batch and threads), in f32 and in bfloat16 (PyTorch's
+by autocast), in turns, and prints how fast each is and the ratio.
 
     benches/peers/train.py [--rounds 5] [--steps 3] [--batch 24]
 
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "benches/peers"
 VENV = ROOT / "target/train-peers-venv"
-LINE = re.compile(r"(\d+) px, batch \d+: ([\d.]+) images/s \(median\)")
+LINE = re.compile(r"(\w+) (\d+) px, batch \d+: ([\d.]+) images/s \(median\)")
 
 
 def interpreter():
@@ -36,9 +36,9 @@ def interpreter():
 
 
 def rates(command):
-    """Images a second by size, as the command prints them."""
+    """Images a second by precision and size, as the command prints them."""
     output = subprocess.run(command, check=True, cwd=ROOT, text=True, capture_output=True).stdout
-    return {int(size): float(rate) for size, rate in LINE.findall(output)}
+    return {(name, int(size)): float(rate) for name, size, rate in LINE.findall(output)}
 
 
 def main():
@@ -48,20 +48,24 @@ def main():
     parser.add_argument("--batch", type=int, default=24)
     options = parser.parse_args()
     numbers = [str(options.batch), str(options.steps)]
-    ours = ["cargo", "bench", "--quiet", "--bench", "train", "--profile", "release", "--", *numbers]
-    theirs = [interpreter(), HERE / "torch_steps.py", *numbers]
+    ours = ["cargo", "bench", "--quiet", "--bench", "train", "--profile", "release", "--"]
+    theirs = [interpreter(), HERE / "torch_steps.py"]
     subprocess.run([*ours[:5], "--profile", "release", "--no-run"], check=True, cwd=ROOT)
 
     rounds = []
     for i in range(options.rounds):
-        rounds.append((rates(ours), rates(theirs)))
+        sides = ({}, {})
+        for precision in ("f32", "bf16"):
+            for side, command in zip(sides, (ours, theirs)):
+                side.update(rates([*command, precision, *numbers]))
+        rounds.append(sides)
         print(f"round {i + 1}: hiwl {rounds[-1][0]}, PyTorch {rounds[-1][1]}", file=sys.stderr)
-    print(f"{platform.processor() or platform.machine()}, batch {options.batch}, 2 threads, f32")
+    print(f"{platform.processor() or platform.machine()}, batch {options.batch}, 2 threads")
     for size in rounds[0][0]:
         ratios = sorted(ours[size] / theirs[size] for ours, theirs in rounds)
         median = [statistics.median(side[size] for side in sides) for sides in zip(*rounds)]
         print(
-            f"{size} px: hiwl {median[0]:.1f} images/s, PyTorch {median[1]:.1f}, "
+            f"{size[0]} {size[1]} px: hiwl {median[0]:.1f} images/s, PyTorch {median[1]:.1f}, "
             f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         )
 

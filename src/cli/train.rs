@@ -12,8 +12,10 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::DeviceChoice;
+use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::progress::Audience;
 use crate::cli::terminal::training::TrainingProgress;
+use crate::engine::Precision;
 use crate::events::Listener;
 use crate::pipeline::Stop;
 use crate::train::recipe::Recipe;
@@ -56,7 +58,7 @@ pub struct Arguments {
     output: PathBuf,
 
     /// A recipe that comes with the program (train-best, train-hiwl,
-    /// train-slwslm, train-hmws, train-plain, train-refine) or a file of your
+    /// train-slwslm, train-hmws, train-plain, train-refine, train-robust) or a file of your
     /// own.
     #[arg(short, long, value_name = "NAME|FILE", default_value = "train-best")]
     recipe: PathBuf,
@@ -79,6 +81,12 @@ pub struct Arguments {
     /// one kind of device.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+
+    /// How numbers are held and multiplied: auto (as the run that goes on does;
+    /// else bf16 where it is fast), bf16 (sums, statistics and the weights
+    /// themselves in f32), or f32.
+    #[arg(long, value_enum, default_value_t)]
+    precision: PrecisionChoice,
 
     /// Of everything that is random.  [default: the recipe's]
     #[arg(long, value_name = "S")]
@@ -167,6 +175,11 @@ impl Arguments {
             initial: self.init,
             freeze: self.freeze,
             device,
+            precision: match self.precision {
+                PrecisionChoice::Auto => None,
+                PrecisionChoice::F32 => Some(Precision::F32),
+                PrecisionChoice::Bf16 => Some(Precision::Bf16),
+            },
             workers: self.workers.unwrap_or(cores),
             checkpoint_every,
         })

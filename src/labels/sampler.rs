@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::random::Stream;
 
 /// How an epoch draws its images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
     /// Every image once, in a random order.
@@ -18,6 +18,9 @@ pub enum Sampling {
     /// the weight 1 / (images of its class): classes come out even (paper,
     /// section 3.2, equations 1–3).
     Weighted,
+    /// The same with the weight 1 / (images of its class) to this power, between
+    /// a shuffle's shares (0) and even classes (1).
+    Power(f64),
 }
 
 /// An image of an epoch.
@@ -31,6 +34,19 @@ pub struct Drawn {
 }
 
 impl Sampling {
+    /// Whether it makes sense; if not, why.
+    ///
+    /// # Errors
+    /// A phrase for a person.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            Self::Power(power) if !(0.0..=2.0).contains(&power) => {
+                Err("sampling's power is not in 0…2".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The images of an epoch. `classes` holds the class of each image, in an
     /// order that does not change from run to run (sorted by id).
     pub fn epoch(self, classes: &[usize], seed: u64, epoch: u32) -> Vec<Drawn> {
@@ -42,8 +58,37 @@ impl Sampling {
                 order.into_iter().map(|image| Drawn { image, repeat: 0 }).collect()
             }
             Self::Weighted => weighted(classes, &mut stream),
+            Self::Power(power) => by_power(classes, power, &mut stream),
         }
     }
+}
+
+/// With the weight `N^-power` an image of a class of `N` is drawn as often as a
+/// class drawn by `N^(1 - power)`, and an image drawn evenly within it.
+fn by_power(classes: &[usize], power: f64, stream: &mut Stream) -> Vec<Drawn> {
+    let number = classes.iter().max().map_or(0, |&last| last + 1);
+    let mut members = vec![Vec::new(); number];
+    for (image, &class) in classes.iter().enumerate() {
+        members[class].push(image);
+    }
+    members.retain(|images| !images.is_empty());
+    let shares: Vec<f64> =
+        members.iter().map(|images| (images.len() as f64).powf(1.0 - power)).collect();
+    let total: f64 = shares.iter().sum();
+    let mut times = vec![0; classes.len()];
+    let mut draw = || {
+        let mut rest = stream.unit() * total;
+        let found = shares.iter().position(|share| {
+            rest -= share;
+            rest < 0.0
+        });
+        let class = &members[found.unwrap_or(members.len() - 1)];
+        let image = class[stream.below(class.len())];
+        let repeat = times[image];
+        times[image] += 1;
+        Drawn { image, repeat }
+    };
+    (0..classes.len()).map(|_| draw()).collect()
 }
 
 /// With the weight `w_i = 1/N_i` (equation 1), an image of class `i` is drawn
@@ -124,6 +169,36 @@ mod tests {
                 counts[members].iter().map(|&c| (f64::from(c) - expected).powi(2) / expected).sum();
             assert!((pearson - n).abs() < 5.0 * (2.0 * n).sqrt(), "{pearson} for {n}");
         }
+    }
+
+    /// Half way: of 462 and 3,122 images, classes as √462 to √3122.
+    #[test]
+    fn a_power_lies_between_a_shuffle_and_even_classes() {
+        let classes = css_eo();
+        for (power, share) in [
+            (0.0, 462.0 / 3584.0),
+            (0.5, 462f64.sqrt() / (462f64.sqrt() + 3122f64.sqrt())),
+            (1.0, 0.5),
+        ] {
+            let epochs = 40;
+            let mut css = 0;
+            for epoch in 0..epochs {
+                let order = Sampling::Power(power).epoch(&classes, 1, epoch);
+                assert_eq!(order.len(), classes.len());
+                css += order.iter().filter(|d| d.image < 462).count();
+            }
+            let draws = f64::from(epochs) * classes.len() as f64;
+            let error = (share * (1.0 - share) / draws).sqrt();
+            assert!((css as f64 / draws - share).abs() < 5.0 * error, "{power}: {css} of {draws}");
+        }
+        assert!(Sampling::Power(1.0).epoch(&[], 1, 0).is_empty());
+        assert!(
+            Sampling::Power(-0.1).check().is_err() && Sampling::Power(f64::NAN).check().is_err()
+        );
+        assert_eq!(Sampling::Power(0.5).check(), Ok(()));
+        let text =
+            toml::to_string(&std::collections::BTreeMap::from([("s", Sampling::Power(0.5))]));
+        assert_eq!(text.unwrap().trim(), "[s]\npower = 0.5");
     }
 
     #[test]

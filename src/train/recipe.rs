@@ -24,13 +24,14 @@ use crate::tree::{Combined, Scheme, Tree};
 const MOST_MODELS: usize = 8;
 
 /// The recipes that the program holds.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("train-hiwl", include_str!("../../pipelines/train-hiwl.toml")),
     ("train-slwslm", include_str!("../../pipelines/train-slwslm.toml")),
     ("train-hmws", include_str!("../../pipelines/train-hmws.toml")),
     ("train-plain", include_str!("../../pipelines/train-plain.toml")),
     ("train-best", include_str!("../../pipelines/train-best.toml")),
     ("train-refine", include_str!("../../pipelines/train-refine.toml")),
+    ("train-robust", include_str!("../../pipelines/train-robust.toml")),
 ];
 
 /// Why a recipe cannot be used.
@@ -426,6 +427,7 @@ impl Recipe {
         self.augmentation.check().map_err(|what| format!("augmentation: {what}"))?;
         for (place, model) in self.models.iter().enumerate() {
             self.training(model).check(*crop).map_err(|what| format!("{}: {what}", model.name))?;
+            model.sampling.check().map_err(|what| format!("{}: {what}", model.name))?;
             if let Some(name) = &model.starts_from
                 && !self.models[..place].iter().any(|earlier| earlier.name == *name)
             {

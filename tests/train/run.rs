@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
+use hiwl::engine;
+use hiwl::engine::fused::Backend;
 use hiwl::model::architecture::Architecture;
 use hiwl::model::model_file::{Model, Precision};
 use rand::{Rng, SeedableRng};
@@ -167,6 +169,58 @@ fn it_learns_to_tell_unseen_galaxies_apart() {
         confusion[place(&truth[id])][place(&label)] += 1;
     }
     assert_eq!(unseen["confusion"], serde_json::to_value(confusion).unwrap());
+}
+
+/// Rounding to bfloat16 is one more noise among those of the batches; what is
+/// learned is as good.
+#[test]
+fn it_learns_as_well_in_bfloat16() {
+    if !engine::Precision::Bf16.is_available_on(Backend::detect()) {
+        eprintln!("not tested: this processor does not multiply bfloat16");
+        return;
+    }
+    let scene = Scene::new(1200);
+    scene.simulate("unseen", 600, 99);
+    let accuracy = |precision: &str| {
+        done(scene.train(precision, "nano.toml", &["--quiet", "--precision", precision]), 0);
+        let recorded: Value =
+            serde_json::from_slice(&scene.bytes(&format!("{precision}/run.json"))).unwrap();
+        assert_eq!(recorded["precision"], precision);
+        let mut command = hiwl();
+        command.args(["evaluate", "--json", "--precision", "f32"]).arg(scene.path("unseen"));
+        command.arg("--labels").arg(scene.path("unseen/labels.csv"));
+        command.arg("--model").arg(scene.path(precision).join("model.safetensors"));
+        json(&done(command, 0))["accuracy"].as_f64().unwrap()
+    };
+    let (half, wide) = (accuracy("bf16"), accuracy("f32"));
+    eprintln!("accuracy on unseen galaxies: bf16 {half:.3}, f32 {wide:.3}");
+    // Two thirds of 600 right are ± 0.02, and other noise is another run.
+    assert!(wide > 0.6 && (half - wide).abs() < 0.06, "bf16 {half}, f32 {wide}");
+}
+
+/// A run that is taken up again keeps its precision, also one of before it was
+/// recorded; another one is another run.
+#[test]
+fn a_run_goes_on_in_its_own_precision() {
+    let scene = Scene::new(100);
+    scene.recipe("short.toml", &SHORT);
+    done(scene.train("run", "short.toml", &["--precision", "f32"]), 0);
+    let model = scene.bytes("run/model.safetensors");
+    done(scene.train("run", "short.toml", &[]), 0);
+    assert_eq!(scene.bytes("run/model.safetensors"), model);
+    if engine::Precision::Bf16.is_available_on(Backend::detect()) {
+        let other = done(scene.train("run", "short.toml", &["--precision", "bf16"]), 64);
+        assert!(errors(&other).contains("precision: f32 → bf16"), "{}", errors(&other));
+    }
+
+    // As such a run's `run.json` was.
+    let text = String::from_utf8(scene.bytes("run/run.json")).unwrap();
+    let old: Vec<&str> = text.lines().filter(|line| !line.contains("\"precision\"")).collect();
+    assert_eq!(old.len() + 1, text.lines().count());
+    fs::create_dir(scene.path("old")).unwrap();
+    fs::write(scene.path("old/run.json"), old.join("\n")).unwrap();
+    done(scene.train("old", "short.toml", &[]), 0);
+    assert_eq!(scene.curve("old"), scene.curve("run"));
 }
 
 #[test]

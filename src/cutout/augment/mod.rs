@@ -8,17 +8,24 @@
 //! alone; all pixels are in [`Augmenter::apply`], which has no chance. Scaling
 //! to 0…1 and normalising is left to the network's first layer.
 //!
+//! What the paper does not do, so that a model bears other surveys: mirrored
+//! edges in place of black ones ([`turn`]), another scale, and another stretch,
+//! colour, sharpness and noise ([`light`]).
+//!
 //! The steps are fused where that changes nothing: the centre crop is never
 //! copied, and only those pixels are turned that the random crop keeps.
 
 pub mod crop;
 pub mod flip;
+pub mod light;
 mod resize;
 pub mod rotate;
+pub mod turn;
 
 use serde::{Deserialize, Serialize};
 
 use self::crop::Window;
+use self::light::{Lamp, Light};
 use self::resize::Resize;
 use super::{Reason, Rejection, RgbImage};
 use crate::random::Stream;
@@ -45,6 +52,58 @@ pub struct Augmentation {
     /// Probability of rows and columns changing places. With ½ here and in
     /// both flips, all eight orientations of a square are equally likely.
     pub transpose: f64,
+    /// What is where the image ends.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fill: Fill,
+    /// Galaxies appear so many times as large, log-uniform in this range; below
+    /// 1 the image may end inside the picture, which takes a mirrored edge.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub zoom: [f64; 2],
+    /// Their flux is so many times as large below an asinh stretch (Lupton et
+    /// al. 2004, Q = 8), log-uniform in this range.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub stretch: [f64; 2],
+    /// Pixels are so many times as bright, log-uniform in this range.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub brightness: [f64; 2],
+    /// Each channel is multiplied by a number whose natural logarithm is
+    /// uniform between minus and plus this.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub colour: f64,
+    /// Standard deviation of a Gaussian blur in pixels of the result, uniform
+    /// in this range; less than a fifth of a pixel is none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub blur: [f64; 2],
+    /// Standard deviation of the noise that is added, 1 being white, uniform in
+    /// this range.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub noise: [f64; 2],
+}
+
+/// What is where an image ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fill {
+    /// Black, from the edge of the square on, as the paper has it; turned
+    /// pixels are the nearest ones.
+    #[default]
+    Black,
+    /// The mirror image, from the edge of the image on; turned pixels are
+    /// interpolated.
+    Mirror,
+}
+
+fn one() -> [f64; 2] {
+    [1.0, 1.0]
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(range: &[f64; 2]) -> bool {
+    *range == one()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Augmentation {
@@ -58,6 +117,7 @@ impl Augmentation {
             horizontal_flip: 0.5,
             vertical_flip: 0.5,
             transpose: 0.0,
+            ..Self::none(256)
         }
     }
 
@@ -71,6 +131,13 @@ impl Augmentation {
             horizontal_flip: 0.0,
             vertical_flip: 0.0,
             transpose: 0.0,
+            fill: Fill::Black,
+            zoom: one(),
+            stretch: one(),
+            brightness: one(),
+            colour: 0.0,
+            blur: [0.0, 0.0],
+            noise: [0.0, 0.0],
         }
     }
 
@@ -82,6 +149,10 @@ impl Augmentation {
         let [least, most] = self.scale;
         let [narrow, wide] = self.aspect;
         let chance = |p: f64| (0.0..=1.0).contains(&p);
+        let range = |[low, high]: [f64; 2], least: f64, most: f64| {
+            least <= low && low <= high && high <= most
+        };
+        let mirrors = self.fill == Fill::Mirror;
         let rules = [
             ((32..=4096).contains(&self.crop), "crop is not in 32…4096"),
             ((0.0..=180.0).contains(&self.rotation), "rotation is not in 0…180"),
@@ -90,6 +161,13 @@ impl Augmentation {
             (chance(self.horizontal_flip), "horizontal_flip is no probability"),
             (chance(self.vertical_flip), "vertical_flip is no probability"),
             (chance(self.transpose), "transpose is no probability"),
+            (range(self.zoom, 0.25, 4.0), "zoom is no range in 0.25…4"),
+            (mirrors || is_one(&self.zoom), "zoom takes fill = \"mirror\""),
+            (range(self.stretch, 0.01, 100.0), "stretch is no range in 0.01…100"),
+            (range(self.brightness, 0.1, 10.0), "brightness is no range in 0.1…10"),
+            ((0.0..=1.0).contains(&self.colour), "colour is not in 0…1"),
+            (range(self.blur, 0.0, 8.0), "blur is no range in 0…8"),
+            (range(self.noise, 0.0, 0.5), "noise is no range in 0…0.5"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, what)) => Err((*what).into()),
@@ -101,6 +179,10 @@ impl Augmentation {
 /// What happens to one image: every random number, drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Draws {
+    /// Side of the central square that is turned, in pixels.
+    pub side: usize,
+    /// What is where the image ends.
+    pub fill: Fill,
     /// Degrees, counter-clockwise.
     pub angle: f64,
     /// What is kept of the central square.
@@ -111,6 +193,8 @@ pub struct Draws {
     pub vertical_flip: bool,
     /// Rows and columns change places, after the flips.
     pub transpose: bool,
+    /// What happens to the light.
+    pub light: Light,
 }
 
 impl Draws {
@@ -120,25 +204,33 @@ impl Draws {
     pub fn new(recipe: &Augmentation, seed: u64, epoch: u32, id: &str, repeat: u32) -> Self {
         let parts: [&[u8]; 3] = [&epoch.to_le_bytes(), id.as_bytes(), &repeat.to_le_bytes()];
         let mut stream = Stream::new("augment", seed, &parts);
+        // Of their own, so that they change nothing in a recipe without them.
+        let mut more = Stream::new("augment light", seed, &parts);
+        let zoom = light::log_uniform(&mut more, recipe.zoom);
+        let side = ((recipe.crop as f64 / zoom).round() as usize).max(1);
         Self {
+            side,
+            fill: recipe.fill,
             angle: stream.uniform(-recipe.rotation, recipe.rotation),
-            window: crop::random_window(recipe.crop, recipe.scale, recipe.aspect, &mut || {
-                stream.unit()
-            }),
+            window: crop::random_window(side, recipe.scale, recipe.aspect, &mut || stream.unit()),
             horizontal_flip: stream.chance(recipe.horizontal_flip),
             vertical_flip: stream.chance(recipe.vertical_flip),
             transpose: stream.chance(recipe.transpose),
+            light: Light::draw(recipe, &mut more),
         }
     }
 
     /// Nothing happens to the central square of `crop` pixels.
     pub fn none(crop: usize) -> Self {
         Self {
+            side: crop,
+            fill: Fill::Black,
             angle: 0.0,
             window: Window { left: 0, top: 0, width: crop, height: crop },
             horizontal_flip: false,
             vertical_flip: false,
             transpose: false,
+            light: Light::NONE,
         }
     }
 }
@@ -148,6 +240,7 @@ impl Draws {
 pub struct Augmenter {
     turned: Vec<u8>,
     resize: Resize,
+    lamp: Lamp,
 }
 
 impl Augmenter {
@@ -174,13 +267,15 @@ impl Augmenter {
         size: usize,
     ) -> Result<RgbImage, Rejection> {
         let (left, top) = centre(image, crop)?;
-        let Window { width, height, .. } = draws.window;
-        rotate::nearest(
-            rotate::Square { image, left, top, side: crop },
-            draws.angle,
-            draws.window,
-            &mut self.turned,
-        );
+        let &Draws { side, angle, window, .. } = draws;
+        let Window { width, height, .. } = window;
+        match draws.fill {
+            Fill::Black => {
+                let square = rotate::Square { image, left, top, side };
+                rotate::nearest(square, angle, window, &mut self.turned);
+            }
+            Fill::Mirror => turn::mirrored_edges(image, side, angle, window, &mut self.turned),
+        }
         let mut pixels = vec![0; size * size * 3];
         self.resize.bilinear(&self.turned, width, height, &mut pixels, size);
         flip::in_place(
@@ -190,7 +285,9 @@ impl Augmenter {
             draws.vertical_flip,
             draws.transpose,
         );
-        Ok(RgbImage { width: size, height: size, pixels })
+        let mut image = RgbImage { width: size, height: size, pixels };
+        self.lamp.apply(&mut image, &draws.light);
+        Ok(image)
     }
 }
 

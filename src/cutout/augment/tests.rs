@@ -108,6 +108,90 @@ fn what_lies_outside_the_square_is_black_even_if_the_image_has_it() {
     assert_eq!(&turned.pixels[centre..centre + 3], [200; 3]);
 }
 
+/// A recipe without the new keys draws and says what it always did.
+#[test]
+fn more_keys_change_nothing_where_they_are_off() {
+    let paper = Augmentation::paper();
+    let text = serde_json::to_string(&paper).unwrap();
+    for key in ["fill", "zoom", "stretch", "brightness", "colour", "blur", "noise"] {
+        assert!(!text.contains(key), "{key} in {text}");
+    }
+    assert_eq!(serde_json::from_str::<Augmentation>(&text).unwrap(), paper);
+    let more = Augmentation {
+        stretch: [0.5, 2.0],
+        colour: 0.2,
+        blur: [0.0, 1.0],
+        noise: [0.0, 0.05],
+        ..paper.clone()
+    };
+    for epoch in 0..50 {
+        let (old, new) =
+            (Draws::new(&paper, 3, epoch, "7", 0), Draws::new(&more, 3, epoch, "7", 0));
+        assert_eq!(old.light, Light::NONE);
+        assert_ne!(new.light, Light::NONE);
+        assert_eq!(Draws { light: Light::NONE, ..new }, old);
+    }
+}
+
+#[test]
+fn light_and_zoom_are_distributed_as_they_should_be() {
+    let recipe = Augmentation {
+        fill: Fill::Mirror,
+        zoom: [0.7, 1.4],
+        stretch: [0.5, 2.0],
+        brightness: [0.8, 1.25],
+        colour: 0.1,
+        blur: [0.0, 1.2],
+        noise: [0.0, 0.04],
+        ..Augmentation::none(240)
+    };
+    assert_eq!(recipe.check(), Ok(()));
+    let draws: Vec<Draws> =
+        (0..10_000).map(|epoch| Draws::new(&recipe, 1, epoch, "7", 0)).collect();
+    // The mean of what is uniform in a range, within five standard errors.
+    let uniform = |low: f64, high: f64, f: &dyn Fn(&Draws) -> f64| {
+        let values = draws.iter().map(f);
+        assert!(values.clone().all(|v| low - 1e-9 <= v && v <= high + 1e-9), "{low}…{high}");
+        let mean = values.sum::<f64>() / 10_000.0;
+        let error = (high - low) / 12.0f64.sqrt() / 100.0;
+        assert!((mean - (low + high) / 2.0).abs() < 5.0 * error, "{mean} of {low}…{high}");
+    };
+    uniform(240.0 / 1.4 - 0.5, 240.0 / 0.7 + 0.5, &|d| {
+        // Log-uniform sides: as uniform as a map makes them.
+        let part = ((d.side as f64 * 1.4 / 240.0).ln() / 2.0f64.ln()).clamp(0.0, 1.0);
+        240.0 / 1.4 + part * (240.0 / 0.7 - 240.0 / 1.4)
+    });
+    uniform(0.5f64.ln(), 2.0f64.ln(), &|d| d.light.stretch.ln());
+    uniform(0.0, 1.2, &|d| d.light.blur);
+    uniform(0.0, 0.04, &|d| d.light.noise);
+    for i in 0..3 {
+        uniform(-0.1, 0.1, &|d| {
+            let [r, g, b] = d.light.gains.map(f64::ln);
+            // Brightness is common to all three.
+            ([r, g, b][i] - [g, b, r][i]) / 2.0
+        });
+    }
+    let seeds: std::collections::HashSet<u64> = draws.iter().map(|d| d.light.seed).collect();
+    assert_eq!(seeds.len(), draws.len());
+}
+
+/// Twice as large: the middle half of the square; and half as large: the image
+/// and what is mirrored around it.
+#[test]
+fn zoom_is_another_square() {
+    let image = picture(260, 260);
+    let mut augmenter = Augmenter::new();
+    for (side, size) in [(120, 120), (360, 360)] {
+        let draws = Draws { fill: Fill::Mirror, ..Draws::none(side) };
+        let found = augmenter.apply(&image, 240, &draws, size).unwrap();
+        for (y, x) in [(0, 0), (60, 7), (119, 118)] {
+            let at = |v: usize| light::mirrored(v as isize + (260 - side as isize) / 2, 260);
+            let from = 3 * (at(y) * 260 + at(x));
+            assert_eq!(found.pixels[3 * (y * size + x)..][..3], image.pixels[from..from + 3]);
+        }
+    }
+}
+
 #[test]
 fn half_a_pixel_goes_where_python_rounds() {
     // Room for 1 and 3 pixels: starts at round(0.5) = 0 and round(1.5) = 2.
@@ -156,6 +240,13 @@ fn recipes_are_checked() {
         Augmentation { scale: [1.0, 0.9], ..paper() },
         Augmentation { aspect: [1.0, f64::NAN], ..paper() },
         Augmentation { vertical_flip: 1.5, ..paper() },
+        Augmentation { zoom: [0.8, 1.25], ..paper() },
+        Augmentation { zoom: [0.0, 1.0], fill: Fill::Mirror, ..paper() },
+        Augmentation { stretch: [1.2, 1.1], ..paper() },
+        Augmentation { brightness: [f64::NAN, 1.0], ..paper() },
+        Augmentation { colour: -0.1, ..paper() },
+        Augmentation { blur: [0.0, 9.0], ..paper() },
+        Augmentation { noise: [-0.1, 0.1], ..paper() },
     ] {
         assert!(wrong.check().is_err(), "{wrong:?}");
     }

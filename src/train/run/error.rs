@@ -144,6 +144,15 @@ pub enum TrainError {
         /// The last checkpoint before it.
         checkpoint: Option<PathBuf>,
     },
+    /// The run learns in what this processor does not multiply.
+    #[error(
+        "this run learns in {name}, which this processor does not multiply: go on with it where one \
+         does (AVX-512 BF16), or begin another with --precision f32"
+    )]
+    NoPrecision {
+        /// Its name.
+        name: &'static str,
+    },
     /// The threads could not be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {
@@ -203,6 +212,7 @@ impl TrainError {
             | Self::Busy { .. }
             | Self::InitialModel(_)
             | Self::InitialWeights(_)
+            | Self::NoPrecision { .. }
             | Self::Initial { .. } => true,
             Self::Folder(error) => error.is_usage(),
             Self::Kept(_) => true,

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::TrainError;
 use super::state::Best;
+use crate::engine::Precision;
 use crate::line::Reading;
 use crate::storage::lock::PathLock;
 use crate::storage::remote::is_remote;
@@ -59,6 +60,8 @@ pub struct Settings<'a> {
     /// How inputs are read, where it is not the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<&'a Reading>,
+    /// How numbers are held and multiplied.
+    pub precision: Precision,
 }
 
 /// A run's folder, locked.
@@ -85,6 +88,28 @@ impl Folder {
             .ok_or_else(|| TrainError::Busy { path: dir.to_owned() })
     }
 
+    /// The precision of the run in the folder, if there is one. One that does
+    /// not say was begun when a processor learned in f32 and a GPU in
+    /// bfloat16: `unsaid`.
+    ///
+    /// # Errors
+    /// What the system says, and where `run.json` cannot be understood.
+    pub fn precision(dir: &Path, unsaid: Precision) -> Result<Option<Precision>, TrainError> {
+        let path = dir.join("run.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StorageError::io("read", &path)(error).into()),
+        };
+        #[derive(serde::Deserialize)]
+        struct Said {
+            precision: Option<Precision>,
+        }
+        let said: Said = serde_json::from_slice(&bytes)
+            .map_err(|source| TrainError::BadManifest { path, source })?;
+        Ok(Some(said.precision.unwrap_or(unsaid)))
+    }
+
     /// The folder of a new run, or of the one that was begun with the same
     /// settings.
     ///
@@ -96,7 +121,7 @@ impl Folder {
         let path = dir.join("run.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => {
-                let there: Value = serde_json::from_slice(&bytes)
+                let mut there: Value = serde_json::from_slice(&bytes)
                     .map_err(|source| TrainError::BadManifest { path, source })?;
                 let found = there.get("format").map_or(Some(1), Value::as_u64);
                 if found.is_none_or(|found| found > FORMAT) {
@@ -106,6 +131,10 @@ impl Folder {
                         found,
                         known: FORMAT,
                     });
+                }
+                // A run of before there was a choice: what `precision` found is asked for.
+                if let Some(there) = there.as_object_mut() {
+                    there.entry("precision").or_insert_with(|| asked["precision"].clone());
                 }
                 let differences = json::differences(&decisive(there), &decisive(asked), &[]);
                 if !differences.is_empty() {

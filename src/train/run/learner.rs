@@ -11,11 +11,11 @@ use candle_core::Tensor;
 
 use super::TrainError;
 use crate::classify::Device;
-use crate::engine::Normalisation;
-use crate::engine::Precision;
 use crate::engine::cuda;
 use crate::engine::cuda::learn::GpuLearner;
+use crate::engine::fused::Backend;
 use crate::engine::fused::learn::{Settings, StepOutput, TrainNetwork};
+use crate::engine::{Normalisation, Precision};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameter, parameters};
 use crate::model::weights::{Weights, WeightsError};
@@ -50,7 +50,8 @@ pub struct Snapshot {
 }
 
 impl Learner {
-    /// A model of the recipe before its first step, on `device`.
+    /// A model of the recipe before its first step, on a device and in a
+    /// precision that it has.
     ///
     /// # Errors
     /// [`TrainError::Weights`] if `weights` are not those of the architecture;
@@ -61,7 +62,7 @@ impl Learner {
         architecture: &Architecture,
         weights: &Weights,
         freeze: bool,
-        device: Device,
+        (device, precision): (Device, Precision),
     ) -> Result<Self, TrainError> {
         let training = recipe.training(model);
         let settings = Settings {
@@ -73,10 +74,10 @@ impl Learner {
             stochastic_depth: 0.0,
         };
         let Device::Cuda(index) = device else {
-            let learner = CpuLearner::new(recipe, model, architecture, weights, settings)?;
+            let learner =
+                CpuLearner::new(recipe, model, architecture, weights, settings, precision)?;
             return Ok(Self::Cpu(Box::new(learner)));
         };
-        let precision = Precision::Bf16;
         let queue = cuda::open(index, precision)?.queue()?;
         let learner = GpuLearner::new(
             &queue,
@@ -197,9 +198,11 @@ impl CpuLearner {
         architecture: &Architecture,
         weights: &Weights,
         settings: Settings,
+        precision: Precision,
     ) -> Result<Self, WeightsError> {
         let training = recipe.training(model);
-        let mut network = TrainNetwork::new(architecture, weights, settings)?;
+        let backend = Backend::detect();
+        let mut network = TrainNetwork::with(architecture, weights, settings, backend, precision)?;
         network.set_norm_momentum(recipe.bn_momentum);
         let (rule, decay_vectors) = rule(&training.optimiser);
         Ok(Self {

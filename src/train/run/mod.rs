@@ -14,8 +14,8 @@
 //! | `average` | one model of the weights that runs kept |
 //!
 //! Invariant: the same recipe, data and initial weights give the same model
-//! bit for bit on one kind of processor, with any number of workers, however
-//! often the run was stopped.
+//! bit for bit on one kind of processor and in one precision, with any number of
+//! workers, however often the run was stopped.
 
 mod average;
 mod checkpoint;
@@ -40,6 +40,8 @@ pub use self::data::TrainingData;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
 use crate::classify::Device;
+use crate::engine::Precision;
+use crate::engine::fused::Backend;
 use crate::events::{Event, Listener, TrainingEvent};
 use crate::line::Reading;
 use crate::metrics;
@@ -62,6 +64,9 @@ pub struct Options {
     pub freeze: bool,
     /// Where the networks learn. Validation is the processor's.
     pub device: Device,
+    /// How numbers are held and multiplied; as the run that goes on does, else
+    /// the fastest, if not given.
+    pub precision: Option<Precision>,
     /// Threads that decode, that augment, and that learn.
     pub workers: usize,
     /// A checkpoint within an epoch this often.
@@ -88,6 +93,7 @@ struct Run {
     initial: Initial,
     freeze: bool,
     device: Device,
+    precision: Precision,
     data: Dataset,
     reading: Arc<Reading>,
     folder: Folder,
@@ -135,6 +141,7 @@ pub fn run(
     let initial = Initial::read(options.initial.as_deref())?;
     let architecture = initial.architecture(recipe)?;
     let lock = Folder::lock(&options.output)?;
+    let precision = precision(options)?;
     let workers = options.workers.max(1);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(workers)
@@ -164,6 +171,7 @@ pub fn run(
         freeze: options.freeze,
         // Silent where it is the default, as runs of the first version are.
         reading: Some(&options.data.reading).filter(|reading| **reading != Reading::default()),
+        precision,
     };
     let folder = Folder::open(&options.output, lock, &settings)?;
     let run = Arc::new(Run {
@@ -172,6 +180,7 @@ pub fn run(
         initial,
         freeze: options.freeze,
         device: options.device,
+        precision,
         data,
         reading: Arc::new(options.data.reading.clone()),
         folder,
@@ -209,6 +218,22 @@ pub fn run(
         report.epochs = finished.epochs.into_iter().collect();
     }
     Ok(report)
+}
+
+/// The precision that is asked for, or that of the run that goes on, or the
+/// fastest.
+fn precision(options: &Options) -> Result<Precision, TrainError> {
+    let on_cpu = options.device == Device::Cpu;
+    let unsaid = if on_cpu { Precision::F32 } else { Precision::Bf16 };
+    let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
+    let precision = match options.precision {
+        Some(precision) => precision,
+        None => Folder::precision(&options.output, unsaid)?.unwrap_or_else(fastest),
+    };
+    if on_cpu && !precision.is_available_on(Backend::detect()) {
+        return Err(TrainError::NoPrecision { name: precision.name() });
+    }
+    Ok(precision)
 }
 
 /// Whether a line of stages came to its end; `false` if the run is stopped.

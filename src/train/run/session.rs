@@ -164,7 +164,7 @@ impl Session {
             &run.architecture,
             &weights,
             run.freeze,
-            run.device,
+            (run.device, run.precision),
         )?;
         let now = Instant::now();
         Ok(Self {

@@ -184,6 +184,16 @@ impl HalfSimd for Avx512<true> {
     }
 
     #[inline(always)]
+    unsafe fn pair_rows(self, even: *const u16, odd: *const u16, to: *mut u16) {
+        // SAFETY: the token proves the features; the caller that all is readable or writable.
+        unsafe {
+            let wide = |from: *const u16| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            let odd = _mm512_slli_epi32::<16>(wide(odd));
+            _mm512_storeu_si512(to.cast(), _mm512_or_si512(wide(even), odd));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn splat_pair(self, from: *const u16) -> __m512bh {
         // SAFETY: the token proves the features; the caller that it is readable. Both types are
         // 512 bits of anything.

@@ -112,6 +112,13 @@ pub trait HalfSimd: Simd {
     /// `to` must be writable for twice [`Simd::LANES`] numbers.
     unsafe fn store_pairs(self, to: *mut u16, even: Self::Vector, odd: Self::Vector);
 
+    /// Stores the pairs of two rows of numbers.
+    ///
+    /// # Safety
+    /// `even` and `odd` must be readable for [`Simd::LANES`] numbers, `to`
+    /// writable for twice as many.
+    unsafe fn pair_rows(self, even: *const u16, odd: *const u16, to: *mut u16);
+
     /// One pair in all lanes.
     ///
     /// # Safety
@@ -236,15 +243,21 @@ pub fn silu2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
     s.mul(t, sigmoid2(s, t))
 }
 
-/// [`silu2`] to about 2e-4 of its value, finer than bfloat16: a polynomial of
-/// degree 3 (1.0e-4) and an estimate of the reciprocal.
+/// [`sigmoid2`] to about 2e-4 of its value, finer than bfloat16: a polynomial
+/// of degree 3 (1.0e-4) and an estimate of the reciprocal.
 #[inline(always)]
-pub fn silu2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
+pub fn sigmoid2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
     let exponent = s.min(t, s.splat(126.0));
     let n = s.round(exponent);
     let r = s.sub(exponent, n);
     let p = s.mul_add(r, s.splat(5.500_893e-2), s.splat(0.242_210_98));
     let p = s.mul_add(r, p, s.splat(0.693_282_9));
     let p = s.mul_add(r, p, s.splat(1.0));
-    s.mul(t, s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0))))
+    s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0)))
+}
+
+/// [`silu2`] to the precision of [`sigmoid2_coarse`].
+#[inline(always)]
+pub fn silu2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
+    s.mul(t, sigmoid2_coarse(s, t))
 }

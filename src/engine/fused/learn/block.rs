@@ -15,9 +15,9 @@ use super::stem::Taps;
 use crate::model::architecture::{MbConv, Padding};
 use crate::model::weights::{Weights, WeightsError};
 use hiwl_kernels::train::{
-    Buffer, DepthwiseInput, DepthwiseWeights, Gated, Geometry, Packed, Sums, activate, affine,
-    combine, depthwise_backward, depthwise_forward, gradient_sums, outer, padded, pool, product,
-    project_sums,
+    Buffer, DepthwiseInput, DepthwiseWeights, Element, ForwardInput, Gated, Geometry, Packed, Sums,
+    activate, affine, combine, depthwise_backward, depthwise_forward, gradient_sums, outer,
+    outer_room, padded, pool, product, project_sums, view,
 };
 
 /// What a block reads.
@@ -29,24 +29,26 @@ pub(super) enum BlockInput<'a> {
 }
 
 /// A block with its weights and what it keeps of a batch.
-pub(super) struct Block {
+pub(super) struct Block<E: Element> {
     spec: MbConv,
     padding: Padding,
     /// Expansion, or the stem in the first block.
-    pub(super) conv: Option<Conv>,
+    pub(super) conv: Option<Conv<E>>,
     is_first: bool,
     /// Where the first block has a residual, the stem's output behind its
     /// SiLU. No member of the published family has one: there the stem is wider.
-    stem_rows: Buffer,
+    stem_rows: Buffer<E>,
+    /// The same in f32.
+    stem_residual: Buffer,
     depthwise: usize,
     depthwise_weights: DepthwiseWeights,
     pub(super) depthwise_norm: Norm,
     /// Output of the depthwise convolution before its norm.
-    wide: Buffer,
+    wide: Buffer<E>,
     squeeze: Squeeze,
     project: usize,
-    project_forward: Packed,
-    project_backward: Packed,
+    project_forward: Packed<E>,
+    project_backward: Packed<E>,
     pub(super) project_norm: Norm,
     /// Output of the projection before its norm.
     narrow: Buffer,
@@ -59,13 +61,13 @@ pub(super) struct Block {
     pub(super) branch: Vec<f32>,
 }
 
-impl Block {
+impl<E: Element> Block<E> {
     /// `side` is the largest side of the depthwise convolution's input.
     pub(super) fn new(
         parameters: &mut Parameters,
         weights: &Weights,
         spec: &MbConv,
-        stem: Option<Conv>,
+        stem: Option<Conv<E>>,
         (eps, padding): (f64, Padding),
         (images, side): (usize, usize),
     ) -> Result<Self, WeightsError> {
@@ -81,6 +83,10 @@ impl Block {
         let (_, output) = padding.resolve(side, spec.kernel, spec.stride);
         let pixels = images * output * output;
         let wide = padded(spec.expanded);
+        let stem_rows = match is_first && spec.residual() {
+            true => images * side * side * wide,
+            false => 0,
+        };
         let taps = spec.kernel * spec.kernel;
         let prefix = spec.depthwise_prefix();
         let shape = [spec.expanded, 1, spec.kernel, spec.kernel];
@@ -95,10 +101,8 @@ impl Block {
         Ok(Self {
             conv,
             is_first,
-            stem_rows: Buffer::zeros(match is_first && spec.residual() {
-                true => images * side * side * wide,
-                false => 0,
-            }),
+            stem_rows: Buffer::zeros(stem_rows),
+            stem_residual: Buffer::zeros(stem_rows),
             padding,
             depthwise,
             depthwise_weights: DepthwiseWeights::new(spec.expanded, spec.kernel, spec.stride),
@@ -176,7 +180,7 @@ impl Block {
     /// convolution's input.
     pub(super) fn forward(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         clock: &mut Clock,
         parameters: &Parameters,
         input: &BlockInput<'_>,
@@ -192,7 +196,9 @@ impl Block {
             if self.is_first && self.spec.residual() {
                 let len = context.images * side * side * padded(self.spec.expanded);
                 let vectors = conv.norm.vectors.affine();
-                activate(context.cpu, &conv.out[..len], vectors, None, &mut self.stem_rows[..len]);
+                let rows = &mut self.stem_rows[..len];
+                activate(context.own, &conv.out[..len], vectors, None, rows);
+                self.stem_residual.iter_mut().zip(&*rows).for_each(|(to, x)| *to = x.widen());
             }
             clock.lap(if self.is_first { Part::Stem } else { Part::Expand });
         }
@@ -208,13 +214,18 @@ impl Block {
         clock.lap(Part::Project);
     }
 
-    fn forward_depthwise(&mut self, context: &Context<'_>, input: &BlockInput<'_>, side: usize) {
+    fn forward_depthwise(&mut self, context: &Context<'_, E>, input: &BlockInput<'_>, side: usize) {
         let g = self.geometry(side);
         let (read, written) = (side * side * g.channels, g.output * g.output * g.channels);
-        let (x, norm) = match (&self.conv, input) {
-            (Some(conv), _) => (&*conv.out, Some(conv.norm.vectors.affine())),
-            (None, BlockInput::Rows(x)) => (*x, None),
-            (None, BlockInput::Images(_)) => unreachable!("the first block has the stem"),
+        let x = |image: usize| {
+            let image = image * read..(image + 1) * read;
+            match (&self.conv, input) {
+                (Some(conv), _) => {
+                    ForwardInput::Activated(&conv.out[image], conv.norm.vectors.affine())
+                }
+                (None, BlockInput::Rows(x)) => ForwardInput::Plain(&x[image]),
+                (None, BlockInput::Images(_)) => unreachable!("the first block has the stem"),
+            }
         };
         let weights = &self.depthwise_weights;
         let tasks: Vec<_> = context
@@ -225,19 +236,18 @@ impl Block {
             .collect();
         run(tasks, |((group, out), moments)| {
             moments.clear();
-            let x = &x[group.start * read..group.end * read];
             context.scratches.with([g.forward_scratch()], |[scratch]| {
-                for (x, out) in x.chunks_exact(read).zip(out.chunks_exact_mut(written)) {
-                    depthwise_forward(context.cpu, g, x, norm, weights, out, scratch);
+                for (n, out) in group.clone().zip(out.chunks_exact_mut(written)) {
+                    depthwise_forward(context.own, g, x(n), weights, out, scratch);
                     if context.training {
-                        moments.add(context.cpu, out);
+                        moments.add(context.own, out);
                     }
                 }
             });
         });
     }
 
-    fn forward_pool(&mut self, context: &Context<'_>, side: usize) {
+    fn forward_pool(&mut self, context: &Context<'_, E>, side: usize) {
         let [_, stride, _] = self.strides(side);
         let c = padded(self.spec.expanded);
         let affine = self.depthwise_norm.vectors.affine();
@@ -247,14 +257,14 @@ impl Block {
         let share = c as f64 / stride as f64;
         run(tasks, |((image, pooled), sums)| {
             sums.clear();
-            pool(context.cpu, image, affine, sums);
+            pool(context.own, image, affine, sums);
             for (mean, sum) in pooled.iter_mut().zip(sums.get(0)) {
                 *mean = (sum * share) as f32;
             }
         });
     }
 
-    fn forward_project(&mut self, context: &Context<'_>, side: usize) {
+    fn forward_project(&mut self, context: &Context<'_, E>, side: usize) {
         let [_, read, written] = self.strides(side);
         let (ce, co) = (padded(self.spec.expanded), padded(self.spec.output));
         let (wide, gates) = (&self.wide, &self.squeeze.gate);
@@ -273,10 +283,11 @@ impl Block {
                 for (n, out) in group.clone().zip(out.chunks_exact_mut(written)) {
                     let image = &wide[n * read..(n + 1) * read];
                     let gate = &gates[n * ce..(n + 1) * ce];
+                    let strip = view(strip);
                     for (x, out) in image.chunks(rows * ce).zip(out.chunks_mut(rows * co)) {
-                        activate(context.cpu, x, affine, Some(gate), strip);
+                        activate(context.own, x, affine, Some(gate), strip);
                         let a = (&*strip, ce);
-                        product(context.cpu, x.len() / ce, a, weights, (out, co), false);
+                        product(context.own, x.len() / ce, a, weights, (out, co), false);
                         if context.training {
                             moments.add(context.cpu, out);
                         }
@@ -288,7 +299,7 @@ impl Block {
 
     fn forward_output(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         input: &BlockInput<'_>,
         output: &mut [f32],
         side: usize,
@@ -296,7 +307,7 @@ impl Block {
         let [_, _, stride] = self.strides(side);
         let residual = self.spec.residual().then_some(match input {
             BlockInput::Rows(x) => *x,
-            BlockInput::Images(_) => &self.stem_rows,
+            BlockInput::Images(_) => &self.stem_residual,
         });
         let affine_of = self.project_norm.vectors.affine();
         let narrow = &self.narrow;
@@ -314,10 +325,10 @@ impl Block {
     #[allow(clippy::too_many_arguments, reason = "each is an operand")]
     pub(super) fn backward(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         clock: &mut Clock,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         input: &BlockInput<'_>,
         dy: &[f32],
         dx: &mut [f32],
@@ -350,7 +361,7 @@ impl Block {
     /// The projection's batch norm.
     fn backward_output(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
         dy: &[f32],
         side: usize,
@@ -376,9 +387,9 @@ impl Block {
     /// (into `workspace.gated`), and the sums that squeeze and norm need.
     fn backward_project(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         dy: &[f32],
         side: usize,
     ) {
@@ -405,38 +416,50 @@ impl Block {
         let rows = strip_rows(ce);
         run(tasks, |(((group, da), sums), partial)| {
             let mut first = true;
-            let sizes = [co, rows * co, rows * ce];
-            context.scratches.with(sizes, |[c0, d_narrow, activation]| {
-                for ((n, da), sums) in group.clone().zip(da.chunks_exact_mut(wide_stride)).zip(sums)
-                {
-                    sums.clear();
-                    let [full, c1, c2] = project_norm.vectors.gradient();
-                    for (c0, full) in c0.iter_mut().zip(full) {
-                        *c0 = full * branch[n];
+            let room = outer_room::<E>(rows, shape.0, shape.1);
+            context.scratches.with(
+                [co, rows * co, rows * ce, room],
+                |[c0, d_narrow, strip, room]| {
+                    let (d_narrow, activation) = (view::<E>(d_narrow), view::<E>(strip));
+                    for ((n, da), sums) in
+                        group.clone().zip(da.chunks_exact_mut(wide_stride)).zip(sums)
+                    {
+                        sums.clear();
+                        let [full, c1, c2] = project_norm.vectors.gradient();
+                        for (c0, full) in c0.iter_mut().zip(full) {
+                            *c0 = full * branch[n];
+                        }
+                        let gate = &gates[n * ce..(n + 1) * ce];
+                        let per_channel =
+                            [&vectors.scale, &vectors.shift, &vectors.rstd, &vectors.offset, gate];
+                        let image = n * narrow_stride..(n + 1) * narrow_stride;
+                        let strips = dy[image.clone()]
+                            .chunks(rows * co)
+                            .zip(narrow[image].chunks(rows * co))
+                            .zip(wide[n * wide_stride..].chunks(rows * ce))
+                            .zip(da.chunks_mut(rows * ce));
+                        for (((dy, narrow), wide), da) in strips {
+                            let count = dy.len() / co;
+                            let wide = &wide[..da.len()];
+                            combine(context.own, dy, narrow, [c0, c1, c2], d_narrow);
+                            let d_narrow = &d_narrow[..count * co];
+                            product(
+                                context.own,
+                                count,
+                                (d_narrow, co),
+                                weights,
+                                (&mut *da, ce),
+                                false,
+                            );
+                            project_sums(context.own, da, wide, per_channel, activation, sums);
+                            let a = (d_narrow, co, shape.0);
+                            let b = (&*activation, ce, shape.1);
+                            outer(context.own, count, a, b, partial, first, room);
+                            first = false;
+                        }
                     }
-                    let gate = &gates[n * ce..(n + 1) * ce];
-                    let per_channel =
-                        [&vectors.scale, &vectors.shift, &vectors.rstd, &vectors.offset, gate];
-                    let image = n * narrow_stride..(n + 1) * narrow_stride;
-                    let strips = dy[image.clone()]
-                        .chunks(rows * co)
-                        .zip(narrow[image].chunks(rows * co))
-                        .zip(wide[n * wide_stride..].chunks(rows * ce))
-                        .zip(da.chunks_mut(rows * ce));
-                    for (((dy, narrow), wide), da) in strips {
-                        let count = dy.len() / co;
-                        let wide = &wide[..da.len()];
-                        combine(context.cpu, dy, narrow, [c0, c1, c2], d_narrow);
-                        let d_narrow = &d_narrow[..count * co];
-                        product(context.cpu, count, (d_narrow, co), weights, (da, ce), false);
-                        project_sums(context.cpu, da, wide, per_channel, activation, sums);
-                        let a = (d_narrow, co, shape.0);
-                        let b = (&*activation, ce, shape.1);
-                        outer(context.cpu, count, a, b, partial, first);
-                        first = false;
-                    }
-                }
-            });
+                },
+            );
         });
         let gradient = parameters.gradient(self.project);
         workspace.partials.sum(context.groups.len(), shape.1, gradient);
@@ -445,9 +468,9 @@ impl Block {
     /// Squeeze and excite, and from it the sums of the depthwise norm.
     fn backward_squeeze(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         side: usize,
     ) {
         let (c, channels) = (padded(self.spec.expanded), self.spec.expanded);
@@ -485,11 +508,11 @@ impl Block {
     #[allow(clippy::too_many_arguments, reason = "each is an operand")]
     fn backward_depthwise(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         input: &BlockInput<'_>,
-        mut residual: Option<&[f32]>,
+        residual: Option<&[f32]>,
         dx: &mut [f32],
         side: usize,
     ) {
@@ -498,70 +521,60 @@ impl Block {
         let Workspace { gated, expanded, .. } = workspace;
         let (wide, squeeze, depthwise_weights) =
             (&self.wide, &self.squeeze, &self.depthwise_weights);
-        let (x, mut norm, to) = match (&mut self.conv, input) {
-            (Some(conv), _) => {
-                let vectors = &conv.norm.vectors;
-                let vectors: [&[f32]; 4] =
-                    [&vectors.scale, &vectors.shift, &vectors.rstd, &vectors.offset];
-                let norm = Some((vectors, conv.norm.sums.iter_mut()));
-                // Past an expansion the residual goes with the expansion's gradient.
-                residual = residual.filter(|_| self.is_first);
-                (&*conv.out, norm, &mut expanded[..])
-            }
-            (None, BlockInput::Rows(x)) => (*x, None, dx),
-            (None, BlockInput::Images(_)) => unreachable!("the first block has the stem"),
-        };
         let vectors = &self.depthwise_norm.vectors;
-        let tasks: Vec<_> = context
-            .groups
-            .iter()
-            .zip(split(to, context.groups, read))
-            .zip(&mut self.depthwise_partials)
-            .map(|task| {
-                let norm = norm.as_mut();
-                (task, norm.and_then(|(vectors, sums)| Some((*vectors, sums.next()?))))
-            })
-            .collect();
-        run(tasks, |(((group, dx), partial), mut norm)| {
-            partial.fill(0.0);
-            if let Some((_, sums)) = &mut norm {
-                sums.clear();
+        let gated: &Buffer<E> = gated;
+        // What image `n` is learned from.
+        let gradient = |n: usize| {
+            let [c0, c1, c2] = vectors.gradient();
+            let channels = n * g.channels..(n + 1) * g.channels;
+            let (gate, constant) =
+                (&squeeze.gate[channels.clone()], &squeeze.pooled_gradient[channels]);
+            let output = n * written..(n + 1) * written;
+            Gated {
+                da: &gated[output.clone()],
+                out: &wide[output],
+                vectors: [&vectors.scale, &vectors.shift, gate, constant, c0, c1, c2],
             }
-            context.scratches.with([g.backward_scratch()], |[scratch]| {
-                for (n, dx) in group.clone().zip(dx.chunks_exact_mut(read)) {
-                    let [c0, c1, c2] = vectors.gradient();
-                    let gate = &squeeze.gate[n * g.channels..(n + 1) * g.channels];
-                    let constant = &squeeze.pooled_gradient[n * g.channels..][..g.channels];
-                    let output = n * written..(n + 1) * written;
-                    let gradient = Gated {
-                        da: &gated[output.clone()],
-                        out: &wide[output],
-                        vectors: [&vectors.scale, &vectors.shift, gate, constant, c0, c1, c2],
-                    };
-                    let image = n * read..(n + 1) * read;
-                    let residual = residual.map(|r| &r[image.clone()]);
-                    let input = match &mut norm {
-                        Some((vectors, sums)) => {
-                            DepthwiseInput::Activated { vectors: *vectors, sums, residual }
+        };
+        // Past an expansion the residual goes with the expansion's gradient.
+        let residual = residual.filter(|_| self.conv.is_none() || self.is_first);
+        let residual = |n: usize| residual.map(|r| &r[n * read..(n + 1) * read]);
+        let partials = context.groups.iter().zip(&mut self.depthwise_partials);
+        let (own, weights, scratch) = (context.own, depthwise_weights, [g.backward_scratch()]);
+        match (&mut self.conv, input) {
+            (Some(conv), _) => {
+                let Conv { norm: Norm { vectors: v, sums, .. }, out: x, .. } = conv;
+                let vectors: [&[f32]; 4] = [&v.scale, &v.shift, &v.rstd, &v.offset];
+                let tasks = partials.zip(split(expanded, context.groups, read)).zip(sums).collect();
+                run(tasks, |(((group, dw), dx), sums)| {
+                    dw.fill(0.0);
+                    sums.clear();
+                    context.scratches.with(scratch, |[scratch]| {
+                        for (n, dx) in group.clone().zip(dx.chunks_exact_mut(read)) {
+                            let (x, residual) = (&x[n * read..(n + 1) * read], residual(n));
+                            let sums = &mut *sums;
+                            let input =
+                                DepthwiseInput::Activated { x, dx, vectors, sums, residual };
+                            depthwise_backward(own, g, &gradient(n), input, weights, dw, scratch);
                         }
-                        None => DepthwiseInput::Plain { residual },
-                    };
-                    let x = &x[image];
-                    let weights = depthwise_weights;
-                    depthwise_backward(
-                        context.cpu,
-                        g,
-                        &gradient,
-                        x,
-                        input,
-                        weights,
-                        dx,
-                        partial,
-                        scratch,
-                    );
-                }
-            });
-        });
+                    });
+                });
+            }
+            (None, BlockInput::Rows(x)) => {
+                let tasks = partials.zip(split(dx, context.groups, read)).collect();
+                run(tasks, |((group, dw), dx)| {
+                    dw.fill(0.0);
+                    context.scratches.with(scratch, |[scratch]| {
+                        for (n, dx) in group.clone().zip(dx.chunks_exact_mut(read)) {
+                            let (x, residual) = (&x[n * read..(n + 1) * read], residual(n));
+                            let input = DepthwiseInput::Plain { x, dx, residual };
+                            depthwise_backward(own, g, &gradient(n), input, weights, dw, scratch);
+                        }
+                    });
+                });
+            }
+            (None, BlockInput::Images(_)) => unreachable!("the first block has the stem"),
+        }
         let taps = g.kernel * g.kernel;
         let weights = parameters.gradient(self.depthwise);
         weights.fill(0.0);

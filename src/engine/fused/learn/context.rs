@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use super::gradient_sum::Partials;
 use super::groups::Scratches;
-use hiwl_kernels::train::{Buffer, Cpu};
+use hiwl_kernels::train::{Buffer, Cpu, Element};
 
 /// The batch at hand and what works on it.
-pub(super) struct Context<'a> {
+pub(super) struct Context<'a, E: Element> {
     pub(super) cpu: Cpu,
+    /// What runs kernels over what is kept.
+    pub(super) own: E::Runner,
     /// Images of each task.
     pub(super) groups: &'a [Range<usize>],
     /// Images of the batch.
@@ -19,11 +21,11 @@ pub(super) struct Context<'a> {
 }
 
 /// Memory shared by the backward passes of all layers.
-pub(super) struct Workspace {
+pub(super) struct Workspace<E: Element> {
     /// Gradient at the gated activation before the projection.
-    pub(super) gated: Buffer,
+    pub(super) gated: Buffer<E>,
     /// Gradient at the expanded activation before its SiLU.
-    pub(super) expanded: Buffer,
+    pub(super) expanded: Buffer<E>,
     pub(super) partials: Partials,
 }
 

@@ -7,21 +7,23 @@ use super::norm::Norm;
 use super::parameter::Parameters;
 use super::stem;
 use crate::model::weights::{Weights, WeightsError};
-use hiwl_kernels::train::{Buffer, Packed, combine, outer, padded, product};
+use hiwl_kernels::train::{
+    Buffer, Element, Packed, combine, outer, outer_room, padded, product, view,
+};
 
 /// The convolution with its norm and its output.
-pub(super) struct Conv {
+pub(super) struct Conv<E: Element> {
     pub(super) weight: usize,
     input: usize,
     output: usize,
     pub(super) norm: Norm,
     /// `[images][pixels][padded(output)]`, before the norm.
-    pub(super) out: Buffer,
-    forward: Packed,
-    backward: Packed,
+    pub(super) out: Buffer<E>,
+    forward: Packed<E>,
+    backward: Packed<E>,
 }
 
-impl Conv {
+impl<E: Element> Conv<E> {
     /// A 1×1 convolution, or a stem if `input` is its taps and `shape` says so.
     pub(super) fn new(
         parameters: &mut Parameters,
@@ -60,7 +62,7 @@ impl Conv {
     }
 
     /// `out` from rows of `x`, `pixels` an image.
-    pub(super) fn forward(&mut self, context: &Context<'_>, x: &[f32], pixels: usize) {
+    pub(super) fn forward(&mut self, context: &Context<'_, E>, x: &[f32], pixels: usize) {
         let (ci, co) = (padded(self.input), padded(self.output));
         let Self { out, forward, norm, .. } = self;
         let tasks: Vec<_> = context
@@ -73,17 +75,21 @@ impl Conv {
             moments.clear();
             let x = &x[group.start * pixels * ci..group.end * pixels * ci];
             let rows = strip_rows(ci + co);
-            for (x, out) in x.chunks(rows * ci).zip(out.chunks_mut(rows * co)) {
-                product(context.cpu, x.len() / ci, (x, ci), forward, (out, co), false);
-                if context.training {
-                    moments.add(context.cpu, out);
+            context.scratches.with([rows * ci], |[room]| {
+                for (x, out) in x.chunks(rows * ci).zip(out.chunks_mut(rows * co)) {
+                    let count = x.len() / ci;
+                    let x = E::rows(context.own, x, room);
+                    product(context.own, count, (x, ci), forward, (out, co), false);
+                    if context.training {
+                        moments.add(context.own, out);
+                    }
                 }
-            }
+            });
         });
     }
 
     /// The same of a stem, from images of `taps.size` pixels a side.
-    pub(super) fn forward_stem(&mut self, context: &Context<'_>, taps: &stem::Taps<'_>) {
+    pub(super) fn forward_stem(&mut self, context: &Context<'_, E>, taps: &stem::Taps<'_>) {
         let co = padded(self.output);
         let pixels = taps.pixels();
         let Self { out, forward, norm, .. } = self;
@@ -96,16 +102,18 @@ impl Conv {
         run(tasks, |((group, out), moments)| {
             moments.clear();
             let rows = strip_rows(stem::WIDTH + co);
-            context.scratches.with([taps.padded_len(), rows * stem::WIDTH], |[image, strip]| {
+            let sizes = [taps.padded_len(), rows * stem::WIDTH, rows * stem::WIDTH];
+            context.scratches.with(sizes, |[image, strip, room]| {
                 for (n, out) in group.clone().zip(out.chunks_mut(pixels * co)) {
                     taps.normalise(n, image);
                     for (first, out) in (0..).step_by(rows).zip(out.chunks_mut(rows * co)) {
                         let count = out.len() / co;
                         taps.rows(image, first, count, strip);
-                        let a = (&*strip, stem::WIDTH);
-                        product(context.cpu, count, a, forward, (out, co), false);
+                        let a = E::rows(context.own, &strip[..count * stem::WIDTH], room);
+                        let a = (a, stem::WIDTH);
+                        product(context.own, count, a, forward, (out, co), false);
                         if context.training {
-                            moments.add(context.cpu, out);
+                            moments.add(context.own, out);
                         }
                     }
                 }
@@ -119,9 +127,9 @@ impl Conv {
     #[allow(clippy::too_many_arguments, reason = "each is an operand")]
     pub(super) fn backward(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         x: &[f32],
         residual: Option<&[f32]>,
         dx: &mut [f32],
@@ -140,14 +148,15 @@ impl Conv {
             let all = group.start * pixels..group.end * pixels;
             let rows = strip_rows(co + ci);
             let mut first = true;
-            context.scratches.with([rows * co], |[strip]| {
+            let room = outer_room::<E>(rows, self.input, self.output);
+            context.scratches.with([rows * co, rows * ci, room], |[strip, narrow_room, room]| {
                 for start in all.clone().step_by(rows) {
                     let end = (start + rows).min(all.end);
                     let count = end - start;
                     let wide = start * co..end * co;
-                    let strip = &mut strip[..count * co];
+                    let strip = &mut view(strip)[..count * co];
                     let c = norm.vectors.gradient();
-                    combine(context.cpu, &dz[wide.clone()], &out[wide], c, strip);
+                    combine(context.own, &dz[wide.clone()], &out[wide], c, strip);
                     let narrow = start * ci..end * ci;
                     let local = (start - all.start) * ci..(end - all.start) * ci;
                     let dx = &mut dx[local];
@@ -155,9 +164,10 @@ impl Conv {
                         dx.copy_from_slice(&residual[narrow.clone()]);
                     }
                     let accumulate = residual.is_some();
-                    product(context.cpu, count, (strip, co), backward, (dx, ci), accumulate);
-                    let a = (&x[narrow], ci, self.input);
-                    outer(context.cpu, count, a, (strip, co, self.output), partial, first);
+                    product(context.own, count, (strip, co), backward, (dx, ci), accumulate);
+                    let a = (E::rows(context.own, &x[narrow], narrow_room), ci, self.input);
+                    let b = (&*strip, co, self.output);
+                    outer(context.own, count, a, b, partial, first, room);
                     first = false;
                 }
             });
@@ -172,9 +182,9 @@ impl Conv {
     /// The same of a stem: the images need no gradient.
     pub(super) fn backward_stem(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         taps: &stem::Taps<'_>,
     ) {
         let co = padded(self.output);
@@ -184,20 +194,24 @@ impl Conv {
         let dz = &workspace.expanded;
         run(tasks, |(group, partial)| {
             let rows = strip_rows(stem::WIDTH + co);
-            let sizes = [taps.padded_len(), rows * stem::WIDTH, rows * co];
+            let room = outer_room::<E>(rows, stem::WIDTH, self.output);
+            let sizes =
+                [taps.padded_len(), rows * stem::WIDTH, rows * stem::WIDTH, rows * co, room];
             let mut first = true;
-            context.scratches.with(sizes, |[image, strip, gradient]| {
+            context.scratches.with(sizes, |[image, strip, narrow_room, gradient, room]| {
                 for n in group.clone() {
                     taps.normalise(n, image);
                     for start in (0..pixels).step_by(rows) {
                         let count = rows.min(pixels - start);
                         taps.rows(image, start, count, strip);
                         let wide = (n * pixels + start) * co..(n * pixels + start + count) * co;
-                        let gradient = &mut gradient[..count * co];
+                        let gradient = &mut view(gradient)[..count * co];
                         let c = norm.vectors.gradient();
-                        combine(context.cpu, &dz[wide.clone()], &out[wide], c, gradient);
-                        let a = (&*strip, stem::WIDTH, self.input);
-                        outer(context.cpu, count, a, (gradient, co, self.output), partial, first);
+                        combine(context.own, &dz[wide.clone()], &out[wide], c, gradient);
+                        let a = &strip[..count * stem::WIDTH];
+                        let a = E::rows(context.own, a, narrow_room);
+                        let (a, b) = ((a, stem::WIDTH, self.input), (&*gradient, co, self.output));
+                        outer(context.own, count, a, b, partial, first, room);
                         first = false;
                     }
                 }

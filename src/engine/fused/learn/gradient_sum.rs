@@ -27,23 +27,30 @@ impl Partials {
         });
     }
 
-    /// `gradient[wide][narrow] = Σ partials`.
+    /// `gradient[wide][narrow] = Σ partials`, which are changed.
     pub(super) fn sum_transposed(
-        &self,
+        &mut self,
         groups: usize,
         (narrow, wide): (usize, usize),
         gradient: &mut [f32],
     ) {
         let stride = padded(wide);
+        let Some((sum, others)) = self.0[..groups].split_first_mut() else { return };
+        // Along the rows first: to go down the columns of a dozen matrices
+        // would touch a page at every step.
+        sum[..narrow * stride].par_chunks_mut(stride).enumerate().for_each(|(n, sum)| {
+            for partial in &*others {
+                for (sum, value) in sum.iter_mut().zip(&partial[n * stride..]) {
+                    *sum += value;
+                }
+            }
+        });
+        let sum = &*sum;
         gradient.par_chunks_mut(16 * narrow).enumerate().for_each(|(block, rows)| {
             for n in 0..narrow {
-                let mut line = [0.0; 16];
-                for partial in &self.0[..groups] {
-                    let from = &partial[n * stride + block * 16..][..16];
-                    line.iter_mut().zip(from).for_each(|(sum, value)| *sum += value);
-                }
+                let line = &sum[n * stride + block * 16..][..16];
                 for (row, value) in rows.chunks_mut(narrow).zip(line) {
-                    row[n] = value;
+                    row[n] = *value;
                 }
             }
         });

@@ -21,12 +21,12 @@ pub(super) fn groups(images: usize) -> Vec<Range<usize>> {
     (0..count).map(|i| i * images / count..(i + 1) * images / count).collect()
 }
 
-/// The parts of `buffer` that belong to each group, `stride` floats an image.
-pub(super) fn split<'a>(
-    mut buffer: &'a mut [f32],
+/// The parts of `buffer` that belong to each group, `stride` numbers an image.
+pub(super) fn split<'a, E>(
+    mut buffer: &'a mut [E],
     groups: &[Range<usize>],
     stride: usize,
-) -> Vec<&'a mut [f32]> {
+) -> Vec<&'a mut [E]> {
     let mut parts = Vec::with_capacity(groups.len());
     for group in groups {
         let (part, rest) = buffer.split_at_mut(group.len() * stride);

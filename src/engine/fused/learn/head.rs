@@ -9,13 +9,15 @@ use super::profile::{Clock, Part};
 use super::squeeze::sum_rows;
 use crate::model::seeded::SplitMix64;
 use crate::model::weights::{Weights, WeightsError};
-use hiwl_kernels::train::{Buffer, Packed, Sums, outer, padded, pool, pool_gradient, product};
+use hiwl_kernels::train::{
+    Buffer, Element, Packed, Sums, outer, padded, pool, pool_gradient, product,
+};
 
 /// The head and what it keeps of a batch.
-pub(super) struct Head {
+pub(super) struct Head<E: Element> {
     features: usize,
     classes: usize,
-    pub(super) conv: Conv,
+    pub(super) conv: Conv<E>,
     weight: usize,
     bias: usize,
     forward: Packed,
@@ -30,11 +32,11 @@ pub(super) struct Head {
     logits_gradient: Buffer,
 }
 
-impl Head {
+impl<E: Element> Head<E> {
     pub(super) fn new(
         parameters: &mut Parameters,
         weights: &Weights,
-        conv: Conv,
+        conv: Conv<E>,
         (features, classes): (usize, usize),
         images: usize,
     ) -> Result<Self, WeightsError> {
@@ -74,7 +76,7 @@ impl Head {
     /// seed.
     pub(super) fn forward(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &Parameters,
         x: &[f32],
         pixels: usize,
@@ -89,7 +91,7 @@ impl Head {
             images.zip(self.pooled.chunks_exact_mut(c)).zip(&mut self.image_sums).collect();
         run(tasks, |((image, pooled), sums)| {
             sums.clear();
-            pool(context.cpu, image, affine, sums);
+            pool(context.own, image, affine, sums);
             for (mean, sum) in pooled.iter_mut().zip(sums.get(0)) {
                 *mean = (sum / pixels as f64) as f32;
             }
@@ -97,7 +99,7 @@ impl Head {
         self.drop_out(context.images, dropout);
         let (n, k) = (context.images, padded(self.classes));
         let to = (&mut *self.logits, k);
-        product(context.cpu, n, (&self.pooled, c), &self.forward, to, false);
+        product(context.cpu, n, (&*self.pooled, c), &self.forward, to, false);
         for logits in self.logits.chunks_exact_mut(k).take(n) {
             let bias = parameters.values(self.bias);
             logits.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
@@ -126,9 +128,9 @@ impl Head {
     /// gradients towards the classifier and the pooled features.
     pub(super) fn loss(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         targets: &[f32],
     ) -> f64 {
         let (n, k, c) = (context.images, padded(self.classes), padded(self.features));
@@ -154,10 +156,10 @@ impl Head {
         sum_rows(&d_logits[..n * k], k, parameters.gradient(self.bias));
         let partial = &mut workspace.partials.0[0];
         let (a, b) = ((&**d_logits, k, self.classes), (&*self.pooled, c, self.features));
-        outer(context.cpu, n, a, b, partial, true);
+        outer(context.cpu, n, a, b, partial, true, &mut []);
         workspace.partials.sum(1, self.features, parameters.gradient(self.weight));
         let to = (&mut *self.pooled_gradient, c);
-        product(context.cpu, n, (d_logits, k), &self.backward, to, false);
+        product(context.cpu, n, (&**d_logits, k), &self.backward, to, false);
         for (d, kept) in self.pooled_gradient[..n * c].iter_mut().zip(&*self.kept) {
             *d *= kept;
         }
@@ -168,10 +170,10 @@ impl Head {
     #[allow(clippy::too_many_arguments, reason = "each is an operand")]
     pub(super) fn backward(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         clock: &mut Clock,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
         x: &[f32],
         dx: &mut [f32],
         pixels: usize,
@@ -194,7 +196,7 @@ impl Head {
                 let per_channel =
                     [&vectors.scale, &vectors.shift, &vectors.rstd, &vectors.offset, constant];
                 pool_gradient(
-                    context.cpu,
+                    context.own,
                     &out[n * stride..(n + 1) * stride],
                     per_channel,
                     dz,

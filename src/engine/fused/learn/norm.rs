@@ -5,7 +5,7 @@ use super::context::Context;
 use super::groups::GROUPS;
 use super::parameter::Parameters;
 use crate::model::weights::{Weights, WeightsError};
-use hiwl_kernels::train::{Buffer, Moments, Sums, padded};
+use hiwl_kernels::train::{Buffer, Element, Moments, Sums, padded};
 
 /// Share of a batch's statistics in the running ones, unless told otherwise:
 /// PyTorch's default.
@@ -95,7 +95,11 @@ impl Norm {
     }
 
     /// Takes the statistics of the batch while training, else the running ones.
-    pub(super) fn fold_for(&mut self, context: &Context<'_>, parameters: &Parameters) {
+    pub(super) fn fold_for<E: Element>(
+        &mut self,
+        context: &Context<'_, E>,
+        parameters: &Parameters,
+    ) {
         if context.training {
             self.fold_batch(parameters, context.groups.len());
         } else {

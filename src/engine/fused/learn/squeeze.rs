@@ -4,7 +4,7 @@
 use super::context::{Context, Workspace};
 use super::parameter::Parameters;
 use crate::model::weights::{Weights, WeightsError};
-use hiwl_kernels::train::{Buffer, Packed, outer, padded, product};
+use hiwl_kernels::train::{Buffer, Element, Packed, outer, padded, product};
 
 /// The matrices and what is kept of the forward pass.
 pub(super) struct Squeeze {
@@ -84,10 +84,14 @@ impl Squeeze {
     }
 
     /// The gate from `pooled`.
-    pub(super) fn forward(&mut self, context: &Context<'_>, parameters: &Parameters) {
+    pub(super) fn forward<E: Element>(
+        &mut self,
+        context: &Context<'_, E>,
+        parameters: &Parameters,
+    ) {
         let (n, c, q) = (context.images, padded(self.channels), padded(self.squeezed));
         let [reduce, expand, ..] = &self.packed;
-        product(context.cpu, n, (&self.pooled, c), reduce, (&mut self.before, q), false);
+        product(context.cpu, n, (&*self.pooled, c), reduce, (&mut *self.before, q), false);
         let bias = parameters.values(self.reduce[1]);
         for (before, hidden) in
             self.before.chunks_exact_mut(q).zip(self.hidden.chunks_exact_mut(q)).take(n)
@@ -97,7 +101,7 @@ impl Squeeze {
                 *hidden = *before * sigmoid(*before);
             }
         }
-        product(context.cpu, n, (&self.hidden, q), expand, (&mut self.gate, c), false);
+        product(context.cpu, n, (&*self.hidden, q), expand, (&mut *self.gate, c), false);
         let bias = parameters.values(self.expand[1]);
         for gate in self.gate.chunks_exact_mut(c).take(n) {
             for (gate, bias) in gate.iter_mut().zip(bias) {
@@ -107,11 +111,11 @@ impl Squeeze {
     }
 
     /// From `gate_gradient`: the matrices' gradients and `pooled_gradient`.
-    pub(super) fn backward(
+    pub(super) fn backward<E: Element>(
         &mut self,
-        context: &Context<'_>,
+        context: &Context<'_, E>,
         parameters: &mut Parameters,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<E>,
     ) {
         let (n, c, q) = (context.images, padded(self.channels), padded(self.squeezed));
         let [.., expand, reduce] = &self.packed;
@@ -120,22 +124,22 @@ impl Squeeze {
         }
         sum_rows(&self.gate_gradient[..n * c], c, parameters.gradient(self.expand[1]));
         let partial = &mut workspace.partials.0[0];
-        let (hidden, d_gate) = (&self.hidden, &self.gate_gradient);
+        let (hidden, d_gate) = (&*self.hidden, &*self.gate_gradient);
         let shape = (self.squeezed, self.channels);
-        outer(context.cpu, n, (hidden, q, shape.0), (d_gate, c, shape.1), partial, true);
+        outer(context.cpu, n, (hidden, q, shape.0), (d_gate, c, shape.1), partial, true, &mut []);
         let gradient = parameters.gradient(self.expand[0]);
         workspace.partials.sum_transposed(1, shape, gradient);
 
         let d_hidden = &mut self.hidden_gradient;
-        product(context.cpu, n, (d_gate, c), expand, (d_hidden, q), false);
+        product(context.cpu, n, (d_gate, c), expand, (&mut **d_hidden, q), false);
         for (d, &z) in d_hidden[..n * q].iter_mut().zip(&self.before[..n * q]) {
             let sigma = sigmoid(z);
             *d *= sigma + z * sigma * (1.0 - sigma);
         }
         sum_rows(&d_hidden[..n * q], q, parameters.gradient(self.reduce[1]));
         let partial = &mut workspace.partials.0[0];
-        let (d_hidden, pooled) = (&self.hidden_gradient, &self.pooled);
-        outer(context.cpu, n, (d_hidden, q, shape.0), (pooled, c, shape.1), partial, true);
+        let (d_hidden, pooled) = (&*self.hidden_gradient, &*self.pooled);
+        outer(context.cpu, n, (d_hidden, q, shape.0), (pooled, c, shape.1), partial, true, &mut []);
         workspace.partials.sum(1, shape.1, parameters.gradient(self.reduce[0]));
         let to = (&mut *self.pooled_gradient, c);
         product(context.cpu, n, (d_hidden, q), reduce, to, false);

@@ -7,12 +7,12 @@
 
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
-use super::sigmoid::silu;
 use super::{
-    Cpu,
     buffer::{Buffer, aligned},
+    element::{Element, ElementOn},
     prefetch::prefetch,
 };
+use crate::backend::Launch;
 use crate::lines::BLOCK;
 use crate::simd::{Kernel, Simd};
 
@@ -37,13 +37,12 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Lines of a pixel.
-    pub(super) fn blocks(self) -> usize {
+    pub(crate) fn blocks(self) -> usize {
         self.channels / BLOCK
     }
 
     /// Pixels in a row of the ring, borders included.
-    pub fn ring_width(self) -> usize {
+    pub(crate) fn ring_width(self) -> usize {
         let read = (self.output.next_multiple_of(RUN) - 1) * self.stride + self.kernel;
         read.max(self.pad + self.input)
     }
@@ -53,11 +52,7 @@ impl Geometry {
         self.kernel * self.ring_width() * self.channels
     }
 
-    /// That kernel, stride and sizes are ones that there are kernels for.
-    ///
-    /// # Panics
-    /// If not.
-    pub(super) fn check(self) {
+    pub(crate) fn check(self) {
         assert!(self.channels.is_multiple_of(BLOCK) && self.channels > 0, "not whole lines");
         assert!(matches!(self.kernel, 3 | 5) && matches!(self.stride, 1 | 2), "no such kernel");
         assert!(self.pad < self.kernel && self.output > 0 && self.input > 0, "no such padding");
@@ -73,8 +68,8 @@ pub struct DepthwiseWeights {
     channels: usize,
     kernel: usize,
     stride: usize,
-    pub(super) forward: Buffer,
-    pub(super) backward: Buffer,
+    pub(crate) forward: Buffer,
+    pub(crate) backward: Buffer,
 }
 
 impl DepthwiseWeights {
@@ -151,40 +146,50 @@ pub unsafe fn run_of_outputs<S: Simd, const TAPS: usize, const STEP: usize>(
     acc
 }
 
-/// Convolves one image, `input` to `output`, after `silu(x · scale + shift)`
-/// where `norm` is given.
-pub fn depthwise_forward(
-    cpu: Cpu,
+/// What a depthwise convolution reads: the image.
+#[derive(Clone, Copy)]
+pub enum ForwardInput<'a, E> {
+    /// `silu(x · scale + shift)` of `x`.
+    Activated(&'a [E], (&'a [f32], &'a [f32])),
+    /// `x` itself.
+    Plain(&'a [f32]),
+}
+
+/// Convolves one image, `input` to `output`.
+pub fn depthwise_forward<E: Element>(
+    own: E::Runner,
     g: Geometry,
-    input: &[f32],
-    norm: Option<(&[f32], &[f32])>,
+    input: ForwardInput<'_, E>,
     weights: &DepthwiseWeights,
-    output: &mut [f32],
+    output: &mut [E],
     scratch: &mut [f32],
 ) {
     g.check();
-    assert!(aligned(input) && aligned(output) && aligned(scratch), "not aligned");
-    assert!(input.len() >= g.input * g.input * g.channels, "the input is too small");
+    assert!(aligned(output) && aligned(scratch), "not aligned");
+    let (len, is_aligned) = match input {
+        ForwardInput::Activated(x, _) => (x.len(), aligned(x)),
+        ForwardInput::Plain(x) => (x.len(), aligned(x)),
+    };
+    assert!(is_aligned && len >= g.input * g.input * g.channels, "the input is too small");
     assert!(output.len() >= g.output * g.output * g.channels, "the output is too small");
     assert!(scratch.len() >= g.forward_scratch(), "the scratch is too small");
     assert!(weights.forward.len() == g.kernel * g.kernel * g.channels, "other weights");
-    if let Some((scale, shift)) = norm {
+    if let ForwardInput::Activated(_, (scale, shift)) = input {
         assert!(scale.len() >= g.channels && shift.len() >= g.channels, "too few channels");
         assert!(aligned(scale) && aligned(shift), "not aligned");
     }
-    cpu.run(Forward { g, input, norm, weights: &weights.forward, output, ring: scratch });
+    own.launch(Forward { g, input, weights: &weights.forward, output, ring: scratch });
 }
 
-struct Forward<'a> {
+pub struct Forward<'a, E> {
     g: Geometry,
-    input: &'a [f32],
-    norm: Option<(&'a [f32], &'a [f32])>,
+    input: ForwardInput<'a, E>,
     weights: &'a [f32],
-    output: &'a mut [f32],
+    output: &'a mut [E],
     ring: &'a mut [f32],
 }
 
-impl<S: Simd> Kernel<S> for Forward<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for Forward<'_, E> {
     #[inline(always)]
     fn run(mut self, s: S) {
         match (self.g.kernel, self.g.stride) {
@@ -196,9 +201,12 @@ impl<S: Simd> Kernel<S> for Forward<'_> {
     }
 }
 
-impl Forward<'_> {
+impl<E: Element> Forward<'_, E> {
     #[inline(always)]
-    fn image<S: Simd, const K: usize, const STRIDE: usize>(&mut self, s: S) {
+    fn image<S: Simd, const K: usize, const STRIDE: usize>(&mut self, s: S)
+    where
+        E: ElementOn<S>,
+    {
         let g = self.g;
         let width = g.ring_width();
         let slot = width * g.channels;
@@ -238,7 +246,7 @@ impl Forward<'_> {
                             let to = self.output.as_mut_ptr().add(to);
                             for (j, &value) in acc.iter().enumerate() {
                                 if j < valid {
-                                    s.store(to.add(j * g.channels), value);
+                                    E::store(s, to.add(j * g.channels), value);
                                 }
                             }
                         }
@@ -250,23 +258,44 @@ impl Forward<'_> {
 
     /// Brings input row `y` into the ring at `slot`.
     #[inline(always)]
-    fn fill<S: Simd>(&mut self, s: S, y: usize, slot: usize, width: usize) {
+    fn fill<S: Simd>(&mut self, s: S, y: usize, slot: usize, width: usize)
+    where
+        E: ElementOn<S>,
+    {
+        let at = (y, slot, width);
+        match self.input {
+            ForwardInput::Activated(x, (scale, shift)) => {
+                self.fill_from::<S, E, true>(s, x, (scale, shift), at);
+            }
+            ForwardInput::Plain(x) => self.fill_from::<S, f32, false>(s, x, (&[], &[]), at),
+        }
+    }
+
+    /// The same from what is kept as `I`, through the norm and its SiLU or as
+    /// it is.
+    #[inline(always)]
+    fn fill_from<S: Simd, I: ElementOn<S>, const ACTIVATED: bool>(
+        &mut self,
+        s: S,
+        input: &[I],
+        (scale, shift): (&[f32], &[f32]),
+        (y, slot, width): (usize, usize, usize),
+    ) {
         let g = self.g;
         for x in 0..g.input {
             let from = (y * g.input + x) * g.channels;
             for i in (0..g.channels).step_by(S::LANES) {
                 let to = slot + (i / BLOCK * width + g.pad + x) * BLOCK + i % BLOCK;
-                // SAFETY: `depthwise_forward` checked the image, the ring and the vectors.
+                // SAFETY: `depthwise_forward` checked the image, the ring and, where the input
+                // is activated, the vectors.
                 unsafe {
-                    prefetch(self.input.as_ptr().wrapping_add(from + i));
-                    let value = s.load(self.input.as_ptr().add(from + i));
-                    let value = match self.norm {
-                        Some((scale, shift)) => {
-                            let scale = s.load(scale.as_ptr().add(i));
-                            silu(s, s.mul_add(value, scale, s.load(shift.as_ptr().add(i))))
-                        }
-                        None => value,
-                    };
+                    prefetch(input.as_ptr().wrapping_add(from + i));
+                    let mut value = I::load(s, input.as_ptr().add(from + i));
+                    if ACTIVATED {
+                        let scale = s.load(scale.as_ptr().add(i));
+                        let z = s.mul_add(value, scale, s.load(shift.as_ptr().add(i)));
+                        value = I::silu(s, z);
+                    }
                     s.store(self.ring.as_mut_ptr().add(to), value);
                 }
             }

@@ -8,34 +8,38 @@
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
 use super::{
-    Cpu,
     buffer::aligned,
     depthwise::{DepthwiseWeights, Geometry, RUN, Tap, clear_borders, phase_taps, run_of_outputs},
+    element::{Element, ElementOn},
     prefetch::{prefetch, prefetch_to_write},
-    sigmoid::silu_and_slope,
     sums::Sums,
 };
+use crate::backend::Launch;
 use crate::lines::BLOCK;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, unrolled};
 
 /// What makes the gradient at the convolution's output: with
 /// `z = out · scale + shift`, `dz = (gate · da + constant) · silu'(z)` and
 /// `d_out = dz · c0 + out · c1 + c2`.
-pub struct Gated<'a> {
+pub struct Gated<'a, E> {
     /// Gradient at `gate · silu(z)`, the image.
-    pub da: &'a [f32],
+    pub da: &'a [E],
     /// The convolution's output, the image.
-    pub out: &'a [f32],
+    pub out: &'a [E],
     /// Scale, shift, gate, constant, c0, c1, c2: per channel.
     pub vectors: [&'a [f32]; 7],
 }
 
-/// What the convolution read.
-pub enum DepthwiseInput<'a> {
+/// What the convolution read, and where the gradient goes.
+pub enum DepthwiseInput<'a, E> {
     /// `silu(x · scale + shift)`: the gradient is taken at the SiLU's
     /// argument, and its sum and that with `x̂ = x · rstd + offset` are added
     /// to sums 0 and 1.
     Activated {
+        /// The image.
+        x: &'a [E],
+        /// Its gradient.
+        dx: &'a mut [E],
         /// Scale, shift, rstd, offset.
         vectors: [&'a [f32]; 4],
         /// Where sums are added.
@@ -45,6 +49,10 @@ pub enum DepthwiseInput<'a> {
     },
     /// `x` itself; `residual` is added to its gradient.
     Plain {
+        /// The image.
+        x: &'a [f32],
+        /// Its gradient.
+        dx: &'a mut [f32],
         /// Gradient that comes past the convolution, the image.
         residual: Option<&'a [f32]>,
     },
@@ -63,35 +71,35 @@ impl Geometry {
     }
 }
 
-/// Gradients of one image: `dx`, and `dw` (`[block][ky][kx][16]`, added to).
-#[allow(clippy::too_many_arguments, reason = "each is an operand")]
-pub fn depthwise_backward(
-    cpu: Cpu,
+/// Gradients of one image: the input's, and `dw` (`[block][ky][kx][16]`, added
+/// to).
+pub fn depthwise_backward<E: Element>(
+    own: E::Runner,
     g: Geometry,
-    gradient: &Gated<'_>,
-    x: &[f32],
-    input: DepthwiseInput<'_>,
+    gradient: &Gated<'_, E>,
+    input: DepthwiseInput<'_, E>,
     weights: &DepthwiseWeights,
-    dx: &mut [f32],
     dw: &mut [f32],
     scratch: &mut [f32],
 ) {
     g.check();
     let (read, written) = (g.input * g.input * g.channels, g.output * g.output * g.channels);
     let c = g.channels;
-    assert!(x.len() >= read && dx.len() >= read && aligned(x) && aligned(dx), "x or dx");
     for image in [gradient.da, gradient.out] {
         assert!(image.len() >= written && aligned(image), "the gradient's image");
     }
     let per_channel = |v: &[f32]| v.len() >= c && aligned(v);
     assert!(gradient.vectors.iter().all(|v| per_channel(v)), "too few channels");
-    let residual = match &input {
-        DepthwiseInput::Activated { vectors, residual, .. } => {
+    let (residual, is_fine) = match &input {
+        DepthwiseInput::Activated { x, dx, vectors, residual, .. } => {
             assert!(vectors.iter().all(|v| per_channel(v)), "too few channels");
-            residual
+            (residual, x.len().min(dx.len()) >= read && aligned(x) && aligned(dx))
         }
-        DepthwiseInput::Plain { residual } => residual,
+        DepthwiseInput::Plain { x, dx, residual } => {
+            (residual, x.len().min(dx.len()) >= read && aligned(x) && aligned(dx))
+        }
     };
+    assert!(is_fine, "x or dx");
     assert!(residual.is_none_or(|r| r.len() >= read && aligned(r)), "the residual");
     assert!(weights.backward.len() == g.kernel * g.kernel * c, "other weights");
     assert!(dw.len() >= g.kernel * g.kernel * c && aligned(dw), "the weights' gradient");
@@ -100,16 +108,14 @@ pub fn depthwise_backward(
     let (row, rest) = rest.split_at_mut(g.ring_width() * c);
     let (slope, line) = rest.split_at_mut(g.input * c);
     let weights = &weights.backward;
-    cpu.run(Backward { g, gradient, x, input, weights, dx, dw, ring, row, slope, line });
+    own.launch(Backward { g, gradient, input, weights, dw, ring, row, slope, line });
 }
 
-struct Backward<'a> {
+pub struct Backward<'a, E> {
     g: Geometry,
-    gradient: &'a Gated<'a>,
-    x: &'a [f32],
-    input: DepthwiseInput<'a>,
+    gradient: &'a Gated<'a, E>,
+    input: DepthwiseInput<'a, E>,
     weights: &'a [f32],
-    dx: &'a mut [f32],
     dw: &'a mut [f32],
     /// Rows of the gradient at the output, `[slot][block][width][16]`.
     ring: &'a mut [f32],
@@ -121,7 +127,7 @@ struct Backward<'a> {
     line: &'a mut [f32],
 }
 
-impl<S: Simd> Kernel<S> for Backward<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for Backward<'_, E> {
     #[inline(always)]
     fn run(mut self, s: S) {
         match (self.g.kernel, self.g.stride) {
@@ -133,9 +139,12 @@ impl<S: Simd> Kernel<S> for Backward<'_> {
     }
 }
 
-impl Backward<'_> {
+impl<E: Element> Backward<'_, E> {
     #[inline(always)]
-    fn image<S: Simd, const K: usize, const STRIDE: usize>(&mut self, s: S) {
+    fn image<S: Simd, const K: usize, const STRIDE: usize>(&mut self, s: S)
+    where
+        E: ElementOn<S>,
+    {
         let g = self.g;
         let width = g.gradient_width();
         let slot = width * g.channels;
@@ -186,32 +195,73 @@ impl Backward<'_> {
 
     /// Brings row `oy` of the gradient at the output into the ring.
     #[inline(always)]
-    fn fill_gradient<S: Simd>(&mut self, s: S, oy: usize, slot: usize, width: usize) {
+    fn fill_gradient<S: Simd>(&mut self, s: S, oy: usize, slot: usize, width: usize)
+    where
+        E: ElementOn<S>,
+    {
+        let output = self.g.output;
+        let mut x = 0;
+        // SAFETY: `x` and the columns that are taken with it are below `output`.
+        unsafe {
+            while x + 4 <= output {
+                self.fill_columns::<S, 4>(s, oy * output + x, x, slot, width);
+                x += 4;
+            }
+            while x < output {
+                self.fill_columns::<S, 1>(s, oy * output + x, x, slot, width);
+                x += 1;
+            }
+        }
+    }
+
+    /// `P` columns from `x` on of the same, `pixel` in the image.
+    ///
+    /// # Safety
+    /// There are `P` columns from `x` on.
+    #[inline(always)]
+    unsafe fn fill_columns<S: Simd, const P: usize>(
+        &mut self,
+        s: S,
+        pixel: usize,
+        x: usize,
+        slot: usize,
+        width: usize,
+    ) where
+        E: ElementOn<S>,
+    {
         let g = self.g;
-        for x in 0..g.output {
-            let from = (oy * g.output + x) * g.channels;
-            for i in (0..g.channels).step_by(S::LANES) {
-                let to = slot + (i / BLOCK * width + g.kernel - 1 + x) * BLOCK + i % BLOCK;
-                // SAFETY: `depthwise_backward` checked the images, the ring and the vectors.
-                unsafe {
-                    let [scale, shift, gate, constant, c0, c1, c2] =
-                        self.gradient.vectors.map(|v| s.load(v.as_ptr().add(i)));
-                    prefetch(self.gradient.out.as_ptr().wrapping_add(from + i));
-                    prefetch(self.gradient.da.as_ptr().wrapping_add(from + i));
-                    let out = s.load(self.gradient.out.as_ptr().add(from + i));
-                    let da = s.load(self.gradient.da.as_ptr().add(from + i));
-                    let (_, slope) = silu_and_slope(s, s.mul_add(out, scale, shift));
+        let v = &self.gradient.vectors;
+        for i in (0..g.channels).step_by(S::LANES) {
+            let to = slot + (i / BLOCK * width + g.kernel - 1 + x) * BLOCK + i % BLOCK;
+            // SAFETY: `depthwise_backward` checked the images, the ring and the vectors.
+            unsafe {
+                // (A closure would not be compiled for the instruction set.)
+                let (scale, shift) = (s.load(v[0].as_ptr().add(i)), s.load(v[1].as_ptr().add(i)));
+                let gate = s.load(v[2].as_ptr().add(i));
+                let constant = s.load(v[3].as_ptr().add(i));
+                let (c0, c1) = (s.load(v[4].as_ptr().add(i)), s.load(v[5].as_ptr().add(i)));
+                let c2 = s.load(v[6].as_ptr().add(i));
+                unrolled!(J in 0..P, up to 4 => {
+                    let from = (pixel + J) * g.channels + i;
+                    prefetch(self.gradient.out.as_ptr().wrapping_add(from));
+                    prefetch(self.gradient.da.as_ptr().wrapping_add(from));
+                    let out = E::load(s, self.gradient.out.as_ptr().add(from));
+                    let da = E::load(s, self.gradient.da.as_ptr().add(from));
+                    let (_, slope) = E::silu_and_slope(s, s.mul_add(out, scale, shift));
                     let dz = s.mul(s.mul_add(gate, da, constant), slope);
                     let value = s.mul_add(dz, c0, s.mul_add(out, c1, c2));
-                    s.store(self.ring.as_mut_ptr().add(to), value);
-                }
+                    s.store(self.ring.as_mut_ptr().add(to + J * BLOCK), value);
+                });
             }
         }
     }
 
     /// Makes the input row as the convolution read it, and its SiLU's slope.
     #[inline(always)]
-    fn fill_input<S: Simd>(&mut self, s: S, y: usize) {
+    fn fill_input<S: Simd>(&mut self, s: S, y: usize)
+    where
+        E: ElementOn<S>,
+    {
         let g = self.g;
         let width = g.ring_width();
         for x in 0..g.input {
@@ -220,19 +270,25 @@ impl Backward<'_> {
                 let (block, lane) = (i / BLOCK, i % BLOCK);
                 // SAFETY: `depthwise_backward` checked the image, the rows and the vectors.
                 unsafe {
-                    prefetch(self.x.as_ptr().wrapping_add(from + i));
-                    prefetch_to_write(self.dx.as_ptr().add(from + i));
-                    let value = s.load(self.x.as_ptr().add(from + i));
                     let row = self.row.as_mut_ptr().add((block * width + g.pad + x) * BLOCK + lane);
-                    if let DepthwiseInput::Activated { vectors, .. } = &self.input {
-                        let scale = s.load(vectors[0].as_ptr().add(i));
-                        let shift = s.load(vectors[1].as_ptr().add(i));
-                        let (a, slope) = silu_and_slope(s, s.mul_add(value, scale, shift));
-                        let to = (block * g.input + x) * BLOCK + lane;
-                        s.store(row, a);
-                        s.store(self.slope.as_mut_ptr().add(to), slope);
-                    } else {
-                        s.store(row, value);
+                    match &mut self.input {
+                        DepthwiseInput::Activated { x: image, dx, vectors, .. } => {
+                            prefetch(image.as_ptr().wrapping_add(from + i));
+                            prefetch_to_write(dx.as_ptr().add(from + i));
+                            let value = E::load(s, image.as_ptr().add(from + i));
+                            let scale = s.load(vectors[0].as_ptr().add(i));
+                            let shift = s.load(vectors[1].as_ptr().add(i));
+                            let z = s.mul_add(value, scale, shift);
+                            let (a, slope) = E::silu_and_slope(s, z);
+                            let to = (block * g.input + x) * BLOCK + lane;
+                            s.store(row, a);
+                            s.store(self.slope.as_mut_ptr().add(to), slope);
+                        }
+                        DepthwiseInput::Plain { x: image, dx, .. } => {
+                            prefetch(image.as_ptr().wrapping_add(from + i));
+                            prefetch_to_write(dx.as_ptr().add(from + i));
+                            s.store(row, s.load(image.as_ptr().add(from + i)));
+                        }
                     }
                 }
             }
@@ -279,7 +335,7 @@ impl Backward<'_> {
         }
         let count = (g.input - first).div_ceil(STRIDE);
         let from = (first + g.pad - phase) / STRIDE + K - TAPS;
-        let earlier: usize = (0..phase).map(|p| phase_taps(K, STRIDE, p)).sum();
+        let earlier = if phase == 0 { 0 } else { phase_taps(K, STRIDE, 0) };
         let mut shifted = [Tap { row: std::ptr::null(), weights: std::ptr::null() }; K];
         for (shifted, tap) in shifted.iter_mut().zip(taps) {
             // SAFETY: the weights of this phase lie behind those of earlier ones.
@@ -309,7 +365,10 @@ impl Backward<'_> {
     /// # Safety
     /// `sums` holds two sums a channel where the input is activated.
     #[inline(always)]
-    unsafe fn store_row<S: Simd>(&mut self, s: S, y: usize, block: usize, sums: *mut f32) {
+    unsafe fn store_row<S: Simd>(&mut self, s: S, y: usize, block: usize, sums: *mut f32)
+    where
+        E: ElementOn<S>,
+    {
         let g = self.g;
         for lane in (0..BLOCK).step_by(S::LANES) {
             let i = block * BLOCK + lane;
@@ -317,12 +376,11 @@ impl Backward<'_> {
             unsafe {
                 let line = self.line.as_ptr().add(lane);
                 let at = y * g.input * g.channels + i;
-                let to = self.dx.as_mut_ptr().add(at);
-                match &self.input {
-                    DepthwiseInput::Activated { vectors, residual, .. } => {
+                match &mut self.input {
+                    DepthwiseInput::Activated { x: image, dx, vectors, residual, .. } => {
                         let rstd = s.load(vectors[2].as_ptr().add(i));
                         let offset = s.load(vectors[3].as_ptr().add(i));
-                        let from = self.x.as_ptr().add(at);
+                        let (from, to) = (image.as_ptr().add(at), dx.as_mut_ptr().add(at));
                         let slope = self.slope.as_ptr().add(block * g.input * BLOCK + lane);
                         let mut first = s.load(sums.add(i));
                         let mut second = s.load(sums.add(g.channels + i));
@@ -333,15 +391,17 @@ impl Backward<'_> {
                                 da = s.add(da, s.load(r.as_ptr().add(at + x * g.channels)));
                             }
                             let dz = s.mul(da, slope);
-                            let hat = s.mul_add(s.load(from.add(x * g.channels)), rstd, offset);
+                            let x = x * g.channels;
+                            let hat = s.mul_add(E::load(s, from.add(x)), rstd, offset);
                             first = s.add(first, dz);
                             second = s.mul_add(dz, hat, second);
-                            s.store(to.add(x * g.channels), dz);
+                            E::store(s, to.add(x), dz);
                         }
                         s.store(sums.add(i), first);
                         s.store(sums.add(g.channels + i), second);
                     }
-                    DepthwiseInput::Plain { residual } => {
+                    DepthwiseInput::Plain { dx, residual, .. } => {
+                        let to = dx.as_mut_ptr().add(at);
                         for x in 0..g.input {
                             let value = s.load(line.add(x * BLOCK));
                             let value = match residual {
@@ -413,8 +473,10 @@ impl Backward<'_> {
             unsafe {
                 let input = self.row.as_ptr().add(block * g.ring_width() * BLOCK + lane);
                 // Of a length known to the compiler, or sums would live in memory.
-                let rows: [*const f32; ROWS] =
-                    std::array::from_fn(|i| taps[i].row.add((K - 1) * BLOCK + lane));
+                let mut rows = [std::ptr::null::<f32>(); ROWS];
+                for (row, tap) in rows.iter_mut().zip(taps) {
+                    *row = tap.row.add((K - 1) * BLOCK + lane);
+                }
                 let mut acc = [[[s.splat(0.0); K]; ROWS]; CHAINS];
                 let whole = g.output / CHAINS * CHAINS;
                 for x in (0..whole).step_by(CHAINS) {
@@ -429,7 +491,10 @@ impl Backward<'_> {
                     let to = self.dw.as_mut_ptr().add((block * K + ky) * K * BLOCK + lane);
                     for kx in 0..K {
                         let to = to.add(kx * BLOCK);
-                        let sum = acc.iter().fold(s.load(to), |sum, acc| s.add(sum, acc[row][kx]));
+                        let mut sum = s.load(to);
+                        for acc in &acc {
+                            sum = s.add(sum, acc[row][kx]);
+                        }
                         s.store(to, sum);
                     }
                 }

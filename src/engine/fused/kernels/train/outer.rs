@@ -1,30 +1,37 @@
 //! Sums of outer products over rows: the gradients of the 1×1 weights.
 //!
-//! `C[i][j] += Σ_row A[row][i] · B[row][j]`. Both matrices are read as they
-//! lie in memory; the vectors run along `B`, the wider of the two.
+//! `C[i][j] += Σ_row A[row][i] · B[row][j]`. Both matrices are read by
+//! [`Element::steps`] of rows; the vectors run along `B`, the wider of the two.
 
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
 use super::{
-    Cpu,
     buffer::{aligned, padded},
+    element::{Element, ElementOn},
 };
+use crate::backend::Launch;
 use crate::lines::BLOCK;
 use crate::simd::{Kernel, Simd};
 
 /// Rows of `C` in a register tile.
 const TILE: usize = 8;
 
+/// Floats of room that [`outer`] takes for `rows` rows.
+pub fn outer_room<E: Element>(rows: usize, narrow: usize, wide: usize) -> usize {
+    E::room(rows, padded(narrow)) + E::room(rows, padded(wide))
+}
+
 /// Adds (or, for the first of several, stores) the products of `rows` rows.
 /// `narrow` and `wide` are rows with their stride and number of channels;
 /// `sum` is `[padded(narrow)][padded(wide)]`.
-pub fn outer(
-    cpu: Cpu,
+pub fn outer<E: Element>(
+    own: E::Runner,
     rows: usize,
-    narrow: (&[f32], usize, usize),
-    wide: (&[f32], usize, usize),
+    narrow: (&[E], usize, usize),
+    wide: (&[E], usize, usize),
     sum: &mut [f32],
     first: bool,
+    room: &mut [f32],
 ) {
     let ((a, lda, n), (b, ldb, w)) = (narrow, wide);
     if rows == 0 {
@@ -34,22 +41,26 @@ pub fn outer(
     assert!(ldb >= padded(w) && b.len() >= (rows - 1) * ldb + padded(w), "B is too small");
     assert!(aligned(b) && ldb.is_multiple_of(BLOCK), "B is not aligned");
     assert!(aligned(sum) && sum.len() >= padded(n) * padded(w), "the sum is too small");
-    cpu.run(Outer { rows, a, lda, n, b, ldb, w: padded(w), sum, first });
+    let (for_a, for_b) = room.split_at_mut(E::room(rows, padded(n)));
+    let (a, lda) = E::steps(own, rows, (a, lda), padded(n), for_a);
+    let (b, ldb) = E::steps(own, rows, (b, ldb), padded(w), for_b);
+    let steps = rows.div_ceil(E::STEP);
+    own.launch(Outer { steps, a, lda, n, b, ldb, w: padded(w), sum, first });
 }
 
-struct Outer<'a> {
-    rows: usize,
-    a: &'a [f32],
+pub struct Outer<'a, E> {
+    steps: usize,
+    a: &'a [E],
     lda: usize,
     n: usize,
-    b: &'a [f32],
+    b: &'a [E],
     ldb: usize,
     w: usize,
     sum: &'a mut [f32],
     first: bool,
 }
 
-impl<S: Simd> Kernel<S> for Outer<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for Outer<'_, E> {
     #[inline(always)]
     fn run(self, s: S) {
         let lines = self.w / BLOCK;
@@ -66,12 +77,12 @@ impl<S: Simd> Kernel<S> for Outer<'_> {
             // the padded sizes, since these are multiples of the tile.
             unsafe {
                 let (b, c) = (
-                    self.b.as_ptr().add(line * BLOCK),
+                    self.b.as_ptr().add(line * BLOCK * E::STEP),
                     self.sum.as_ptr().cast_mut().add(line * BLOCK),
                 );
                 let mut i = 0;
                 while i < self.n {
-                    let (a, c) = (self.a.as_ptr().add(i), c.add(i * self.w));
+                    let (a, c) = (self.a.as_ptr().add(i * E::STEP), c.add(i * self.w));
                     if S::LANES == 16 {
                         match width {
                             3 => self.tile::<S, TILE, 3>(s, a, b, c),
@@ -93,15 +104,17 @@ impl<S: Simd> Kernel<S> for Outer<'_> {
     }
 }
 
-impl Outer<'_> {
+impl<E: Element> Outer<'_, E> {
     #[inline(always)]
     unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
         &self,
         s: S,
-        a: *const f32,
-        b: *const f32,
+        a: *const E,
+        b: *const E,
         c: *mut f32,
-    ) {
+    ) where
+        E: ElementOn<S>,
+    {
         // SAFETY: the caller's.
         unsafe {
             let mut acc = [[s.splat(0.0); NV]; MR];
@@ -113,17 +126,8 @@ impl Outer<'_> {
                 }
             }
             let (mut a, mut b) = (a, b);
-            for _ in 0..self.rows {
-                let mut v = [s.splat(0.0); NV];
-                for (j, v) in v.iter_mut().enumerate() {
-                    *v = s.load(b.add(j * S::LANES));
-                }
-                for (i, acc) in acc.iter_mut().enumerate() {
-                    let x = s.splat(*a.add(i));
-                    for j in 0..NV {
-                        acc[j] = s.mul_add(x, v[j], acc[j]);
-                    }
-                }
+            for _ in 0..self.steps {
+                E::step(s, &mut acc, a, E::STEP, b);
                 a = a.wrapping_add(self.lda);
                 b = b.wrapping_add(self.ldb);
             }

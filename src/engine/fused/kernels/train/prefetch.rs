@@ -5,17 +5,17 @@
 
 #![allow(unsafe_code, reason = "a vendor intrinsic without effect on values")]
 
-/// Floats ahead: a page.
-const AHEAD: usize = 1024;
+/// Bytes ahead: a page.
+const AHEAD: usize = 4096;
 
 /// Asks for the cache line that lies a page behind `at`, which need not exist.
 #[inline(always)]
-pub fn prefetch(at: *const f32) {
+pub fn prefetch<E>(at: *const E) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: prefetching neither faults nor changes memory, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_byte_add(AHEAD).cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
@@ -24,7 +24,7 @@ pub fn prefetch(at: *const f32) {
 /// Asks for the cache line at `at` in order to write it, a few hundred cycles
 /// before that happens.
 #[inline(always)]
-pub fn prefetch_to_write(at: *const f32) {
+pub fn prefetch_to_write<E>(at: *const E) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};

@@ -2,28 +2,33 @@
 //! convolutions forward, and their gradient towards the input.
 //!
 //! `C[m×n] = A[m×k] · B[k×n]`, `A` and `C` as they lie in memory, `B` packed
-//! in panels as wide as the register tile. Each element is one chain of
-//! multiply-adds over `k` in order, whatever rows are computed together.
+//! in panels as wide as the register tile, [`Element::STEP`] rows of it side
+//! by side. Each element is one chain of multiply-adds over `k` in order,
+//! whatever rows are computed together.
 
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
 use super::{
-    Cpu,
     buffer::{Buffer, aligned, padded},
+    element::{Element, ElementOn},
     prefetch::prefetch_to_write,
 };
+use crate::backend::Launch;
 use crate::lines::BLOCK;
 use crate::simd::{Kernel, Simd};
+
+/// Rows that [`Packed::pack`] packs together.
+const PACKED_TOGETHER: usize = 32;
 
 /// Lines in the widest panel.
 const WIDEST: usize = 3;
 
-/// A matrix `[k × n]` in panels of up to [`WIDEST`] lines, each `[k][lines · 16]`.
-#[derive(Default)]
-pub struct Packed {
+/// A matrix `[k × n]` in panels of up to [`WIDEST`] lines, each
+/// `[⌈k / STEP⌉][lines · 16][STEP]`.
+pub struct Packed<E: Element = f32> {
     k: usize,
     n: usize,
-    data: Buffer,
+    data: Buffer<E>,
 }
 
 /// Lines of the next panel when `rest` are left.
@@ -33,10 +38,10 @@ fn panel(rest: usize) -> usize {
     if rest == 4 { 2 } else { rest.min(WIDEST) }
 }
 
-impl Packed {
+impl<E: Element> Packed<E> {
     /// Room for a matrix.
     pub fn new(k: usize, n: usize) -> Self {
-        Self { k, n, data: Buffer::zeros(k * padded(n)) }
+        Self { k, n, data: Buffer::zeros(k.next_multiple_of(E::STEP) * padded(n)) }
     }
 
     /// Packs `source`, in which `B[k][n]` is at `k · k_step + n · n_step`.
@@ -45,56 +50,67 @@ impl Packed {
         while first < self.n {
             let width = BLOCK * panel((self.n - first).div_ceil(BLOCK));
             let used = width.min(self.n - first);
-            for k in 0..self.k {
+            let steps = self.k.div_ceil(E::STEP);
+            let panel = &mut self.data[at..at + steps * width * E::STEP];
+            // So many rows at a time that both sides stay in the cache.
+            for from in (0..self.k).step_by(PACKED_TOGETHER) {
+                let to = (from + PACKED_TOGETHER).min(self.k);
                 for j in 0..used {
-                    self.data[at + j] = source[k * k_step + (first + j) * n_step];
+                    let source = &source[(first + j) * n_step..];
+                    for k in from..to {
+                        let place = (k / E::STEP * width + j) * E::STEP + k % E::STEP;
+                        panel[place] = E::round(source[k * k_step]);
+                    }
                 }
-                at += width;
             }
+            at += panel.len();
             first += width;
         }
     }
 }
 
 /// `C = A · B`, or `C += A · B`, for `m` rows, whole padded rows of `C`.
-pub fn product(
-    cpu: Cpu,
+pub fn product<E: Element, C: Element>(
+    own: E::Runner,
     m: usize,
-    a: (&[f32], usize),
-    b: &Packed,
-    c: (&mut [f32], usize),
+    a: (&[E], usize),
+    b: &Packed<E>,
+    c: (&mut [C], usize),
     accumulate: bool,
-) {
+) where
+    E::Runner: for<'a> Launch<Product<'a, E, C>>,
+{
     let ((a, lda), (c, ldc)) = (a, c);
     if m == 0 {
         return;
     }
-    assert!(a.len() >= (m - 1) * lda + b.k && lda >= b.k, "A is too small");
+    let k = b.k.next_multiple_of(E::STEP);
+    assert!(a.len() >= (m - 1) * lda + k && lda >= k, "A is too small");
     assert!(c.len() >= (m - 1) * ldc + padded(b.n) && ldc >= padded(b.n), "C is too small");
     assert!(aligned(c) && ldc.is_multiple_of(BLOCK), "C is not aligned");
-    cpu.run(Product { m, a, lda, b, c, ldc, accumulate });
+    own.launch(Product { m, a, lda, b, c, ldc, accumulate });
 }
 
-struct Product<'a> {
+pub struct Product<'a, E: Element, C> {
     m: usize,
-    a: &'a [f32],
+    a: &'a [E],
     lda: usize,
-    b: &'a Packed,
-    c: &'a mut [f32],
+    b: &'a Packed<E>,
+    c: &'a mut [C],
     ldc: usize,
     accumulate: bool,
 }
 
-impl<S: Simd> Kernel<S> for Product<'_> {
+impl<S: Simd, E: ElementOn<S>, C: ElementOn<S>> Kernel<S> for Product<'_, E, C> {
     #[inline(always)]
     fn run(self, s: S) {
-        let (k, lines) = (self.b.k, padded(self.b.n) / BLOCK);
+        let (steps, lines) = (self.b.k.div_ceil(E::STEP), padded(self.b.n) / BLOCK);
         let (mut line, mut b) = (0, self.b.data.as_ptr());
         while line < lines {
             let width = panel(lines - line);
             let rows = Rows {
                 m: self.m,
-                k,
+                steps,
                 a: self.a.as_ptr(),
                 lda: self.lda,
                 // SAFETY: `line` is below the lines of a row, which is in bounds.
@@ -102,7 +118,7 @@ impl<S: Simd> Kernel<S> for Product<'_> {
                 ldc: self.ldc,
                 accumulate: self.accumulate,
             };
-            // SAFETY: `product` checked A and C; a panel holds k · width lines.
+            // SAFETY: `product` checked A and C; a panel holds steps of `width` lines.
             unsafe {
                 if S::LANES == 16 {
                     match width {
@@ -122,7 +138,7 @@ impl<S: Simd> Kernel<S> for Product<'_> {
                         }
                     }
                 }
-                b = b.add(k * width * BLOCK);
+                b = b.add(steps * width * BLOCK * E::STEP);
             }
             line += width;
         }
@@ -130,30 +146,33 @@ impl<S: Simd> Kernel<S> for Product<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Rows {
+struct Rows<E, C> {
     m: usize,
-    k: usize,
-    a: *const f32,
+    steps: usize,
+    a: *const E,
     lda: usize,
-    c: *mut f32,
+    c: *mut C,
     ldc: usize,
     accumulate: bool,
 }
 
-impl Rows {
+impl<E: Element, C: Element> Rows<E, C> {
     /// All rows for one panel of `NV` vectors that lie `skip` into rows of `ldb`.
     #[inline(always)]
     unsafe fn all<S: Simd, const MR: usize, const NV: usize>(
         self,
         s: S,
-        b: *const f32,
+        b: *const E,
         skip: usize,
         ldb: usize,
-    ) {
+    ) where
+        E: ElementOn<S>,
+        C: ElementOn<S>,
+    {
         let mut row = 0;
         // SAFETY: rows below m and lanes of the panel are in bounds, says the caller.
         unsafe {
-            let b = b.add(skip);
+            let (b, ldb) = (b.add(skip * E::STEP), ldb * E::STEP);
             let this = Self { c: self.c.add(skip), ..self };
             while row + MR <= self.m {
                 this.tile::<S, MR, NV>(s, b, ldb, row);
@@ -178,13 +197,16 @@ impl Rows {
     unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(
         self,
         s: S,
-        b: *const f32,
+        b: *const E,
         ldb: usize,
         row: usize,
-    ) {
+    ) where
+        E: ElementOn<S>,
+        C: ElementOn<S>,
+    {
         // SAFETY: as above.
         unsafe {
-            let a = self.a.add(row * self.lda);
+            let mut a = self.a.add(row * self.lda);
             let c = self.c.add(row * self.ldc);
             let mut acc = [[s.splat(0.0); NV]; MR];
             let mut b = b;
@@ -193,24 +215,19 @@ impl Rows {
                     prefetch_to_write(c.add(i * self.ldc + j));
                 }
             }
-            for k in 0..self.k {
-                let mut v = [s.splat(0.0); NV];
-                for (j, v) in v.iter_mut().enumerate() {
-                    *v = s.load(b.add(j * S::LANES));
-                }
-                for (i, acc) in acc.iter_mut().enumerate() {
-                    let x = s.splat(*a.add(i * self.lda + k));
-                    for j in 0..NV {
-                        acc[j] = s.mul_add(x, v[j], acc[j]);
-                    }
-                }
+            for _ in 0..self.steps {
+                E::step(s, &mut acc, a, self.lda, b);
+                a = a.add(E::STEP);
                 b = b.add(ldb);
             }
             for (i, acc) in acc.iter().enumerate() {
                 for (j, &value) in acc.iter().enumerate() {
                     let to = c.add(i * self.ldc + j * S::LANES);
-                    let value = if self.accumulate { s.add(s.load(to), value) } else { value };
-                    s.store(to, value);
+                    let value = match self.accumulate {
+                        true => s.add(C::load(s, to), value),
+                        false => value,
+                    };
+                    C::store(s, to, value);
                 }
             }
         }

@@ -7,18 +7,38 @@
 
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
-use super::sigmoid::silu;
 use super::{
     Cpu,
     buffer::{Buffer, aligned},
+    element::{Element, ElementOn},
     prefetch::prefetch,
-    sigmoid::silu_and_slope,
 };
+use crate::backend::Launch;
 use crate::lines::BLOCK;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, unrolled};
 
 /// Rows that are summed in f32.
 const RUN: usize = 256;
+
+/// All rows of a kernel that takes `R` at a time: four, for which sums and
+/// vectors stay in registers, and the rest one by one. Sums are the same bits.
+macro_rules! by_rows {
+    ($kernel:ident, $s:ident, $rows:expr) => {
+        let rows = $rows;
+        let mut row = 0;
+        // SAFETY: `row` and those that are taken with it are below `rows`.
+        unsafe {
+            while row + 4 <= rows {
+                $kernel.rows::<S, 4>($s, row);
+                row += 4;
+            }
+            while row < rows {
+                $kernel.rows::<S, 1>($s, row);
+                row += 1;
+            }
+        }
+    };
+}
 
 /// Several sums a channel.
 #[derive(Default)]
@@ -95,16 +115,16 @@ impl Moments {
     }
 
     /// Adds rows of [`Self::new`]'s width.
-    pub fn add(&mut self, cpu: Cpu, x: &[f32]) {
+    pub fn add<E: Element>(&mut self, own: E::Runner, x: &[E]) {
         let c = self.sums.channels;
         assert!(x.len().is_multiple_of(c) && aligned(x), "not whole rows");
         if self.rows == 0 {
-            self.shift[..c].copy_from_slice(&x[..c]);
+            self.shift.iter_mut().zip(&x[..c]).for_each(|(shift, x)| *shift = x.widen());
         }
         self.rows += x.len() / c;
         for x in x.chunks(RUN * c) {
             let sums = self.sums.run_for(x.len() / c);
-            cpu.run(Add { c, x, shift: &self.shift, sums });
+            own.launch(Add { c, x, shift: &self.shift, sums });
         }
     }
 
@@ -121,14 +141,14 @@ impl Moments {
     }
 }
 
-struct Add<'a> {
+pub struct Add<'a, E> {
     c: usize,
-    x: &'a [f32],
+    x: &'a [E],
     shift: &'a [f32],
     sums: &'a mut [f32],
 }
 
-impl<S: Simd> Kernel<S> for Add<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for Add<'_, E> {
     #[inline(always)]
     fn run(self, s: S) {
         let (x, c) = (self.x.as_ptr(), self.c);
@@ -149,9 +169,12 @@ impl<S: Simd> Kernel<S> for Add<'_> {
     }
 }
 
-impl Add<'_> {
+impl<E: Element> Add<'_, E> {
     #[inline(always)]
-    unsafe fn rows<S: Simd, const R: usize>(&self, s: S, x: *const f32, sums: *mut f32) {
+    unsafe fn rows<S: Simd, const R: usize>(&self, s: S, x: *const E, sums: *mut f32)
+    where
+        E: ElementOn<S>,
+    {
         for i in (0..self.c).step_by(S::LANES) {
             // SAFETY: the caller's.
             unsafe {
@@ -159,7 +182,7 @@ impl Add<'_> {
                 let (first, second) = (sums.add(i), sums.add(self.c + i));
                 let (mut s1, mut s2) = (s.load(first), s.load(second));
                 for r in 0..R {
-                    let d = s.add(s.load(x.add(r * self.c + i)), shift);
+                    let d = s.add(E::load(s, x.add(r * self.c + i)), shift);
                     s1 = s.add(s1, d);
                     s2 = s.mul_add(d, d, s2);
                 }
@@ -171,38 +194,58 @@ impl Add<'_> {
 }
 
 /// Adds `Σ silu(x · scale + shift)` to sum 0.
-pub fn pool(cpu: Cpu, x: &[f32], (scale, shift): (&[f32], &[f32]), sums: &mut Sums) {
+pub fn pool<E: Element>(
+    own: E::Runner,
+    x: &[E],
+    (scale, shift): (&[f32], &[f32]),
+    sums: &mut Sums,
+) {
     let c = sums.channels;
     assert!(x.len().is_multiple_of(c) && aligned(x), "not whole rows");
     assert!([scale, shift].iter().all(|v| v.len() >= c && aligned(v)), "too few channels");
     for x in x.chunks(RUN * c) {
         let sums = sums.run_for(x.len() / c);
-        cpu.run(Pool { c, x, scale, shift, sums });
+        own.launch(Pool { c, x, scale, shift, sums });
     }
 }
 
-struct Pool<'a> {
+pub struct Pool<'a, E> {
     c: usize,
-    x: &'a [f32],
+    x: &'a [E],
     scale: &'a [f32],
     shift: &'a [f32],
     sums: &'a mut [f32],
 }
 
-impl<S: Simd> Kernel<S> for Pool<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for Pool<'_, E> {
     #[inline(always)]
-    fn run(self, s: S) {
-        let sums = self.sums.as_mut_ptr();
-        for row in (0..self.x.len()).step_by(self.c) {
-            for i in (0..self.c).step_by(S::LANES) {
-                // SAFETY: `pool` checked that rows and vectors hold `c` floats.
-                unsafe {
-                    prefetch(self.x.as_ptr().wrapping_add(row + i));
-                    let x = s.load(self.x.as_ptr().add(row + i));
-                    let scale = s.load(self.scale.as_ptr().add(i));
-                    let a = silu(s, s.mul_add(x, scale, s.load(self.shift.as_ptr().add(i))));
-                    s.store(sums.add(i), s.add(s.load(sums.add(i)), a));
-                }
+    fn run(mut self, s: S) {
+        by_rows!(self, s, self.x.len() / self.c);
+    }
+}
+
+impl<E: Element> Pool<'_, E> {
+    /// # Safety
+    /// There are `R` rows from `row` on.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const R: usize>(&mut self, s: S, row: usize)
+    where
+        E: ElementOn<S>,
+    {
+        let c = self.c;
+        for i in (0..c).step_by(S::LANES) {
+            // SAFETY: `pool` checked that rows and vectors hold `c` floats.
+            unsafe {
+                let scale = s.load(self.scale.as_ptr().add(i));
+                let shift = s.load(self.shift.as_ptr().add(i));
+                let to = self.sums.as_mut_ptr().add(i);
+                let mut sum = s.load(to);
+                unrolled!(J in 0..R, up to 4 => {
+                    let x = self.x.as_ptr().add((row + J) * c + i);
+                    prefetch(x);
+                    sum = s.add(sum, E::silu(s, s.mul_add(E::load(s, x), scale, shift)));
+                });
+                s.store(to, sum);
             }
         }
     }
@@ -222,11 +265,11 @@ pub fn gradient_sums(
     assert!([rstd, offset].iter().all(|v| v.len() >= c && aligned(v)), "too few channels");
     for (dy, x) in dy.chunks(RUN * c).zip(x.chunks(RUN * c)) {
         let sums = sums.run_for(x.len() / c);
-        cpu.run(GradientSums { c, dy, x, rstd, offset, sums });
+        cpu.launch(GradientSums { c, dy, x, rstd, offset, sums });
     }
 }
 
-struct GradientSums<'a> {
+pub struct GradientSums<'a> {
     c: usize,
     dy: &'a [f32],
     x: &'a [f32],
@@ -237,21 +280,35 @@ struct GradientSums<'a> {
 
 impl<S: Simd> Kernel<S> for GradientSums<'_> {
     #[inline(always)]
-    fn run(self, s: S) {
-        let sums = self.sums.as_mut_ptr();
-        for row in (0..self.x.len()).step_by(self.c) {
-            for i in (0..self.c).step_by(S::LANES) {
-                // SAFETY: `gradient_sums` checked the rows, the vectors and the sums.
-                unsafe {
-                    let dy = s.load(self.dy.as_ptr().add(row + i));
-                    prefetch(self.x.as_ptr().wrapping_add(row + i));
-                    let x = s.load(self.x.as_ptr().add(row + i));
-                    let rstd = s.load(self.rstd.as_ptr().add(i));
-                    let hat = s.mul_add(x, rstd, s.load(self.offset.as_ptr().add(i)));
-                    let (first, second) = (sums.add(i), sums.add(self.c + i));
-                    s.store(first, s.add(s.load(first), dy));
-                    s.store(second, s.mul_add(dy, hat, s.load(second)));
-                }
+    fn run(mut self, s: S) {
+        by_rows!(self, s, self.x.len() / self.c);
+    }
+}
+
+impl GradientSums<'_> {
+    /// # Safety
+    /// There are `R` rows from `row` on.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const R: usize>(&mut self, s: S, row: usize) {
+        let c = self.c;
+        for i in (0..c).step_by(S::LANES) {
+            // SAFETY: `gradient_sums` checked the rows, the vectors and the sums.
+            unsafe {
+                let rstd = s.load(self.rstd.as_ptr().add(i));
+                let offset = s.load(self.offset.as_ptr().add(i));
+                let first = self.sums.as_mut_ptr().add(i);
+                let second = first.add(c);
+                let (mut s1, mut s2) = (s.load(first), s.load(second));
+                unrolled!(J in 0..R, up to 4 => {
+                    let at = (row + J) * c + i;
+                    let dy = s.load(self.dy.as_ptr().add(at));
+                    prefetch(self.x.as_ptr().wrapping_add(at));
+                    let hat = s.mul_add(s.load(self.x.as_ptr().add(at)), rstd, offset);
+                    s1 = s.add(s1, dy);
+                    s2 = s.mul_add(dy, hat, s2);
+                });
+                s.store(first, s1);
+                s.store(second, s2);
             }
         }
     }
@@ -264,12 +321,12 @@ impl<S: Simd> Kernel<S> for GradientSums<'_> {
 ///
 /// With them the gradient at `z`, `(gate · da + d) · a'` where `d` comes back
 /// through the squeeze, is summed without another pass once `d` is known.
-pub fn project_sums(
-    cpu: Cpu,
-    da: &[f32],
-    x: &[f32],
+pub fn project_sums<E: Element>(
+    own: E::Runner,
+    da: &[E],
+    x: &[E],
     [scale, shift, rstd, offset, gate]: [&[f32]; 5],
-    out: &mut [f32],
+    out: &mut [E],
     sums: &mut Sums,
 ) {
     let c = sums.channels;
@@ -280,43 +337,67 @@ pub fn project_sums(
     let out = out.chunks_mut(RUN * c);
     for ((da, x), out) in da.chunks(RUN * c).zip(x.chunks(RUN * c)).zip(out) {
         let sums = sums.run_for(x.len() / c);
-        cpu.run(ProjectSums { c, da, x, vectors, out, sums });
+        own.launch(ProjectSums { c, da, x, vectors, out, sums });
     }
 }
 
-struct ProjectSums<'a> {
+pub struct ProjectSums<'a, E> {
     c: usize,
-    da: &'a [f32],
-    x: &'a [f32],
+    da: &'a [E],
+    x: &'a [E],
     vectors: [&'a [f32]; 5],
-    out: &'a mut [f32],
+    out: &'a mut [E],
     sums: &'a mut [f32],
 }
 
-impl<S: Simd> Kernel<S> for ProjectSums<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for ProjectSums<'_, E> {
     #[inline(always)]
-    fn run(self, s: S) {
-        let (c, sums, out) = (self.c, self.sums.as_mut_ptr(), self.out.as_mut_ptr());
-        for row in (0..self.x.len()).step_by(c) {
-            for i in (0..c).step_by(S::LANES) {
-                // SAFETY: `project_sums` checked the rows, the vectors and the sums.
-                unsafe {
-                    let [scale, shift, rstd, offset, gate] =
-                        self.vectors.map(|v| s.load(v.as_ptr().add(i)));
-                    let da = s.load(self.da.as_ptr().add(row + i));
-                    prefetch(self.x.as_ptr().wrapping_add(row + i));
-                    let x = s.load(self.x.as_ptr().add(row + i));
-                    let (a, slope) = silu_and_slope(s, s.mul_add(x, scale, shift));
+    fn run(mut self, s: S) {
+        by_rows!(self, s, self.x.len() / self.c);
+    }
+}
+
+impl<E: Element> ProjectSums<'_, E> {
+    /// # Safety
+    /// There are `R` rows from `row` on.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const R: usize>(&mut self, s: S, row: usize)
+    where
+        E: ElementOn<S>,
+    {
+        let c = self.c;
+        for i in (0..c).step_by(S::LANES) {
+            // SAFETY: `project_sums` checked the rows, the vectors and the sums.
+            unsafe {
+                // (A closure would not be compiled for the instruction set.)
+                let scale = s.load(self.vectors[0].as_ptr().add(i));
+                let shift = s.load(self.vectors[1].as_ptr().add(i));
+                let rstd = s.load(self.vectors[2].as_ptr().add(i));
+                let offset = s.load(self.vectors[3].as_ptr().add(i));
+                let gate = s.load(self.vectors[4].as_ptr().add(i));
+                let to = self.sums.as_mut_ptr().add(i);
+                let mut sums = [s.splat(0.0); 5];
+                unrolled!(N in 0..5, up to 5 => {
+                    sums[N] = s.load(to.add(N * c));
+                });
+                unrolled!(J in 0..R, up to 4 => {
+                    let at = (row + J) * c + i;
+                    let da = E::load(s, self.da.as_ptr().add(at));
+                    prefetch(self.x.as_ptr().wrapping_add(at));
+                    let x = E::load(s, self.x.as_ptr().add(at));
+                    let (a, slope) = E::silu_and_slope(s, s.mul_add(x, scale, shift));
                     let hat = s.mul_add(x, rstd, offset);
                     let (dz, slope_hat) = (s.mul(da, slope), s.mul(slope, hat));
-                    let at = |n: usize| sums.add(n * c + i);
-                    s.store(out.add(row + i), s.mul(gate, a));
-                    s.store(at(0), s.mul_add(da, a, s.load(at(0))));
-                    s.store(at(1), s.add(dz, s.load(at(1))));
-                    s.store(at(2), s.add(slope, s.load(at(2))));
-                    s.store(at(3), s.mul_add(dz, hat, s.load(at(3))));
-                    s.store(at(4), s.add(slope_hat, s.load(at(4))));
-                }
+                    E::store(s, self.out.as_mut_ptr().add(at), s.mul(gate, a));
+                    sums[0] = s.mul_add(da, a, sums[0]);
+                    sums[1] = s.add(dz, sums[1]);
+                    sums[2] = s.add(slope, sums[2]);
+                    sums[3] = s.mul_add(dz, hat, sums[3]);
+                    sums[4] = s.add(slope_hat, sums[4]);
+                });
+                unrolled!(N in 0..5, up to 5 => {
+                    s.store(to.add(N * c), sums[N]);
+                });
             }
         }
     }
@@ -325,11 +406,11 @@ impl<S: Simd> Kernel<S> for ProjectSums<'_> {
 /// Gradient of the mean of `silu(bn(x))` over pixels: writes
 /// `dz = constant · silu'(z)` to `dz`, and adds `Σ dz` and `Σ dz · x̂` to sums
 /// 0 and 1.
-pub fn pool_gradient(
-    cpu: Cpu,
-    x: &[f32],
+pub fn pool_gradient<E: Element>(
+    own: E::Runner,
+    x: &[E],
     [scale, shift, rstd, offset, constant]: [&[f32]; 5],
-    dz: &mut [f32],
+    dz: &mut [E],
     sums: &mut Sums,
 ) {
     let c = sums.channels;
@@ -339,38 +420,58 @@ pub fn pool_gradient(
     assert!(vectors.iter().all(|v| v.len() >= c && aligned(v)), "too few channels");
     for (x, dz) in x.chunks(RUN * c).zip(dz.chunks_mut(RUN * c)) {
         let sums = sums.run_for(x.len() / c);
-        cpu.run(PoolGradient { c, x, vectors, dz, sums });
+        own.launch(PoolGradient { c, x, vectors, dz, sums });
     }
 }
 
-struct PoolGradient<'a> {
+pub struct PoolGradient<'a, E> {
     c: usize,
-    x: &'a [f32],
+    x: &'a [E],
     vectors: [&'a [f32]; 5],
-    dz: &'a mut [f32],
+    dz: &'a mut [E],
     sums: &'a mut [f32],
 }
 
-impl<S: Simd> Kernel<S> for PoolGradient<'_> {
+impl<S: Simd, E: ElementOn<S>> Kernel<S> for PoolGradient<'_, E> {
     #[inline(always)]
-    fn run(self, s: S) {
-        let (c, sums, dz) = (self.c, self.sums.as_mut_ptr(), self.dz.as_mut_ptr());
-        for row in (0..self.x.len()).step_by(c) {
-            for i in (0..c).step_by(S::LANES) {
-                // SAFETY: `pool_gradient` checked the rows, the vectors and the sums.
-                unsafe {
-                    let [scale, shift, rstd, offset, constant] =
-                        self.vectors.map(|v| s.load(v.as_ptr().add(i)));
-                    prefetch(self.x.as_ptr().wrapping_add(row + i));
-                    let x = s.load(self.x.as_ptr().add(row + i));
-                    let (_, slope) = silu_and_slope(s, s.mul_add(x, scale, shift));
+    fn run(mut self, s: S) {
+        by_rows!(self, s, self.x.len() / self.c);
+    }
+}
+
+impl<E: Element> PoolGradient<'_, E> {
+    /// # Safety
+    /// There are `R` rows from `row` on.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const R: usize>(&mut self, s: S, row: usize)
+    where
+        E: ElementOn<S>,
+    {
+        let c = self.c;
+        for i in (0..c).step_by(S::LANES) {
+            // SAFETY: `pool_gradient` checked the rows, the vectors and the sums.
+            unsafe {
+                let scale = s.load(self.vectors[0].as_ptr().add(i));
+                let shift = s.load(self.vectors[1].as_ptr().add(i));
+                let rstd = s.load(self.vectors[2].as_ptr().add(i));
+                let offset = s.load(self.vectors[3].as_ptr().add(i));
+                let constant = s.load(self.vectors[4].as_ptr().add(i));
+                let first = self.sums.as_mut_ptr().add(i);
+                let second = first.add(c);
+                let (mut s1, mut s2) = (s.load(first), s.load(second));
+                unrolled!(J in 0..R, up to 4 => {
+                    let at = (row + J) * c + i;
+                    prefetch(self.x.as_ptr().wrapping_add(at));
+                    let x = E::load(s, self.x.as_ptr().add(at));
+                    let (_, slope) = E::silu_and_slope(s, s.mul_add(x, scale, shift));
                     let value = s.mul(constant, slope);
                     let hat = s.mul_add(x, rstd, offset);
-                    let (first, second) = (sums.add(i), sums.add(c + i));
-                    s.store(dz.add(row + i), value);
-                    s.store(first, s.add(s.load(first), value));
-                    s.store(second, s.mul_add(value, hat, s.load(second)));
-                }
+                    E::store(s, self.dz.as_mut_ptr().add(at), value);
+                    s1 = s.add(s1, value);
+                    s2 = s.mul_add(value, hat, s2);
+                });
+                s.store(first, s1);
+                s.store(second, s2);
             }
         }
     }

@@ -2,6 +2,8 @@
 //! backends of this processor; the gradients also against differences of the
 //! forward pass.
 
+mod bfloat16;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -62,7 +64,7 @@ fn products_are_those_of_plain_loops() {
             let mut packed = Packed::new(k, n);
             packed.pack(&b, padded(n), 1);
             let accumulate = random.below(2) == 1;
-            product(cpu, m, (&a, padded(k)), &packed, (&mut c, padded(n)), accumulate);
+            product(cpu, m, (&*a, padded(k)), &packed, (&mut *c, padded(n)), accumulate);
             for i in 0..m {
                 for j in 0..padded(n) {
                     let at = i * padded(n) + j;
@@ -87,7 +89,7 @@ fn outer_products_are_those_of_plain_loops() {
             let mut sum = random.rows(padded(n), w);
             let before = Buffer::of(&sum);
             let first = random.below(2) == 1;
-            outer(cpu, m, (&a, padded(n), n), (&b, padded(w), w), &mut sum, first);
+            outer(cpu, m, (&*a, padded(n), n), (&*b, padded(w), w), &mut sum, first, &mut []);
             for i in 0..n {
                 for j in 0..w {
                     let at = i * padded(w) + j;
@@ -265,12 +267,15 @@ fn depthwise_passes_are_those_of_plain_loops() {
         let taps = g.kernel * g.kernel;
         for cpu in cpus() {
             let v = |n: usize| &case.v[n][..];
-            let norm = activated.then(|| (v(0), v(1)));
+            let forward = match activated {
+                true => ForwardInput::Activated(&case.x[..], (v(0), v(1))),
+                false => ForwardInput::Plain(&case.x),
+            };
             let mut out = Buffer::zeros(g.output * g.output * g.channels);
             let mut scratch = Buffer::zeros(g.forward_scratch());
             scratch.fill(f32::NAN);
             let weights = case.packed();
-            depthwise_forward(cpu, g, &case.x, norm, &weights, &mut out, &mut scratch);
+            depthwise_forward(cpu, g, forward, &weights, &mut out, &mut scratch);
 
             let mut dx = Buffer::zeros(case.x.len());
             let mut dw = Buffer::zeros(taps * g.channels);
@@ -284,21 +289,12 @@ fn depthwise_passes_are_those_of_plain_loops() {
             };
             let input = if activated {
                 let vectors = [v(0), v(1), v(2), v(3)];
-                DepthwiseInput::Activated { vectors, sums: &mut sums, residual }
+                let (x, dx, sums) = (&case.x[..], &mut dx[..], &mut sums);
+                DepthwiseInput::Activated { x, dx, vectors, sums, residual }
             } else {
-                DepthwiseInput::Plain { residual }
+                DepthwiseInput::Plain { x: &case.x, dx: &mut dx, residual }
             };
-            depthwise_backward(
-                cpu,
-                g,
-                &gradient,
-                &case.x,
-                input,
-                &weights,
-                &mut dx,
-                &mut dw,
-                &mut scratch,
-            );
+            depthwise_backward(cpu, g, &gradient, input, &weights, &mut dw, &mut scratch);
 
             for c in 0..case.channels {
                 let expected = case.plain_forward(c, activated);
