@@ -330,7 +330,11 @@ impl Import {
         };
         let model = import::model(&options).map_err(usage)?;
         let digest = model.write(&self.output, self.precision)?;
-        let untrained = if model.description.untrained { "  (untrained)" } else { "" };
+        let untrained = if model.description.untrained {
+            "  (untrained: some weights were made anew; --classes keeps a head of other classes)"
+        } else {
+            ""
+        };
         print(&format!("{}  {}{untrained}\n", digest, self.output.display()))?;
         Ok(Exit::Ok)
     }
