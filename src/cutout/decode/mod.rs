@@ -134,6 +134,10 @@ fn band_bytes<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Rej
     };
     match Format::of(&unpacked) {
         Format::Fits => Ok(Cow::Owned(unpacked)),
+        Format::Unknown if SIGNATURES[2].starts_with(&unpacked) => {
+            let detail = format!("{packed_by} of {} bytes, within the signature", unpacked.len());
+            Err(Rejection::new(Reason::Truncated, detail))
+        }
         _ => {
             let detail = format!("{packed_by} that does not hold FITS");
             Err(Rejection::new(Reason::Unsupported, detail))

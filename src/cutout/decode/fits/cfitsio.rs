@@ -14,6 +14,7 @@
 //! text of the status code is reported, and the stack is emptied.
 #![allow(unsafe_code, reason = "cfitsio is a C library")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Once;
@@ -60,15 +61,28 @@ pub fn convert(
         return Ok(());
     }
     assert_thread_safe();
-    let mut file = header(pixels, scaling, out.len());
-    file.reserve_exact(numbers.len().next_multiple_of(BLOCK));
+    // One buffer a thread: to get fresh memory from the system takes longer
+    // than to copy a cutout into it.
+    thread_local! {
+        static FILE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut file = FILE.take();
+    file.clear();
+    write_header(&mut file, pixels, scaling, out.len());
     file.extend_from_slice(numbers);
     file.resize(file.len().next_multiple_of(BLOCK), 0);
-    read(&mut file, out)
+    let answer = read(&mut file, out);
+    if file.capacity() <= KEPT {
+        FILE.set(file);
+    }
+    answer
 }
 
+/// Most bytes that a thread keeps between images.
+const KEPT: usize = 4 << 20;
+
 /// The header of an image of one axis.
-fn header(pixels: Pixels, scaling: &Scaling, count: usize) -> Vec<u8> {
+fn write_header(header: &mut Vec<u8>, pixels: Pixels, scaling: &Scaling, count: usize) {
     let bitpix = match pixels {
         Pixels::U8 => 8,
         Pixels::I16 => 16,
@@ -77,7 +91,6 @@ fn header(pixels: Pixels, scaling: &Scaling, count: usize) -> Vec<u8> {
         Pixels::F32 => -32,
         Pixels::F64 => -64,
     };
-    let mut header = Vec::with_capacity(BLOCK);
     let mut card = |keyword: &str, value: &dyn std::fmt::Display| {
         header.extend_from_slice(format!("{keyword:<8}= {value:>20}").as_bytes());
         header.resize(header.len().next_multiple_of(CARD), b' ');
@@ -96,7 +109,6 @@ fn header(pixels: Pixels, scaling: &Scaling, count: usize) -> Vec<u8> {
     }
     header.extend_from_slice(b"END");
     header.resize(BLOCK, b' ');
-    header
 }
 
 /// Reads the pixels of the first image of a file of this module's making,
@@ -110,7 +122,7 @@ fn read(file: &mut [u8], out: &mut [f32]) -> Result<(), CfitsioError> {
     // SAFETY: the name is a C string. `start` and `size` describe `file`,
     // which is borrowed for as long as cfitsio has it: it is closed below,
     // on every path. Opened read-only and without a function to reallocate,
-    // cfitsio leaves the bytes as they are. It reads the header of `header`,
+    // cfitsio leaves the bytes as they are. It reads what `write_header` wrote,
     // whose image ends inside `file` by the padding of `convert`.
     unsafe {
         sys::ffomem(

@@ -107,15 +107,17 @@ fn separation(a: SkyPosition, b: SkyPosition) -> f64 {
 
 impl Keywords for Header<'_> {
     fn value(&self, keyword: &str) -> Option<Value> {
-        match (self.number(keyword), self.description(keyword)) {
-            (Ok(number), _) => number.map(Value::Number),
-            (_, Ok(text)) => text.map(Value::Text),
+        if let Ok(number) = self.number(keyword) {
+            return number.map(Value::Number);
+        }
+        match self.description(keyword) {
+            Ok(text) => text.map(Value::Text),
             // Neither, or not the same in all records.
-            _ => Some(Value::Other(self.as_written(keyword))),
+            Err(_) => Some(Value::Other(self.as_written(keyword))),
         }
     }
 
     fn any_begins(&self, start: &str) -> bool {
-        self.names().any(|name| name.starts_with(start.as_bytes()))
+        Header::any_begins(self, start)
     }
 }

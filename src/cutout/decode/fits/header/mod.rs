@@ -156,9 +156,14 @@ impl<'a> Header<'a> {
         Ok(texts)
     }
 
-    /// The names of the records that have a value.
-    pub fn names(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.bytes.chunks_exact(CARD).filter_map(Card::parse).map(|card| card.name)
+    /// Whether the name of any record begins so, in any letter case; at most
+    /// eight letters.
+    pub fn any_begins(&self, start: &str) -> bool {
+        let letters = first_letters(start.as_bytes());
+        // No letter is below a blank, which is what names are padded with.
+        let from = self.index.partition_point(|(first, _)| *first < letters);
+        let rest = u64::MAX.checked_shr(8 * start.len() as u32).unwrap_or(0);
+        self.index.get(from).is_some_and(|(first, _)| (first ^ letters) & !rest == 0)
     }
 
     /// What stands in the records of a keyword, for a message.
@@ -298,6 +303,12 @@ pub mod tests {
             assert_eq!(header.description("EMPTY"), Ok(None));
             assert!(header.text("EMPTY").is_err());
             assert_eq!(header.integer("NAXIS2"), Ok(None));
+            for start in ["N", "NAXIS", "NAXIS1", "BSCALE", "FPA", "FPA.ZP", "SIMPLE"] {
+                assert!(header.any_begins(start), "{start}");
+            }
+            for start in ["NAXIS2", "NAXIS11", "A", "BSCALER", "Z", "CONTINUE"] {
+                assert!(!header.any_begins(start), "{start}");
+            }
             assert!(header.number("EMPTY").is_err());
             assert!(header.integer("BSCALE").is_err());
             assert!(header.text("BSCALE").is_err());

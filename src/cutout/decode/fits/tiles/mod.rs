@@ -245,7 +245,8 @@ fn stored(pixels: Pixels, size: usize, own: bool) -> Result<Pixels, Rejection> {
         1 => Ok(Pixels::U8),
         2 => Ok(Pixels::I16),
         4 => Ok(Pixels::I32),
-        8 if own => Ok(Pixels::I64),
+        // As cfitsio takes these for floats, only where the image has such.
+        8 if own && pixels == Pixels::I64 => Ok(Pixels::I64),
         _ => Err(corrupt("numbers of a size that there is not")),
     }
 }
