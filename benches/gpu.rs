@@ -12,12 +12,12 @@ use std::time::Instant;
 use hiwl::cli::terminal::speed::gpu::{KernelTime, Rate, measure};
 use hiwl::engine::cuda::learn::GpuLearner;
 use hiwl::engine::cuda::{self, Timed};
-use hiwl::engine::fused::learn::Settings;
+use hiwl::engine::learn::{Settings, Updates};
+use hiwl::engine::optimizer::Rule;
 use hiwl::engine::{Normalisation, Precision};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::model_file::{self, Model};
 use hiwl::model::seeded::SplitMix64;
-use hiwl::train::optimizer::Rule;
 
 /// Seconds that a batch size is measured for.
 const SECONDS: f64 = 3.5;
@@ -111,16 +111,8 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let learner = |queue: &_| {
         let settings = settings.clone();
         let precision = Precision::Bf16;
-        GpuLearner::new(
-            queue,
-            precision,
-            &b1,
-            &model.networks[0],
-            settings,
-            0.1,
-            (rule, true),
-            None,
-        )
+        let updates = Updates { rule, decay_vectors: true, average: None, norm_momentum: 0.1 };
+        GpuLearner::new(queue, precision, &b1, &model.networks[0], settings, updates)
     };
     let mut learning = learner(&queue)?;
     let pixels = noise(batch * 3 * size * size);

@@ -11,11 +11,12 @@ use std::error::Error;
 use std::time::Instant;
 
 use hiwl::engine::fused::Backend;
-use hiwl::engine::fused::learn::{Part, Settings, TrainNetwork};
+use hiwl::engine::fused::learn::{Part, TrainNetwork};
+use hiwl::engine::learn::Settings;
+use hiwl::engine::optimizer::{Optimizer, Rule};
 use hiwl::engine::{Normalisation, Precision};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::seeded;
-use hiwl::train::optimizer::{Optimizer, Rule};
 
 const CLASSES: usize = 4;
 const THREADS: usize = 2;

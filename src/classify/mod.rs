@@ -12,7 +12,6 @@
 pub mod batch;
 mod classifier;
 pub mod cutout;
-mod device;
 mod error;
 mod evaluate;
 pub mod hierarchy;
@@ -28,8 +27,9 @@ mod stages;
 pub mod tally;
 
 pub use classifier::{Classification, Classifier, Picture};
-pub use device::{Device, DeviceChoice, Devices, DevicesChoice};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
 pub use plan::{Planned, plan, planned};
 pub use run::{Options, RANGE_SIZE, Report, run};
+
+pub use crate::engine::{Device, DeviceChoice, Devices, DevicesChoice};

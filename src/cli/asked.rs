@@ -11,7 +11,8 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, numbers};
 use crate::classify::recipe::PrecisionChoice;
-use crate::classify::{self, Devices, Options};
+use crate::classify::{self, Options};
+use crate::engine::Devices;
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
 

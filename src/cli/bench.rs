@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::{CliError, Exit, print, usage};
 use crate::classify::recipe::PrecisionChoice;
-use crate::classify::{Device, DeviceChoice};
 use crate::cli::terminal::speed;
 use crate::engine::cuda::{self, CudaError};
 use crate::engine::fused::{Backend, PackedNetwork};
+use crate::engine::{Device, DeviceChoice};
 use crate::engine::{Normalisation, Precision};
 use crate::model::model_file::Model;
 use crate::model::seeded::SplitMix64;

@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::asked::{Asked, Kept};
 use super::{CliError, Exit, numbers, print, signals, usage};
-use crate::classify::{self, DevicesChoice, Evaluation, Options};
+use crate::classify::{self, Evaluation, Options};
 use crate::cli::terminal::format;
 use crate::cli::terminal::progress::{Audience, Progress};
+use crate::engine::DevicesChoice;
 use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::pipeline::Stop;

@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::asked::{Asked, Kept};
 use super::{CliError, Exit, print, signals, usage};
-use crate::classify::{self, Devices};
+use crate::classify;
 use crate::cli::terminal::catalog::plan;
 use crate::cli::terminal::progress::{Audience, Progress};
+use crate::engine::Devices;
 use crate::pipeline::Stop;
 
 /// List the inputs once and share them out into shards.

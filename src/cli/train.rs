@@ -11,11 +11,10 @@ use clap::Args;
 
 use super::input::InputFlags;
 use super::{CliError, Exit, numbers, print, signals, usage};
-use crate::classify::DeviceChoice;
 use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::progress::Audience;
 use crate::cli::terminal::training::TrainingProgress;
-use crate::engine::Precision;
+use crate::engine::{DeviceChoice, Precision};
 use crate::events::Listener;
 use crate::pipeline::Stop;
 use crate::train::recipe::Recipe;

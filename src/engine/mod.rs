@@ -1,4 +1,5 @@
-//! What computes networks, behind one door: [`Infer`] for inference.
+//! What computes networks, behind two doors: [`Infer`] for inference, [`Learn`]
+//! for training. [`open`] is the table of what computes where.
 //!
 //! | engine | what it computes |
 //! | --- | --- |
@@ -10,13 +11,20 @@
 
 pub mod candle;
 pub mod cuda;
+mod device;
 pub mod fused;
 mod infer;
+pub mod learn;
+pub mod open;
+pub mod optimizer;
 mod precision;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    device::{Device, DeviceChoice, Devices, DevicesChoice},
     infer::{Infer, InferPair, InferenceError, Normalisation, Tensors, Want},
+    learn::{Learn, LearnError},
+    open::{Engine, EngineError},
     precision::Precision,
 };

@@ -6,7 +6,6 @@ use super::fused::random_weights::{random_image, random_weights};
 use super::fused::{Backend, PackedNetwork};
 use super::{Infer, InferenceError, Normalisation, Precision, Tensors, Want};
 use crate::model::architecture::{Architecture, Padding};
-use crate::model::description::Input;
 use crate::model::weights::Weights;
 
 const CLASSES: usize = 5;
@@ -17,9 +16,8 @@ fn everything() -> Want {
 }
 
 /// For the noise that [`random_image`] draws; colours differ.
-fn input(size: usize) -> Input {
-    Input { mean: [0.5, 0.4, 0.6], std: [0.29, 0.27, 0.31], ..Input::paper(size) }
-}
+const NORMALISATION: Normalisation =
+    Normalisation { mean: [0.5, 0.4, 0.6], std: [0.29, 0.27, 0.31] };
 
 fn narrow(padding: Padding) -> (Architecture, Weights) {
     let b0 = Architecture::efficientnet(0).unwrap();
@@ -32,7 +30,7 @@ fn narrow(padding: Padding) -> (Architecture, Weights) {
 /// The network by the reference.
 fn plain(architecture: &Architecture, weights: &Weights, size: usize) -> TensorNetwork {
     let network = EfficientNet::load(architecture, CLASSES, weights).unwrap();
-    TensorNetwork::new(network, input(size))
+    TensorNetwork::new(network, size, NORMALISATION)
 }
 
 /// The network by all others, with a name and how near they come.
@@ -41,8 +39,6 @@ fn others(
     weights: &Weights,
     size: usize,
 ) -> Vec<(String, Box<dyn Infer>, f32)> {
-    let Input { mean, std, .. } = input(size);
-    let normalisation = Normalisation { mean, std };
     let mut networks: Vec<(String, Box<dyn Infer>, f32)> = Vec::new();
     for backend in Backend::available() {
         for (precision, tolerance) in [(Precision::F32, 2e-5), (Precision::Bf16, 3e-2)] {
@@ -52,7 +48,7 @@ fn others(
                     CLASSES,
                     size,
                     weights,
-                    normalisation,
+                    NORMALISATION,
                     backend,
                     precision,
                 );

@@ -1,8 +1,8 @@
-//! Training: what is learned, how fast, for how long.
+//! Training: what is learned, how fast, for how long. What computes it stands
+//! behind [`crate::engine::Learn`].
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | [`optimizer`] | how gradients become steps |
 //! | [`recipe`] | everything that decides a run, as a file |
 //! | [`targets`] | smoothed labels and the loss's reference |
 //! | [`schedule`] | the learning rate of every step |
@@ -14,7 +14,6 @@
 pub mod curves;
 pub mod early_stopping;
 pub mod history;
-pub mod optimizer;
 pub mod recipe;
 pub mod run;
 pub mod schedule;

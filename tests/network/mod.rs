@@ -6,9 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::efficientnet as theirs;
 use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
-use hiwl::engine::{Infer, Tensors, Want};
+use hiwl::engine::{Infer, Normalisation, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
-use hiwl::model::description::Input;
 use hiwl::model::model_file::{Model, Precision};
 use hiwl::model::seeded::{self, SplitMix64};
 use serde::Deserialize;
@@ -43,8 +42,8 @@ impl Golden {
         serde_json::from_str(&text).unwrap()
     }
 
-    pub fn input(&self, size: usize) -> Input {
-        Input { mean: self.mean, std: self.std, ..Input::paper(size) }
+    pub fn normalisation(&self) -> Normalisation {
+        Normalisation { mean: self.mean, std: self.std }
     }
 }
 
@@ -92,7 +91,7 @@ fn logits_are_torchvision_s() {
         let architecture = case.architecture();
         let weights = seeded::weights(&architecture, golden.classes, golden.seed, "").unwrap();
         let network = EfficientNet::load(&architecture, golden.classes, &weights).unwrap();
-        let network = TensorNetwork::new(network, golden.input(case.size));
+        let network = TensorNetwork::new(network, case.size, golden.normalisation());
         let crops = case.crops(golden.seed);
         let crops: Vec<&[u8]> = crops.iter().map(Vec::as_slice).collect();
         let mut found = Tensors::default();

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 
 use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
 use hiwl::engine::fused::Backend;
-use hiwl::engine::fused::learn::{Parameter, Settings, TrainNetwork};
+use hiwl::engine::fused::learn::{Parameter, TrainNetwork};
+use hiwl::engine::learn::Settings;
+use hiwl::engine::optimizer::{Optimizer, Rule};
 use hiwl::engine::{Infer, Normalisation, Precision, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
 use hiwl::model::description::Input;
 use hiwl::model::seeded::{self, SplitMix64};
-use hiwl::train::optimizer::{Optimizer, Rule};
 use serde::Deserialize;
 
 use crate::network::image;
@@ -394,7 +395,8 @@ fn evaluation_is_that_of_inference() {
         let images: Vec<u8> = (0..3).flat_map(|i| image(5, i, size)).collect();
         let found = network.evaluate(&images, size);
         let plain = EfficientNet::load(&architecture, classes, &weights).unwrap();
-        let plain = TensorNetwork::new(plain, input);
+        let plain =
+            TensorNetwork::new(plain, size, Normalisation { mean: input.mean, std: input.std });
         let images: Vec<&[u8]> = images.chunks_exact(3 * size * size).collect();
         let mut expected = Tensors::default();
         plain.run(&images, Want::LOGITS, &mut expected).unwrap();

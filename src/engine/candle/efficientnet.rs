@@ -10,9 +10,8 @@ use candle_nn::ops::sigmoid;
 use candle_nn::{BatchNorm, ModuleT};
 
 use crate::engine::candle::depthwise::depthwise_conv2d;
-use crate::engine::{Infer, InferenceError, Tensors, Want};
+use crate::engine::{Infer, InferenceError, Normalisation, Tensors, Want};
 use crate::model::architecture::{Architecture, MbConv, Padding};
-use crate::model::description::Input;
 use crate::model::weights::{Weights, WeightsError};
 
 /// A network of the family, in evaluation mode.
@@ -219,18 +218,19 @@ impl Take<'_> {
 /// The network with the preparation that its model file asks for.
 pub struct TensorNetwork {
     network: EfficientNet,
-    input: Input,
+    size: usize,
+    normalisation: Normalisation,
 }
 
 impl TensorNetwork {
-    /// Joins a network with what it is fed.
-    pub fn new(network: EfficientNet, input: Input) -> Self {
-        Self { network, input }
+    /// Joins a network with what it is fed: images of `size` × `size` pixels.
+    pub fn new(network: EfficientNet, size: usize, normalisation: Normalisation) -> Self {
+        Self { network, size, normalisation }
     }
 
     /// N×3×size×size in f32, each channel `(byte / 255 − mean) / std`.
     fn normalise(&self, images: &[&[u8]]) -> std::result::Result<Tensor, InferenceError> {
-        let Input { size, mean, std, .. } = &self.input;
+        let Self { size, normalisation: Normalisation { mean, std }, .. } = self;
         InferenceError::check_sizes(images, 3 * size * size)?;
         let mut values = Vec::with_capacity(images.len() * 3 * size * size);
         for image in images {
@@ -255,7 +255,7 @@ impl Infer for TensorNetwork {
 
     fn map_side(&self) -> usize {
         let EfficientNet { padding, blocks, .. } = &self.network;
-        let (_, stem) = padding.resolve(self.input.size, 3, 2);
+        let (_, stem) = padding.resolve(self.size, 3, 2);
         blocks.iter().fold(stem, |side, block| {
             let kernel = block.depthwise.weight.dims()[2];
             padding.resolve(side, kernel, block.stride).1

@@ -239,11 +239,11 @@ impl Lane {
         classes: [usize; 2],
     ) -> Result<[Vec<f32>; 2], CudaError> {
         let count = images.len();
-        for (image, room) in images.iter().zip(self.host_pixels.as_mut_slice().chunks_mut(bytes)) {
+        for (image, room) in images.iter().zip(self.host_pixels.as_mut_slice()?.chunks_mut(bytes)) {
             room.copy_from_slice(image);
         }
         let words = (count as i32).to_le_bytes();
-        self.host_count.as_mut_slice()[..4].copy_from_slice(&words);
+        self.host_count.as_mut_slice()?[..4].copy_from_slice(&words);
         self.host_pixels.upload(&self.pixels, count * bytes)?;
         self.host_count.upload(&self.counts[0], 4)?;
         // Bits that are all ones are NaN: rows that the second network does not see.
@@ -258,10 +258,13 @@ impl Lane {
             host.download(device, count * classes * size_of::<f32>())?;
         }
         self.queue.finish()?;
-        Ok([0, 1].map(|i| {
-            let bytes = &self.host_logits[i].as_slice()[..count * classes[i] * size_of::<f32>()];
-            let (words, _) = bytes.as_chunks::<4>();
-            words.iter().map(|word| f32::from_le_bytes(*word)).collect()
-        }))
+        let [first, second] = &mut self.host_logits;
+        Ok([floats(first, count * classes[0])?, floats(second, count * classes[1])?])
     }
+}
+
+/// The first floats of what came back.
+fn floats(host: &mut Pinned, count: usize) -> Result<Vec<f32>, CudaError> {
+    let (words, _) = host.as_slice()?[..count * size_of::<f32>()].as_chunks::<4>();
+    Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
 }

@@ -208,10 +208,15 @@ pub fn bytes_of(values: &[f32]) -> Vec<u8> {
 }
 
 /// Host memory that the device copies from and to by itself.
+///
+/// Invariant: while a copy may be under way nothing here reads or writes the
+/// memory, or gives it back; whoever wants it waits first.
 pub struct Pinned {
     queue: Arc<dyn Queue>,
     address: *mut u8,
     bytes: usize,
+    /// Whether a copy was begun that was not waited for here.
+    busy: bool,
 }
 
 // SAFETY: it is plain memory of its own.
@@ -223,26 +228,39 @@ impl Pinned {
         let address = queue.allocate_host(bytes.max(1))?;
         // SAFETY: so many bytes were allocated there.
         unsafe { address.write_bytes(0, bytes) };
-        Ok(Self { queue: Arc::clone(queue), address, bytes })
+        Ok(Self { queue: Arc::clone(queue), address, bytes, busy: false })
     }
 
-    /// Its bytes. The caller has waited for copies to it.
-    pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: so many bytes were allocated and set.
-        unsafe { std::slice::from_raw_parts(self.address, self.bytes) }
+    /// Waits for copies that were begun. A queue that has nothing to do
+    /// returns at once.
+    fn settle(&mut self) -> Result<(), CudaError> {
+        if self.busy {
+            self.queue.finish()?;
+            self.busy = false;
+        }
+        Ok(())
     }
 
-    /// Its bytes, to be changed. The caller has waited for copies from it.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+    /// Its bytes, once copies to it are done.
+    pub fn as_slice(&mut self) -> Result<&[u8], CudaError> {
+        self.settle()?;
+        // SAFETY: so many bytes were allocated and set, and no copy is under way.
+        Ok(unsafe { std::slice::from_raw_parts(self.address, self.bytes) })
+    }
+
+    /// Its bytes, to be changed, once copies from it are done.
+    pub fn as_mut_slice(&mut self) -> Result<&mut [u8], CudaError> {
+        self.settle()?;
         // SAFETY: as above, and borrowed uniquely.
-        unsafe { std::slice::from_raw_parts_mut(self.address, self.bytes) }
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.address, self.bytes) })
     }
 
-    /// Copies the first bytes to a buffer of the queue. Nothing may change
-    /// them before the queue's work is done.
-    pub fn upload(&self, to: &Buffer, bytes: usize) -> Result<(), CudaError> {
+    /// Copies the first bytes to a buffer of the queue, by the time that the
+    /// queue's work is done.
+    pub fn upload(&mut self, to: &Buffer, bytes: usize) -> Result<(), CudaError> {
         assert!(bytes <= self.bytes && bytes <= to.bytes, "room for {bytes} bytes");
-        // SAFETY: both are as large; the caller waits before it changes them.
+        self.busy = true;
+        // SAFETY: both are as large; `busy` keeps the memory as it is until the work is done.
         unsafe { self.queue.upload(to.address, self.address, bytes) }
     }
 
@@ -250,13 +268,16 @@ impl Pinned {
     /// work is done.
     pub fn download(&mut self, from: &Buffer, bytes: usize) -> Result<(), CudaError> {
         assert!(bytes <= self.bytes && bytes <= from.bytes, "room for {bytes} bytes");
-        // SAFETY: both are as large; the caller waits before it looks.
+        self.busy = true;
+        // SAFETY: both are as large; `busy` keeps all from the memory until the work is done.
         unsafe { self.queue.download(self.address, from.address, bytes) }
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
+        // A device that is gone copies nothing any more.
+        let _ = self.settle();
         self.queue.free_host(self.address);
     }
 }
@@ -325,3 +346,7 @@ macro_rules! run {
     };
 }
 pub(crate) use run;
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;

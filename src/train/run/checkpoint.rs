@@ -14,12 +14,12 @@ use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 
 use super::TrainError;
-use super::learner::Snapshot;
 use super::state::{FORMAT, State};
+use crate::engine::learn::Snapshot;
+use crate::engine::optimizer;
 use crate::model::model_file::float_tensor;
 use crate::model::weights::{Weights, WeightsError};
 use crate::storage::{StorageError, file};
-use crate::train::optimizer;
 
 /// Key of the state in the metadata.
 const KEY: &str = "hiwl-training";

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cutout::Rejection;
-use crate::engine::InferenceError;
-use crate::engine::cuda::CudaError;
+use crate::engine::{EngineError, InferenceError, LearnError};
 use crate::labels::LabelError;
 use crate::model::import::ImportError;
 use crate::model::kept::KeptError;
@@ -109,9 +108,12 @@ pub enum TrainError {
     /// Weights and architecture do not agree.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The GPU cannot be used, or is gone.
+    /// No engine trains what is asked for where it is asked for.
     #[error(transparent)]
-    Gpu(CudaError),
+    Engine(EngineError),
+    /// The network could not learn: the GPU is gone.
+    #[error(transparent)]
+    Learn(LearnError),
     /// A network could not be run.
     #[error(transparent)]
     Network(#[from] InferenceError),
@@ -181,11 +183,20 @@ impl From<KeptError> for TrainError {
     }
 }
 
-impl From<CudaError> for TrainError {
-    fn from(error: CudaError) -> Self {
+impl From<EngineError> for TrainError {
+    fn from(error: EngineError) -> Self {
         match error {
-            CudaError::Weights(error) => Self::Weights(error),
-            error => Self::Gpu(error),
+            EngineError::Weights(error) => Self::Weights(error),
+            error => Self::Engine(error),
+        }
+    }
+}
+
+impl From<LearnError> for TrainError {
+    fn from(error: LearnError) -> Self {
+        match error {
+            LearnError::Weights(error) => Self::Weights(error),
+            error => Self::Learn(error),
         }
     }
 }
@@ -216,7 +227,8 @@ impl TrainError {
             | Self::Initial { .. } => true,
             Self::Folder(error) => error.is_usage(),
             Self::Kept(_) => true,
-            Self::Gpu(error) => error.is_usage(),
+            Self::Engine(error) => error.is_usage(),
+            Self::Learn(LearnError::Gpu(error)) => error.is_usage(),
             _ => false,
         }
     }

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::feed::{Feed, Shot, View, even_batches};
 use super::{Run, TrainError, learner};
-use crate::engine::fused::PackedNetwork;
-use crate::engine::{Infer, Tensors, Want};
+use crate::engine::{Device, Precision, Tensors, Want, open};
 use crate::metrics::{Confusion, accuracy, recall};
 use crate::model::weights::Weights;
 use crate::pipeline::Graph;
@@ -57,8 +56,14 @@ pub fn logits(
     outputs: usize,
     size: usize,
 ) -> Result<Option<Vec<f32>>, TrainError> {
-    let normalisation = learner::normalisation(&run.recipe);
-    let network = PackedNetwork::new(&run.architecture, outputs, size, weights, normalisation)?;
+    let network = open::Network {
+        architecture: &run.architecture,
+        outputs,
+        size,
+        normalisation: learner::normalisation(&run.recipe),
+        weights,
+    };
+    let network = open::infer(network, Device::Cpu, None, Precision::F32)?;
     let feed = Feed {
         images: Arc::clone(&run.data.val),
         shots: shots.to_vec(),

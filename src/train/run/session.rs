@@ -12,10 +12,11 @@ use std::time::Instant;
 use super::feed::{Batch, Feed, View};
 use super::initial::Initial;
 use super::judge::{self, Judgement};
-use super::learner::Learner;
+use super::learner;
 use super::plan::Plan;
 use super::state::{Best, State};
 use super::{Run, TrainError, checkpoint, ended, finish};
+use crate::engine::Learn;
 use crate::events::TrainingEvent;
 use crate::model::kept;
 use crate::pipeline::Graph;
@@ -28,7 +29,7 @@ use crate::tree::arg_max;
 struct Session {
     run: Arc<Run>,
     plan: Arc<Plan>,
-    learner: Learner,
+    learner: Box<dyn Learn>,
     state: State,
     /// The last checkpoint, once there is one, and when it was written.
     saved: (Option<PathBuf>, Instant),
@@ -158,7 +159,7 @@ impl Session {
         };
         let initial = from_earlier.as_ref().unwrap_or(&run.initial);
         let weights = initial.weights(&run.architecture, &plan.model, plan.seed)?;
-        let learner = Learner::new(
+        let learner = learner::open(
             &run.recipe,
             &plan.model,
             &run.architecture,

@@ -1,5 +1,5 @@
 //! A network on a GPU with its optimiser and the average of its weights, all of
-//! which stay there: what [`super::super::run`] drives.
+//! which stay there.
 //!
 //! Checkpoints are those of the CPU's learner: either goes on from the other's.
 
@@ -14,10 +14,10 @@ use crate::engine::cuda::{
     device::{Buffer, Pinned, bytes_of, run},
     shapes,
 };
-use crate::engine::fused::learn::{Settings, StepOutput};
+use crate::engine::learn::{Settings, StepOutput, Updates};
+use crate::engine::optimizer::{Rule, State};
 use crate::model::architecture::Architecture;
 use crate::model::weights::{Weights, WeightsError};
-use crate::train::optimizer::{Rule, State};
 
 /// The average of the weights: learned tensors, and running statistics, which
 /// are few and averaged on the host.
@@ -45,22 +45,19 @@ pub struct GpuLearner {
 }
 
 impl GpuLearner {
-    /// A network with an optimiser that remembers nothing yet. `average` is the
-    /// share of the old average kept at each update, if there is to be one.
+    /// A network with an optimiser that remembers nothing yet.
     ///
     /// # Errors
     /// As [`GpuNetwork::new`].
-    #[allow(clippy::too_many_arguments, reason = "each is a choice of its own")]
     pub fn new(
         queue: &Arc<dyn Queue>,
         precision: Precision,
         architecture: &Architecture,
         weights: &Weights,
         settings: Settings,
-        norm_momentum: f64,
-        (rule, decay_vectors): (Rule, bool),
-        average: Option<f64>,
+        updates: Updates,
     ) -> Result<Self, CudaError> {
+        let Updates { rule, decay_vectors, average, norm_momentum } = updates;
         let frozen = settings.frozen_backbone;
         let mut network = GpuNetwork::new(queue, precision, architecture, weights, settings)?;
         network.set_norm_momentum(norm_momentum);
@@ -201,6 +198,11 @@ impl GpuLearner {
         &self.network
     }
 
+    /// The network, to be run.
+    pub(super) fn network_mut(&mut self) -> &mut GpuNetwork {
+        &mut self.network
+    }
+
     /// The average's tensors by name and its number of updates, if there is one.
     ///
     /// # Errors
@@ -279,10 +281,9 @@ impl GpuLearner {
     }
 }
 
-/// Sends the optimiser's settings; those before were read by a step that has
-/// been waited for.
+/// Sends the optimiser's settings.
 fn send(through: &mut Pinned, settings: &[f32], to: &Buffer) -> Result<(), CudaError> {
     let bytes = bytes_of(settings);
-    through.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
+    through.as_mut_slice()?[..bytes.len()].copy_from_slice(&bytes);
     through.upload(to, bytes.len())
 }

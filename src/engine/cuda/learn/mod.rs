@@ -12,6 +12,7 @@
 //! CPU's engine draws it, and no sum depends on the order of blocks.
 
 mod block;
+mod door;
 mod layers;
 mod learner;
 mod parameters;
@@ -35,7 +36,7 @@ use crate::engine::cuda::{
     forward::scale_and_shift,
     shapes::{self, Depthwise, Rows},
 };
-use crate::engine::fused::learn::{Settings, StepOutput};
+use crate::engine::learn::{Settings, StepOutput};
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::parameters::Parameter;
 use crate::model::seeded::SplitMix64;

@@ -2,7 +2,8 @@
 //! device copies from and to by itself: the host goes on meanwhile, and waits
 //! once, at the end of the step.
 //!
-//! Invariant: nothing here changes between a step's first copy and its wait.
+//! What changes between a step's first copy and its wait is waited for
+//! ([`Pinned`]); in the order of a step nothing does.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::engine::cuda::{
     CudaError, Queue,
     device::{Buffer, Pinned},
 };
-use crate::engine::fused::learn::Settings;
+use crate::engine::learn::Settings;
 
 /// Host memory for a batch.
 pub struct Staging {
@@ -50,9 +51,9 @@ impl Staging {
         count: usize,
         (pixels, live): (&Buffer, &Buffer),
     ) -> Result<(), CudaError> {
-        self.pixels.as_mut_slice()[..images.len()].copy_from_slice(images);
+        self.pixels.as_mut_slice()?[..images.len()].copy_from_slice(images);
         self.pixels.upload(pixels, images.len())?;
-        self.live.as_mut_slice().copy_from_slice(&(count as i32).to_le_bytes());
+        self.live.as_mut_slice()?.copy_from_slice(&(count as i32).to_le_bytes());
         self.live.upload(live, 4)
     }
 
@@ -81,7 +82,7 @@ impl Staging {
         }
         self.logits.download(logits, 4 * counts.1)?;
         self.queue.finish()?;
-        Ok((floats(&self.losses, counts.0), floats(&self.logits, counts.1)))
+        Ok((floats(&mut self.losses, counts.0)?, floats(&mut self.logits, counts.1)?))
     }
 }
 
@@ -91,14 +92,14 @@ fn send(
     to: &Buffer,
 ) -> Result<(), CudaError> {
     let bytes = 4 * values.len();
-    let (words, _) = through.as_mut_slice()[..bytes].as_chunks_mut::<4>();
+    let (words, _) = through.as_mut_slice()?[..bytes].as_chunks_mut::<4>();
     for (word, value) in words.iter_mut().zip(values) {
         *word = value.to_le_bytes();
     }
     through.upload(to, bytes)
 }
 
-fn floats(from: &Pinned, count: usize) -> Vec<f32> {
-    let (words, _) = from.as_slice()[..4 * count].as_chunks::<4>();
-    words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+fn floats(from: &mut Pinned, count: usize) -> Result<Vec<f32>, CudaError> {
+    let (words, _) = from.as_slice()?[..4 * count].as_chunks::<4>();
+    Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
 }

@@ -9,11 +9,12 @@ use crate::engine::cuda::{
     Precision, Queue,
     emulated::{Emulated, Mode, gpu},
 };
-use crate::engine::fused::learn::{Settings, StepOutput, TrainNetwork};
+use crate::engine::fused::learn::{FusedLearner, TrainNetwork};
+use crate::engine::learn::{Learn, Settings, Snapshot, StepOutput, Updates};
+use crate::engine::optimizer::Rule;
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::seeded::{self, SplitMix64};
 use crate::model::weights::Weights;
-use crate::train::optimizer::{Average, Optimizer, Rule};
 
 const CLASSES: usize = 3;
 
@@ -172,56 +173,64 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
     let (architecture, weights) = nano(Padding::Symmetric);
     let (pixels, targets) = batch(images, size);
     for (rule, decay_vectors) in [(sgd, true), (adamw, false)] {
-        let mut cpu = TrainNetwork::new(&architecture, &weights, settings(images, size)).unwrap();
-        let mut optimizer = Optimizer::new(rule, !decay_vectors);
-        let mut average = Average::new(0.9);
-        let learner = |weights: &Weights| {
+        let updates = Updates { rule, decay_vectors, average: Some(0.9), norm_momentum: 0.1 };
+        let on_the_cpu = || -> Box<dyn Learn> {
+            let settings = settings(images, size);
+            Box::new(FusedLearner::new(&architecture, &weights, settings, updates).unwrap())
+        };
+        let on_a_gpu = || -> Box<dyn Learn> {
             let queue = Emulated::queue(Precision::F32, Mode::Forward);
             let settings = settings(images, size);
-            let rule = (rule, decay_vectors);
-            GpuLearner::new(
-                &queue,
-                Precision::F32,
-                &architecture,
-                weights,
-                settings,
-                0.1,
-                rule,
-                Some(0.9),
-            )
-            .unwrap()
+            let precision = Precision::F32;
+            let learner =
+                GpuLearner::new(&queue, precision, &architecture, &weights, settings, updates);
+            Box::new(learner.unwrap())
         };
-        let mut gpu = learner(&weights);
+        let (mut cpu, mut gpu) = (on_the_cpu(), on_a_gpu());
+        // Goes from one engine to the other at every step.
+        let mut wanderer = on_the_cpu();
         for step in 0..4 {
-            if step == 2 {
-                // Another takes over from the checkpoint.
-                let mut next = learner(&weights);
-                let (network, memory) =
-                    (gpu.network().weights().unwrap(), gpu.optimizer().unwrap());
-                next.restore(&network, &memory, gpu.average().unwrap()).unwrap();
-                gpu = next;
+            if step > 0 {
+                let mut next = if step % 2 == 0 { on_the_cpu() } else { on_a_gpu() };
+                next.restore(wanderer.snapshot().unwrap()).unwrap();
+                wanderer = next;
             }
-            let expected = cpu.step(&pixels, size, &targets, step);
-            optimizer.step(cpu.parameters_mut(), rate);
-            let running: Vec<(String, Vec<f32>)> =
-                cpu.running().map(|(name, values)| (name, values.to_vec())).collect();
-            let learned = cpu.parameters().iter().map(|p| (p.name.as_str(), p.values.as_slice()));
-            let running = running.iter().map(|(name, values)| (name.as_str(), values.as_slice()));
-            average.update(learned.chain(running));
-            let found = gpu.step(&pixels, size, &targets, rate, step).unwrap();
-            let error = (found.loss - expected.loss).abs() / expected.loss;
-            assert!(error < 1e-3, "step {step}: {} and {}", found.loss, expected.loss);
+            let [expected, found, wandered] = [&mut cpu, &mut gpu, &mut wanderer]
+                .map(|learner| learner.step(&pixels, size, &targets, rate, step).unwrap().loss);
+            for loss in [found, wandered] {
+                let error = (loss - expected).abs() / expected;
+                assert!(error < 1e-3, "step {step}: {loss} and {expected}");
+            }
         }
-        let (values, updates) = gpu.average().unwrap().unwrap();
-        assert_eq!(updates, average.updates());
-        let (all, worst, name) = difference(&values, average.values());
-        assert!(all < 2e-3, "average: {all}, {worst} in {name}");
-        let memory = |states: &BTreeMap<String, crate::train::optimizer::State>| {
-            assert!(states.values().all(|state| state.steps == 4));
-            states.iter().map(|(name, state)| (name.clone(), state.first.clone())).collect()
-        };
-        let (found, expected) = (memory(&gpu.optimizer().unwrap()), memory(optimizer.state()));
-        let (all, worst, name) = difference(&found, &expected);
-        assert!(all < 2e-2, "optimiser: {all}, {worst} in {name}");
+        let expected = cpu.snapshot().unwrap();
+        let judged = cpu.evaluate(&pixels, size).unwrap();
+        for mut learner in [gpu, wanderer] {
+            let found = learner.snapshot().unwrap();
+            let (values, updates) = found.average.as_ref().unwrap();
+            let (wanted, count) = expected.average.as_ref().unwrap();
+            assert_eq!(updates, count);
+            let (all, worst, name) = difference(values, wanted);
+            assert!(all < 2e-3, "average: {all}, {worst} in {name}");
+            let memory = |snapshot: &Snapshot| -> BTreeMap<String, Vec<f32>> {
+                assert!(snapshot.optimizer.values().all(|state| state.steps == 4));
+                let states = snapshot.optimizer.iter();
+                states.map(|(name, state)| (name.clone(), state.first.clone())).collect()
+            };
+            let (all, worst, name) = difference(&memory(&found), &memory(&expected));
+            assert!(all < 2e-2, "optimiser: {all}, {worst} in {name}");
+            let logits = learner.evaluate(&pixels, size).unwrap();
+            for (found, expected) in logits.iter().zip(&judged) {
+                assert!((found - expected).abs() < 1e-2, "evaluation: {found} and {expected}");
+            }
+            assert!(learner.is_finite().unwrap());
+            let average = learner.judged().unwrap();
+            let (name, values) = wanted.first_key_value().unwrap();
+            let tensor = average.get(name).unwrap().flatten_all().unwrap().to_vec1::<f32>();
+            let (all, ..) = difference(
+                &BTreeMap::from([(name.clone(), tensor.unwrap())]),
+                &BTreeMap::from([(name.clone(), values.clone())]),
+            );
+            assert!(all < 2e-3, "what is judged is the average: {all}");
+        }
     }
 }

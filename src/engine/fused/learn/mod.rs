@@ -17,6 +17,7 @@ mod gradient_sum;
 mod groups;
 mod head;
 mod layers;
+mod learner;
 mod norm;
 mod parameter;
 mod profile;
@@ -32,41 +33,14 @@ use hiwl_kernels::{
 
 use self::{layers::Layers, norm::Norm, parameter::Parameters};
 pub use self::{
+    learner::FusedLearner,
     parameter::Parameter,
     profile::{Clock, Part},
 };
-use crate::engine::{Normalisation, Precision};
+use crate::engine::Precision;
+use crate::engine::learn::{Settings, StepOutput};
 use crate::model::architecture::Architecture;
 use crate::model::weights::{Weights, WeightsError};
-
-/// How a network is trained, apart from its architecture.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Logits an image.
-    pub classes: usize,
-    /// Most images in a batch.
-    pub batch: usize,
-    /// Largest side of an image in pixels.
-    pub max_size: usize,
-    /// What is done to the pixels first.
-    pub normalisation: Normalisation,
-    /// Whether only the classifier learns. Batch norm then takes its running
-    /// statistics and leaves them.
-    pub frozen_backbone: bool,
-    /// Probability that the last block's branch is left out for an image; it
-    /// grows linearly from zero at the first (Huang et al. 2016,
-    /// arXiv:1603.09382). The HIWL paper uses none.
-    pub stochastic_depth: f64,
-}
-
-/// What a step says of its batch, before its gradients are used.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepOutput {
-    /// Mean of `−Σ target · log softmax(logits)`.
-    pub loss: f64,
-    /// `[images × classes]`.
-    pub logits: Vec<f32>,
-}
 
 /// A network that learns: parameters, gradients, running statistics, buffers.
 pub struct TrainNetwork {

@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code, reason = "SIMD kernels on pointers into checked slices")]
 
+use std::mem::take;
+
 use super::{
     buffer::{aligned, padded},
     element::{Element, ElementOn},
@@ -62,7 +64,9 @@ pub struct Outer<'a, E> {
 
 impl<S: Simd, E: ElementOn<S>> Kernel<S> for Outer<'_, E> {
     #[inline(always)]
-    fn run(self, s: S) {
+    fn run(mut self, s: S) {
+        // Taken out, so that no borrow of `self` lies over what is written through it.
+        let sum = take(&mut self.sum).as_mut_ptr();
         let lines = self.w / BLOCK;
         let mut line = 0;
         while line < lines {
@@ -76,10 +80,8 @@ impl<S: Simd, E: ElementOn<S>> Kernel<S> for Outer<'_, E> {
             // SAFETY: `outer` checked the slices; tiles reach no further than
             // the padded sizes, since these are multiples of the tile.
             unsafe {
-                let (b, c) = (
-                    self.b.as_ptr().add(line * BLOCK * E::STEP),
-                    self.sum.as_ptr().cast_mut().add(line * BLOCK),
-                );
+                let (b, c) =
+                    (self.b.as_ptr().add(line * BLOCK * E::STEP), sum.add(line * BLOCK));
                 let mut i = 0;
                 while i < self.n {
                     let (a, c) = (self.a.as_ptr().add(i * E::STEP), c.add(i * self.w));

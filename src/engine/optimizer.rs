@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::engine::fused::learn::Parameter;
+use super::fused::learn::Parameter;
 
 /// An update rule.
 #[derive(Debug, Clone, Copy, PartialEq)]

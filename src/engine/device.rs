@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::engine::cuda::{self, CudaError};
+use super::cuda::{self, CudaError};
 
 /// Where the networks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,0 +1,284 @@
+//! The one table of which engine computes which networks where, and the doors
+//! that it opens.
+//!
+//! Every network is an EfficientNet today, so the table has no column for the
+//! backbone. Invariant: what cannot be computed as it is asked for is an
+//! error, never computed otherwise.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::candle::efficientnet::{EfficientNet, TensorNetwork};
+use super::cuda::learn::GpuLearner;
+use super::cuda::{self, CudaError};
+use super::fused::learn::FusedLearner;
+use super::fused::{Backend, PackedNetwork};
+use super::learn::{Learn, Settings, Updates};
+use super::{Device, Infer, Normalisation, Precision};
+use crate::model::architecture::Architecture;
+use crate::model::weights::{Weights, WeightsError};
+
+/// What computes networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Ours on the processor.
+    Fused,
+    /// Ours on NVIDIA GPUs.
+    Cuda,
+    /// candle's tensors on the processor, layer by layer: the reference, a
+    /// hundred times slower.
+    Candle,
+}
+
+/// What an engine can.
+struct Can {
+    engine: Engine,
+    /// Whether it computes on GPUs; otherwise on the processor.
+    gpu: bool,
+    /// What it holds numbers in when it classifies.
+    precisions: &'static [Precision],
+    /// Whether it trains.
+    learns: bool,
+}
+
+/// The first that fits is taken where none is named.
+const TABLE: [Can; 3] = [
+    Can {
+        engine: Engine::Fused,
+        gpu: false,
+        precisions: &[Precision::F32, Precision::Bf16],
+        learns: true,
+    },
+    Can {
+        engine: Engine::Cuda,
+        gpu: true,
+        precisions: &[Precision::F32, Precision::Bf16],
+        learns: true,
+    },
+    Can { engine: Engine::Candle, gpu: false, precisions: &[Precision::F32], learns: false },
+];
+
+impl Engine {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Fused, Self::Cuda, Self::Candle];
+
+    /// Its name in options and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fused => "fused",
+            Self::Cuda => "cuda",
+            Self::Candle => "candle",
+        }
+    }
+
+    /// The engine that computes on `device`: the one that is asked for, or the
+    /// default there.
+    ///
+    /// # Errors
+    /// [`EngineError::Elsewhere`] if it does not compute there.
+    pub fn on(device: Device, asked: Option<Self>) -> Result<Self, EngineError> {
+        can(device, asked).map(|can| can.engine)
+    }
+
+    /// The fastest precision of the engine on this machine.
+    pub fn fastest(self) -> Precision {
+        match self {
+            Self::Fused => Precision::detect(),
+            Self::Cuda => Precision::Bf16,
+            Self::Candle => Precision::F32,
+        }
+    }
+}
+
+/// The line of the table.
+fn can(device: Device, asked: Option<Engine>) -> Result<&'static Can, EngineError> {
+    let gpu = device != Device::Cpu;
+    let fits = |can: &&Can| can.gpu == gpu && asked.is_none_or(|engine| engine == can.engine);
+    TABLE
+        .iter()
+        .find(fits)
+        .ok_or(EngineError::Elsewhere { engine: asked.unwrap_or(Engine::Fused), device })
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = |engine: &Self| engine.name() == text;
+        Self::ALL.into_iter().find(named).ok_or_else(|| "one of fused, cuda, candle".to_owned())
+    }
+}
+
+/// Why an engine cannot compute what it is asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// It does not compute on this device.
+    #[error("the {engine} engine does not compute on {device}")]
+    Elsewhere {
+        /// Which was asked for.
+        engine: Engine,
+        /// Where.
+        device: Device,
+    },
+    /// It does not train.
+    #[error("the {engine} engine does not train: leave it out")]
+    NoTraining {
+        /// Which was asked for.
+        engine: Engine,
+    },
+    /// It does not run networks one by one there.
+    #[error("the {engine} engine runs no single network, only two, one behind the other")]
+    NoSingle {
+        /// Which was asked for.
+        engine: Engine,
+    },
+    /// It, or the processor, does not compute in this precision.
+    #[error("the {engine} engine does not compute in {precision} here", precision = precision.name())]
+    NoPrecision {
+        /// Which engine.
+        engine: Engine,
+        /// What was asked for.
+        precision: Precision,
+    },
+    /// Weights and architecture do not agree.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The GPU cannot be used.
+    #[error("{device}: {source}")]
+    Gpu {
+        /// Which was asked for.
+        device: Device,
+        /// What is wrong with it.
+        source: CudaError,
+    },
+}
+
+impl EngineError {
+    /// Whether something else must be asked for: trying again will not help.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Gpu { source, .. } => source.is_usage(),
+            _ => true,
+        }
+    }
+}
+
+/// A network, before an engine takes it.
+#[derive(Clone, Copy)]
+pub struct Network<'a> {
+    /// Its layers.
+    pub architecture: &'a Architecture,
+    /// Logits an image.
+    pub outputs: usize,
+    /// Side of the images, in pixels.
+    pub size: usize,
+    /// What is done to pixels first.
+    pub normalisation: Normalisation,
+    /// Its tensors.
+    pub weights: &'a Weights,
+}
+
+/// A network in evaluation mode, on the processor.
+///
+/// # Errors
+/// [`EngineError`].
+pub fn infer(
+    network: Network<'_>,
+    device: Device,
+    engine: Option<Engine>,
+    precision: Precision,
+) -> Result<Box<dyn Infer>, EngineError> {
+    let Network { architecture, outputs, size, normalisation, weights } = network;
+    let can = can(device, engine)?;
+    let engine = can.engine;
+    let here = engine != Engine::Fused || precision.is_available_on(Backend::detect());
+    if !can.precisions.contains(&precision) || !here {
+        return Err(EngineError::NoPrecision { engine, precision });
+    }
+    match engine {
+        Engine::Fused => Ok(Box::new(PackedNetwork::with(
+            architecture,
+            outputs,
+            size,
+            weights,
+            normalisation,
+            Backend::detect(),
+            precision,
+        )?)),
+        Engine::Candle => {
+            let network = EfficientNet::load(architecture, outputs, weights)?;
+            Ok(Box::new(TensorNetwork::new(network, size, normalisation)))
+        }
+        Engine::Cuda => Err(EngineError::NoSingle { engine }),
+    }
+}
+
+/// A network that learns, before its first step.
+///
+/// # Errors
+/// [`EngineError`].
+pub fn learn(
+    architecture: &Architecture,
+    weights: &Weights,
+    settings: Settings,
+    updates: Updates,
+    device: Device,
+    engine: Option<Engine>,
+) -> Result<Box<dyn Learn>, EngineError> {
+    let can = can(device, engine)?;
+    if !can.learns {
+        return Err(EngineError::NoTraining { engine: can.engine });
+    }
+    let Device::Cuda(index) = device else {
+        return Ok(Box::new(FusedLearner::new(architecture, weights, settings, updates)?));
+    };
+    let precision = can.engine.fastest();
+    let learner = cuda::open(index, precision).and_then(|gpu| {
+        let queue = gpu.queue()?;
+        GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
+    });
+    match learner {
+        Ok(learner) => Ok(Box::new(learner)),
+        Err(CudaError::Weights(error)) => Err(error.into()),
+        Err(source) => Err(EngineError::Gpu { device, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_is_in_the_table_once_and_named() {
+        for (engine, can) in Engine::ALL.into_iter().zip(&TABLE) {
+            assert_eq!(engine, can.engine);
+            assert_eq!(engine.name().parse(), Ok(engine));
+            assert!(can.precisions.contains(&engine.fastest()));
+        }
+        assert!("tensorrt".parse::<Engine>().is_err());
+    }
+
+    #[test]
+    fn the_table_says_what_computes_where() {
+        let gpu = Device::Cuda(0);
+        assert_eq!(Engine::on(Device::Cpu, None).unwrap(), Engine::Fused);
+        assert_eq!(Engine::on(gpu, None).unwrap(), Engine::Cuda);
+        assert_eq!(Engine::on(Device::Cpu, Some(Engine::Candle)).unwrap(), Engine::Candle);
+        for (device, engine) in
+            [(gpu, Engine::Fused), (gpu, Engine::Candle), (Device::Cpu, Engine::Cuda)]
+        {
+            let error = Engine::on(device, Some(engine)).unwrap_err();
+            assert!(matches!(error, EngineError::Elsewhere { .. }) && error.is_usage(), "{error}");
+        }
+    }
+}
