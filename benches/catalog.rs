@@ -70,6 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
         preparation: serde_json::json!({ "size": 240 }),
         stage2: Stage2::Routed,
+        engine: None,
         precision: Precision::F32,
         range_size: RANGE,
     };

@@ -166,6 +166,7 @@ impl Setting {
             rgb_profile: None,
             resample: ResampleChoice::None,
             stage2: Stage2::Routed,
+            engine: None,
             precision: self.precision,
             batch: self.batch,
             workers: self.workers,

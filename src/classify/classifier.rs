@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hierarchy::Hierarchy;
-use super::{ClassifyError, Options, setup};
+use super::{ClassifyError, Device, Devices, Options, setup};
 use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::prepare::{self, Preparation};
 use crate::cutout::{Decoded, Payload, Rejection, RgbImage};
@@ -127,10 +127,12 @@ impl Classifier {
     /// As [`Self::open`], and if model and options contradict one another.
     pub fn with(options: &Options) -> Result<Self, ClassifyError> {
         let model = Model::read(&options.model)?;
+        let options = &Options { devices: Devices::Cpu, ..options.clone() };
+        let precision = setup::precision(options, None)?;
         Ok(Self {
             decode: setup::decode_options(options, &model),
             preparation: setup::preparation(options, &model)?,
-            hierarchy: setup::hierarchy(&model, setup::precision(options, None))?,
+            hierarchy: setup::hierarchy(options, &model, Device::Cpu, precision)?.0,
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     catalog::CatalogError,
     cutout::Rejection,
-    engine::{InferenceError, cuda::CudaError},
+    engine::{Engine, EngineError, InferenceError, cuda::CudaError},
     model::{model_file::ModelError, weights::WeightsError},
     pipeline::Failure,
     run::RunError,
@@ -54,6 +54,9 @@ pub enum ClassifyError {
         /// Its name.
         name: &'static str,
     },
+    /// No engine computes what is asked for where it is asked for.
+    #[error(transparent)]
+    Engine(EngineError),
     /// The catalog cannot be written, or verified.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -146,6 +149,19 @@ impl From<Failure<Self>> for ClassifyError {
     }
 }
 
+impl From<EngineError> for ClassifyError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Weights(error) => Self::Weights(error),
+            EngineError::Gpu { device, source } => Self::Gpu { device, source },
+            EngineError::NoPrecision { engine: Engine::Fused, precision } => {
+                Self::NoPrecision { name: precision.name() }
+            }
+            error => Self::Engine(error),
+        }
+    }
+}
+
 impl ClassifyError {
     /// Whether something else must be asked for: trying again will not help.
     pub fn is_usage(&self) -> bool {
@@ -177,6 +193,7 @@ impl ClassifyError {
             Self::Catalog(error) => error.is_usage(),
             Self::Run(error) => error.is_usage(),
             Self::Storage(error) => error.is_usage(),
+            Self::Engine(error) => error.is_usage(),
             Self::Gpu { source, .. } => source.is_usage(),
             Self::Network(_)
             | Self::Threads { .. }

@@ -65,7 +65,7 @@ pub fn evaluate(
     let known = model.description.scheme.tree().class_names();
     assert_eq!(labels.classes, known, "the classes of the model");
     let preparation = setup::preparation(options, &model)?;
-    let precision = setup::precision(options, None);
+    let precision = setup::precision(options, None)?;
     let line = setup::line(options, &model, preparation, precision)?;
     for note in &line.notes {
         listener.tell(Event::Note(note));

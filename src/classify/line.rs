@@ -208,6 +208,7 @@ mod tests {
             stage2: Stage2::Routed,
             batch: 2,
             devices: Devices::Cpu,
+            engine: None,
             precision: PrecisionChoice::F32,
             workers: 2,
             range_size: 1,

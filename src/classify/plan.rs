@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::to_value;
 
-use super::run::{Options, Waiting, open, pinned_precision};
+use super::run::{Options, Waiting, open, pinned};
 use super::{ClassifyError, setup};
 use crate::engine::Precision;
 use crate::events::Listener;
@@ -50,16 +50,17 @@ pub fn plan(
 ) -> Result<Planned, ClassifyError> {
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let precision = pinned_precision(options)?;
+    let (options, precision) = &pinned(options)?;
+    let precision = *precision;
     let (run, settings) = open(options, &model, &preparation, precision, listener, stop)?;
-    let mut pinned = options.clone();
+    let mut kept = options.clone();
     // Tasks start in folders of their own.
-    for path in pinned.inputs.iter_mut().chain([&mut pinned.model]) {
+    for path in kept.inputs.iter_mut().chain([&mut kept.model]) {
         *path = absolute(path).map_err(StorageError::io("find", path))?;
     }
-    let pinned = to_value(pinned)
+    let kept = to_value(kept)
         .map_err(|source| ClassifyError::Plan { path: options.output.clone(), source })?;
-    run.share_out(shards, pinned, &Waiting { listener, stop })?;
+    run.share_out(shards, kept, &Waiting { listener, stop })?;
     Ok(Planned {
         model: settings.model,
         listing: run.manifest().listing.clone(),

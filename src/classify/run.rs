@@ -26,7 +26,7 @@ use super::{
 use crate::{
     catalog::{self, Verification, schema},
     cutout::prepare::Preparation,
-    engine::Precision,
+    engine::{Engine, Precision},
     events::{Event, Listener},
     model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
@@ -84,6 +84,10 @@ pub struct Options {
     /// Where the networks run.
     #[serde(skip)]
     pub devices: Devices,
+    /// What computes the networks, if it is to be another engine than the
+    /// default of the devices, or of the run that is resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// How the networks hold and multiply numbers.
     pub precision: PrecisionChoice,
     /// Threads that decode, that prepare, and that infer.
@@ -116,6 +120,7 @@ impl Options {
             stage2: Stage2::default(),
             batch: devices.batch(),
             devices,
+            engine: None,
             precision: PrecisionChoice::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             range_size: RANGE_SIZE,
@@ -210,7 +215,8 @@ pub fn run(
 ) -> Result<Report, ClassifyError> {
     let model = Model::read(&options.model)?;
     let preparation = setup::preparation(options, &model)?;
-    let precision = pinned_precision(options)?;
+    let (options, precision) = &pinned(options)?;
+    let precision = *precision;
     // Before the listing, which may take an hour: a model that cannot run.
     let mut line = setup::line(options, &model, preparation.clone(), precision)?;
     for note in &line.notes {
@@ -295,10 +301,14 @@ fn begins_remote(run: &RunFolder, missing: &[RowRange]) -> Result<bool, Classify
     }))
 }
 
-/// The precision that the options ask for, or that of the run in their folder.
-pub(super) fn pinned_precision(options: &Options) -> Result<Precision, ClassifyError> {
-    let pinned = RunFolder::settings(&options.output)?.map(|settings| settings.precision);
-    Ok(setup::precision(options, pinned))
+/// The options with the engine, and the precision, that they ask for or that
+/// the run in their folder has.
+pub(super) fn pinned(options: &Options) -> Result<(Options, Precision), ClassifyError> {
+    let there = RunFolder::settings(&options.output)?;
+    let mut options = options.clone();
+    options.engine = options.engine.or(there.as_ref().and_then(|settings| settings.engine));
+    let precision = setup::precision(&options, there.map(|settings| settings.precision))?;
+    Ok((options, precision))
 }
 
 /// The run that the options ask for: the one in its folder, or a new one.
@@ -358,6 +368,7 @@ fn settings(
             "cube_bands": setup::decode_options(options, model).cube_bands,
         }),
         stage2: options.stage2,
+        engine: options.engine.and_then(Engine::to_name),
         precision,
         range_size: options.range_size,
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    ClassifyError, Device, Devices,
+    ClassifyError, Device,
     hierarchy::Hierarchy,
     line::Line,
     recipe::{PrecisionChoice, ResampleChoice},
@@ -16,9 +16,8 @@ use crate::{
         rgb,
     },
     engine::{
-        Infer, Normalisation, Precision,
-        cuda::{self, Alone, Cascade, CascadeOptions, CudaError},
-        fused::{Backend, PackedNetwork},
+        Engine, Infer, Normalisation, Precision,
+        open::{self, Network, Opened, Pair},
     },
     model::model_file::Model,
     storage::remote::is_remote,
@@ -69,113 +68,61 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
 
 /// The precision that is asked for; `pinned` is that of the run that is
 /// resumed.
-pub fn precision(options: &Options, pinned: Option<Precision>) -> Precision {
-    let on_cpu = options.devices == Devices::Cpu;
-    let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
-    match options.precision {
-        PrecisionChoice::Auto => pinned.unwrap_or_else(fastest),
+///
+/// # Errors
+/// [`ClassifyError::Engine`] if the engine does not compute on the devices.
+pub fn precision(options: &Options, pinned: Option<Precision>) -> Result<Precision, ClassifyError> {
+    let engine = Engine::on(options.devices.first(), options.engine)?;
+    Ok(match options.precision {
+        PrecisionChoice::Auto => pinned.unwrap_or_else(|| engine.fastest()),
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Bf16 => Precision::Bf16,
-    }
+    })
 }
 
-/// The networks of the model, packed for this processor.
+/// The networks of the model on `device`, and what to tell of it: two on a GPU,
+/// one after the other, as one piece of work; others each by itself.
 ///
 /// # Errors
-/// [`WeightsError`] if weights and architecture do not agree,
-/// [`ClassifyError::NoPrecision`] if the processor does not have it.
-///
-/// [`WeightsError`]: crate::model::weights::WeightsError
-pub fn hierarchy(model: &Model, precision: Precision) -> Result<Hierarchy, ClassifyError> {
-    if !precision.is_available_on(Backend::detect()) {
-        return Err(ClassifyError::NoPrecision { name: precision.name() });
-    }
-    let description = &model.description;
-    let input = &description.input;
-    let mut networks: Vec<Box<dyn Infer>> = Vec::new();
-    for ((network, architecture), weights) in description.networks().zip(&model.networks) {
-        let packed = PackedNetwork::with(
-            architecture,
-            network.outputs(),
-            input.size,
-            weights,
-            Normalisation { mean: input.mean, std: input.std },
-            Backend::detect(),
-            precision,
-        )?;
-        networks.push(Box::new(packed));
-    }
-    Ok(Hierarchy::new(networks, Arc::new(description.scheme.clone()))?)
-}
-
-/// Batches under way on a GPU: one that computes, one whose pixels are copied,
-/// one whose rows are being made.
-const LANES: usize = 3;
-
-/// The networks of the model on GPU `index`, and what to tell of it: two, one
-/// after the other, as one piece of work; others each by itself.
-///
-/// # Errors
+/// [`ClassifyError::Weights`] if weights and architecture do not agree,
+/// [`ClassifyError::NoPrecision`] if the processor does not have it,
 /// [`ClassifyError::Gpu`].
-pub fn on_gpu(
+pub fn hierarchy(
     options: &Options,
     model: &Model,
-    index: usize,
+    device: Device,
     precision: Precision,
-) -> Result<(Hierarchy, String), ClassifyError> {
-    let device = Device::Cuda(index);
-    let failed = |error| match error {
-        CudaError::Weights(error) => ClassifyError::Weights(error),
-        source => ClassifyError::Gpu { device, source },
-    };
-    let gpu = cuda::open(index, precision).map_err(failed)?;
+) -> Result<(Hierarchy, Option<String>), ClassifyError> {
     let description = &model.description;
-    let (size, scheme) = (description.input.size, Arc::new(description.scheme.clone()));
-    let normalisation = Normalisation { mean: description.input.mean, std: description.input.std };
-    let same = description.architectures.windows(2).all(|pair| pair[0] == pair[1]);
-    let (hierarchy, batch) = if let (Some(combined), true) = (scheme.cascade(), same) {
-        let outputs = |place: usize| scheme.networks()[place].outputs();
-        let cascade = Cascade::new(
-            &mut || gpu.queue(),
-            &description.architectures[0],
-            size,
-            [0, 1].map(|place| (&model.networks[place], outputs(place))),
-            normalisation,
-            CascadeOptions {
-                precision,
-                batch: options.batch,
-                lanes: LANES,
-                combined,
-                all: options.stage2 == Stage2::All,
-            },
-        );
-        let cascade = cascade.map_err(failed)?;
-        let batch = cascade.batch();
-        (Hierarchy::together(Box::new(cascade), scheme)?, batch)
-    } else {
-        let (mut networks, mut batch): (Vec<Box<dyn Infer>>, _) = (Vec::new(), options.batch);
-        for ((network, architecture), weights) in description.networks().zip(&model.networks) {
-            let alone = Alone::new(
-                &mut || gpu.queue(),
-                architecture,
-                size,
-                (weights, network.outputs()),
-                normalisation,
-                precision,
-                options.batch,
-                LANES,
-            );
-            let alone = alone.map_err(failed)?;
-            batch = batch.min(alone.batch());
-            networks.push(Box::new(alone));
-        }
-        (Hierarchy::new(networks, scheme)?, batch)
-    };
-    let mut note = format!("{device}: {}", gpu.description);
-    if batch < options.batch {
-        note += &format!("; its memory holds batches of {batch} instead of {}", options.batch);
+    let (input, scheme) = (&description.input, Arc::new(description.scheme.clone()));
+    let named = description.networks().zip(&model.networks);
+    let networks: Vec<Network<'_>> = named
+        .map(|((network, architecture), weights)| Network {
+            architecture,
+            outputs: network.outputs(),
+            size: input.size,
+            normalisation: Normalisation { mean: input.mean, std: input.std },
+            weights,
+        })
+        .collect();
+    let gpu = device != Device::Cpu;
+    if let (true, Some(combined), &[first, second]) = (gpu, scheme.cascade(), &networks[..])
+        && first.architecture == second.architecture
+    {
+        let all = options.stage2 == Stage2::All;
+        let pair = Pair { networks: [first, second], combined, all, batch: options.batch };
+        let Opened { network, note } = open::pair(&pair, device, options.engine, precision)?;
+        return Ok((Hierarchy::together(network, scheme)?, note));
     }
-    Ok((hierarchy, note))
+    let (mut opened, mut told): (Vec<Box<dyn Infer>>, _) = (Vec::new(), None);
+    for network in networks {
+        let batch = options.batch;
+        let Opened { network, note } =
+            open::infer(network, device, options.engine, precision, batch)?;
+        opened.push(network);
+        told = note;
+    }
+    Ok((Hierarchy::new(opened, scheme)?, told))
 }
 
 /// The line for a model and its options.
@@ -193,16 +140,12 @@ pub fn line(
         .thread_name(|i| format!("infer-{i}"))
         .build()
         .map_err(|source| ClassifyError::Threads { threads: options.workers, source })?;
-    let (hierarchies, notes) = match &options.devices {
-        Devices::Cpu => (vec![Arc::new(hierarchy(model, precision)?)], Vec::new()),
-        Devices::Cuda(gpus) => {
-            let opened = gpus.iter().map(|&index| {
-                let (hierarchy, note) = on_gpu(options, model, index, precision)?;
-                Ok((Arc::new(hierarchy), note))
-            });
-            opened.collect::<Result<Vec<_>, ClassifyError>>()?.into_iter().unzip()
-        }
-    };
+    let (mut hierarchies, mut notes) = (Vec::new(), Vec::new());
+    for device in options.devices.each() {
+        let (hierarchy, note) = hierarchy(options, model, device, precision)?;
+        hierarchies.push(Arc::new(hierarchy));
+        notes.extend(note);
+    }
     Ok(Line {
         decode: Arc::new(decode_options(options, model)),
         preparation: Arc::new(preparation),

@@ -12,7 +12,7 @@ use super::input::InputFlags;
 use super::{CliError, numbers};
 use crate::classify::recipe::PrecisionChoice;
 use crate::classify::{self, Options};
-use crate::engine::Devices;
+use crate::engine::{Devices, Engine};
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
 
@@ -31,6 +31,12 @@ pub(super) struct Asked {
     /// is asked, or all.
     #[arg(long, value_enum)]
     stage2: Option<Stage2>,
+
+    /// What computes the networks: fused (the default on a processor), cuda (on
+    /// GPUs), or candle (layer by layer, a hundred times slower: to compare
+    /// with).  [default: as the run that is resumed; else by the device]
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<Engine>,
 
     /// How the networks hold and multiply numbers: single precision, bfloat16
     /// where the processor multiplies it, or the faster that it has.  [default:
@@ -82,6 +88,7 @@ impl Asked {
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),
             batch: numbers::checked_batch(recipe.run.batch.unwrap_or(devices.batch()))?,
             devices,
+            engine: self.engine,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: numbers::checked_workers(recipe.run.workers.unwrap_or(cores))?,
             range_size: kept.range_size.or(recipe.run.range_size).unwrap_or(classify::RANGE_SIZE),

@@ -10,8 +10,7 @@ use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::speed;
 use crate::engine::cuda::{self, CudaError};
 use crate::engine::fused::{Backend, PackedNetwork};
-use crate::engine::{Device, DeviceChoice};
-use crate::engine::{Normalisation, Precision};
+use crate::engine::{Device, DeviceChoice, Engine, Normalisation, Precision, open};
 use crate::model::model_file::Model;
 use crate::model::seeded::SplitMix64;
 
@@ -31,6 +30,11 @@ pub struct Arguments {
     /// What is measured: auto (a GPU if there is one), cpu, or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+
+    /// What computes: fused (the default on a processor), cuda (on GPUs), or
+    /// candle, of which only the rate is told.
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<Engine>,
 
     /// Only this precision.  [default: all that the device has]
     #[arg(long, value_enum)]
@@ -66,9 +70,10 @@ impl Arguments {
         print(&format!("{}, {size} × {size} pixels\n", description.architectures[0].name))?;
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
-        match device {
-            Device::Cpu => self.on_cpu(&model),
-            Device::Cuda(index) => self.on_gpu(&model, index),
+        match (Engine::on(device, self.engine).map_err(usage)?, device) {
+            (Engine::Candle, _) => self.plainly(&model),
+            (_, Device::Cpu) => self.on_cpu(&model),
+            (_, Device::Cuda(index)) => self.on_gpu(&model, index),
         }
     }
 
@@ -97,6 +102,39 @@ impl Arguments {
             let (name, seconds) = (&gpu.description, self.seconds);
             let speed = speed::gpu::measure(name, &queue, precision, model, &batches, seconds);
             print(&format!("\n{}", speed.map_err(failed)?))?;
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// The rate of the reference, which knows no kinds of layers.
+    fn plainly(&self, model: &Model) -> Result<Exit, CliError> {
+        let precision = match self.precision {
+            Some(PrecisionChoice::Bf16) => Precision::Bf16,
+            _ => Precision::F32,
+        };
+        let batches = self.batches([1, 2, 4]);
+        let description = &model.description;
+        let size = description.input.size;
+        let network = open::Network {
+            architecture: &description.architectures[0],
+            outputs: description.scheme.networks()[0].outputs(),
+            size,
+            normalisation: Normalisation {
+                mean: description.input.mean,
+                std: description.input.std,
+            },
+            weights: &model.networks[0],
+        };
+        let engine = Engine::Candle;
+        let network =
+            open::infer(network, Device::Cpu, Some(engine), precision, 1).map_err(usage)?.network;
+        let images = noise(batches.iter().copied().max().unwrap_or(1), size);
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        print(&format!("\n{engine}, {}\n", precision.name()))?;
+        for (batch, median, best) in
+            speed::cpu::measure_plainly(&*network, &images, &batches, self.seconds)?
+        {
+            print(&format!("  batch {batch:<3} {median:8.1} images/s (best {best:.1})\n"))?;
         }
         Ok(Exit::Ok)
     }

@@ -61,7 +61,7 @@ pub struct Arguments {
     /// one is named, the model are the plan's.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample",
-        "id_column", "image_column", "cube_bands", "range_size", "precision",
+        "id_column", "image_column", "cube_bands", "range_size", "precision", "engine",
     ])]
     plan: Option<PathBuf>,
 

@@ -76,6 +76,19 @@ pub enum Devices {
 }
 
 impl Devices {
+    /// Each of them.
+    pub fn each(&self) -> Vec<Device> {
+        match self {
+            Self::Cpu => vec![Device::Cpu],
+            Self::Cuda(gpus) => gpus.iter().map(|&index| Device::Cuda(index)).collect(),
+        }
+    }
+
+    /// The first of them.
+    pub fn first(&self) -> Device {
+        self.each().first().copied().unwrap_or_default()
+    }
+
     /// Cutouts a batch, unless told otherwise: enough to fill a GPU.
     pub fn batch(&self) -> usize {
         match self {

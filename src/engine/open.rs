@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::candle::efficientnet::{EfficientNet, TensorNetwork};
 use super::cuda::learn::GpuLearner;
-use super::cuda::{self, CudaError};
+use super::cuda::{self, Cascade, CascadeOptions, CudaError};
 use super::fused::learn::FusedLearner;
 use super::fused::{Backend, PackedNetwork};
 use super::learn::{Learn, Settings, Updates};
-use super::{Device, Infer, Normalisation, Precision};
+use super::{Device, Infer, InferPair, Normalisation, Precision};
 use crate::model::architecture::Architecture;
 use crate::model::weights::{Weights, WeightsError};
 
@@ -83,6 +83,14 @@ impl Engine {
         can(device, asked).map(|can| can.engine)
     }
 
+    /// The engine that a run has to name to be done again as it was: another
+    /// than the default of its device.
+    pub fn to_name(self) -> Option<Self> {
+        let default = |can: &Can| TABLE.iter().find(|other| other.gpu == can.gpu);
+        let own = TABLE.iter().find(|can| can.engine == self)?;
+        (default(own)?.engine != self).then_some(self)
+    }
+
     /// The fastest precision of the engine on this machine.
     pub fn fastest(self) -> Precision {
         match self {
@@ -136,9 +144,9 @@ pub enum EngineError {
         /// Which was asked for.
         engine: Engine,
     },
-    /// It does not run networks one by one there.
-    #[error("the {engine} engine runs no single network, only two, one behind the other")]
-    NoSingle {
+    /// It runs networks one by one.
+    #[error("the {engine} engine runs no two networks as one")]
+    NoPair {
         /// Which was asked for.
         engine: Engine,
     },
@@ -188,7 +196,16 @@ pub struct Network<'a> {
     pub weights: &'a Weights,
 }
 
-/// A network in evaluation mode, on the processor.
+/// What an engine made of networks.
+pub struct Opened<N: ?Sized> {
+    /// It or them, ready to run.
+    pub network: Box<N>,
+    /// What to tell a person of the device.
+    pub note: Option<String>,
+}
+
+/// A network in evaluation mode. A GPU takes memory for `batch` images at once,
+/// or for as many as it has.
 ///
 /// # Errors
 /// [`EngineError`].
@@ -197,7 +214,8 @@ pub fn infer(
     device: Device,
     engine: Option<Engine>,
     precision: Precision,
-) -> Result<Box<dyn Infer>, EngineError> {
+    batch: usize,
+) -> Result<Opened<dyn Infer>, EngineError> {
     let Network { architecture, outputs, size, normalisation, weights } = network;
     let can = can(device, engine)?;
     let engine = can.engine;
@@ -205,8 +223,10 @@ pub fn infer(
     if !can.precisions.contains(&precision) || !here {
         return Err(EngineError::NoPrecision { engine, precision });
     }
-    match engine {
-        Engine::Fused => Ok(Box::new(PackedNetwork::with(
+    let name = architecture.name.as_str();
+    tracing::debug!(%engine, %device, precision = precision.name(), name, size, "a network opens");
+    let network: Box<dyn Infer> = match engine {
+        Engine::Fused => Box::new(PackedNetwork::with(
             architecture,
             outputs,
             size,
@@ -214,13 +234,83 @@ pub fn infer(
             normalisation,
             Backend::detect(),
             precision,
-        )?)),
+        )?),
         Engine::Candle => {
             let network = EfficientNet::load(architecture, outputs, weights)?;
-            Ok(Box::new(TensorNetwork::new(network, size, normalisation)))
+            Box::new(TensorNetwork::new(network, size, normalisation))
         }
-        Engine::Cuda => Err(EngineError::NoSingle { engine }),
+        Engine::Cuda => {
+            let failed = |source| failed(device, source);
+            let gpu = open_gpu(device, precision)?;
+            let alone = cuda::Alone::new(
+                &mut || gpu.queue(),
+                precision,
+                architecture,
+                (outputs, size),
+                weights,
+                normalisation,
+                (batch, LANES),
+            );
+            let alone = alone.map_err(failed)?;
+            let note = note(device, &gpu, alone.batch(), batch);
+            return Ok(Opened { network: Box::new(alone), note: Some(note) });
+        }
+    };
+    Ok(Opened { network, note: None })
+}
+
+/// Two networks of one architecture and input, where the second sees what the
+/// first says.
+pub struct Pair<'a> {
+    /// Both.
+    pub networks: [Network<'a>; 2],
+    /// The first network's output whose images the second one sees.
+    pub combined: usize,
+    /// Whether it sees all others as well.
+    pub all: bool,
+    /// Images that are to be run at once.
+    pub batch: usize,
+}
+
+/// Batches under way on a GPU: one that computes, one whose pixels are copied,
+/// one whose rows are being made.
+const LANES: usize = 3;
+
+/// Two networks run as one on a GPU.
+///
+/// # Errors
+/// [`EngineError`].
+pub fn pair(
+    pair: &Pair<'_>,
+    device: Device,
+    engine: Option<Engine>,
+    precision: Precision,
+) -> Result<Opened<dyn InferPair>, EngineError> {
+    let engine = can(device, engine)?.engine;
+    if engine != Engine::Cuda {
+        return Err(EngineError::NoPair { engine });
     }
+    let gpu = open_gpu(device, precision)?;
+    tracing::debug!(%engine, %device, gpu = gpu.description, "two networks open as one");
+    let [first, second] = pair.networks;
+    let options = CascadeOptions {
+        precision,
+        batch: pair.batch,
+        lanes: LANES,
+        combined: pair.combined,
+        all: pair.all,
+    };
+    let cascade = Cascade::new(
+        &mut || gpu.queue(),
+        first.architecture,
+        first.size,
+        [(first.weights, first.outputs), (second.weights, second.outputs)],
+        first.normalisation,
+        options,
+    )
+    .map_err(|source| failed(device, source))?;
+    let note = note(device, &gpu, cascade.batch(), pair.batch);
+    Ok(Opened { network: Box::new(cascade), note: Some(note) })
 }
 
 /// A network that learns, before its first step.
@@ -239,18 +329,41 @@ pub fn learn(
     if !can.learns {
         return Err(EngineError::NoTraining { engine: can.engine });
     }
-    let Device::Cuda(index) = device else {
+    tracing::debug!(engine = %can.engine, %device, name = architecture.name, "a network learns");
+    if can.engine != Engine::Cuda {
         return Ok(Box::new(FusedLearner::new(architecture, weights, settings, updates)?));
-    };
+    }
     let precision = can.engine.fastest();
-    let learner = cuda::open(index, precision).and_then(|gpu| {
-        let queue = gpu.queue()?;
+    let gpu = open_gpu(device, precision)?;
+    let learner = gpu.queue().and_then(|queue| {
         GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
     });
-    match learner {
-        Ok(learner) => Ok(Box::new(learner)),
-        Err(CudaError::Weights(error)) => Err(error.into()),
-        Err(source) => Err(EngineError::Gpu { device, source }),
+    Ok(Box::new(learner.map_err(|source| failed(device, source))?))
+}
+
+/// What to tell a person of a GPU that takes batches of `fits` images where
+/// `asked` were asked for.
+fn note(device: Device, gpu: &cuda::Gpu, fits: usize, asked: usize) -> String {
+    let mut note = format!("{device}: {}", gpu.description);
+    if fits < asked {
+        note += &format!("; its memory holds batches of {fits} instead of {asked}");
+    }
+    note
+}
+
+/// The GPU that `device` names; of a processor, none.
+fn open_gpu(device: Device, precision: Precision) -> Result<cuda::Gpu, EngineError> {
+    match device {
+        Device::Cuda(index) => cuda::open(index, precision).map_err(|e| failed(device, e)),
+        Device::Cpu => Err(EngineError::Elsewhere { engine: Engine::Cuda, device }),
+    }
+}
+
+/// What failed on `device`, where it is not the weights.
+fn failed(device: Device, source: CudaError) -> EngineError {
+    match source {
+        CudaError::Weights(error) => EngineError::Weights(error),
+        source => EngineError::Gpu { device, source },
     }
 }
 
@@ -264,6 +377,7 @@ mod tests {
             assert_eq!(engine, can.engine);
             assert_eq!(engine.name().parse(), Ok(engine));
             assert!(can.precisions.contains(&engine.fastest()));
+            assert_eq!(engine.to_name(), (engine == Engine::Candle).then_some(engine));
         }
         assert!("tensorrt".parse::<Engine>().is_err());
     }

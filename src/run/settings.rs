@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::RunError;
-use crate::engine::Precision;
+use crate::engine::{Engine, Precision};
 use crate::model::model_file::Model;
 use crate::storage::digest::sha256;
 use crate::storage::json::{Difference, Words, differences, json};
@@ -89,6 +89,9 @@ pub struct Settings {
     pub preparation: Value,
     /// Which rows networks after the first see.
     pub stage2: Stage2,
+    /// What computed the networks, if not the default of its device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// How the networks hold and multiply numbers.
     pub precision: Precision,
     /// Rows a range.
@@ -299,6 +302,7 @@ pub(crate) mod tests {
             },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
             stage2: Stage2::Routed,
+            engine: None,
             precision: Precision::F32,
             range_size,
         }

@@ -35,6 +35,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
         },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
         stage2: Stage2::Routed,
+        engine: None,
         precision: Precision::F32,
         range_size,
     }

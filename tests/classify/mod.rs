@@ -4,6 +4,7 @@ mod bad_input;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod corpus;
+mod engine;
 mod equal;
 mod failing_calls;
 mod faults;

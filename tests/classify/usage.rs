@@ -32,6 +32,21 @@ fn a_machine_is_measured() {
 }
 
 #[test]
+fn the_reference_is_measured_too_and_engines_compute_where_they_can() {
+    let plainly = ["--device", "cpu", "--engine", "candle", "--seconds", "0", "--batches", "1"];
+    let output = run(["bench"].iter().chain(&plainly));
+    assert_code(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("candle, f32") && text.contains("batch 1 "), "{text}");
+    refused(&["bench", "--engine", "tensorrt"], &["fused, cuda, candle"]);
+    refused(&["bench", "--device", "cpu", "--engine", "cuda"], &["cuda engine", "on cpu"]);
+    refused(
+        &["bench", "--device", "cpu", "--engine", "candle", "--precision", "bf16"],
+        &["candle engine does not compute in bf16"],
+    );
+}
+
+#[test]
 fn wrong_usage_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

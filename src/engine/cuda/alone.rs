@@ -1,87 +1,162 @@
-//! One network on a device, several batches at a time: a [`Cascade`] whose
-//! second network never sees an image.
+//! One network on a device behind the door of inference, several batches at a
+//! time: what models of a single network, and of more than two, are run with.
 //!
-//! The second is the first once more, for want of another; where no image is
-//! chosen for it its blocks end at once, so that it costs the launches and
-//! memory for its weights.
+//! A batch is a copy of its pixels to the device, one recorded sequence of
+//! launches, and a copy of its logits back. Features and feature maps stay on
+//! the device: they are refused.
 
 use std::sync::Arc;
 
-use super::{Cascade, CascadeOptions, CudaError, Precision, Queue};
-use crate::engine::{Infer, InferPair, InferenceError, Normalisation, Tensors, Want};
+use super::{
+    CudaError, Precision, Queue,
+    cascade::floats,
+    device::{Buffer, Pinned, Recorded},
+    forward::{Batch, Network, Workspace},
+    lanes::Lanes,
+};
+use crate::engine::{Infer, InferenceError, Normalisation, Tensors, Want};
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// A network, ready to run.
 pub struct Alone {
-    cascade: Cascade,
-    features: usize,
-    side: usize,
+    network: Arc<Network>,
+    lanes: Lanes<Lane>,
+    image: usize,
+}
+
+/// What one batch needs.
+struct Lane {
+    // Before the memory that it works on, so that it is dropped first.
+    recorded: Option<Box<dyn Recorded>>,
+    network: Arc<Network>,
+    queue: Arc<dyn Queue>,
+    workspace: Workspace,
+    pixels: Buffer,
+    images: Buffer,
+    logits: Buffer,
+    host_pixels: Pinned,
+    host_images: Pinned,
+    host_logits: Pinned,
 }
 
 impl Alone {
-    /// Brings a network of `outputs` outputs, for images of `size` pixels along
-    /// each side, to the device: see [`Cascade::new`].
+    /// Brings a network of `outputs` logits for images of `size` × `size`
+    /// pixels to the device, for `lanes` batches of up to `batch` images.
+    /// `queue` makes a new queue of it. Where the memory does not suffice the
+    /// batch is halved until it does: see [`Alone::batch`].
     ///
     /// # Errors
-    /// Those of [`Cascade::new`].
-    #[allow(clippy::too_many_arguments, reason = "each is a choice of its own")]
+    /// [`CudaError`]; [`CudaError::OutOfMemory`] if there is not even room for
+    /// single images.
     pub fn new(
         queue: &mut dyn FnMut() -> Result<Arc<dyn Queue>, CudaError>,
-        architecture: &Architecture,
-        size: usize,
-        (weights, outputs): (&Weights, usize),
-        normalisation: Normalisation,
         precision: Precision,
-        batch: usize,
-        lanes: usize,
+        architecture: &Architecture,
+        (outputs, size): (usize, usize),
+        weights: &Weights,
+        normalisation: Normalisation,
+        (batch, lanes): (usize, usize),
     ) -> Result<Self, CudaError> {
-        // No output has this place, so none leads to the second network.
-        let options = CascadeOptions { precision, batch, lanes, combined: outputs, all: false };
-        let network = (weights, outputs);
-        let cascade =
-            Cascade::new(queue, architecture, size, [network; 2], normalisation, options)?;
-        let layers = architecture.layers();
-        let padding = architecture.padding;
-        let (_, stem) = padding.resolve(size, 3, 2);
-        let smaller = |side: usize, kernel, stride| padding.resolve(side, kernel, stride).1;
-        let side = layers.blocks.iter().fold(stem, |side, b| smaller(side, b.kernel, b.stride));
-        Ok(Self { cascade, features: layers.features, side })
+        let first = queue()?;
+        let shape = (outputs, size);
+        let network = Network::new(&first, precision, architecture, shape, weights, normalisation)?;
+        let network = Arc::new(network);
+        let image = 3 * size * size;
+        let lanes = Lanes::make(batch, lanes, |i, batch| {
+            let queue = if i == 0 { Arc::clone(&first) } else { queue()? };
+            Lane::new(queue, Arc::clone(&network), image, batch)
+        })?;
+        Ok(Self { network, lanes, image })
     }
 
     /// Images that a lane takes at once; larger batches are cut.
     pub fn batch(&self) -> usize {
-        self.cascade.batch()
+        self.lanes.batch()
     }
 }
 
 impl Infer for Alone {
     fn outputs(&self) -> usize {
-        self.cascade.classes()[0]
+        self.network.classes
     }
 
     fn features(&self) -> usize {
-        self.features
+        self.network.features()
     }
 
     fn map_side(&self) -> usize {
-        self.side
+        self.network.map_side()
     }
 
     fn lanes(&self) -> usize {
-        self.cascade.lanes()
+        self.lanes.count()
     }
 
     fn run(&self, images: &[&[u8]], want: Want, to: &mut Tensors) -> Result<(), InferenceError> {
-        for (unknown, what) in [(Want::FEATURES, "features"), (Want::MAPS, "feature maps")] {
-            if want.has(unknown) {
-                return Err(InferenceError::Unsupported { engine: "cuda", what });
-            }
+        let refused = [(Want::FEATURES, "features"), (Want::MAPS, "feature maps")];
+        if let Some((_, what)) = refused.into_iter().find(|(flag, _)| want.has(*flag)) {
+            return Err(InferenceError::Unsupported { engine: "cuda", what });
         }
+        InferenceError::check_sizes(images, self.image)?;
         to.resize(self, images.len(), want);
-        if want.has(Want::LOGITS) {
-            let [logits, _] = InferPair::logits(&self.cascade, images)?;
-            to.logits = logits;
+        let outputs = self.outputs();
+        let batches = images.chunks(self.batch()).zip(to.logits.chunks_mut(self.batch() * outputs));
+        Ok(self.lanes.with(|lane| {
+            for (images, rows) in batches {
+                rows.copy_from_slice(&lane.run(images, self.image)?);
+            }
+            Ok::<_, CudaError>(())
+        })?)
+    }
+}
+
+impl Lane {
+    fn new(
+        queue: Arc<dyn Queue>,
+        network: Arc<Network>,
+        image: usize,
+        batch: usize,
+    ) -> Result<Self, CudaError> {
+        let (pixels, logits) = (batch * image, batch * network.classes * size_of::<f32>());
+        let mut lane = Self {
+            recorded: None,
+            workspace: network.workspace(&queue, batch)?,
+            pixels: Buffer::zeros(&queue, pixels)?,
+            images: Buffer::zeros(&queue, size_of::<i32>())?,
+            logits: Buffer::zeros(&queue, logits)?,
+            host_pixels: Pinned::new(&queue, pixels)?,
+            host_images: Pinned::new(&queue, size_of::<i32>())?,
+            host_logits: Pinned::new(&queue, logits)?,
+            network,
+            queue,
+        };
+        // Kernels are loaded by running them: that cannot be recorded.
+        lane.launch()?;
+        lane.queue.finish()?;
+        lane.recorded = lane.queue.record(&mut || lane.launch())?;
+        Ok(lane)
+    }
+
+    fn launch(&self) -> Result<(), CudaError> {
+        let Self { network, queue, workspace, pixels, images, logits, .. } = self;
+        network.launch(&**queue, workspace, Batch { pixels, rows: None, images, logits })
+    }
+
+    fn run(&mut self, images: &[&[u8]], bytes: usize) -> Result<Vec<f32>, CudaError> {
+        let count = images.len();
+        let rooms = self.host_pixels.as_mut_slice()?.chunks_mut(bytes);
+        for (image, room) in images.iter().zip(rooms) {
+            room.copy_from_slice(image);
         }
-        Ok(())
+        self.host_images.as_mut_slice()?.copy_from_slice(&(count as i32).to_le_bytes());
+        self.host_pixels.upload(&self.pixels, count * bytes)?;
+        self.host_images.upload(&self.images, size_of::<i32>())?;
+        match &self.recorded {
+            Some(recorded) => recorded.repeat()?,
+            None => self.launch()?,
+        }
+        let outputs = self.network.classes;
+        self.host_logits.download(&self.logits, count * outputs * size_of::<f32>())?;
+        floats(&mut self.host_logits, count * outputs)
     }
 }

@@ -7,12 +7,13 @@
 //! second network is launched for as many images as the first; where fewer
 //! were chosen its blocks end at once.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::{
     CudaError, Precision, Queue,
     device::{Buffer, Pinned, Recorded, run},
     forward::{Batch, Network, Workspace},
+    lanes::Lanes,
     shapes,
 };
 use crate::engine::Normalisation;
@@ -36,10 +37,7 @@ pub struct CascadeOptions {
 
 /// Both networks, ready to run.
 pub struct Cascade {
-    lanes: Mutex<Vec<Lane>>,
-    returned: Condvar,
-    count: usize,
-    batch: usize,
+    lanes: Lanes<Lane>,
     classes: [usize; 2],
     image: usize,
     all: bool,
@@ -86,26 +84,12 @@ impl Cascade {
             Network::new(&first, options.precision, architecture, shape, weights, normalisation)
         };
         let networks = Arc::new([network(networks[0])?, network(networks[1])?]);
-        let (mut batch, mut wanted) = (options.batch.max(1), options.lanes.max(1));
-        let lanes = loop {
-            let made: Result<Vec<Lane>, CudaError> = (0..wanted)
-                .map(|i| {
-                    let queue = if i == 0 { Arc::clone(&first) } else { queue()? };
-                    Lane::new(queue, Arc::clone(&networks), size, batch, &options)
-                })
-                .collect();
-            match made {
-                Ok(lanes) => break lanes,
-                Err(error) if error.is_out_of_memory() && batch > 1 => batch = batch.div_ceil(2),
-                Err(error) if error.is_out_of_memory() && wanted > 1 => wanted = 1,
-                Err(error) => return Err(error),
-            }
-        };
+        let lanes = Lanes::make(options.batch, options.lanes, |i, batch| {
+            let queue = if i == 0 { Arc::clone(&first) } else { queue()? };
+            Lane::new(queue, Arc::clone(&networks), size, batch, &options)
+        })?;
         Ok(Self {
-            count: lanes.len(),
-            lanes: Mutex::new(lanes),
-            returned: Condvar::new(),
-            batch,
+            lanes,
             classes: [networks[0].classes, networks[1].classes],
             image: 3 * size * size,
             all: options.all,
@@ -114,12 +98,12 @@ impl Cascade {
 
     /// Images that a lane takes at once; larger batches are cut.
     pub fn batch(&self) -> usize {
-        self.batch
+        self.lanes.batch()
     }
 
     /// Batches that can be under way at once.
     pub fn lanes(&self) -> usize {
-        self.count
+        self.lanes.count()
     }
 
     /// Logits an image, of each network.
@@ -150,29 +134,17 @@ impl Cascade {
     /// Where an image has another length.
     pub fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], CudaError> {
         let mut logits = self.classes.map(|classes| Vec::with_capacity(images.len() * classes));
-        let mut lane = self.take();
-        let result = images.chunks(self.batch).try_for_each(|images| {
-            let rows = lane.run(images, self.image, self.classes)?;
-            for (logits, rows) in logits.iter_mut().zip(rows) {
-                logits.extend(rows);
-            }
-            Ok(())
-        });
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
-        self.returned.notify_one();
-        result.map(|()| logits)
-    }
-
-    fn take(&self) -> Lane {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match lanes.pop() {
-                Some(lane) => return lane,
-                None => {
-                    lanes = self.returned.wait(lanes).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+        self.lanes
+            .with(|lane| {
+                images.chunks(self.batch()).try_for_each(|images| {
+                    let rows = lane.run(images, self.image, self.classes)?;
+                    for (logits, rows) in logits.iter_mut().zip(rows) {
+                        logits.extend(rows);
+                    }
+                    Ok(())
+                })
+            })
+            .map(|()| logits)
     }
 }
 
@@ -264,7 +236,7 @@ impl Lane {
 }
 
 /// The first floats of what came back.
-fn floats(host: &mut Pinned, count: usize) -> Result<Vec<f32>, CudaError> {
+pub(super) fn floats(host: &mut Pinned, count: usize) -> Result<Vec<f32>, CudaError> {
     let (words, _) = host.as_slice()?[..count * size_of::<f32>()].as_chunks::<4>();
     Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
 }

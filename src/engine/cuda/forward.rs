@@ -175,6 +175,16 @@ impl Network {
         })
     }
 
+    /// Length of the feature vector.
+    pub fn features(&self) -> usize {
+        self.head.n
+    }
+
+    /// Pixels along each side of the last feature maps.
+    pub fn map_side(&self) -> usize {
+        self.side
+    }
+
     /// Memory for batches of up to `images`.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod door;
 mod error;
 mod fold;
 pub(crate) mod forward;
+mod lanes;
 pub mod learn;
 
 mod open;

@@ -167,48 +167,6 @@ fn the_second_network_sees_what_the_first_says() {
     }
 }
 
-/// A single network, and one of a model whose networks are not a pair: both
-/// of the case's, each by itself.
-#[test]
-fn a_network_alone_is_that_of_the_cpu() {
-    let case = case(Padding::Symmetric, 40, 5);
-    let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
-    let queue: Arc<dyn Queue> = Emulated::with_memory(Precision::F32, Mode::Forward, usize::MAX);
-    for (stage, outputs) in [(0, 4), (1, 2)] {
-        let network = Alone::new(
-            &mut || Ok(Arc::clone(&queue)),
-            &case.architecture,
-            case.size,
-            (&case.weights[stage], outputs),
-            NORMALISATION,
-            Precision::F32,
-            2,
-            1,
-        )
-        .unwrap();
-        assert_eq!((network.outputs(), network.lanes()), (outputs, 1));
-        let packed = PackedNetwork::new(
-            &case.architecture,
-            outputs,
-            case.size,
-            &case.weights[stage],
-            NORMALISATION,
-        )
-        .unwrap();
-        let shape = |network: &dyn Infer| (network.features(), network.map_side());
-        assert_eq!(shape(&network), shape(&packed));
-        let mut found = Tensors::default();
-        network.run(&images, Want::LOGITS, &mut found).unwrap();
-        let expected = case.on_the_cpu(stage);
-        assert_eq!(found.logits.len(), expected.len());
-        let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
-        for (found, expected) in found.logits.iter().zip(&expected) {
-            assert!((found - expected).abs() / largest < 1e-5, "{found}, {expected}");
-        }
-        assert!(network.run(&images, Want::FEATURES, &mut found).is_err());
-    }
-}
-
 #[test]
 fn logits_depend_on_neither_batch_nor_order() {
     let case = case(Padding::Symmetric, 32, 5);
@@ -243,4 +201,39 @@ fn batches_shrink_to_the_memory() {
     assert_eq!((a, b), (c, d));
     let none = case.cascade(options, Mode::Forward, 1000);
     assert!(none.is_err_and(|error| error.is_out_of_memory()));
+}
+
+#[test]
+fn a_network_alone_is_that_of_the_cpu_in_any_batch_and_gives_logits_only() {
+    let case = case(Padding::Symmetric, 40, 5);
+    let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
+    let expected = case.on_the_cpu(0);
+    let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    let mut first: Option<Vec<f32>> = None;
+    for (batch, lanes) in [(5, 1), (2, 3), (1, 1)] {
+        // One device: its queues share their memory.
+        let queue = Emulated::queue(Precision::F32, Mode::Forward);
+        let network = Alone::new(
+            &mut || Ok(Arc::clone(&queue)),
+            Precision::F32,
+            &case.architecture,
+            (4, case.size),
+            &case.weights[0],
+            NORMALISATION,
+            (batch, lanes),
+        )
+        .unwrap();
+        assert_eq!((network.batch(), network.lanes(), network.outputs()), (batch, lanes, 4));
+        let layers = case.architecture.layers();
+        assert_eq!((network.features(), network.map_side()), (layers.features, 2));
+        let mut found = Tensors::default();
+        network.run(&images, Want::LOGITS, &mut found).unwrap();
+        for (found, expected) in found.logits.iter().zip(&expected) {
+            assert!((found - expected).abs() / largest < 1e-5, "{found}, {expected}");
+        }
+        assert_eq!(found.logits.len(), expected.len());
+        assert_eq!(first.get_or_insert_with(|| found.logits.clone()), &found.logits);
+        let refused = network.run(&images, Want::LOGITS | Want::MAPS, &mut found).unwrap_err();
+        assert_eq!(refused.to_string(), "the cuda engine gives no feature maps");
+    }
 }

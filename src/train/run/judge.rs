@@ -63,7 +63,7 @@ pub fn logits(
         normalisation: learner::normalisation(&run.recipe),
         weights,
     };
-    let network = open::infer(network, Device::Cpu, None, Precision::F32)?;
+    let network = open::infer(network, Device::Cpu, None, Precision::F32, BATCH)?.network;
     let feed = Feed {
         images: Arc::clone(&run.data.val),
         shots: shots.to_vec(),

@@ -9,8 +9,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::engine::Precision;
 use crate::engine::fused::{Backend, LayerKind, LayerTimes, PackedNetwork, peak_flops};
+use crate::engine::{Infer, InferenceError, Precision, Tensors, Want};
 
 /// Images that the walks by layer take: as many as go together in batches.
 const WALK: usize = 4;
@@ -56,17 +56,9 @@ pub fn measure(
 ) -> Speed {
     let limit = Duration::from_secs_f64(seconds);
     let mut logits = vec![0.0; images.len() * network.classes()];
-    let rates = batches
-        .iter()
-        .map(|&batch| {
-            let (images, logits) = (&images[..batch], &mut logits[..batch * network.classes()]);
-            network.forward(images, logits);
-            let mut times = repeat(limit, || network.forward(images, logits));
-            times.sort();
-            let rate = |time: Duration| batch as f64 / time.as_secs_f64();
-            (batch, rate(times[times.len() / 2]), rate(times[0]))
-        })
-        .collect();
+    let rates = rates(batches, limit, |batch| {
+        network.forward(&images[..batch], &mut logits[..batch * network.classes()]);
+    });
     let walk = images.len().min(WALK);
     let mut best: Option<LayerTimes> = None;
     repeat(limit, || {
@@ -97,6 +89,41 @@ pub fn measure(
         rates,
         layers: layers.unwrap_or_default(),
     }
+}
+
+/// Batch, and images a second of a network of any engine: median and best.
+///
+/// # Errors
+/// [`InferenceError`].
+///
+/// # Panics
+/// Where there are fewer images than the largest batch.
+pub fn measure_plainly(
+    network: &dyn Infer,
+    images: &[&[u8]],
+    batches: &[usize],
+    seconds: f64,
+) -> Result<Vec<(usize, f64, f64)>, InferenceError> {
+    let (mut found, mut result) = (Tensors::default(), Ok(()));
+    let limit = Duration::from_secs_f64(seconds);
+    let rates = rates(batches, limit, |batch| {
+        if result.is_ok() {
+            result = network.run(&images[..batch], Want::LOGITS, &mut found);
+        }
+    });
+    result.map(|()| rates)
+}
+
+/// Batch, and images a second of `run`: median and best.
+fn rates(batches: &[usize], limit: Duration, mut run: impl FnMut(usize)) -> Vec<(usize, f64, f64)> {
+    let of = |&batch: &usize| {
+        run(batch);
+        let mut times = repeat(limit, || run(batch));
+        times.sort();
+        let rate = |time: Duration| batch as f64 / time.as_secs_f64();
+        (batch, rate(times[times.len() / 2]), rate(times[0]))
+    };
+    batches.iter().map(of).collect()
 }
 
 /// The times of `work`, at least three, for at least `limit`.

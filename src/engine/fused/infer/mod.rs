@@ -46,7 +46,7 @@ use crate::model::{
 /// It is immutable but for buffers that threads borrow while they work, of
 /// which there are as many as threads ever worked at once.
 pub struct PackedNetwork {
-    engine: Engine,
+    engine: Packing,
     runner: Runner,
     scale: [f32; 3 * BLOCK],
     shift: [f32; 3 * BLOCK],
@@ -55,7 +55,7 @@ pub struct PackedNetwork {
 }
 
 /// The layers in a format, and memory to run them in.
-enum Engine {
+enum Packing {
     F32(Packed<F32>),
     Bf16(Packed<Bf16>),
 }
@@ -119,11 +119,11 @@ impl PackedNetwork {
         let engine = match (precision, HalfRunner::new()) {
             (Precision::Bf16, Some(own)) => {
                 let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
-                Engine::Bf16(Packed::new(layers, own))
+                Packing::Bf16(Packed::new(layers, own))
             }
             _ => {
                 let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
-                Engine::F32(Packed::new(layers, runner))
+                Packing::F32(Packed::new(layers, runner))
             }
         };
         let Normalisation { mean, std } = normalisation;
@@ -158,24 +158,24 @@ impl PackedNetwork {
     /// How numbers are held and multiplied.
     pub fn precision(&self) -> Precision {
         match self.engine {
-            Engine::F32(_) => Precision::F32,
-            Engine::Bf16(_) => Precision::Bf16,
+            Packing::F32(_) => Precision::F32,
+            Packing::Bf16(_) => Precision::Bf16,
         }
     }
 
     /// Length of the feature vector.
     pub fn features(&self) -> usize {
         match &self.engine {
-            Engine::F32(packed) => packed.layers.head.outputs(),
-            Engine::Bf16(packed) => packed.layers.head.outputs(),
+            Packing::F32(packed) => packed.layers.head.outputs(),
+            Packing::Bf16(packed) => packed.layers.head.outputs(),
         }
     }
 
     /// Pixels along each side of the last feature maps.
     pub fn map_side(&self) -> usize {
         match &self.engine {
-            Engine::F32(packed) => packed.layers.side,
-            Engine::Bf16(packed) => packed.layers.side,
+            Packing::F32(packed) => packed.layers.side,
+            Packing::Bf16(packed) => packed.layers.side,
         }
     }
 
@@ -227,8 +227,8 @@ impl PackedNetwork {
             self.walk(&mut times, 1, images, Rows { logits, ..Rows::default() });
         }
         match &self.engine {
-            Engine::F32(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
-            Engine::Bf16(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
+            Packing::F32(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
+            Packing::Bf16(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
         }
         times
     }
@@ -240,8 +240,8 @@ impl PackedNetwork {
 
     fn walk<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], to: Rows<'_>) {
         match &self.engine {
-            Engine::F32(packed) => self.walk_in(packed, clock, team, images, to),
-            Engine::Bf16(packed) => self.walk_in(packed, clock, team, images, to),
+            Packing::F32(packed) => self.walk_in(packed, clock, team, images, to),
+            Packing::Bf16(packed) => self.walk_in(packed, clock, team, images, to),
         }
     }
 
