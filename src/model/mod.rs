@@ -2,7 +2,7 @@
 //! networks of a model.
 //!
 //! [`architecture`] describes a network once, and [`parameters`] lists its
-//! tensors; [`crate::engine`] runs it. [`model_file`] reads and writes the one
+//! tensors; engines run it. [`model_file`] reads and writes the one
 //! file that holds every network of a model and the [`description`] needed to
 //! use them: their tree ([`crate::tree`]), what they are fed, where they come
 //! from. [`import`] makes one from other people's weights, [`kept`] holds those

@@ -1,6 +1,6 @@
 //! CUDA on a machine without a GPU: NVIDIA's compiler takes every kernel, and
 //! asking for a GPU that is not there is a clear error. What the kernels compute
-//! is tested beside them (`src/engine/cuda`), on `emulation.h` and, where there
+//! is tested beside them (`src/engine/cuda/kernels`), on `emulation.h` and, where there
 //! is one, on a GPU.
 
 use crate::util::command::{assert_code, errors, run};
@@ -9,7 +9,7 @@ use crate::util::{fixture, root};
 
 #[test]
 fn nvidias_compiler_takes_every_kernel() {
-    let folder = root().join("src/engine/cuda");
+    let folder = root().join("src/engine/cuda/kernels");
     let lines = oracle("nvrtc_compile.py", &[folder.to_str().unwrap(), "sm_80", "sm_90"]);
     let has = |start: &str| lines.lines().any(|line| line.starts_with(start));
     assert!(has("sm_80 bf16 pointwise_128 ") && has("sm_90 f32 pointwise_f32 "), "{lines}");

@@ -60,7 +60,7 @@ def main():
     for target in targets:
         for name in files:
             own = name.endswith("_f32.cu")
-            # As in src/engine/cuda/sources.rs.
+            # As in src/engine/cuda/kernels/sources.rs.
             modes = [["--ftz=true"]] if not own else [["-DHIWL_F32=1"]]
             if not own and name.replace(".cu", "_f32.cu") not in files:
                 modes.append(["-DHIWL_F32=1"])

@@ -21,9 +21,9 @@ use cudarc::driver::{
 
 use super::{
     CudaError, Launch, Precision, Queue, Recorded,
-    compile::{self, Job},
     device::by_the_clock,
-    sources::SOURCES,
+    kernels::compile::{self, Job},
+    kernels::sources::SOURCES,
 };
 
 /// The oldest driver whose functions are used: CUDA 12.0.

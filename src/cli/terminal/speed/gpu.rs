@@ -191,7 +191,7 @@ impl fmt::Display for Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::cuda::emulated::{Emulated, Mode};
+    use crate::engine::cuda::kernels::emulated::{Emulated, Mode};
     use crate::model::architecture::Architecture;
 
     #[test]

@@ -10,7 +10,7 @@ use super::parameters::Parameters;
 use crate::engine::cuda::{
     CudaError, Precision, Queue,
     device::{Argument, Buffer, run},
-    shapes::{self, Depthwise, Rows},
+    kernels::shapes::{self, Depthwise, Rows},
 };
 use crate::model::architecture::{MbConv, Padding};
 use crate::model::weights::Weights;

@@ -7,7 +7,7 @@ use super::parameters::Parameters;
 use crate::engine::cuda::{
     CudaError, Precision, Queue,
     device::{Argument, Buffer, run},
-    shapes::{self, Rows},
+    kernels::shapes::{self, Rows},
 };
 use crate::model::weights::Weights;
 

@@ -12,7 +12,7 @@ use super::parameters::Place;
 use crate::engine::cuda::{
     CudaError, Precision, Queue,
     device::{Buffer, Pinned, bytes_of, run},
-    shapes,
+    kernels::shapes,
 };
 use crate::engine::learn::{Settings, StepOutput, Updates};
 use crate::engine::optimizer::{Rule, State};

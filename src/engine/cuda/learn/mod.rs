@@ -1,4 +1,4 @@
-//! EfficientNet that learns on a GPU: the passes of [`super::network`], launch
+//! EfficientNet that learns on a GPU: the passes of the network, launch
 //! by launch.
 //!
 //! Activations and the weights that products read are bf16 (or f32, to
@@ -33,8 +33,8 @@ use self::{
 use crate::engine::cuda::{
     CudaError, Precision, Queue, Recorded,
     device::{Argument, Buffer, bytes_of, run},
-    forward::scale_and_shift,
-    shapes::{self, Depthwise, Rows},
+    infer::forward::scale_and_shift,
+    kernels::shapes::{self, Depthwise, Rows},
 };
 use crate::engine::learn::{Settings, StepOutput};
 use crate::model::architecture::{Architecture, Padding};

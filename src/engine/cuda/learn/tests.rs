@@ -7,7 +7,7 @@ use super::{GpuLearner, GpuNetwork};
 use crate::engine::Normalisation;
 use crate::engine::cuda::{
     Precision, Queue,
-    emulated::{Emulated, Mode, gpu},
+    kernels::emulated::{Emulated, Mode, gpu},
 };
 use crate::engine::fused::learn::{FusedLearner, TrainNetwork};
 use crate::engine::learn::{Learn, Settings, Snapshot, StepOutput, Updates};

@@ -1,6 +1,6 @@
 //! How each kernel is cut into blocks.
 
-use super::{Launch, Precision};
+use crate::engine::cuda::{Launch, Precision};
 
 /// Threads of most kernels.
 const THREADS: usize = 256;

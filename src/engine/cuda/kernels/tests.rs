@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use super::{
-    Precision, Queue,
-    device::{Argument, Buffer, run},
     emulated::{Emulated, Mode, gpu},
-    fold::transposed,
-    forward::{scale_and_shift, stem_by_taps},
     shapes::{self, Depthwise},
+};
+use crate::engine::cuda::{
+    Launch, Precision, Queue,
+    device::{Argument, Buffer, run},
+    infer::fold::transposed,
+    infer::forward::{scale_and_shift, stem_by_taps},
 };
 use crate::model::seeded::SplitMix64;
 
@@ -499,7 +501,7 @@ fn routing_is_that_of_the_host() {
             "route",
             |on| {
                 let (rows, count) = (on.float_room(images), on.int(0));
-                let launch = super::Launch { block: [32, 1, 1], ..shapes::flat("route", 1, 0) };
+                let launch = Launch { block: [32, 1, 1], ..shapes::flat("route", 1, 0) };
                 run!(
                     &*on.queue,
                     launch,

@@ -19,10 +19,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    CudaError, Gpu, Launch, Precision, Queue, Recorded, devices,
-    sources::{HEADER, SOURCES, Source, options},
-};
+use super::sources::{HEADER, SOURCES, Source, options};
+use crate::engine::cuda::{self, CudaError, Gpu, Launch, Precision, Queue, Recorded, devices};
 
 /// Which order the threads run in, of all that hardware might choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +50,11 @@ pub fn gpu(precision: Precision) -> Option<Arc<dyn Queue>> {
     let gpu = GPUS[usize::from(precision == Precision::F32)].get_or_init(|| {
         if devices() == 0 {
             let only = std::env::var_os("HIWL_GPU_ONLY").is_some();
-            assert!(!only, "HIWL_GPU_ONLY: {:?}", super::open(0, precision).err());
+            assert!(!only, "HIWL_GPU_ONLY: {:?}", cuda::open(0, precision).err());
             eprintln!("no GPU: {precision:?} is tested on the emulated device alone");
             return None;
         }
-        let gpu = super::open(0, precision).expect("a GPU that can be used");
+        let gpu = cuda::open(0, precision).expect("a GPU that can be used");
         eprintln!("{precision:?} is tested on {} too", gpu.description);
         Some(gpu)
     });

@@ -3,7 +3,7 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use super::CudaError;
+use crate::engine::cuda::CudaError;
 
 /// What batches need, lent to one at a time.
 pub struct Lanes<L> {

@@ -10,13 +10,15 @@
 use std::sync::Arc;
 
 use super::{
-    CudaError, Precision, Queue,
-    device::{Buffer, Pinned, Recorded, run},
     forward::{Batch, Network, Workspace},
     lanes::Lanes,
-    shapes,
 };
 use crate::engine::Normalisation;
+use crate::engine::cuda::{
+    CudaError, Launch, Precision, Queue,
+    device::{Buffer, Pinned, Recorded, run},
+    kernels::shapes,
+};
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// How both networks are run.
@@ -188,7 +190,7 @@ impl Lane {
         let [first, second] = &**networks;
         let batch = Batch { pixels, rows: None, images: &counts[0], logits: &logits[0] };
         first.launch(&**queue, workspace, batch)?;
-        let warp = super::Launch { block: [32, 1, 1], ..shapes::flat("route", 1, 0) };
+        let warp = Launch { block: [32, 1, 1], ..shapes::flat("route", 1, 0) };
         run!(
             &**queue,
             warp,

@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 
-use super::{
+use super::fold::{self, Folded};
+use crate::engine::Normalisation;
+use crate::engine::cuda::{
     CudaError, Precision, Queue,
     device::{Argument, Buffer, run},
-    fold::{self, Folded},
-    shapes::{self, Depthwise},
+    kernels::shapes::{self, Depthwise},
 };
-use crate::engine::Normalisation;
 use crate::model::{
     architecture::{Architecture, Layers, MbConv},
     weights::Weights,

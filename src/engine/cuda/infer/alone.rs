@@ -8,11 +8,13 @@
 use std::sync::Arc;
 
 use super::{
-    CudaError, Precision, Queue,
     cascade::floats,
-    device::{Buffer, Pinned, Recorded},
     forward::{Batch, Network, Workspace},
     lanes::Lanes,
+};
+use crate::engine::cuda::{
+    CudaError, Precision, Queue,
+    device::{Buffer, Pinned, Recorded},
 };
 use crate::engine::{Infer, InferenceError, Normalisation, Tensors, Want};
 use crate::model::{architecture::Architecture, weights::Weights};

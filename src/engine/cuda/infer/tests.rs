@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{
-    Alone, Cascade, CascadeOptions, CudaError, Precision, Queue,
-    emulated::{Emulated, Mode, gpu},
+use super::{Alone, Cascade, CascadeOptions};
+use crate::engine::cuda::{
+    CudaError, Precision, Queue,
+    kernels::emulated::{Emulated, Mode, gpu},
 };
 use crate::engine::fused::PackedNetwork;
 use crate::engine::{Infer, Normalisation, Tensors, Want};

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{
-    CudaError, Precision, Queue, Recorded,
-    device::Buffer,
-    forward::{Batch, Network, Workspace},
-};
+use super::forward::{Batch, Network, Workspace};
 use crate::engine::Normalisation;
+use crate::engine::cuda::{CudaError, Precision, Queue, Recorded, device::Buffer};
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// A network with memory for one batch, whose pixels stay on the device.

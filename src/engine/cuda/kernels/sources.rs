@@ -1,6 +1,6 @@
 //! The kernels' texts, and which file holds which.
 
-use super::Precision;
+use crate::engine::cuda::Precision;
 
 /// What every file includes.
 pub const HEADER: (&str, &str) = ("device.cuh", include_str!("device.cuh"));
@@ -118,7 +118,7 @@ mod tests {
                 assert!(found, "{kernel} in {}", source.file);
             }
         }
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/cuda");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/cuda/kernels");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -2,10 +2,10 @@
 //! that there are more partial sums than threads that add them.
 
 use super::{
-    device::{Argument, run},
-    kernel_tests::{check, sigmoid, values},
     shapes::{self, Rows},
+    tests::{check, sigmoid, values},
 };
+use crate::engine::cuda::device::{Argument, run};
 
 const MOMENTUM: f32 = 0.1;
 const EPS: f32 = 1e-3;

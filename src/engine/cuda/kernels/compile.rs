@@ -22,10 +22,8 @@ use std::{
 use libloading::Library;
 use sha2::{Digest, Sha256};
 
-use super::{
-    CudaError, Precision,
-    sources::{HEADER, Source, options},
-};
+use super::sources::{HEADER, Source, options};
+use crate::engine::cuda::{CudaError, Precision};
 
 /// Versions of the library, the one that is asked for first first.
 const MAJORS: [u32; 2] = [13, 12];
@@ -356,15 +354,15 @@ impl Compiler {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sources::SOURCES;
     use super::*;
+    use crate::engine::cuda::kernels::sources::SOURCES;
 
     /// Without a compiler on the machine there is nothing to test; CI has one
     /// and says so (`HIWL_NVRTC`).
     #[test]
     #[allow(clippy::print_stderr, reason = "a test says what it could not do")]
     fn every_kernel_compiles_for_ampere_and_hopper() {
-        let newest = super::super::driver::newest().unwrap_or(i32::MAX);
+        let newest = crate::engine::cuda::driver::newest().unwrap_or(i32::MAX);
         if let Err(error) = version(newest) {
             assert!(env::var_os("HIWL_NVRTC").is_none(), "{error}");
             eprintln!("skipped: {error}");
