@@ -38,7 +38,7 @@ struct Can {
     engine: Engine,
     /// Whether it computes on GPUs; otherwise on the processor.
     gpu: bool,
-    /// What it holds numbers in when it classifies.
+    /// What it holds numbers in.
     precisions: &'static [Precision],
     /// Whether it trains.
     learns: bool,
@@ -89,6 +89,13 @@ impl Engine {
         let default = |can: &Can| TABLE.iter().find(|other| other.gpu == can.gpu);
         let own = TABLE.iter().find(|can| can.engine == self)?;
         (default(own)?.engine != self).then_some(self)
+    }
+
+    /// Whether it computes in `precision`; of a processor's, on this one.
+    pub fn computes(self, precision: Precision) -> bool {
+        let can = TABLE.iter().find(|can| can.engine == self);
+        let here = self != Self::Fused || precision.is_available_on(Backend::detect());
+        here && can.is_some_and(|can| can.precisions.contains(&precision))
     }
 
     /// The fastest precision of the engine on this machine.
@@ -219,8 +226,7 @@ pub fn infer(
     let Network { architecture, outputs, size, normalisation, weights } = network;
     let can = can(device, engine)?;
     let engine = can.engine;
-    let here = engine != Engine::Fused || precision.is_available_on(Backend::detect());
-    if !can.precisions.contains(&precision) || !here {
+    if !engine.computes(precision) {
         return Err(EngineError::NoPrecision { engine, precision });
     }
     let name = architecture.name.as_str();
@@ -322,7 +328,7 @@ pub fn learn(
     weights: &Weights,
     settings: Settings,
     updates: Updates,
-    device: Device,
+    (device, precision): (Device, Precision),
     engine: Option<Engine>,
 ) -> Result<Box<dyn Learn>, EngineError> {
     let can = can(device, engine)?;
@@ -330,10 +336,13 @@ pub fn learn(
         return Err(EngineError::NoTraining { engine: can.engine });
     }
     tracing::debug!(engine = %can.engine, %device, name = architecture.name, "a network learns");
-    if can.engine != Engine::Cuda {
-        return Ok(Box::new(FusedLearner::new(architecture, weights, settings, updates)?));
+    if !can.engine.computes(precision) {
+        return Err(EngineError::NoPrecision { engine: can.engine, precision });
     }
-    let precision = can.engine.fastest();
+    if can.engine != Engine::Cuda {
+        let learner = FusedLearner::new(architecture, weights, settings, updates, precision)?;
+        return Ok(Box::new(learner));
+    }
     let gpu = open_gpu(device, precision)?;
     let learner = gpu.queue().and_then(|queue| {
         GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
@@ -376,7 +385,7 @@ mod tests {
         for (engine, can) in Engine::ALL.into_iter().zip(&TABLE) {
             assert_eq!(engine, can.engine);
             assert_eq!(engine.name().parse(), Ok(engine));
-            assert!(can.precisions.contains(&engine.fastest()));
+            assert!(engine.computes(engine.fastest()) && engine.computes(Precision::F32));
             assert_eq!(engine.to_name(), (engine == Engine::Candle).then_some(engine));
         }
         assert!("tensorrt".parse::<Engine>().is_err());

@@ -39,8 +39,7 @@ pub use self::average::average;
 pub use self::data::TrainingData;
 pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
-use crate::engine::{Device, Precision};
-use crate::engine::fused::Backend;
+use crate::engine::{Device, Engine, Precision};
 use crate::events::{Event, Listener, TrainingEvent};
 use crate::line::Reading;
 use crate::metrics;
@@ -224,12 +223,12 @@ pub fn run(
 fn precision(options: &Options) -> Result<Precision, TrainError> {
     let on_cpu = options.device == Device::Cpu;
     let unsaid = if on_cpu { Precision::F32 } else { Precision::Bf16 };
-    let fastest = || if on_cpu { Precision::detect() } else { Precision::Bf16 };
+    let engine = Engine::on(options.device, None)?;
     let precision = match options.precision {
         Some(precision) => precision,
-        None => Folder::precision(&options.output, unsaid)?.unwrap_or_else(fastest),
+        None => Folder::precision(&options.output, unsaid)?.unwrap_or_else(|| engine.fastest()),
     };
-    if on_cpu && !precision.is_available_on(Backend::detect()) {
+    if !engine.computes(precision) {
         return Err(TrainError::NoPrecision { name: precision.name() });
     }
     Ok(precision)

@@ -176,7 +176,10 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
         let updates = Updates { rule, decay_vectors, average: Some(0.9), norm_momentum: 0.1 };
         let on_the_cpu = || -> Box<dyn Learn> {
             let settings = settings(images, size);
-            Box::new(FusedLearner::new(&architecture, &weights, settings, updates).unwrap())
+            Box::new(
+                FusedLearner::new(&architecture, &weights, settings, updates, Precision::F32)
+                    .unwrap(),
+            )
         };
         let on_a_gpu = || -> Box<dyn Learn> {
             let queue = Emulated::queue(Precision::F32, Mode::Forward);

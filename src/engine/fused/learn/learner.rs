@@ -1,7 +1,10 @@
 //! The network that learns on the processor, with its optimiser and the
 //! average of its weights, behind the door of training.
 
+use hiwl_kernels::Backend;
+
 use super::TrainNetwork;
+use crate::engine::Precision;
 use crate::engine::learn::{
     Learn, LearnError, Settings, Snapshot, StepOutput, Updates, weights_of,
 };
@@ -23,13 +26,18 @@ impl FusedLearner {
     ///
     /// # Errors
     /// [`WeightsError`] if `weights` are not those of the architecture.
+    ///
+    /// # Panics
+    /// Where this processor does not have the precision.
     pub fn new(
         architecture: &Architecture,
         weights: &Weights,
         settings: Settings,
         updates: Updates,
+        precision: Precision,
     ) -> Result<Self, WeightsError> {
-        let mut network = TrainNetwork::new(architecture, weights, settings)?;
+        let backend = Backend::detect();
+        let mut network = TrainNetwork::with(architecture, weights, settings, backend, precision)?;
         network.set_norm_momentum(updates.norm_momentum);
         Ok(Self {
             architecture: architecture.clone(),

@@ -80,8 +80,7 @@ impl<S: Simd, E: ElementOn<S>> Kernel<S> for Outer<'_, E> {
             // SAFETY: `outer` checked the slices; tiles reach no further than
             // the padded sizes, since these are multiples of the tile.
             unsafe {
-                let (b, c) =
-                    (self.b.as_ptr().add(line * BLOCK * E::STEP), sum.add(line * BLOCK));
+                let (b, c) = (self.b.as_ptr().add(line * BLOCK * E::STEP), sum.add(line * BLOCK));
                 let mut i = 0;
                 while i < self.n {
                     let (a, c) = (self.a.as_ptr().add(i * E::STEP), c.add(i * self.w));
