@@ -11,6 +11,7 @@ use arrow::datatypes::Schema;
 use crossbeam_channel::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::{debug, info, warn};
 
 use super::{
     ClassifyError, Devices,
@@ -219,7 +220,13 @@ pub fn run(
     let precision = *precision;
     // Before the listing, which may take an hour: a model that cannot run.
     let mut line = setup::line(options, &model, preparation.clone(), precision)?;
+    info!(
+        model = %options.model.display(), untrained = model.description.untrained,
+        devices = ?options.devices, precision = precision.name(), batch = options.batch,
+        workers = options.workers, "networks are ready"
+    );
     for note in &line.notes {
+        info!("{note}");
         listener.tell(Event::Note(note));
     }
     let (run, settings) = open(options, &model, &preparation, precision, listener.as_ref(), stop)?;
@@ -231,6 +238,12 @@ pub fn run(
     let run = Arc::new(run);
     let missing = run.missing_ranges(options.shard)?;
     let planned = missing.iter().map(|range| range.count).sum();
+    info!(
+        rows = run.manifest().listing.rows,
+        ranges = missing.len(),
+        left = planned,
+        "inputs are listed"
+    );
     listener.tell(Event::Started { rows: planned });
     let tally = Arc::new(Mutex::new(Tally::default()));
     let (mut stages, mut elapsed) = (Vec::new(), Duration::ZERO);
@@ -468,6 +481,7 @@ impl Source {
             let claim = match self.run.claim(range.index).map_err(failed)? {
                 Claimed::Ours(claim) => claim,
                 Claimed::Elsewhere if first => {
+                    debug!(range = range.index, "another process works on it");
                     turns.push_back((range, false));
                     continue;
                 }
@@ -485,10 +499,12 @@ impl Source {
             let here = self.sources.check_archives(&entries);
             if let Err(error) = here.and_then(|()| self.sources.check_places(&entries)) {
                 // It waits for its archive, or its disk; the others need not.
+                warn!(range = range.index, "waits: {error}");
                 let mut away = self.away.lock().unwrap_or_else(|e| e.into_inner());
                 away.get_or_insert(error);
                 continue;
             }
+            debug!(range = range.index, rows = range.count, "begun");
             // The sink has gone only if the run is being stopped.
             self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
             for (index, entry) in (range.first..).zip(entries) {

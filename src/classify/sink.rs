@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use crossbeam_channel::Receiver;
+use tracing::debug;
 
 use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
 use crate::{
@@ -128,6 +129,7 @@ impl Sink {
     fn finish(&self, part: PartWriter) -> Result<(), ClassifyError> {
         let rows = part.range().count;
         let path = part.commit()?;
+        debug!(path = %path.display(), rows, "a part is in its place");
         self.listener.tell(Event::Part { path: &path, rows });
         Ok(())
     }

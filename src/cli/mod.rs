@@ -34,6 +34,7 @@ mod simulate;
 mod status;
 pub mod terminal;
 mod train;
+mod verbosity;
 mod verify;
 
 /// Classify galaxies by shape: cutouts in, Parquet catalogs out.
@@ -55,6 +56,10 @@ Exit codes:
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// Say what is decided (-v), or all that is done (-vv), on standard error.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +139,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
+    verbosity::start(cli.verbose);
     let result = match cli.command {
         Command::Classify(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),

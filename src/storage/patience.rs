@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::Duration;
 
+use tracing::info;
+
 /// How long to wait before each further attempt. Short: a disk that has gone
 /// fails every read, and there may be millions.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
@@ -15,7 +17,10 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(
 pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for pause in PAUSES {
         match attempt() {
-            Err(error) if may_pass(&error) => thread::sleep(pause),
+            Err(error) if may_pass(&error) => {
+                info!("tried again after {pause:?}: {error}");
+                thread::sleep(pause);
+            }
             answer => return answer,
         }
     }

@@ -178,7 +178,7 @@ fn ids_that_repeat_are_counted_and_quiet_is_not_silent_about_inputs() {
     let first = fs::read_dir(&input).unwrap().map(|entry| entry.unwrap().path());
     let first = first.filter(|path| path.extension().is_some_and(|e| e == "jpg")).min().unwrap();
     fs::copy(&first, input.join("again").join(first.file_name().unwrap())).unwrap();
-    fs::write(input.join("frame.fits.bz2"), "BZh9").unwrap();
+    fs::write(input.join("frame.fits.xz"), "xz").unwrap();
     let run =
         hiwl().arg("classify").args([&input, Path::new("--output"), &output]).output().unwrap();
     assert_code(&run, 1);
@@ -189,7 +189,7 @@ fn ids_that_repeat_are_counted_and_quiet_is_not_silent_about_inputs() {
     let run = hiwl().arg("classify").args(arguments).output().unwrap();
     assert_code(&run, 1);
     assert!(run.stdout.is_empty());
-    assert!(errors(&run).contains("bunzip2"), "{}", errors(&run));
+    assert!(errors(&run).contains("unxz"), "{}", errors(&run));
 }
 
 #[test]

@@ -84,6 +84,26 @@ fn wrong_usage_is_named() {
 }
 
 #[test]
+fn decisions_are_told_to_whoever_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 2, 1);
+    let told = |flags: &[&str], name: &str| {
+        let output = run([&["classify", &path("in"), "-q", "-o", &path(name)], flags].concat());
+        assert_code(&output, 0);
+        errors(&output)
+    };
+    assert_eq!(told(&[], "silent"), "");
+    let once = told(&["-v", "--precision", "f32"], "once");
+    assert!(once.contains("precision=\"f32\"") && once.contains("left=2"), "{once}");
+    assert!(!once.contains("a part is in its place"), "{once}");
+    let twice = told(&["-vv"], "twice");
+    for words in ["a part is in its place", "labels.csv", "rows=2"] {
+        assert!(twice.contains(words), "`{words}` is not in {twice}");
+    }
+}
+
+#[test]
 fn a_limit_of_the_shell_is_told_as_that() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

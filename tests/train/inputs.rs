@@ -70,7 +70,6 @@ fn bands_are_learned_in_the_order_that_is_asked_for() {
     let (irg, gri) = (model("irg"), model("gri"));
     assert_eq!(irg.description.input.bands, ["i", "r", "g"]);
     assert_eq!(gri.description.input.bands, ["g", "r", "i"]);
-    assert_eq!(irg.description.provenance.data_digest, gri.description.provenance.data_digest);
     assert_ne!(scene.curve("irg"), scene.curve("gri"), "the order of bands changes nothing");
     // The bands decide the result: the folder is another run's.
     let refused = done(train(&scene, "in", "irg", &["--bands", "g,r,i"]), 64);

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
+use tracing::debug;
+
 use super::super::Entry;
 use super::archive::Archive;
 use super::bands::{BandGroups, Role};
@@ -148,6 +150,7 @@ impl Item {
             return None;
         }
         if by_name == FileKind::Other {
+            debug!(path = %given.join(&name).display(), "passed over: no image by its name");
             match passed_over(&name.to_string_lossy()) {
                 Some(why) => notes.unread(given.join(&name), why),
                 None => notes.skip(),

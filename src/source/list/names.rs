@@ -72,6 +72,9 @@ impl FileKind {
 /// What to say of a file that is passed over and is or holds cutouts all the
 /// same, by its name.
 pub(super) fn passed_over(name: &str) -> Option<&'static str> {
+    if FileKind::of(name).0.is_image() {
+        return None;
+    }
     if without_extension(name, "parquet").is_some() {
         return Some("a table in a folder is not read: name it as an input if it holds cutouts");
     }

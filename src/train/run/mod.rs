@@ -35,6 +35,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::info;
+
 pub use self::average::average;
 pub use self::data::TrainingData;
 pub use self::error::TrainError;
@@ -171,6 +173,10 @@ pub fn run(
         reading: Some(&options.data.reading).filter(|reading| **reading != Reading::default()),
         precision,
     };
+    info!(
+        device = %options.device, workers, architecture = architecture.name, data = data.digest,
+        "images are read"
+    );
     let folder = Folder::open(&options.output, lock, &settings)?;
     let run = Arc::new(Run {
         recipe: recipe.clone(),
