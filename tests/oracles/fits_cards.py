@@ -58,7 +58,7 @@ def read(data):
                 if len(images) == 1:
                     cube = physical(images[0])
                     names = images[0].header.get("BANDS", "gri")
-                    names = "gri" if isinstance(names, fits.card.Undefined) else names
+                    names = names if isinstance(names, str) else "gri"
                     if cube.shape[0] != 3 or len(names) != 3:
                         return None
                     planes = dict(zip(names.lower(), cube))
