@@ -69,6 +69,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             scheme: None,
         },
         preparation: serde_json::json!({ "size": 240 }),
+        colours: None,
+        colours_asked: false,
         stage2: Stage2::Routed,
         engine: None,
         precision: Precision::F32,

@@ -16,12 +16,13 @@ use clap::Parser;
 use hiwl::{
     classify::{
         self, Devices, Options,
+        looks::Looks,
         recipe::{PrecisionChoice, ResampleChoice},
     },
     cutout::{
+        colour,
         decode::{DecodeOptions, decode},
         prepare::{Preparation, prepare},
-        rgb,
     },
     engine::{
         Normalisation, Precision,
@@ -164,6 +165,7 @@ impl Setting {
             image_column: None,
             carry: Vec::new(),
             rgb_profile: None,
+            looks: Looks::default(),
             resample: ResampleChoice::None,
             stage2: Stage2::Routed,
             engine: None,
@@ -208,11 +210,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// The first crops of the archive.
 fn sample(archive: &Path, model: &Model) -> Vec<Vec<u8>> {
     let input = &model.description.input;
-    let preparation = Preparation {
-        size: input.size,
-        profile: rgb::profile(&input.rgb_profile).expect("a known profile").clone(),
-        resample: None,
-    };
+    let profile = colour::profile(&input.rgb_profile).expect("a known profile").clone();
+    let preparation = Preparation::new(input.size, profile);
     let mut reader = Reader::new();
     let lister = Lister::open(&[archive.to_owned()], ListOptions::default()).expect("an archive");
     lister
@@ -220,7 +219,7 @@ fn sample(archive: &Path, model: &Model) -> Vec<Vec<u8>> {
         .filter_map(|entry| {
             let payload = reader.read(&entry.locator).ok()?;
             let decoded = decode(&payload, &DecodeOptions::default()).ok()?;
-            Some(prepare(&decoded, &preparation).ok()?.pixels)
+            Some(prepare(&decoded, &preparation, None).ok()?.picture.pixels)
         })
         .take(SAMPLE)
         .collect()

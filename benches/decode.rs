@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use fitsio::FitsFile;
 use fitsio::images::{ImageDescription, ImageType, WriteImage};
+use hiwl::cutout::colour;
 use hiwl::cutout::decode::{DecodeOptions, decode};
 use hiwl::cutout::prepare::{Preparation, prepare};
-use hiwl::cutout::rgb;
 use hiwl::cutout::{Decoded, Payload};
 
 const RUNS: usize = 7;
@@ -31,8 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("HIWL_DATA names no folder of real images: nothing to measure");
         return Ok(());
     };
-    let profile = rgb::profile("lupton").ok_or("no profile lupton")?.clone();
-    let preparation = Preparation { size: 240, profile, resample: None };
+    let profile = colour::profile("lupton").ok_or("no profile lupton")?.clone();
+    let preparation = Preparation::new(240, profile);
     println!(
         "{:<28} {:>6} {:>9} {:>12} {:>14}",
         "images/s, one thread", "files", "kB each", "decode", "and prepare"
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::hint::black_box(decode(payload, &options).is_ok());
         });
         let prepared = rate(&files, |payload| {
-            let crop = decode(payload, &options).and_then(|d| prepare(&d, &preparation));
+            let crop = decode(payload, &options).and_then(|d| prepare(&d, &preparation, None));
             std::hint::black_box(crop.is_ok());
         });
         let each = bytes as f64 / files.len() as f64 / 1e3;

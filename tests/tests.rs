@@ -9,6 +9,7 @@ mod architecture;
 mod augment;
 mod catalog;
 mod classify;
+mod colour;
 mod cuda;
 mod curves;
 mod decode;

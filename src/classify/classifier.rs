@@ -193,7 +193,8 @@ impl Classifier {
     fn crop(&self, reader: &mut Reader, picture: Picture<'_>) -> Result<RgbImage, Rejection> {
         let payload = match picture {
             Picture::Rgb(image) => {
-                return prepare::prepare(&Decoded::Rgb(image.clone()), &self.preparation);
+                let decoded = Decoded::Rgb(image.clone());
+                return Ok(prepare::prepare(&decoded, &self.preparation, None)?.picture);
             }
             Picture::Bytes(bytes) => Payload::Single(bytes.to_vec()),
             Picture::File(path) => {
@@ -201,7 +202,8 @@ impl Classifier {
                 reader.read(&Locator::File(path))?
             }
         };
-        prepare::prepare(&decode::decode(&payload, &self.decode)?, &self.preparation)
+        let decoded = decode::decode(&payload, &self.decode)?;
+        Ok(prepare::prepare(&decoded, &self.preparation, None)?.picture)
     }
 }
 

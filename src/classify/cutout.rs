@@ -22,6 +22,9 @@ pub struct Cutout<T> {
     pub position: Option<SkyPosition>,
     /// What a person should know of it although it is classified.
     pub note: Option<String>,
+    /// Radius of the object in arcseconds, where the run goes by it; NaN where
+    /// it is missing.
+    pub radius: Option<f64>,
     /// What the last stage made of it.
     pub state: Result<T, Rejection>,
 }
@@ -29,8 +32,17 @@ pub struct Cutout<T> {
 impl<T> Cutout<T> {
     /// The same cutout one stage further; a rejected one stays as it is.
     pub fn advance<U>(self, step: impl FnOnce(T) -> Result<U, Rejection>) -> Cutout<U> {
-        let Self { index, ends_range, id, source, position, note, state } = self;
-        Cutout { index, ends_range, id, source, position, note, state: state.and_then(step) }
+        let Self { index, ends_range, id, source, position, note, radius, state } = self;
+        Cutout {
+            index,
+            ends_range,
+            id,
+            source,
+            position,
+            note,
+            radius,
+            state: state.and_then(step),
+        }
     }
 }
 

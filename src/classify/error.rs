@@ -37,6 +37,17 @@ pub enum ClassifyError {
         /// The model's.
         model: String,
     },
+    /// A picture, or the folder of pictures, cannot be written.
+    #[error("{}: {source}", path.display())]
+    Pictures {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What was asked of colours and scale makes no sense.
+    #[error("{0}")]
+    Looks(String),
     /// The model names an RGB profile that this program does not have.
     #[error(
         "the model needs the RGB profile `{name}`, which this program does not know: update it"
@@ -187,6 +198,8 @@ impl ClassifyError {
             | Self::Weights(_)
             | Self::Mismatch { .. }
             | Self::UnknownProfile { .. }
+            | Self::Looks(_)
+            | Self::Pictures { .. }
             | Self::NoPrecision { .. }
             | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,

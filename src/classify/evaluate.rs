@@ -6,18 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::cutout::Cutout;
-use super::{ClassifyError, Options, line as stages, setup};
+use super::radius::{self, Listed};
+use super::{ClassifyError, Options, line, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
-use crate::line::{self, Listed};
 use crate::metrics::{self, Calibration, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
 use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
 use crate::run::ModelIdentity;
-use crate::source::list::ListOptions;
-use crate::source::{Entry, Locator};
+use crate::source::Locator;
 
 /// How good a model is on labelled images.
 #[derive(Debug)]
@@ -64,9 +63,8 @@ pub fn evaluate(
     let model = Model::read(&options.model)?;
     let known = model.description.scheme.tree().class_names();
     assert_eq!(labels.classes, known, "the classes of the model");
-    let preparation = setup::preparation(options, &model)?;
     let precision = setup::precision(options, None)?;
-    let line = setup::line(options, &model, preparation, precision)?;
+    let line = setup::line(options, &model, precision)?;
     for note in &line.notes {
         listener.tell(Event::Note(note));
     }
@@ -79,9 +77,8 @@ pub fn evaluate(
         },
     };
     let bands = setup::bands(options, &model);
-    let listing = ListOptions { carry: Vec::new(), ..options.list_options(&bands)? };
-    let Listed { entries, problems: mut notes } = line::list(&options.inputs, listing)?;
-    let join = Join::new(&wanted, entries.iter().map(|entry| entry.id.as_str()));
+    let (entries, mut notes) = radius::list(options, &bands)?;
+    let join = Join::new(&wanted, entries.iter().map(|(entry, _)| entry.id.as_str()));
     if join.pairs.is_empty() {
         return Err(ClassifyError::NothingLabelled {
             images: entries.len(),
@@ -89,10 +86,11 @@ pub fn evaluate(
         });
     }
     notes.extend(join.to_string().lines().map(str::to_owned));
+    let trained = (!model.description.untrained).then(|| model.description.input.clone());
     drop(model);
 
     let truth: Vec<usize> = join.pairs.iter().map(|&(row, _)| wanted.rows[row].class).collect();
-    let images: Vec<Entry> = join.pairs.iter().map(|&(_, image)| entries[image].clone()).collect();
+    let images: Vec<Listed> = join.pairs.iter().map(|&(_, image)| entries[image].clone()).collect();
     listener.tell(Event::Started { rows: images.len() as u64 });
     let counts = Arc::new(Mutex::new(Counts {
         matrix: Confusion::new(&wanted.classes),
@@ -102,7 +100,7 @@ pub fn evaluate(
     let mut graph = Graph::new(stop.clone());
     let window = line.window();
     let places = window.clone();
-    let listed = graph.source("list", stages::QUEUE, move |out| send_all(images, &places, out));
+    let listed = graph.source("list", line::QUEUE, move |out| send_all(images, &places, out));
     let classified = line.extend(&mut graph, listed);
     let (sink, told) = (Arc::clone(&counts), Arc::clone(listener));
     graph.sink("metrics", classified, move |batch| {
@@ -133,6 +131,7 @@ pub fn evaluate(
         Err(Failure::Interrupted) => return Ok(None),
         Err(failure) => return Err(failure.into()),
     }
+    notes.extend(line.front.observed.notes(&line.front.preparation, trained.as_ref()));
     let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
     Ok(Some(Evaluation {
         report: metrics::Report::new(&counts.matrix, Some(&counts.calibration)),
@@ -152,13 +151,13 @@ struct Counts {
 }
 
 /// The source: images one by one, all of one range.
-fn send_all(
-    images: Vec<Entry>,
+pub(super) fn send_all(
+    images: Vec<Listed>,
     window: &Window,
     out: &Outlet<Sequenced<Cutout<Locator>>>,
 ) -> Result<(), Ended<ClassifyError>> {
     let last = images.len() as u64 - 1;
-    for (index, entry) in (0..).zip(images) {
+    for (index, (entry, radius)) in (0..).zip(images) {
         window.enter(out)?;
         let item = Cutout {
             index,
@@ -167,6 +166,7 @@ fn send_all(
             source: entry.source,
             position: entry.position,
             note: None,
+            radius,
             state: Ok(entry.locator),
         };
         out.send(Sequenced { sequence: index, item })?;

@@ -20,13 +20,13 @@ use super::{
     ClassifyError,
     batch::{Classified, Gather},
     cutout::Cutout,
+    front::Front,
     hierarchy::Hierarchy,
     stages,
 };
 use crate::{
-    cutout::{decode::DecodeOptions, prepare::Preparation},
     pipeline::{Graph, Inlet, Sequenced, Window, map},
-    source::{Locator, read::Reader, rows::RowImages},
+    source::Locator,
     tree::Stage2,
 };
 
@@ -38,31 +38,17 @@ pub const QUEUE: usize = 8;
 /// gathered, one leaving, and as many again and one more for what runs ahead.
 const WINDOW_BATCHES: usize = 7;
 
-/// Threads that read. Reading waits for disks more than it computes, so their
-/// number does not follow the cores.
-const READERS: usize = 4;
-
-/// The same for object stores, which answer after tens of milliseconds. It
-/// bounds the requests that are under way at once.
-const REMOTE_READERS: usize = 32;
-
 /// What the line needs to know.
 #[derive(Clone)]
 pub struct Line {
-    /// Bands and limits.
-    pub decode: Arc<DecodeOptions>,
-    /// Crop, colours, resampling.
-    pub preparation: Arc<Preparation>,
+    /// How cutouts become pictures.
+    pub front: Front,
     /// The model's networks, on each device.
     pub hierarchies: Vec<Arc<Hierarchy>>,
     /// Which rows networks after the first see.
     pub stage2: Stage2,
-    /// Whether an input is an object store's.
-    pub remote: bool,
     /// Cutouts a batch.
     pub batch: usize,
-    /// Threads that decode, that prepare, and that infer.
-    pub workers: usize,
     /// The pool that infers.
     pub threads: Arc<rayon::ThreadPool>,
     /// What a person should know before it starts.
@@ -88,22 +74,7 @@ impl Line {
         graph: &mut Graph<ClassifyError>,
         listed: Inlet<Sequenced<Cutout<Locator>>>,
     ) -> Inlet<Sequenced<Classified>> {
-        let rows = RowImages::default();
-        let readers = if self.remote { REMOTE_READERS } else { READERS };
-        let read = graph.stage("read", readers, QUEUE, listed, || {
-            let mut reader = Reader::sharing(rows.clone());
-            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
-        });
-        let decoded = graph.stage("decode", self.workers, QUEUE, read, || {
-            let options = Arc::clone(&self.decode);
-            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::decode(&options, cutout))))
-        });
-        let prepared = graph.stage("prepare", self.workers, QUEUE, decoded, || {
-            let preparation = Arc::clone(&self.preparation);
-            map(move |item: Sequenced<_>| {
-                Ok(item.map(|cutout| stages::prepare(&preparation, cutout)))
-            })
-        });
+        let prepared = self.front.extend(graph, listed);
         let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
         // A worker a lane; whichever is free takes the next batch, so that a
         // slower device simply takes fewer.
@@ -137,6 +108,7 @@ mod tests {
         catalog::Row,
         classify::{
             Devices, Options,
+            looks::Looks,
             recipe::{PrecisionChoice, ResampleChoice},
             setup,
         },
@@ -161,6 +133,7 @@ mod tests {
                     source: String::new(),
                     position: None,
                     note: None,
+                    radius: None,
                     state: Ok(Locator::File(path)),
                 };
                 out.send(Sequenced { sequence: index, item })?;
@@ -204,6 +177,7 @@ mod tests {
             image_column: None,
             carry: Vec::new(),
             rgb_profile: None,
+            looks: Looks::default(),
             resample: ResampleChoice::None,
             stage2: Stage2::Routed,
             batch: 2,
@@ -214,8 +188,7 @@ mod tests {
             range_size: 1,
             shard: None,
         };
-        let preparation = setup::preparation(&options, &model).unwrap();
-        let mut line = setup::line(&options, &model, preparation, Precision::F32).unwrap();
+        let mut line = setup::line(&options, &model, Precision::F32).unwrap();
         assert_eq!(line.hierarchies.len(), 1);
         let (one, batches) = rows(&line, &paths);
         assert!(one.len() > 8 && batches > 4, "{} rows, {batches} batches", one.len());

@@ -7,10 +7,13 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
 
+use crate::cutout::colour::Lupton;
+use crate::cutout::prepare::Wide;
 use crate::tree::Stage2;
 
 /// The pipelines that come with the program: name and text.
@@ -47,6 +50,50 @@ pub struct Input {
     pub cube_bands: Option<Vec<String>>,
     /// Columns of input tables to carry into the catalog.
     pub carry: Option<Vec<String>>,
+    /// Unit of FITS pixels, whatever their headers say.
+    pub unit: Option<String>,
+    /// AB magnitude of one unit, of all bands or of red, green and blue.
+    pub zero_point: Option<ZeroPoint>,
+    /// Arcseconds a pixel.
+    pub pixel_scale: Option<f64>,
+    /// Arcseconds of the pixels whose light the numbers are.
+    pub flux_pixel: Option<f64>,
+    /// Column of radii in arcseconds.
+    pub radius_column: Option<String>,
+}
+
+/// A zero point, or one a band.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum ZeroPoint {
+    /// Of all bands.
+    One(f64),
+    /// Of red, green and blue.
+    Three([f64; 3]),
+}
+
+impl ZeroPoint {
+    /// Of red, green and blue.
+    pub fn bands(self) -> [f64; 3] {
+        match self {
+            Self::One(magnitude) => [magnitude; 3],
+            Self::Three(magnitudes) => magnitudes,
+        }
+    }
+}
+
+impl FromStr for ZeroPoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split(',').map(|number| number.trim().parse::<f64>());
+        let numbers: Vec<f64> = numbers.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        match numbers[..] {
+            [one] => Ok(Self::One(one)),
+            [r, g, b] => Ok(Self::Three([r, g, b])),
+            _ => Err("one magnitude, or one each for red, green and blue".to_owned()),
+        }
+    }
 }
 
 /// `[prepare]`
@@ -55,8 +102,14 @@ pub struct Input {
 pub struct Prepare {
     /// The RGB profile for FITS bands; must be the model's.
     pub rgb_profile: Option<String>,
+    /// The colour profile for FITS bands, if it is not to be the model's.
+    pub profile: Option<String>,
+    /// Parameters of the profile `lupton`.
+    pub lupton: Option<Lupton>,
     /// What happens to cutouts smaller than the crop.
     pub resample: Option<ResampleChoice>,
+    /// What happens to pictures much wider than it, of unknown scale.
+    pub wide: Option<Wide>,
 }
 
 /// `[model]`
@@ -176,10 +229,18 @@ impl Recipe {
                 band_pattern: self.input.band_pattern.or(base.input.band_pattern),
                 cube_bands: self.input.cube_bands.or(base.input.cube_bands),
                 carry: self.input.carry.or(base.input.carry),
+                unit: self.input.unit.or(base.input.unit),
+                zero_point: self.input.zero_point.or(base.input.zero_point),
+                pixel_scale: self.input.pixel_scale.or(base.input.pixel_scale),
+                flux_pixel: self.input.flux_pixel.or(base.input.flux_pixel),
+                radius_column: self.input.radius_column.or(base.input.radius_column),
             },
             prepare: Prepare {
                 rgb_profile: self.prepare.rgb_profile.or(base.prepare.rgb_profile),
+                profile: self.prepare.profile.or(base.prepare.profile),
+                lupton: self.prepare.lupton.or(base.prepare.lupton),
                 resample: self.prepare.resample.or(base.prepare.resample),
+                wide: self.prepare.wide.or(base.prepare.wide),
             },
             model: ModelFile { file: self.model.file.or(base.model.file) },
             run: Run {

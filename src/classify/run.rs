@@ -17,7 +17,9 @@ use super::{
     ClassifyError, Devices,
     cutout::Cutout,
     line,
+    looks::Looks,
     places::Places,
+    radius::radii,
     recipe::{PrecisionChoice, ResampleChoice},
     setup,
     sink::{Begun, Sink},
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     catalog::{self, Verification, schema},
-    cutout::prepare::Preparation,
+    cutout::{colour, prepare::Preparation},
     engine::{Engine, Precision},
     events::{Event, Listener},
     model::model_file::Model,
@@ -36,11 +38,11 @@ use crate::{
         Shard,
     },
     source::{
-        Locator,
+        Entry, Locator,
         list::{BandPattern, ListError, ListOptions, Lister, RepeatedIds},
     },
     storage::Wait,
-    storage::remote::{absolute, is_remote},
+    storage::remote::absolute,
     tree::Stage2,
 };
 
@@ -76,6 +78,9 @@ pub struct Options {
     pub carry: Vec<String>,
     /// The RGB profile that the pipeline expects of the model.
     pub rgb_profile: Option<String>,
+    /// Colours and scale, where something is asked of them.
+    #[serde(default, skip_serializing_if = "Looks::is_silent")]
+    pub looks: Looks,
     /// What happens to cutouts smaller than the crop.
     pub resample: ResampleChoice,
     /// Which rows the 2-class network sees.
@@ -116,6 +121,7 @@ impl Options {
             id_column: None,
             image_column: None,
             carry: Vec::new(),
+            looks: Looks::default(),
             rgb_profile: None,
             resample: ResampleChoice::default(),
             stage2: Stage2::default(),
@@ -153,6 +159,9 @@ pub struct Report {
     pub model: ModelIdentity,
     /// What the listing found.
     pub listing: Listing,
+    /// What this process took for granted, and in what its pictures are unlike
+    /// the model's, a line each.
+    pub notes: Vec<String>,
     /// Rows that were this process's to make.
     pub planned: u64,
     /// Rows of the parts that it wrote, by label and by reason.
@@ -215,11 +224,11 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Report, ClassifyError> {
     let model = Model::read(&options.model)?;
-    let preparation = setup::preparation(options, &model)?;
     let (options, precision) = &pinned(options)?;
     let precision = *precision;
     // Before the listing, which may take an hour: a model that cannot run.
-    let mut line = setup::line(options, &model, preparation.clone(), precision)?;
+    let mut line = setup::line(options, &model, precision)?;
+    let preparation = Arc::clone(&line.front.preparation);
     info!(
         model = %options.model.display(), untrained = model.description.untrained,
         devices = ?options.devices, precision = precision.name(), batch = options.batch,
@@ -230,6 +239,7 @@ pub fn run(
         listener.tell(Event::Note(note));
     }
     let (run, settings) = open(options, &model, &preparation, precision, listener.as_ref(), stop)?;
+    let input = model.description.input.clone();
     drop(model);
     if let Some(shard) = options.shard {
         run.check_shards(shard.count())?;
@@ -251,7 +261,17 @@ pub fn run(
     if !missing.is_empty() {
         let sources = Arc::new(Sources::of(&run.manifest().listing));
         sources.check_stores()?;
-        line.remote |= begins_remote(&run, &missing)?;
+        let (first, _) = run.inputs().range(missing[0].index)?;
+        // Tables and lists lead to stores from local files.
+        line.front.remote |= first.iter().any(Entry::is_remote);
+        if run.manifest().settings.colours.is_none() && first.iter().any(Entry::may_hold_bands) {
+            // Its parts have them so, and a catalog has one look.
+            line.front.preparation = Arc::new(setup::of_old(&input, &preparation)?);
+            listener.tell(Event::Note(
+                "this run was begun by a version that showed FITS by astropy's defaults, not as \
+                 the model's pictures were made, and goes on so; begin another for better labels",
+            ));
+        }
         let window = line.window();
         let (claims, begun) = crossbeam_channel::unbounded();
         let mut graph = Graph::new(stop.clone());
@@ -259,6 +279,7 @@ pub fn run(
             run: Arc::clone(&run),
             sources: Arc::clone(&sources),
             missing,
+            radius_column: options.looks.radius_column.clone(),
             window: window.clone(),
             claims,
             stop: stop.clone(),
@@ -286,11 +307,14 @@ pub fn run(
     }
     let left = run.missing_ranges(options.shard)?.len() as u64;
     let whole = left == 0 && options.shard.is_none();
+    let trained = (!settings.model.untrained).then_some(&input);
+    let notes = line.front.observed.notes(&preparation, trained);
     let written = tally.lock().unwrap_or_else(|e| e.into_inner()).clone();
     Ok(Report {
         output: options.output.clone(),
         model: settings.model,
         listing: run.manifest().listing.clone(),
+        notes,
         planned,
         written,
         left,
@@ -300,18 +324,6 @@ pub fn run(
         catalog: if whole { Some(catalog::verify(run.dir())?) } else { None },
         peak_memory: memory::peak_resident(),
     })
-}
-
-/// Whether the first cutouts to do are in an object store: tables and lists
-/// lead there from local files.
-fn begins_remote(run: &RunFolder, missing: &[RowRange]) -> Result<bool, ClassifyError> {
-    let Some(range) = missing.first() else { return Ok(false) };
-    let (entries, _) = run.inputs().range(range.index)?;
-    Ok(entries.iter().any(|entry| match &entry.locator {
-        Locator::File(path) | Locator::Member { archive: path, .. } => is_remote(path),
-        Locator::Bands(files) => files.iter().any(|(_, path)| is_remote(path)),
-        Locator::Row { .. } | Locator::Rejected(_) => false,
-    }))
 }
 
 /// The options with the engine, and the precision, that they ask for or that
@@ -377,9 +389,17 @@ fn settings(
         carry: options.carry.clone(),
         model: ModelIdentity::of(model, &options.model),
         preparation: json!({
-            "crop": preparation,
+            "crop": {
+                "size": preparation.size,
+                // As the first version pinned it, for which the model's name was
+                // the profile; what bands become stands under `colours`.
+                "profile": colour::profile(&model.description.input.rgb_profile),
+                "resample": preparation.resample,
+            },
             "cube_bands": setup::decode_options(options, model).cube_bands,
         }),
+        colours: Some(options.looks.pinned(preparation)),
+        colours_asked: !options.looks.is_silent(),
         stage2: options.stage2,
         engine: options.engine.and_then(Engine::to_name),
         precision,
@@ -452,6 +472,7 @@ struct Source {
     run: Arc<RunFolder>,
     sources: Arc<Sources>,
     missing: Vec<RowRange>,
+    radius_column: Option<String>,
     window: Window,
     claims: Sender<Begun>,
     stop: Stop,
@@ -505,9 +526,10 @@ impl Source {
                 continue;
             }
             debug!(range = range.index, rows = range.count, "begun");
+            let radii = radii(self.radius_column.as_deref(), carried.as_ref(), entries.len());
             // The sink has gone only if the run is being stopped.
             self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
-            for (index, entry) in (range.first..).zip(entries) {
+            for (index, (entry, radius)) in (range.first..).zip(entries.into_iter().zip(radii)) {
                 self.window.enter(out)?;
                 let item = Cutout {
                     index,
@@ -516,6 +538,7 @@ impl Source {
                     source: entry.source,
                     position: entry.position,
                     note: None,
+                    radius,
                     state: Ok(entry.locator),
                 };
                 out.send(Sequenced { sequence, item })?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ClassifyError, Device,
+    front::Front,
     hierarchy::Hierarchy,
     line::Line,
     recipe::{PrecisionChoice, ResampleChoice},
@@ -11,23 +12,25 @@ use super::{
 };
 use crate::{
     cutout::{
+        colour,
         decode::DecodeOptions,
-        prepare::{Preparation, Resample},
-        rgb,
+        prepare::{Preparation, Resample, Wide},
     },
     engine::{
         Engine, Infer, Normalisation, Precision,
         open::{self, Network, Opened, Pair},
     },
-    model::model_file::Model,
+    model::{description::Input, model_file::Model},
     storage::remote::is_remote,
     tree::Stage2,
 };
 
-/// The bands of the run: the options', or those that the model was trained
-/// with.
+/// The bands of the run: the options', those of the profile that they name, or
+/// those that the model was trained with.
 pub fn bands(options: &Options, model: &Model) -> [String; 3] {
-    options.bands.clone().unwrap_or_else(|| model.description.input.bands.clone())
+    let of_profile = || colour::profile(options.looks.profile.as_ref()?).map(|p| p.bands.clone());
+    let of_model = || model.description.input.bands.clone();
+    options.bands.clone().or_else(of_profile).unwrap_or_else(of_model)
 }
 
 /// How bytes become pixels.
@@ -39,11 +42,12 @@ pub fn decode_options(options: &Options, model: &Model) -> DecodeOptions {
     decode
 }
 
-/// How pixels become crops: as the model file says. A pipeline may repeat it,
-/// not contradict it.
+/// How pixels become crops: as the model file says, and the options where they
+/// say otherwise. A pipeline may repeat the model's profile, not contradict it.
 ///
 /// # Errors
-/// [`ClassifyError::Mismatch`] and [`ClassifyError::UnknownProfile`].
+/// [`ClassifyError::Mismatch`], [`ClassifyError::UnknownProfile`] and
+/// [`ClassifyError::Looks`].
 pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, ClassifyError> {
     let input = &model.description.input;
     if let Some(asked) = options.rgb_profile.as_ref().filter(|p| **p != input.rgb_profile) {
@@ -53,16 +57,46 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
             model: input.rgb_profile.clone(),
         });
     }
-    let profile = rgb::profile(&input.rgb_profile)
+    let profile = options.looks.profile(&input.rgb_profile, &bands(options, model))?;
+    let mut preparation = Preparation::new(input.size, profile);
+    preparation.given.clone_from(&options.looks.given);
+    preparation.wide = options.looks.wide.unwrap_or_default();
+    if let Some(scale) = model.description.extras.training_scale {
+        preparation.scale_per_radius = scale;
+    }
+    preparation.resample = match options.resample {
+        ResampleChoice::None => None,
+        ResampleChoice::Bilinear => Some(Resample::Bilinear),
+        ResampleChoice::Lanczos3 => Some(Resample::Lanczos3),
+    };
+    Ok(preparation)
+}
+
+/// How the first version prepared what its runs pinned: bands by the formula
+/// that the model's profile names, their numbers as they are.
+///
+/// # Errors
+/// [`ClassifyError::UnknownProfile`].
+pub fn of_old(input: &Input, now: &Preparation) -> Result<Preparation, ClassifyError> {
+    let profile = colour::profile(&input.rgb_profile)
         .ok_or_else(|| ClassifyError::UnknownProfile { name: input.rgb_profile.clone() })?;
-    Ok(Preparation {
-        size: input.size,
-        profile: profile.clone(),
-        resample: match options.resample {
-            ResampleChoice::None => None,
-            ResampleChoice::Bilinear => Some(Resample::Bilinear),
-            ResampleChoice::Lanczos3 => Some(Resample::Lanczos3),
-        },
+    let mut then = Preparation::new(now.size, profile.clone());
+    then.resample = now.resample;
+    then.wide = Wide::Crop;
+    Ok(then)
+}
+
+/// The first half of the line.
+///
+/// # Errors
+/// As [`preparation`].
+pub fn front(options: &Options, model: &Model) -> Result<Front, ClassifyError> {
+    Ok(Front {
+        decode: Arc::new(decode_options(options, model)),
+        preparation: Arc::new(preparation(options, model)?),
+        observed: Arc::default(),
+        remote: options.inputs.iter().any(|input| is_remote(input)),
+        workers: options.workers,
     })
 }
 
@@ -129,12 +163,8 @@ pub fn hierarchy(
 ///
 /// # Errors
 /// As [`preparation`] and [`hierarchy`], and if threads cannot be started.
-pub fn line(
-    options: &Options,
-    model: &Model,
-    preparation: Preparation,
-    precision: Precision,
-) -> Result<Line, ClassifyError> {
+pub fn line(options: &Options, model: &Model, precision: Precision) -> Result<Line, ClassifyError> {
+    let front = front(options, model)?;
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(options.workers)
         .thread_name(|i| format!("infer-{i}"))
@@ -147,13 +177,10 @@ pub fn line(
         notes.extend(note);
     }
     Ok(Line {
-        decode: Arc::new(decode_options(options, model)),
-        preparation: Arc::new(preparation),
+        front,
         hierarchies,
         stage2: options.stage2,
-        remote: options.inputs.iter().any(|input| is_remote(input)),
         batch: options.batch,
-        workers: options.workers,
         threads: Arc::new(threads),
         notes,
     })

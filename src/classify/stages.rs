@@ -10,6 +10,7 @@ use super::{
     batch::{Batch, Classified},
     cutout::Cutout,
     hierarchy::Hierarchy,
+    observed::Observed,
 };
 use crate::{
     catalog::Row,
@@ -39,8 +40,17 @@ pub fn decode(options: &DecodeOptions, read: Cutout<Payload>) -> Cutout<Decoded>
 }
 
 /// Cuts out what the network sees.
-pub fn prepare(preparation: &Preparation, decoded: Cutout<Decoded>) -> Cutout<RgbImage> {
-    decoded.advance(|decoded| prepare::prepare(&decoded, preparation))
+pub fn prepare(
+    preparation: &Preparation,
+    observed: &Observed,
+    decoded: Cutout<Decoded>,
+) -> Cutout<RgbImage> {
+    let radius = decoded.radius;
+    decoded.advance(|decoded| {
+        let prepared = prepare::prepare(&decoded, preparation, radius)?;
+        observed.take(&prepared);
+        Ok(prepared.picture)
+    })
 }
 
 /// Runs the networks on a batch, on the threads of the current pool.
@@ -112,6 +122,7 @@ mod tests {
             source: String::new(),
             position,
             note: None,
+            radius: None,
             state: Ok(Payload::Single(cube())),
         };
         let options = DecodeOptions::default();

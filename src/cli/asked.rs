@@ -43,6 +43,9 @@ pub(super) struct Asked {
     /// auto]
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
+
+    #[command(flatten)]
+    looks: super::looks::Arguments,
 }
 
 /// What decides the catalog, besides what is said of each cutout.
@@ -68,8 +71,14 @@ impl Asked {
         devices: Devices,
     ) -> Result<Options, CliError> {
         let recipe = self.input.recipe()?;
+        let looks = self.looks.resolve(&recipe);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut carry = kept.carry.or(recipe.input.carry).unwrap_or_default();
+        // It comes with the rows, and the catalog shows by what they were scaled.
+        if let Some(column) = looks.radius_column.as_ref().filter(|c| !carry.contains(c)) {
+            carry.push(column.clone());
+        }
         Ok(Options {
             inputs,
             output,
@@ -82,7 +91,8 @@ impl Asked {
             cube_bands: recipe.input.cube_bands,
             id_column: self.input.id_column,
             image_column: self.input.image_column,
-            carry: kept.carry.or(recipe.input.carry).unwrap_or_default(),
+            carry,
+            looks,
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),

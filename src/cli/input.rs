@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{CliError, bands, usage};
 use crate::classify::recipe::{Recipe, ResampleChoice};
+use crate::cutout::colour;
 use crate::cutout::prepare::Resample;
-use crate::cutout::rgb;
 use crate::line::Reading;
 
 /// What inputs hold.
@@ -87,7 +87,7 @@ impl InputFlags {
             reading.band_pattern = pattern.parse().map_err(usage)?;
         }
         if let Some(name) = prepare.rgb_profile {
-            let profile = rgb::profile(&name)
+            let profile = colour::profile(&name)
                 .ok_or_else(|| usage(anyhow!("there is no RGB profile `{name}`")))?;
             reading.profile = profile.clone();
         }

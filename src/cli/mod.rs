@@ -24,6 +24,8 @@ mod evaluate;
 mod export;
 mod input;
 mod labels;
+mod look;
+mod looks;
 mod manual;
 mod model;
 mod numbers;
@@ -71,6 +73,7 @@ enum Command {
     Catalog(catalog::Arguments),
     Export(export::Arguments),
     Evaluate(evaluate::Arguments),
+    Look(look::Arguments),
     Bench(bench::Arguments),
     Labels(labels::Arguments),
     Train(train::Arguments),
@@ -148,6 +151,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Catalog(arguments) => arguments.run(),
         Command::Export(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
+        Command::Look(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),
         Command::Train(arguments) => arguments.run(),

@@ -1,8 +1,9 @@
 //! What flows through the pipeline: cutouts as bytes, as pixels, as crops.
 //!
-//! [`decode`] turns a file's bytes into pixels, [`rgb`] turns survey bands
-//! into colours, [`prepare`] cuts out what the network sees, [`augment`] varies
-//! what it learns from; [`wcs`] places pixels on the sky. Reading the bytes belongs to [`crate::source`]; scaling
+//! [`decode`] turns a file's bytes into pixels, [`colour`] turns survey bands
+//! into colours, [`prepare`] cuts out what the network sees (in the pixels that
+//! it knows, where their size is known), [`augment`] varies what it learns from;
+//! [`wcs`] places pixels on the sky. Reading the bytes belongs to [`crate::source`]; scaling
 //! and normalising the pixels belongs to the first layer of
 //! [`crate::model`], so that one byte a channel is all that travels.
 //!
@@ -10,12 +11,15 @@
 //! whatever is wrong with a cutout comes back as a [`Rejection`].
 
 pub mod augment;
+pub mod colour;
+mod contrast;
 pub mod decode;
 pub mod prepare;
 mod rejection;
-pub mod rgb;
+mod scale;
 pub mod wcs;
 
+use colour::units::Light;
 pub use rejection::{Reason, Rejection};
 use wcs::PixelScale;
 
@@ -82,7 +86,7 @@ pub struct RgbImage {
     pub pixels: Vec<u8>,
 }
 
-/// Calibrated survey bands, planar, row 0 in the south as FITS stores it.
+/// Survey bands, planar, row 0 in the south as FITS stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BandImage {
     /// Pixels a row.
@@ -98,6 +102,21 @@ pub struct BandImage {
     pub pixel_scale: Option<PixelScale>,
     /// Why there is no centre, where the headers seemed to give one.
     pub note: Option<String>,
+    /// What the numbers of each plane mean.
+    pub light: [Light; 3],
+}
+
+impl BandImage {
+    /// Planes of which nothing else is known.
+    pub fn plain(width: usize, height: usize, planes: Vec<f32>) -> Self {
+        let light = [0, 1, 2].map(|_| Light::Unknown("no unit and no zero point".into()));
+        Self { width, height, planes, centre: None, pixel_scale: None, note: None, light }
+    }
+
+    /// Side of a square pixel of the area of its pixels, arcseconds, if known.
+    pub fn scale(&self) -> Option<f64> {
+        self.pixel_scale.as_ref().map(PixelScale::mean)
+    }
 }
 
 /// A decoded cutout.

@@ -1,31 +1,58 @@
-//! From decoded pixels to what the network sees: colours and a centre crop.
+//! From decoded pixels to what the network sees: colours, scale, a centre crop.
 //!
-//! The crop is torchvision's `CenterCrop`, to the pixel, because that is what
-//! trained models expect. Scaling to [0, 1] and normalising belong to the
-//! first layer of [`crate::model`].
+//! Without a scale to go by, the crop is torchvision's `CenterCrop`, to the
+//! pixel, because that is what trained models expect. Where the radius of an
+//! object is given, what is cut out is the field that the model was trained on,
+//! in its pixels: [`super::scale`]. Scaling to [0, 1] and normalising belong to
+//! the first layer of [`crate::model`].
 //!
-//! Invariant: a prepared image is `size × size`, or the cutout is rejected.
+//! Invariant: a prepared image is `size × size` and shows something, or the
+//! cutout is rejected; what was assumed on the way comes with it.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
-use super::rgb::{Profile, Window};
-use super::{Decoded, Reason, Rejection, RgbImage};
+use super::colour::{Assumed, Calibration, Given, Profile, Window};
+use super::scale::{self, Field};
+use super::{BandImage, Decoded, Reason, Rejection, RgbImage, contrast};
 
 /// How cutouts are prepared in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Preparation {
     /// Side of the crop, in pixels.
     pub size: usize,
     /// How bands become colours; not used for pictures.
     pub profile: Profile,
+    /// What a person says of the images.
+    pub given: Given,
     /// What to do with a cutout smaller than the crop: enlarge it, or, by
     /// default, reject it, since enlarging changes the scale that the network
     /// knows.
-    #[serde(default)]
     pub resample: Option<Resample>,
+    /// What to do with a picture much wider than the crop, of unknown scale.
+    pub wide: Wide,
+    /// Arcseconds a pixel that the network knows, per arcsecond of an object's
+    /// radius.
+    pub scale_per_radius: f64,
 }
+
+impl Preparation {
+    /// The default for crops of `size` pixels in the colours of `profile`.
+    pub fn new(size: usize, profile: Profile) -> Self {
+        Self {
+            size,
+            profile,
+            given: Given::default(),
+            resample: None,
+            wide: Wide::Reject,
+            scale_per_radius: GALAXY_ZOO_2,
+        }
+    }
+}
+
+/// Galaxy Zoo 2's pictures have pixels of this many Petrosian R90.
+pub const GALAXY_ZOO_2: f64 = 0.02;
 
 /// Enlarging of cutouts that are smaller than the crop: the shorter side
 /// becomes the crop's side, the longer one in proportion (rounded). Larger
@@ -40,34 +67,200 @@ pub enum Resample {
     Lanczos3,
 }
 
+/// What happens to pictures that are much wider than the crop and of unknown
+/// scale: the network would judge by their middle alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wide {
+    /// They are rejected.
+    #[default]
+    Reject,
+    /// Their middle is cut out.
+    Crop,
+}
+
+/// A picture wider than the crop by this factor is counted: Galaxy Zoo's own of
+/// 424 pixels are 1.77 times the crop of 240.
+const WIDE: usize = 2;
+
+/// One wider than it by this factor shows something else than what the network
+/// was trained on, unless it is small in itself.
+const TOO_WIDE: usize = 3;
+const SMALL: usize = 720;
+
+/// A prepared cutout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// `size × size` pixels.
+    pub picture: RgbImage,
+    /// What was taken for granted, for bands.
+    pub assumed: Option<Assumed>,
+    /// Whether only the middle of a much wider picture is shown.
+    pub cut: bool,
+}
+
 /// Prepares a decoded cutout: a picture of `size × size` pixels. Its position
-/// is [`Decoded::centre`].
+/// is [`Decoded::centre`]. `radius` is that of the object, in arcseconds, if
+/// known.
 ///
 /// # Errors
 /// [`Reason::TooSmall`] if the cutout is smaller than the crop and the
-/// preparation does not resample.
-pub fn prepare(decoded: &Decoded, preparation: &Preparation) -> Result<RgbImage, Rejection> {
-    let (width, height) = decoded.size();
-    let size = preparation.size;
-    if width >= size && height >= size {
-        let window = centre_crop(width, height, size);
-        return Ok(match decoded {
-            Decoded::Rgb(image) => crop(image, window),
-            // Only what is seen is composed.
-            Decoded::Bands(bands) => preparation.profile.compose_window(bands, window),
-        });
+/// preparation does not resample, [`Reason::TooWide`], [`Reason::NoScale`] if
+/// there is a radius and the size of the pixels is not known,
+/// [`Reason::Blank`] and [`Reason::Saturated`].
+pub fn prepare(
+    decoded: &Decoded,
+    preparation: &Preparation,
+    radius: Option<f64>,
+) -> Result<Prepared, Rejection> {
+    let prepared = look(decoded, preparation, radius)?;
+    contrast::check(&prepared.picture)?;
+    Ok(prepared)
+}
+
+/// The same, whether or not it shows anything.
+fn look(
+    decoded: &Decoded,
+    preparation: &Preparation,
+    radius: Option<f64>,
+) -> Result<Prepared, Rejection> {
+    let (calibration, assumed) = match decoded {
+        Decoded::Rgb(_) => {
+            let pixel_scale = preparation.given.pixel_scale;
+            (Calibration { pixel_scale, ..Calibration::NONE }, None)
+        }
+        Decoded::Bands(bands) => {
+            let found = Calibration::of(bands, &preparation.profile, &preparation.given)?;
+            let assumed = found.assumed.clone();
+            (found, Some(assumed))
+        }
+    };
+    let look = Look { decoded, preparation, calibration: &calibration };
+    let (picture, cut) = match radius {
+        Some(radius) => (look.at_scale(radius)?, false),
+        None => look.cropped()?,
+    };
+    Ok(Prepared { picture, assumed, cut })
+}
+
+/// A cutout on its way.
+struct Look<'a> {
+    decoded: &'a Decoded,
+    preparation: &'a Preparation,
+    calibration: &'a Calibration,
+}
+
+impl Look<'_> {
+    /// The crop of a cutout whose scale is not known, and whether much is cut
+    /// away.
+    fn cropped(&self) -> Result<(RgbImage, bool), Rejection> {
+        let (width, height) = self.decoded.size();
+        let size = self.preparation.size;
+        if width >= size && height >= size {
+            let shorter = width.min(height);
+            let too_wide = shorter > TOO_WIDE * size && shorter > SMALL;
+            if too_wide && self.preparation.wide == Wide::Reject {
+                let detail = format!(
+                    "{width}×{height} pixels, of which the network would see the middle \
+                     {size}×{size}: give the objects' radii (--radius-column), smaller cutouts, \
+                     or --wide crop"
+                );
+                return Err(Rejection::new(Reason::TooWide, detail));
+            }
+            return Ok((self.window(centre_crop(width, height, size)), shorter > WIDE * size));
+        }
+        let Some(resample) = self.preparation.resample else {
+            let detail = format!(
+                "{width}×{height} pixels, smaller than the {size}×{size} that the network sees"
+            );
+            return Err(Rejection::new(Reason::TooSmall, detail));
+        };
+        let whole = self.window(Window { left: 0, top: 0, width, height });
+        let enlarged = enlarge(&whole, size, resample)?;
+        Ok((crop(&enlarged, centre_crop(enlarged.width, enlarged.height, size)), false))
     }
-    let Some(resample) = preparation.resample else {
-        let detail = format!(
-            "{width}×{height} pixels, smaller than the {size}×{size} that the network sees"
-        );
-        return Err(Rejection::new(Reason::TooSmall, detail));
+
+    /// Colours of a part of the cutout. Only what is seen is composed.
+    fn window(&self, window: Window) -> RgbImage {
+        match self.decoded {
+            Decoded::Rgb(image) => crop(image, window),
+            Decoded::Bands(bands) => {
+                self.preparation.profile.compose_window(bands, self.calibration, window)
+            }
+        }
+    }
+
+    /// The field that the network knows of an object of this radius.
+    fn at_scale(&self, radius: f64) -> Result<RgbImage, Rejection> {
+        let size = self.preparation.size;
+        if !(radius > 0.0 && radius.is_finite()) {
+            let detail = format!("a radius of {radius} arcsec is none");
+            return Err(Rejection::new(Reason::NoScale, detail));
+        }
+        let known = match self.decoded {
+            Decoded::Rgb(_) => self.calibration.pixel_scale,
+            // What is assumed for the sake of brightness is no size.
+            Decoded::Bands(bands) => self.preparation.given.pixel_scale.or(bands.scale()),
+        };
+        let Some(pixel) = known else {
+            let detail = "the size of its pixels is not known: it has no WCS that says it, and \
+                          no --pixel-scale was given";
+            return Err(Rejection::new(Reason::NoScale, detail));
+        };
+        let wanted = radius * self.preparation.scale_per_radius;
+        let step = wanted / pixel;
+        let (width, height) = self.decoded.size();
+        if (step - 1.0).abs() < UNCHANGED && width >= size && height >= size {
+            return Ok(self.window(centre_crop(width, height, size)));
+        }
+        let side = step * size as f64;
+        // Half a pixel may be missing at each edge, for rounded sizes.
+        if side > width.min(height) as f64 + 1.0 {
+            let detail = format!(
+                "{width}×{height} pixels of {pixel:.3} arcsec, where the network sees {:.1} \
+                 arcsec around an object of radius {radius}",
+                side * pixel
+            );
+            return Err(Rejection::new(Reason::TooSmall, detail));
+        }
+        let field = Field { width: side.min(width as f64), height: side.min(height as f64) };
+        if step > 1.0 {
+            return Ok(self.shrunk(field));
+        }
+        let filter = self.preparation.resample.unwrap_or(Resample::Bilinear);
+        // Only what is seen is composed, with what interpolation reaches for.
+        let part = around(width, height, field);
+        interpolate(&self.window(part), field, (size, size), filter)
+    }
+
+    /// Larger pixels: means of light, or of a picture's colours.
+    fn shrunk(&self, field: Field) -> RgbImage {
+        let size = self.preparation.size;
+        match self.decoded {
+            Decoded::Rgb(image) => scale::mean_picture(image, field, size),
+            Decoded::Bands(bands) => {
+                let means = BandImage::plain(size, size, scale::mean_bands(bands, field, size));
+                let window = Window { left: 0, top: 0, width: size, height: size };
+                self.preparation.profile.compose_window(&means, self.calibration, window)
+            }
+        }
+    }
+}
+
+/// A scale off by less than this is the network's: a pixel in a crop of 240.
+const UNCHANGED: f64 = 0.002;
+
+/// Pixels beyond its samples that a filter reaches for, and one for rounding.
+const REACH: usize = 4;
+
+/// The pixels of an image that a field around its centre touches, as many on
+/// each side.
+fn around(width: usize, height: usize, field: Field) -> Window {
+    let margin = |whole: usize, length: f64| {
+        (((whole as f64 - length) / 2.0).floor() as usize).saturating_sub(REACH)
     };
-    let enlarged = match decoded {
-        Decoded::Rgb(image) => enlarge(image, size, resample)?,
-        Decoded::Bands(bands) => enlarge(&preparation.profile.compose(bands), size, resample)?,
-    };
-    Ok(crop(&enlarged, centre_crop(enlarged.width, enlarged.height, size)))
+    let (left, top) = (margin(width, field.width), margin(height, field.height));
+    Window { left, top, width: width - 2 * left, height: height - 2 * top }
 }
 
 /// A decoded cutout as a whole, in colours: at least as large as the crop, which
@@ -79,7 +272,10 @@ pub fn whole(decoded: Decoded, preparation: &Preparation) -> Result<RgbImage, Re
     let size = preparation.size;
     let picture = match decoded {
         Decoded::Rgb(image) => image,
-        Decoded::Bands(bands) => preparation.profile.compose(&bands),
+        Decoded::Bands(bands) => {
+            let calibration = Calibration::of(&bands, &preparation.profile, &preparation.given)?;
+            preparation.profile.compose(&bands, &calibration)
+        }
     };
     let RgbImage { width, height, .. } = picture;
     if width >= size && height >= size {
@@ -125,7 +321,17 @@ fn enlarge(image: &RgbImage, size: usize, resample: Resample) -> Result<RgbImage
             format!("{}×{} pixels cannot be enlarged to {size}", image.width, image.height);
         return Err(Rejection::new(Reason::TooSmall, detail));
     }
-    let (width, height) = (scaled(image.width), scaled(image.height));
+    let whole = Field { width: image.width as f64, height: image.height as f64 };
+    interpolate(image, whole, (scaled(image.width), scaled(image.height)), resample)
+}
+
+/// A field around the centre of an image in smaller pixels.
+fn interpolate(
+    image: &RgbImage,
+    field: Field,
+    (width, height): (usize, usize),
+    resample: Resample,
+) -> Result<RgbImage, Rejection> {
     let filter = match resample {
         Resample::Bilinear => FilterType::Bilinear,
         Resample::Lanczos3 => FilterType::Lanczos3,
@@ -137,116 +343,16 @@ fn enlarge(image: &RgbImage, size: usize, resample: Resample) -> Result<RgbImage
         ImageRef::new(image.width as u32, image.height as u32, &image.pixels, PixelType::U8x3)
             .map_err(|e| unfit(&e))?;
     let mut target = Image::new(width as u32, height as u32, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let mut options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let (left, top) =
+        ((image.width as f64 - field.width) / 2.0, (image.height as f64 - field.height) / 2.0);
+    if left > 0.0 || top > 0.0 {
+        options = options.crop(left, top, field.width, field.height);
+    }
     Resizer::new().resize(&source, &mut target, &options).map_err(|e| unfit(&e))?;
     Ok(RgbImage { width, height, pixels: target.into_vec() })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{BandImage, rgb};
-    use super::*;
-
-    fn preparation(size: usize, resample: Option<Resample>) -> Preparation {
-        Preparation { size, profile: rgb::profile("lupton").unwrap().clone(), resample }
-    }
-
-    fn picture(width: usize, height: usize) -> RgbImage {
-        let pixels = (0..width * height * 3).map(|i| (i * 37 % 251) as u8).collect();
-        RgbImage { width, height, pixels }
-    }
-
-    fn bands(width: usize, height: usize) -> BandImage {
-        let planes = (0..3 * width * height).map(|i| (i % 97) as f32 * 0.1 - 1.0).collect();
-        BandImage { width, height, planes, centre: None, pixel_scale: None, note: None }
-    }
-
-    #[test]
-    fn offsets_are_those_of_python() {
-        // [int(round((n - 240) / 2.0)) for n in ...]
-        let wanted = [
-            (240, 0),
-            (241, 0),
-            (242, 1),
-            (243, 2),
-            (253, 6),
-            (255, 8),
-            (264, 12),
-            (424, 92),
-            (425, 92),
-        ];
-        for (length, wanted) in wanted {
-            assert_eq!(offset(length, 240), wanted, "{length}");
-        }
-    }
-
-    #[test]
-    fn crops_take_the_centre() {
-        let image = picture(7, 5);
-        let out = prepare(&Decoded::Rgb(image.clone()), &preparation(3, None)).unwrap();
-        assert_eq!((out.width, out.height), (3, 3));
-        assert_eq!(out.pixels[..9], image.pixels[(7 + 2) * 3..(7 + 5) * 3]);
-        let same = prepare(&Decoded::Rgb(picture(4, 4)), &preparation(4, None)).unwrap();
-        assert_eq!(same, picture(4, 4));
-    }
-
-    #[test]
-    fn cropping_first_changes_nothing() {
-        let bands = bands(9, 8);
-        let preparation = preparation(5, None);
-        let whole = preparation.profile.compose(&bands);
-        assert_eq!(
-            prepare(&Decoded::Bands(bands), &preparation).unwrap(),
-            prepare(&Decoded::Rgb(whole), &preparation).unwrap()
-        );
-    }
-
-    #[test]
-    fn the_whole_picture_is_what_crops_are_cut_from() {
-        let bands = bands(9, 8);
-        for resample in [None, Some(Resample::Bilinear)] {
-            let same = preparation(5, resample);
-            let picture = whole(Decoded::Bands(bands.clone()), &same).unwrap();
-            assert_eq!((picture.width, picture.height), (9, 8));
-            assert_eq!(
-                prepare(&Decoded::Rgb(picture), &same).unwrap(),
-                prepare(&Decoded::Bands(bands.clone()), &same).unwrap()
-            );
-        }
-        let e = whole(Decoded::Rgb(picture(9, 8)), &preparation(16, None)).unwrap_err();
-        assert_eq!(e.reason, Reason::TooSmall);
-        let enlarge = preparation(16, Some(Resample::Bilinear));
-        let large = whole(Decoded::Rgb(picture(9, 8)), &enlarge).unwrap();
-        assert_eq!((large.width, large.height), (18, 16));
-    }
-
-    #[test]
-    fn small_cutouts_are_rejected_with_their_size() {
-        let e = prepare(&Decoded::Rgb(picture(300, 239)), &preparation(240, None)).unwrap_err();
-        assert_eq!(e.reason, Reason::TooSmall);
-        assert!(e.detail.contains("300×239") && e.detail.contains("240×240"), "{}", e.detail);
-    }
-
-    #[test]
-    fn small_cutouts_are_enlarged_if_asked() {
-        for resample in [Resample::Bilinear, Resample::Lanczos3] {
-            for (width, height) in [(10, 15), (15, 10), (10, 10), (30, 1)] {
-                let flat = RgbImage { width, height, pixels: vec![77; width * height * 3] };
-                let out = prepare(&Decoded::Rgb(flat), &preparation(20, Some(resample))).unwrap();
-                assert_eq!((out.width, out.height), (20, 20));
-                assert!(out.pixels.iter().all(|p| *p == 77), "{resample:?} keeps flat images flat");
-            }
-        }
-        let large =
-            prepare(&Decoded::Rgb(picture(7, 5)), &preparation(3, Some(Resample::Bilinear)));
-        assert_eq!(large, prepare(&Decoded::Rgb(picture(7, 5)), &preparation(3, None)));
-    }
-
-    #[test]
-    fn a_line_is_not_enlarged_without_bound() {
-        let line = RgbImage { width: 16_000, height: 1, pixels: vec![0; 48_000] };
-        let e =
-            prepare(&Decoded::Rgb(line), &preparation(240, Some(Resample::Bilinear))).unwrap_err();
-        assert_eq!(e.reason, Reason::TooSmall);
-    }
-}
+#[path = "prepare_tests.rs"]
+mod tests;

@@ -23,8 +23,17 @@ pub enum Reason {
     Corrupt,
     /// Larger than the limits that protect memory.
     TooLarge,
-    /// Smaller than the crop that the network sees.
+    /// Smaller than what the network sees.
     TooSmall,
+    /// Much wider than what the network sees, and of unknown scale.
+    TooWide,
+    /// To be brought to a scale, and the size of its pixels, or of its object,
+    /// is not known.
+    NoScale,
+    /// It shows nothing: one colour, text, an empty sky.
+    Blank,
+    /// Most of it is brighter than a picture can be.
+    Saturated,
     /// No finite pixel.
     NoData,
     /// A band that the run needs is not there.
@@ -35,7 +44,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of summaries.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Missing,
         Self::Unreadable,
         Self::Empty,
@@ -45,6 +54,10 @@ impl Reason {
         Self::Corrupt,
         Self::TooLarge,
         Self::TooSmall,
+        Self::TooWide,
+        Self::NoScale,
+        Self::Blank,
+        Self::Saturated,
         Self::NoData,
         Self::MissingBand,
         Self::NotFinite,
@@ -62,6 +75,10 @@ impl Reason {
             Self::Corrupt => "corrupt",
             Self::TooLarge => "too_large",
             Self::TooSmall => "too_small",
+            Self::TooWide => "too_wide",
+            Self::NoScale => "no_scale",
+            Self::Blank => "blank",
+            Self::Saturated => "saturated",
             Self::NoData => "no_data",
             Self::MissingBand => "missing_band",
             Self::NotFinite => "not_finite",

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use crate::cutout::colour::{self, Profile};
 use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::prepare::{self, Preparation, Resample};
-use crate::cutout::rgb::{self, Profile};
 use crate::cutout::{Payload, Rejection, RgbImage};
 use crate::source::Entry;
 use crate::source::list::{BandPattern, ListError, ListOptions, Lister};
@@ -55,7 +55,7 @@ impl Default for Reading {
             cube_bands,
             id_column: None,
             image_column: None,
-            profile: rgb::profile("lupton").expect("a profile of the program's own").clone(),
+            profile: colour::profile("lupton").expect("a profile of the program's own").clone(),
             resample: None,
         }
     }
@@ -82,7 +82,11 @@ impl Reading {
 
     /// How pixels become a picture of at least `size` pixels a side.
     pub fn preparation(&self, size: usize) -> Preparation {
-        Preparation { size, profile: self.profile.clone(), resample: self.resample }
+        // The profile is a request, as in a model file.
+        let profile = colour::for_model(&self.profile.name, &self.bands).unwrap_or(&self.profile);
+        let mut preparation = Preparation::new(size, profile.clone());
+        preparation.resample = self.resample;
+        preparation
     }
 }
 

@@ -40,8 +40,8 @@ pub struct Description {
     pub provenance: Provenance,
 }
 
-/// What is known of a model beside its use. The program keeps and tells it,
-/// and computes nothing with it.
+/// What is known of a model beside its use. The program keeps and tells it, and
+/// brings cutouts to its scale where their radii are given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Extras {
     /// Arcseconds a pixel of the training images, as a part of each galaxy's

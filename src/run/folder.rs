@@ -282,9 +282,13 @@ fn plan<E: From<RunError>>(
     refuse_what_is_not_ours(dir)?;
     let mut writer = InputsWriter::create(dir, settings.range_size)?;
     list(&mut writer)?;
+    let mut settings = settings.clone();
+    if !writer.may_hold_bands() && !settings.colours_asked {
+        settings.colours = None;
+    }
     let (inputs, listing) = writer.finish()?;
     let name = if is_remote(dir) { names::inputs_in_store(&listing.digest) } else { INPUTS.into() };
-    let manifest = Manifest::new(settings.clone(), listing);
+    let manifest = Manifest::new(settings, listing);
 
     put(dir, &name, inputs, &manifest).map_err(E::from)
 }

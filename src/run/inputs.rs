@@ -62,6 +62,8 @@ pub struct InputsWriter {
     containers: BTreeSet<PathBuf>,
     folders: Vec<String>,
     places: Vec<String>,
+    /// Whether a cutout may hold bands.
+    bands: bool,
 }
 
 impl InputsWriter {
@@ -82,6 +84,7 @@ impl InputsWriter {
             containers: BTreeSet::new(),
             folders: Vec::new(),
             places: Vec::new(),
+            bands: false,
         })
     }
 
@@ -110,6 +113,7 @@ impl InputsWriter {
     pub fn push(&mut self, entry: &Entry) -> Result<(), RunError> {
         let pushed = self.entries.push(entry);
         pushed.map_err(|what| self.bad_row(what))?;
+        self.bands |= entry.may_hold_bands();
         let (Locator::Member { archive: container, .. } | Locator::Row { table: container, .. }) =
             &entry.locator
         else {
@@ -178,6 +182,11 @@ impl InputsWriter {
     /// Notes a folder in which cutouts lie.
     pub fn place(&mut self, path: impl Into<String>) {
         self.places.push(path.into());
+    }
+
+    /// Whether a cutout so far may hold bands.
+    pub(super) fn may_hold_bands(&self) -> bool {
+        self.bands
     }
 
     /// Rows so far.

@@ -87,6 +87,13 @@ pub struct Settings {
     /// How cutouts become the network's input: size, RGB profile with its
     /// parameters, resampling.
     pub preparation: Value,
+    /// How bands become colours, and at which scale; `None` in a run of pictures
+    /// of which nothing was asked, and in those of the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colours: Option<Value>,
+    /// Whether any of it was asked for, and is not the default. Not pinned.
+    #[serde(skip)]
+    pub colours_asked: bool,
     /// Which rows networks after the first see.
     pub stage2: Stage2,
     /// What computed the networks, if not the default of its device.
@@ -196,10 +203,14 @@ impl Settings {
     /// In what `self`, found in a folder, differs from what is `asked` for.
     ///
     /// The model's name is for a person: the same weights under another are the
-    /// same model.
+    /// same model. Default colours are none where none are pinned.
     pub(crate) fn differences(&self, asked: &Self) -> Vec<Difference> {
         let mut asked = asked.clone();
         asked.model.name.clone_from(&self.model.name);
+        if self.colours.is_none() && !asked.colours_asked {
+            // A run without bands, or one that goes on as it was begun.
+            asked.colours = None;
+        }
         differences(&json(self), &json(&asked), WORDS)
     }
 }
@@ -301,11 +312,28 @@ pub(crate) mod tests {
                 scheme: None,
             },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
+            colours: None,
+            colours_asked: false,
             stage2: Stage2::Routed,
             engine: None,
             precision: Precision::F32,
             range_size,
         }
+    }
+
+    #[test]
+    fn colours_are_pinned_where_there_are_bands_or_they_were_asked_for() {
+        let pictures = settings(3);
+        let mut asked = pictures.clone();
+        asked.colours = Some(json!({"profile": "sdss"}));
+        assert_eq!(pictures.differences(&asked), []);
+        asked.colours_asked = true;
+        assert_eq!(pictures.differences(&asked).len(), 1);
+        let bands = asked.clone();
+        assert_eq!(bands.differences(&asked), []);
+        asked.colours = Some(json!({"profile": "des"}));
+        assert_eq!(bands.differences(&asked)[0].to_string(), "colours profile: sdss → des");
+        assert!(!json(&pictures).to_string().contains("colours"));
     }
 
     fn manifest() -> Manifest {

@@ -1,92 +1,76 @@
 //! The colours of a survey's JPEG, for cutouts that are written as such.
 //!
-//! It imitates what SDSS's image server did, with an asinh stretch after Lupton
-//! et al. (2004, PASP 116, 133) whose constants were set by eye and by the
-//! background, centres and noise of Galaxy Zoo 2's JPEGs. Turning real bands
-//! into colours is the work of [`crate::cutout::rgb`], whose profiles this
-//! neither uses nor defines.
+//! They are those of the profile `sdss`, by the same code with which catalogs are
+//! made: a galaxy has one look, whether it is written as a JPEG or as bands.
 
 use crate::cutout::RgbImage;
+use crate::cutout::colour::{self, Method, Profile, Stretch};
 
-use super::render::noise::SURVEY_PIXEL;
-use super::table::Table;
-
-/// Weights of i, r and g, which become R, G and B.
-const WEIGHTS: [f32; 3] = [0.86, 1.04, 1.62];
-/// Brightness of a faint pixel: output (0 to 1) a nanomaggy a survey pixel.
-const GAIN: f32 = 0.80;
-/// Where the stretch turns from linear to logarithmic: output is
-/// `asinh(SOFTENING · x) / SOFTENING`.
-const SOFTENING: f32 = 6.0;
-/// Output of an empty sky in R, G and B.
-const BLACK: [f32; 3] = [0.014, 0.014, 0.007];
-
-/// Makes JPEG colours of bands.
-#[derive(Debug)]
-pub(super) struct Stretch {
-    /// `asinh(SOFTENING · x) / (SOFTENING · x)` by x.
-    compression: Table,
+/// The profile of the pictures.
+fn profile() -> &'static Profile {
+    colour::profile("sdss").expect("the profile is part of the program")
 }
 
-impl Stretch {
-    pub(super) fn new() -> Self {
-        let ratio = |x: f64| {
-            let x = x * f64::from(SOFTENING);
-            x.asinh() / x
-        };
-        Self { compression: Table::new(-12, 14, ratio) }
-    }
+/// The stretch for pixels of `pixel` arcseconds.
+fn stretch(method: &Method, pixel: f64) -> Stretch {
+    // The formula takes the light of the survey's pixels, which a smaller one
+    // has only a part of.
+    let area = method.pixel().map_or(1.0, |survey| (survey / pixel).powi(2));
+    method.stretch([area; 3])
+}
 
-    /// The picture, row 0 in the north, of bands g, r and i in nanomaggies a
-    /// pixel of `pixel` arcseconds, row 0 in the south.
-    pub(super) fn picture(&self, bands: &[Vec<f32>; 3], size: usize, pixel: f32) -> RgbImage {
-        let area = (SURVEY_PIXEL / pixel).powi(2);
-        let scale = WEIGHTS.map(|w| w * GAIN * area);
-        let [g, r, i] = bands;
-        let mut pixels = Vec::with_capacity(size * size * 3);
-        for row in (0..size).rev() {
-            let line = row * size..(row + 1) * size;
-            for ((&g, &r), &i) in g[line.clone()].iter().zip(&r[line.clone()]).zip(&i[line]) {
-                let colour = [scale[0] * i, scale[1] * r, scale[2] * g];
-                let intensity = (colour[0] + colour[1] + colour[2]) * (1.0 / 3.0);
-                let factor = self.compression.at(intensity) * 255.0;
-                // One factor for the three keeps the hue until a channel is full.
-                let byte = |k: usize| (colour[k] * factor + BLACK[k] * 255.0 + 0.5) as u8;
-                pixels.extend([byte(0), byte(1), byte(2)]);
-            }
-        }
-        RgbImage { width: size, height: size, pixels }
+/// The picture, row 0 in the north, of bands g, r and i in nanomaggies a pixel
+/// of `pixel` arcseconds, row 0 in the south.
+pub(super) fn picture(bands: &[Vec<f32>; 3], size: usize, pixel: f64) -> RgbImage {
+    let stretch = stretch(&profile().method, pixel);
+    let [g, r, i] = bands;
+    let mut pixels = Vec::with_capacity(size * size * 3);
+    for row in (0..size).rev() {
+        let line = row * size..(row + 1) * size;
+        let fluxes = g[line.clone()].iter().zip(&r[line.clone()]).zip(&i[line]);
+        pixels.extend(fluxes.flat_map(|((&g, &r), &i)| stretch.colour([i, r, g])));
     }
+    RgbImage { width: size, height: size, pixels }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cutout::BandImage;
+    use crate::cutout::colour::Calibration;
+
+    /// The survey's own.
+    const PIXEL: f64 = 0.396;
 
     #[test]
     fn north_is_up_and_bands_are_colours() {
         let mut bands = [vec![0.0; 4], vec![0.0; 4], vec![0.0; 4]];
         bands[2][0] = 1.0; // i, south-east
         bands[0][3] = 1.0; // g, north-west
-        let picture = Stretch::new().picture(&bands, 2, SURVEY_PIXEL);
+        let picture = picture(&bands, 2, PIXEL);
         let pixel = |k: usize| &picture.pixels[3 * k..3 * k + 3];
-        let black = BLACK.map(|b| (b * 255.0 + 0.5) as u8);
+        let black = pixel(0);
         assert!(pixel(2)[0] > 40 && pixel(2)[2] == black[2], "bottom left is red");
         assert!(pixel(1)[2] > 40 && pixel(1)[0] == black[0], "top right is blue");
-        assert_eq!(pixel(0), black);
+        assert!(black.iter().all(|b| *b < 8), "{black:?}");
     }
 
     #[test]
-    fn brighter_is_brighter_until_it_is_white() {
-        let stretch = Stretch::new();
-        let mut last = 0;
-        for step in 0..40 {
-            let value = 1e-3 * 1.5f32.powi(step);
-            let bands = [vec![value; 1], vec![value; 1], vec![value; 1]];
-            let green = stretch.picture(&bands, 1, SURVEY_PIXEL).pixels[1];
-            assert!(green >= last);
-            last = green;
-        }
-        assert_eq!(last, 255);
+    fn light_of_an_area_looks_the_same_in_pixels_of_any_size() {
+        let bands = |flux: f32| [vec![0.4 * flux], vec![flux], vec![1.4 * flux]];
+        let survey = picture(&bands(1.0), 1, PIXEL);
+        let finer = picture(&bands(0.25), 1, PIXEL / 2.0);
+        assert_eq!(survey, finer);
+        assert!(survey.pixels[1] > 100);
+    }
+
+    #[test]
+    fn pictures_are_what_a_catalog_makes_of_the_bands() {
+        let bands = [0, 1, 2].map(|band| -> Vec<f32> {
+            (0..64).map(|k| ((k * (band + 2)) % 17) as f32 * 0.3 - 0.1).collect()
+        });
+        let planes = [2, 1, 0].map(|band: usize| bands[band].clone()).concat();
+        let image = BandImage::plain(8, 8, planes);
+        assert_eq!(picture(&bands, 8, PIXEL), profile().compose(&image, &Calibration::NONE));
     }
 }

@@ -6,15 +6,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jpeg_encoder::{ColorType, Encoder, EncodingError, SamplingFactor};
 
-use super::colours::Stretch;
-use super::{BANDS, SimulatedGalaxy, fits};
+use super::{BANDS, SimulatedGalaxy, colours, fits};
 
 /// Quality of the JPEGs: SDSS's image server writes 75, with 4:2:0.
 const QUALITY: u8 = 75;
 
 /// The colour picture, north up, as a JPEG.
-pub(super) fn jpeg(galaxy: &SimulatedGalaxy, stretch: &Stretch) -> Result<Vec<u8>, EncodingError> {
-    let picture = stretch.picture(&galaxy.bands, galaxy.size, galaxy.pixel_scale as f32);
+pub(super) fn jpeg(galaxy: &SimulatedGalaxy) -> Result<Vec<u8>, EncodingError> {
+    let picture = colours::picture(&galaxy.bands, galaxy.size, galaxy.pixel_scale);
     let side = galaxy.size as u16; // SIZES ends well below
     let mut bytes = Vec::with_capacity(galaxy.size * galaxy.size / 8);
     let mut encoder = Encoder::new(&mut bytes, QUALITY);

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::colours::Stretch;
 use super::{Classes, SimulateError, Simulation, Truth, encode};
 use crate::simulate::Class;
 
@@ -103,7 +102,6 @@ pub fn write(
     let end = first.checked_add(count).ok_or(SimulateError::Indices { first, count })?;
     prepare(folder)?;
 
-    let stretch = Stretch::new();
     let mut output = Output::new(folder, options.format)?;
     let chunk = CHUNK * rayon::current_num_threads() as u64;
     let mut start = first;
@@ -111,7 +109,7 @@ pub fn write(
         let stop = end.min(start.saturating_add(chunk));
         let made: Vec<_> = (start..stop)
             .into_par_iter()
-            .map(|index| render(&simulation, index, options.format, &stretch))
+            .map(|index| render(&simulation, index, options.format))
             .collect();
         for made in made {
             let (truth, files) = made?;
@@ -140,7 +138,6 @@ fn render(
     simulation: &Simulation,
     index: u64,
     format: Format,
-    stretch: &Stretch,
 ) -> Result<(Truth, Files), SimulateError> {
     let galaxy = simulation.galaxy(index);
     let id = &galaxy.truth.id;
@@ -150,7 +147,7 @@ fn render(
     };
     let files = match format {
         Format::Jpeg | Format::Tar => {
-            let bytes = encode::jpeg(&galaxy, stretch)
+            let bytes = encode::jpeg(&galaxy)
                 .map_err(|source| SimulateError::Encode { id: id.clone(), source })?;
             vec![(format!("{id}.jpg"), bytes)]
         }
@@ -290,7 +287,7 @@ mod tests {
 
     fn galaxy() -> (Truth, Files) {
         let simulation = Simulation::new(1).with_size(32).expect("a valid size");
-        render(&simulation, 0, Format::Jpeg, &Stretch::new()).expect("a JPEG")
+        render(&simulation, 0, Format::Jpeg).expect("a JPEG")
     }
 
     #[test]

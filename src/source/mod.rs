@@ -11,6 +11,7 @@
 use std::path::PathBuf;
 
 use crate::cutout::{Rejection, SkyPosition};
+use crate::storage::remote::is_remote;
 
 pub mod list;
 pub mod read;
@@ -28,6 +29,32 @@ pub struct Entry {
     pub locator: Locator,
     /// Position from a table. FITS files without one bring their own.
     pub position: Option<SkyPosition>,
+}
+
+impl Entry {
+    /// Whether its bytes are in an object store.
+    pub fn is_remote(&self) -> bool {
+        match &self.locator {
+            Locator::File(path) | Locator::Member { archive: path, .. } => is_remote(path),
+            Locator::Bands(files) => files.iter().any(|(_, path)| is_remote(path)),
+            Locator::Row { .. } | Locator::Rejected(_) => false,
+        }
+    }
+
+    /// Whether it may hold bands, by its name: all but what is called a JPEG or a
+    /// PNG. (What it is, its first bytes say, when it is read.)
+    pub fn may_hold_bands(&self) -> bool {
+        let ends = |end: &str| {
+            let name = self.source.as_bytes();
+            let tail = &name[name.len().saturating_sub(end.len())..];
+            tail.eq_ignore_ascii_case(end.as_bytes())
+        };
+        match self.locator {
+            Locator::Bands(_) => true,
+            Locator::Rejected(_) => false,
+            _ => ![".jpg", ".jpeg", ".png"].iter().any(|end| ends(end)),
+        }
+    }
 }
 
 /// Where the bytes of a cutout are.

@@ -34,6 +34,8 @@ pub(crate) fn settings(range_size: u64) -> Settings {
             scheme: None,
         },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
+        colours: None,
+        colours_asked: false,
         stage2: Stage2::Routed,
         engine: None,
         precision: Precision::F32,

@@ -3,6 +3,7 @@
 mod bad_input;
 #[cfg(feature = "cloud")]
 mod cloud;
+mod colours;
 mod corpus;
 mod engine;
 mod equal;

@@ -12,9 +12,9 @@ mod real;
 mod threads;
 mod tiles;
 
+use hiwl::cutout::colour::{self, Calibration, Lupton, Method};
 use hiwl::cutout::decode::decode;
 use hiwl::cutout::prepare::{Preparation, Resample, prepare};
-use hiwl::cutout::rgb::{self, Lupton, Method};
 use hiwl::cutout::{Decoded, RgbImage};
 
 use self::cases::{Case, generated};
@@ -68,11 +68,11 @@ fn colours_are_those_of_astropy() {
         let Ok(Decoded::Bands(bands)) = decode(&case.payload(), &case.options()) else {
             panic!("{} does not decode", case.name)
         };
-        let mut profile = rgb::profile("lupton").unwrap().clone();
+        let mut profile = colour::profile("lupton").unwrap().clone();
         if let Some((stretch, q, minimum)) = case.lupton() {
             profile.method = Method::LuptonAsinh(Lupton { stretch, q, minimum });
         }
-        let picture = profile.compose(&bands);
+        let picture = profile.compose(&bands, &Calibration::NONE);
         let differ = picture.pixels.iter().zip(&composed).filter(|(a, b)| a != b).count();
         assert_eq!(picture.pixels.len(), composed.len(), "{}", case.name);
         assert_eq!(differ, 0, "{}: bytes that differ from astropy's", case.name);
@@ -89,10 +89,11 @@ fn enlarging_is_that_of_pillow() {
             "lanczos3" => Resample::Lanczos3,
             other => panic!("unknown filter {other}"),
         };
-        let profile = rgb::profile("lupton").unwrap().clone();
-        let preparation = Preparation { size, profile, resample: Some(resample) };
+        let profile = colour::profile("lupton").unwrap().clone();
+        let mut preparation = Preparation::new(size, profile);
+        preparation.resample = Some(resample);
         let decoded = decode(&case.payload(), &case.options()).unwrap();
-        let out = prepare(&decoded, &preparation).unwrap();
+        let out = prepare(&decoded, &preparation, None).unwrap().picture;
         assert_eq!((out.width, out.height), (size, size));
         let furthest = out.pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
         // Both round to fixed point after each direction, not alike.

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::Read;
 
 use hiwl::cutout::Payload;
+use hiwl::cutout::colour::{self, Calibration};
 use hiwl::cutout::decode::{DecodeOptions, decode};
 use hiwl::cutout::prepare::{Preparation, prepare};
-use hiwl::cutout::rgb;
 
 use super::{cases, hold, picture};
 use crate::util::real_data;
@@ -17,11 +17,11 @@ fn sdss_images_and_their_colours() {
     let Some(data) = real_data() else { return };
     let cases = cases::run("decode.py", "decode-efigi", &[data.join("fits").to_str().unwrap()]);
     hold(cases.iter().collect(), 10);
-    let profile = rgb::profile("lupton").unwrap();
+    let profile = colour::profile("lupton").unwrap();
     for case in &cases {
         let decoded = decode(&case.payload(), &case.options()).unwrap();
         let hiwl::cutout::Decoded::Bands(bands) = decoded else { panic!("bands") };
-        let composed = profile.compose(&bands);
+        let composed = profile.compose(&bands, &Calibration::NONE);
         let expected = case.composed().unwrap();
         let differ = composed.pixels.iter().zip(&expected).filter(|(a, b)| a != b).count();
         assert_eq!((composed.pixels.len(), differ), (expected.len(), 0), "{}", case.name);
@@ -47,11 +47,11 @@ fn training_originals_are_close_to_pillow() {
 #[test]
 fn crops_of_crops_are_crops_of_originals() {
     let Some(data) = real_data() else { return };
-    let preparation =
-        Preparation { size: 240, profile: rgb::profile("lupton").unwrap().clone(), resample: None };
+    let preparation = Preparation::new(240, colour::profile("lupton").unwrap().clone());
     let options = DecodeOptions::default();
     let crop = |bytes: Vec<u8>| {
-        prepare(&decode(&Payload::Single(bytes), &options).unwrap(), &preparation).unwrap()
+        let decoded = decode(&Payload::Single(bytes), &options).unwrap();
+        prepare(&decoded, &preparation, None).unwrap().picture
     };
     let mut archive = tar::Archive::new(fs::File::open(data.join("galaxies/val-00.tar")).unwrap());
     let (mut all, mut seen) = (0, 0);

@@ -2,7 +2,7 @@
 //!
 //! One file a format; [`limits`] says what is too large, `gzip` and
 //! `bzip2` unpack FITS files under those limits. Reading files belongs to
-//! [`crate::source`], colours to [`super::rgb`], cropping to
+//! [`crate::source`], colours to [`super::colour`], cropping to
 //! [`super::prepare`].
 //!
 //! Invariants: whatever the bytes are, the answer is pixels or a
@@ -44,7 +44,9 @@ impl DecodeOptions {
     /// to run from the shortest wavelength to the longest, as cutout services
     /// write them: the reverse of R, G, B.
     pub fn for_bands(bands: [String; 3]) -> Self {
-        let cube_bands = bands.iter().rev().cloned().collect();
+        let mut cube_bands: Vec<String> = bands.iter().rev().cloned().collect();
+        // One band alone, grey, is one plane.
+        cube_bands.dedup();
         Self { bands, cube_bands, limits: Limits::default() }
     }
 }

@@ -42,7 +42,7 @@ pub fn decode(planes: &[Plane], options: &DecodeOptions) -> Result<BandImage, Re
         let finite = |value: &f32| if value.is_finite() { *value } else { f32::NAN };
         values.extend(plane.values.iter().map(finite));
     }
-    Ok(BandImage { width, height, planes: values, centre: None, pixel_scale: None, note: None })
+    Ok(BandImage::plain(width, height, values))
 }
 
 /// The plane of a band.

@@ -70,6 +70,9 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
     for (place, line) in problems(listing).iter().enumerate() {
         writeln!(out, "{}{line}", if place == 0 { "" } else { "  " })?;
     }
+    for note in &report.notes {
+        writeln!(out, "{note}")?;
+    }
     if report.model.untrained {
         writeln!(
             out,
@@ -125,6 +128,7 @@ pub fn json(report: &Report) -> Value {
         "repeated_ids": report.listing.repeated_ids,
         "skipped": report.listing.skipped,
         "problems": report.listing.problems,
+        "notes": report.notes,
         "model": report.model,
         "stages": summary::stages_json(&report.stages),
     })

@@ -16,6 +16,7 @@ mod bands;
 mod cfitsio;
 mod header;
 mod layout;
+mod light;
 mod plane;
 mod position;
 mod scaling;
@@ -26,6 +27,7 @@ use layout::{Hdu, Kind, Layout};
 use position::Place;
 
 use super::DecodeOptions;
+use crate::cutout::colour::units::Light;
 use crate::cutout::{BandImage, Reason, Rejection};
 
 /// Decodes a file that holds every band: a cube or one HDU a band.
@@ -40,7 +42,7 @@ pub fn decode_file(file: &[u8], options: &DecodeOptions) -> Result<BandImage, Re
     image.read(&planes, file, options)?;
     for (channel, plane) in planes.iter().enumerate() {
         image
-            .check(plane.hdu, channel)
+            .check(plane.hdu, &layout, channel)
             .map_err(|e| e.at(format_args!("band {}", options.bands[channel])))?;
     }
     Ok(image.finish(Place::of(planes.iter().map(|plane| plane.hdu))))
@@ -78,7 +80,7 @@ pub fn decode_files<T: AsRef<[u8]>>(
             }
             let out = &mut [(plane.index, image.plane(channel))];
             read_hdu(plane.hdu, file, options, out)?;
-            image.check(plane.hdu, channel)?;
+            image.check(plane.hdu, &layout, channel)?;
             hdus.push(plane.hdu.clone());
             Ok(())
         };
@@ -94,12 +96,15 @@ struct Canvas {
     width: usize,
     height: usize,
     planes: Vec<f32>,
+    light: [Light; 3],
 }
 
 impl Canvas {
     /// The caller has checked the size against the limits.
     fn new(width: usize, height: usize) -> Self {
-        Self { width, height, planes: vec![0.0; 3 * width * height] }
+        let unknown = BandImage::plain(width, height, vec![0.0; 3 * width * height]);
+        let BandImage { planes, light, .. } = unknown;
+        Self { width, height, planes, light }
     }
 
     fn plane(&mut self, channel: usize) -> &mut [f32] {
@@ -129,8 +134,16 @@ impl Canvas {
         Ok(())
     }
 
-    /// Turns infinities into NaN, and rejects a plane without a finite pixel.
-    fn check(&mut self, hdu: &Hdu<'_>, channel: usize) -> Result<(), Rejection> {
+    /// Takes a plane's numbers as its header means them: magnitudes back to
+    /// counts, infinities for NaN. Rejects one without a finite pixel.
+    fn check(
+        &mut self,
+        hdu: &Hdu<'_>,
+        layout: &Layout<'_>,
+        channel: usize,
+    ) -> Result<(), Rejection> {
+        light::linear(hdu, self.plane(channel))?;
+        self.light[channel] = light::of(hdu, layout);
         let (mut finite, mut infinite) = (0_usize, 0_usize);
         for value in self.plane(channel) {
             if value.is_finite() {
@@ -157,8 +170,8 @@ impl Canvas {
     }
 
     fn finish(self, Place { centre, pixel_scale, note }: Place) -> BandImage {
-        let Self { width, height, planes } = self;
-        BandImage { width, height, planes, centre, pixel_scale, note }
+        let Self { width, height, planes, light } = self;
+        BandImage { width, height, planes, centre, pixel_scale, note, light }
     }
 }
 

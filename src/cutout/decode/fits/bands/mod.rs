@@ -165,7 +165,9 @@ fn the_cube<'l, 'a>(cubes: &[&Named<'l, 'a>]) -> Result<Option<&'l Hdu<'a>>, Rej
 /// The bands in an unnamed sequence, by the order the options give.
 fn in_order(found: usize, what: &str, options: &DecodeOptions) -> Result<[usize; 3], Rejection> {
     let order = &options.cube_bands;
-    if found < options.bands.len() {
+    let mut needed: Vec<&String> = options.bands.iter().collect();
+    needed.dedup();
+    if found < needed.len() {
         let detail =
             format!("{found} of {what}, none named; needed are {}", options.bands.join(", "));
         return Err(Rejection::new(Reason::MissingBand, detail));

@@ -1,0 +1,157 @@
+//! The pictures that the networks would see, as files: the first half of the
+//! line with PNGs at its end.
+//!
+//! Invariant: a picture's name is its id where that is a name; where it is not,
+//! or is another's too, what is not alike about it is put behind.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{ClassifyError, Options, evaluate, line, radius, setup};
+use crate::cutout::RgbImage;
+use crate::model::model_file::Model;
+use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Pictures.
+    pub written: u64,
+    /// Ids of the others, and why.
+    pub rejected: Vec<(String, String)>,
+    /// Inputs that could not be listed.
+    pub problems: usize,
+    /// Which, and what was taken for granted.
+    pub notes: Vec<String>,
+}
+
+/// Pictures on their way to the folder, beyond those that the stages hold.
+const WINDOW: usize = 64;
+
+/// Longest name in bytes, without its ending.
+const LONGEST: usize = 200;
+
+/// Writes the pictures of the inputs into the options' output, a folder that is
+/// made or is empty. `None` if `stop` ended it.
+///
+/// # Errors
+/// [`ClassifyError`]; [`ClassifyError::Pictures`] if the folder holds anything or
+/// cannot be written.
+pub fn look(options: &Options, stop: &Stop) -> Result<Option<Looked>, ClassifyError> {
+    let model = Model::read(&options.model)?;
+    let mut front = setup::front(options, &model)?;
+    let (images, problems) = radius::list(options, &setup::bands(options, &model))?;
+    front.remote |= images.iter().any(|(entry, _)| entry.is_remote());
+    let folder = &options.output;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ClassifyError::Pictures { path, source }
+    };
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    if fs::read_dir(folder).map_err(failed(folder))?.next().is_some() {
+        let source = std::io::Error::from(std::io::ErrorKind::DirectoryNotEmpty);
+        return Err(failed(folder)(source));
+    }
+    let looked = Arc::new(Mutex::new(Looked {
+        problems: problems.len(),
+        notes: problems,
+        ..Looked::default()
+    }));
+    if !images.is_empty() {
+        let mut graph = Graph::new(stop.clone());
+        let window = Window::new(WINDOW + 4 * front.workers);
+        let places = window.clone();
+        let listed =
+            graph.source("list", line::QUEUE, move |out| evaluate::send_all(images, &places, out));
+        let prepared = front.extend(&mut graph, listed);
+        let (total, folder) = (Arc::clone(&looked), folder.clone());
+        let (mut order, mut names) = (Resequencer::new(), Names::default());
+        graph.sink("write", prepared, move |picture| {
+            let Some(picture) = picture else { return Ok(()) };
+            order.push(picture);
+            while let Some(cutout) = order.pop() {
+                let mut looked = total.lock().unwrap_or_else(PoisonError::into_inner);
+                match cutout.state {
+                    Ok(picture) => {
+                        let path = folder.join(names.of(&cutout.id, cutout.index));
+                        write(&path, &picture)
+                            .map_err(|source| ClassifyError::Pictures { path, source })?;
+                        looked.written += 1;
+                    }
+                    Err(rejection) => looked.rejected.push((cutout.id, rejection.to_string())),
+                }
+                window.leave(1);
+            }
+            Ok(())
+        });
+        match graph.run().result {
+            Ok(()) => {}
+            Err(Failure::Interrupted) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
+    let trained = (!model.description.untrained).then_some(&model.description.input);
+    looked.notes.extend(front.observed.notes(&front.preparation, trained));
+    Ok(Some(std::mem::take(&mut looked)))
+}
+
+fn write(path: &Path, picture: &RgbImage) -> std::io::Result<()> {
+    let file = BufWriter::new(File::create_new(path)?);
+    let mut encoder = png::Encoder::new(file, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&picture.pixels)?;
+    Ok(writer.finish()?)
+}
+
+/// Names that were given.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    /// The name of the picture of an object: its id, as far as a file may be
+    /// called so on any system.
+    fn of(&mut self, id: &str, index: u64) -> PathBuf {
+        let safe: String = id
+            .chars()
+            .map(|c| if c.is_alphanumeric() || "+-_.".contains(c) { c } else { '_' })
+            .collect();
+        let mut end = safe.len().min(LONGEST);
+        while !safe.is_char_boundary(end) {
+            end -= 1;
+        }
+        let safe = safe[..end].trim_start_matches('.');
+        let mut name = if safe.is_empty() { format!("row-{index}") } else { safe.to_owned() };
+        // Some systems do not tell upper from lower case.
+        if !self.0.insert(name.to_lowercase()) {
+            name = format!("{name}-row-{index}");
+            self.0.insert(name.to_lowercase());
+        }
+        PathBuf::from(name + ".png")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_id_has_a_name_of_its_own() {
+        let mut names = Names::default();
+        let mut of = |id: &str, index| names.of(id, index).to_str().unwrap().to_owned();
+        assert_eq!(of("1237648720693755918", 0), "1237648720693755918.png");
+        assert_eq!(of("J000012.3+004512.1", 1), "J000012.3+004512.1.png");
+        assert_eq!(of("../../etc/passwd", 2), "_.._etc_passwd.png");
+        assert_eq!(of("a/b", 3), "a_b.png");
+        assert_eq!(of("a:b", 4), "a_b-row-4.png");
+        assert_eq!(of("A_B", 5), "A_B-row-5.png");
+        assert_eq!(of("", 6), "row-6.png");
+        assert_eq!(of("..", 7), "row-7.png");
+        assert!(of(&"ä".repeat(300), 8).len() <= LONGEST + 4);
+    }
+}
