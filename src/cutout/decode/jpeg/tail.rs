@@ -1,7 +1,7 @@
 //! A quick look at the end of the only scan of a file.
 //!
 //! To know that nothing is left over after the last block, all blocks have to
-//! be walked over, which would make the decoding of every JPEG a good tenth
+//! be walked over, which would make the decoding of every JPEG two fifths
 //! slower. But Huffman-coded blocks fall into step from nearly anywhere: this
 //! walk starts a few hundred bytes before the end, and if it arrives at the
 //! padding of the last byte with a whole MCU, nothing of a few bytes is left

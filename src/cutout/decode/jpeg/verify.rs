@@ -4,7 +4,7 @@
 //! fill up with zeros, and pass over what is left. This walk decodes nothing
 //! but counts: each restart interval must end with its last block, in the
 //! last byte before the marker, and that marker must be the next of its
-//! eight. It costs about a third of what decoding does; see
+//! eight. It costs two fifths of what decoding does; see
 //! [`tail`](super::tail) for how most files are spared it.
 
 use super::block::{ac, ac_first, ac_refine, dc};
