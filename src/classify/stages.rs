@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::cutout::SkyPosition;
 
-    /// A FITS cube whose header names a projection that is not read.
+    /// A FITS cube whose header names axes on the sky, and no place.
     fn cube() -> Vec<u8> {
         let cards = [
             "SIMPLE  =                    T",
@@ -102,8 +102,8 @@ mod tests {
             "NAXIS2  =                    1",
             "NAXIS3  =                    3",
             "BANDS   = 'irg     '",
-            "CTYPE1  = 'RA---TNX'",
-            "CTYPE2  = 'DEC--TNX'",
+            "CTYPE1  = 'RA---TAN'",
+            "CTYPE2  = 'DEC--TAN'",
             "END",
         ];
         let mut file: Vec<u8> = cards.iter().flat_map(|c| format!("{c:80}").into_bytes()).collect();
@@ -128,7 +128,7 @@ mod tests {
         let options = DecodeOptions::default();
         let alone = decode(&options, listed(None));
         assert!(alone.position.is_none() && alone.state.is_ok(), "{:?}", alone.state);
-        assert!(alone.note.is_some_and(|note| note.contains("TNX")));
+        assert!(alone.note.is_some_and(|note| note.contains("CRPIX1 is missing")));
         let known = SkyPosition { ra: 10.5, dec: -3.25 };
         let with_table = decode(&options, listed(Some(known)));
         assert_eq!((with_table.position, with_table.note), (Some(known), None));
