@@ -9,9 +9,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Arrows that are still to go: `file -> room`.
-const TO_BE_REMOVED: [&str; 1] = ["src/engine/cuda/learn/learner.rs -> train"];
-
 /// Crates that only the command line may use.
 const OF_THE_COMMAND_LINE: [&str; 4] = ["anyhow", "clap", "clap_complete", "indicatif"];
 
@@ -139,10 +136,6 @@ fn imports_point_down_the_floors() {
             wrong.extend(wrongs(&floors, &file, &fs::read_to_string(&path).expect("a file")));
         }
     }
-    let known: Vec<&String> =
-        wrong.iter().filter(|it| TO_BE_REMOVED.contains(&it.as_str())).collect();
-    assert_eq!(known.len(), TO_BE_REMOVED.len(), "strike out of the list what is gone: {known:?}");
-    wrong.retain(|it| !TO_BE_REMOVED.contains(&it.as_str()));
     assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));
     assert_eq!(rooms, floors.into_iter().collect(), "rooms of src/, and floors of the page");
 }
