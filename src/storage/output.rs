@@ -78,6 +78,8 @@ fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
         if inputs.iter().any(same) {
             return refused("is an input of this command");
         }
+    }
+    if let Target::File = target {
         sweep::sweep(folder)?;
     }
     Ok(target)
