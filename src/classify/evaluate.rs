@@ -11,18 +11,22 @@ use super::{ClassifyError, Options, line, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
-use crate::metrics::{self, Calibration, Confusion};
+use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
 use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
 use crate::run::ModelIdentity;
 use crate::source::Locator;
+use crate::tree::Prediction;
 
 /// How good a model is on labelled images.
 #[derive(Debug)]
 pub struct Evaluation {
     /// Of the images that could be classified.
     pub report: metrics::Report,
+    /// Of each of them, its class by the labels and what the model said, in the
+    /// order of the inputs.
+    pub predictions: Vec<(usize, Prediction)>,
     /// Ids of the others, and why.
     pub rejected: Vec<(String, String)>,
     /// What has no counterpart, and what could not be listed.
@@ -95,6 +99,8 @@ pub fn evaluate(
     let counts = Arc::new(Mutex::new(Counts {
         matrix: Confusion::new(&wanted.classes),
         calibration: Calibration::new(),
+        confidences: Confidences::new(),
+        predictions: Vec::new(),
         rejected: Vec::new(),
     }));
     let mut graph = Graph::new(stop.clone());
@@ -116,6 +122,8 @@ pub fn evaluate(
                     counts.matrix.add(truth, predicted);
                     let confidence = f64::from(prediction.confidence);
                     counts.calibration.add(confidence, truth == predicted);
+                    counts.confidences.add(truth, predicted, confidence);
+                    counts.predictions.push((truth, prediction));
                 }
                 Err(rejection) => counts.rejected.push((row.id, rejection.to_string())),
             }
@@ -134,7 +142,9 @@ pub fn evaluate(
     notes.extend(line.front.observed.notes(&line.front.preparation, trained.as_ref()));
     let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
     Ok(Some(Evaluation {
-        report: metrics::Report::new(&counts.matrix, Some(&counts.calibration)),
+        report: metrics::Report::new(&counts.matrix, Some(&counts.calibration))
+            .with(&counts.confidences),
+        predictions: std::mem::take(&mut counts.predictions),
         rejected: std::mem::take(&mut counts.rejected),
         notes,
         model: identity,
@@ -147,6 +157,8 @@ pub fn evaluate(
 struct Counts {
     matrix: Confusion,
     calibration: Calibration,
+    confidences: Confidences,
+    predictions: Vec<(usize, Prediction)>,
     rejected: Vec<(String, String)>,
 }
 

@@ -19,7 +19,8 @@ use crate::storage::output;
 /// Compare a model's labels with known ones.
 ///
 /// Prints accuracy, recall, precision and F1 of every class with their means,
-/// the expected calibration error, and the confusion matrix.
+/// the expected calibration error, the confusion matrix, how far each class's
+/// confidences can be believed, and what cuts on confidence keep.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Example:
@@ -66,7 +67,7 @@ pub struct Arguments {
     json: bool,
 }
 
-fn split(text: &str) -> Result<Split, String> {
+pub(super) fn split(text: &str) -> Result<Split, String> {
     Split::from_name(text).ok_or_else(|| "one of train, val, test".to_owned())
 }
 

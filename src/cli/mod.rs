@@ -17,6 +17,7 @@ use crate::{catalog::CatalogError, engine::cuda::CudaError, pipeline::memory, ru
 mod asked;
 mod bands;
 mod bench;
+mod calibrate;
 mod catalog;
 mod choices;
 mod classify;

@@ -5,6 +5,7 @@ use std::{fmt::Write, path::PathBuf};
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::calibrate::Calibrate;
 use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
@@ -42,6 +43,7 @@ pub enum Command {
     New(New),
     Import(Import),
     Average(Average),
+    Calibrate(Calibrate),
 }
 
 impl Command {
@@ -51,6 +53,7 @@ impl Command {
             Self::New(arguments) => arguments.run(),
             Self::Import(arguments) => arguments.run(),
             Self::Average(arguments) => arguments.run(),
+            Self::Calibrate(arguments) => arguments.run(),
         }
     }
 }
@@ -129,12 +132,18 @@ impl Info {
         if let Some(scale) = description.extras.training_scale {
             rows.push(("training scale".into(), format!("{scale} × petroR90 a pixel")));
         }
+        if let Some(point) = &description.extras.operating_point {
+            rows.push(("operating point".into(), point.to_string()));
+        }
         for head in description.scheme.heads() {
             if let Some(calibration) = &head.calibration {
                 let question = &tree.questions()[head.question].name;
-                let Calibration { temperature, offset } = calibration;
+                let Calibration { temperature, offset, decision } = calibration;
                 let text = format!("{question}: temperature {temperature}, offsets {offset:?}");
                 rows.push(("calibration".into(), text));
+                if !decision.is_empty() {
+                    rows.push((String::new(), format!("answers are chosen with {decision:?}")));
+                }
             }
         }
         for (name, value) in rows {

@@ -5,7 +5,8 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::{Calibration, Confusion, accuracy, f1, macro_average, precision, recall};
+use super::confidences::{self, Cut, Reliability};
+use super::{Calibration, Confidences, Confusion, accuracy, f1, macro_average, precision, recall};
 use crate::labels::table::quoted;
 
 /// The metrics of an evaluation. Serialised, it is the JSON report.
@@ -28,6 +29,12 @@ pub struct Report {
     pub confusion: Vec<Vec<u64>>,
     /// The same as fractions of the row.
     pub confusion_fractions: Vec<Vec<f64>>,
+    /// How far each class's confidences can be believed, if they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<Reliability>,
+    /// What a cut on confidence keeps, if they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<Cut>,
 }
 
 /// The metrics of a class.
@@ -83,7 +90,18 @@ impl Report {
             expected_calibration_error: calibration.map(Calibration::expected_error),
             confusion: matrix.rows(),
             confusion_fractions: matrix.fractions(),
+            reliability: Vec::new(),
+            cuts: Vec::new(),
         }
+    }
+
+    /// The same with what confidences say.
+    #[must_use]
+    pub fn with(mut self, confidences: &Confidences) -> Self {
+        let names: Vec<String> = self.classes.iter().map(|c| c.class.clone()).collect();
+        self.reliability = confidences.reliability(&names);
+        self.cuts = confidences.cuts(&names);
+        self
     }
 
     /// The report as indented JSON.
@@ -172,6 +190,9 @@ impl fmt::Display for Report {
                 write!(f, " {:>cell$}", format!("{count} {part:.4}"))?;
             }
             writeln!(f)?;
+        }
+        if !self.reliability.is_empty() {
+            confidences::write(f, &self.reliability, &self.cuts)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! | [`curves`] | the same drawn, `curves.svg` |
 //! | [`run`] | a run from its options to its model |
 
+pub mod calibrate;
 pub mod curves;
 pub mod early_stopping;
 pub mod history;

@@ -35,8 +35,11 @@ pub struct Prediction {
 }
 
 /// What corrects a question's logits: they are divided by the temperature (Guo
-/// et al. 2017, arXiv:1706.04599), then the offsets are added (of logits, for
-/// another mix of classes than the training set's).
+/// et al. 2017, arXiv:1706.04599), then the offsets are added. That makes the
+/// probabilities. To choose an answer, the decision's offsets are added to
+/// them: where on purity against completeness the labels stand (logit
+/// adjustment, Menon et al. 2021, arXiv:2007.07314) is no matter of how
+/// probable an answer is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
@@ -45,6 +48,10 @@ pub struct Calibration {
     /// One for each output of the question, in their order; none for zeros.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offset: Vec<f32>,
+    /// One for each output, which choose and make no probability; none for
+    /// zeros.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decision: Vec<f32>,
 }
 
 impl Calibration {
@@ -56,18 +63,21 @@ impl Calibration {
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
             return Err("the temperature is not positive".into());
         }
-        if !self.offset.is_empty() && self.offset.len() != answers {
-            return Err(format!("{} offsets for {answers} answers", self.offset.len()));
+        for offset in [&self.offset, &self.decision] {
+            if !offset.is_empty() && offset.len() != answers {
+                return Err(format!("{} offsets for {answers} answers", offset.len()));
+            }
+            if !offset.iter().all(|offset| offset.is_finite()) {
+                return Err("an offset is not finite".into());
+            }
         }
-        match self.offset.iter().all(|offset| offset.is_finite()) {
-            true => Ok(()),
-            false => Err("an offset is not finite".into()),
-        }
+        Ok(())
     }
 
     /// Whether it can change which answer is the most probable.
     pub fn reorders(&self) -> bool {
-        self.offset.iter().any(|offset| *offset != self.offset[0])
+        let uneven = |offset: &[f32]| offset.iter().any(|value| *value != offset[0]);
+        uneven(&self.offset) || uneven(&self.decision)
     }
 }
 
@@ -93,8 +103,7 @@ impl Given {
     pub fn take(&mut self, tree: &Tree, answered: Answered<'_>) {
         let Answered { head, .. } = answered;
         if self.asks(tree, head.question) {
-            let logits = answered.corrected();
-            self.0[head.question] = Some(head.answers[arg_max(&logits)]);
+            self.0[head.question] = Some(head.answers[answered.choice()]);
         }
     }
 }
@@ -102,11 +111,23 @@ impl Given {
 impl Answered<'_> {
     /// The logits as the head's calibration has them.
     fn corrected(&self) -> std::borrow::Cow<'_, [f32]> {
-        let Some(Calibration { temperature, offset }) = &self.head.calibration else {
+        let Some(Calibration { temperature, offset, .. }) = &self.head.calibration else {
             return self.logits.into();
         };
         let offsets = offset.iter().copied().chain(std::iter::repeat(0.0));
         self.logits.iter().zip(offsets).map(|(z, offset)| z / temperature + offset).collect()
+    }
+
+    /// The place of the output that is chosen.
+    fn choice(&self) -> usize {
+        let logits = self.corrected();
+        match &self.head.calibration {
+            Some(Calibration { decision, .. }) if !decision.is_empty() => {
+                let moved: Vec<f32> = logits.iter().zip(decision).map(|(z, d)| z + d).collect();
+                arg_max(&moved)
+            }
+            _ => arg_max(&logits),
+        }
     }
 }
 
@@ -132,7 +153,7 @@ pub fn route(tree: &Tree, answered: &[Answered<'_>]) -> Prediction {
         for (&answer, share) in answered.head.answers.iter().zip(softmax(&logits)) {
             shares[answer] = Some(share);
         }
-        winners[answered.head.question] = Some(answered.head.answers[arg_max(&logits)]);
+        winners[answered.head.question] = Some(answered.head.answers[answered.choice()]);
     }
     for question in &tree.questions {
         let Some(reach) = reach(&question.after, &probabilities) else { continue };

@@ -351,7 +351,7 @@ fn the_order_of_outputs_is_honoured() {
 fn calibration_divides_and_then_shifts() {
     let mut scheme = all_in_one(flat(&["a", "b"]));
     let logits = [vec![2.0, 0.0]];
-    let calibration = Calibration { temperature: 2.0, offset: vec![0.0, 3.0] };
+    let calibration = Calibration { temperature: 2.0, offset: vec![0.0, 3.0], decision: vec![] };
     assert!(calibration.reorders());
     scheme.calibrate("class", calibration).unwrap();
     let found = route(scheme.tree(), &answered(&scheme, &logits));
@@ -362,10 +362,12 @@ fn calibration_divides_and_then_shifts() {
         (1.0, vec![1.0], "1 offsets"),
         (1.0, vec![0.0, f32::NAN], "finite"),
     ] {
-        let error = scheme.calibrate("class", Calibration { temperature, offset }).unwrap_err();
+        let error = scheme
+            .calibrate("class", Calibration { temperature, offset, decision: vec![] })
+            .unwrap_err();
         assert!(error.contains(phrase), "{error}");
     }
-    let none = Calibration { temperature: 1.0, offset: Vec::new() };
+    let none = Calibration { temperature: 1.0, offset: Vec::new(), decision: vec![] };
     assert!(!none.reorders() && scheme.calibrate("klass", none).is_err());
 }
 

@@ -169,6 +169,34 @@ fn it_learns_to_tell_unseen_galaxies_apart() {
         confusion[place(&truth[id])][place(&label)] += 1;
     }
     assert_eq!(unseen["confusion"], serde_json::to_value(confusion).unwrap());
+
+    // It was calibrated at its end; on galaxies that it never saw it can be again.
+    let mut calibrate = hiwl();
+    calibrate.args(["model", "calibrate"]).arg(scene.path("run/model.safetensors"));
+    calibrate.arg(scene.path("unseen")).arg("--labels").arg(scene.path("unseen/labels.csv"));
+    calibrate.args(["--operating-point", "accurate", "--output"]);
+    calibrate.arg(scene.path("calibrated.safetensors"));
+    let told = String::from_utf8(done(calibrate, 0).stdout).unwrap();
+    assert!(told.contains("log-likelihood"), "{told}");
+    for (model, point) in
+        [("run/model.safetensors", "balanced"), ("calibrated.safetensors", "accurate")]
+    {
+        let mut info = hiwl();
+        info.args(["model", "info"]).arg(scene.path(model));
+        let told = String::from_utf8(done(info, 0).stdout).unwrap();
+        assert!(told.contains("temperature") && told.contains(point), "{told}");
+    }
+    let mut command = hiwl();
+    command.args(["evaluate", "--json", "--precision", "f32"]).arg(scene.path("unseen"));
+    command.arg("--labels").arg(scene.path("unseen/labels.csv"));
+    command.arg("--model").arg(scene.path("calibrated.safetensors"));
+    let again = json(&done(command, 0));
+    let error = |report: &Value| report["expected_calibration_error"].as_f64().unwrap();
+    eprintln!("calibration error {:.4}, calibrated on these {:.4}", error(&unseen), error(&again));
+    // 400 galaxies in 15 bins are some hundredths off by chance.
+    assert!(error(&again) < 0.08 && error(&again) < error(&unseen) + 0.02);
+    assert_eq!(again["reliability"].as_array().unwrap().len(), 5);
+    assert_eq!(again["cuts"].as_array().unwrap().len(), 30);
 }
 
 /// Rounding to bfloat16 is one more noise among those of the batches; what is

@@ -4,7 +4,8 @@
 //! Every way to join one epoch of each model is scored on validation, routed by
 //! the tree as galaxies are that are classified (paper, section 4.3.2). Weights
 //! are rounded to the precision of the file first, so that the file is as good
-//! as its score.
+//! as its score. Then the probabilities of the best are calibrated and its
+//! operating point is chosen, on the same images.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,12 @@ use serde_json::json;
 use super::feed::Shot;
 use super::state::State;
 use super::{Run, TrainError, judge};
-use crate::metrics::{self, Calibration, Confusion};
+use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::{Description, Input, Provenance};
 use crate::model::kept::{self, Kept};
 use crate::model::model_file::{Model, Precision, rounded};
 use crate::model::weights::Weights;
+use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::tree::{Answered, Given, Scheme, arg_max, route};
 
 /// What a run came to.
@@ -50,7 +52,8 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
     for chosen in combinations(&candidates.iter().map(Vec::len).collect::<Vec<_>>()) {
         let joined: Vec<&Candidate> =
             candidates.iter().zip(&chosen).map(|(of_model, &place)| &of_model[place]).collect();
-        let score = score(run, &scheme, &shots, &joined)?;
+        let logits: Vec<&[f32]> = joined.iter().map(|c| &c.logits[..]).collect();
+        let score = score(run, &scheme, &shots, &logits)?;
         let epochs: Vec<String> = joined
             .iter()
             .map(|c| format!("{} epoch {}", c.kept.description.model, c.kept.description.epoch))
@@ -60,10 +63,9 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
             best = Some((chosen, score));
         }
     }
-    let Some((chosen, score)) = best else {
+    let Some((chosen, _)) = best else {
         return Err(TrainError::Data("no epoch was kept".into()));
     };
-    let report = metrics::Report::new(&score.matrix, Some(&score.calibration));
     let (mut epochs, mut networks) = (BTreeMap::new(), Vec::new());
     for (of_model, place) in candidates.into_iter().zip(chosen) {
         let Candidate { kept, weights, .. } =
@@ -71,10 +73,72 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
         epochs.insert(kept.description.model, kept.description.epoch);
         networks.push(weights);
     }
-    let description = describe(run, scheme, &report, &epochs)?;
+    let mut scheme = scheme;
+    let Some((logits, shares)) = calibrated(run, &mut scheme, &shots, &networks)? else {
+        return Ok(None);
+    };
+    let logits: Vec<&[f32]> = logits.iter().map(Vec::as_slice).collect();
+    let score = score(run, &scheme, &shots, &logits)?;
+    let report = metrics::Report::new(&score.matrix, Some(&score.calibration));
+    let report = report.with(&score.confidences);
+    let mut description = describe(run, scheme, &report, &epochs)?;
+    description.extras.operating_point = shares;
     let model = Model { description, networks, digest: None };
     model.write_into_run(&run.folder.model(), Precision::F16).map_err(TrainError::Model)?;
     Ok(Some(Finished { report, epochs }))
+}
+
+/// Every network's logits of every validation image, and what the scheme was
+/// calibrated to by them: the shares of its operating point. `None` if the run
+/// is stopped.
+#[allow(clippy::type_complexity, reason = "two results, one of them optional")]
+fn calibrated(
+    run: &Run,
+    scheme: &mut Scheme,
+    shots: &[Shot],
+    networks: &[Weights],
+) -> Result<Option<(Vec<Vec<f32>>, Option<serde_json::Value>)>, TrainError> {
+    let mut all = Vec::new();
+    for (network, weights) in scheme.networks().iter().zip(networks) {
+        let (outputs, size) = (network.outputs(), run.recipe.input.crop);
+        let Some(rows) = judge::logits(run, weights, shots, outputs, size)? else {
+            return Ok(None);
+        };
+        all.push(rows);
+    }
+    let tree = scheme.tree();
+    let rows: Vec<Row> = shots
+        .iter()
+        .enumerate()
+        .filter_map(|(image, shot)| {
+            let class = tree.class(&run.recipe.classes[shot.output])?;
+            let mut logits = vec![None; tree.answers().len()];
+            for (network, rows) in scheme.networks().iter().zip(&all) {
+                let row = &rows[image * network.outputs()..][..network.outputs()];
+                for head in &network.heads {
+                    for (&answer, &logit) in head.answers.iter().zip(&row[head.outputs.clone()]) {
+                        logits[answer] = Some(logit);
+                    }
+                }
+            }
+            Some(Row { class, logits })
+        })
+        .collect();
+    let shares = match calibrate(scheme, &rows, false, OperatingPoint::Balanced) {
+        Ok(fitted) => {
+            for (question, fitted) in &fitted {
+                run.note(&format!("{question}: {fitted}"));
+            }
+            let shares: BTreeMap<&String, f64> =
+                fitted.iter().map(|(question, fitted)| (question, fitted.share)).collect();
+            Some(json!({ "point": "balanced", "shares": shares }))
+        }
+        Err(what) => {
+            run.note(&format!("not calibrated: {what}"));
+            None
+        }
+    };
+    Ok(Some((all, shares)))
 }
 
 /// A validation image and its class.
@@ -149,6 +213,7 @@ struct Score {
     macro_recall: f64,
     matrix: Confusion,
     calibration: Calibration,
+    confidences: Confidences,
 }
 
 impl Score {
@@ -161,7 +226,7 @@ fn score(
     run: &Run,
     scheme: &Scheme,
     shots: &[Shot],
-    joined: &[&Candidate],
+    logits: &[&[f32]],
 ) -> Result<Score, TrainError> {
     let tree = scheme.tree();
     // The recipe's place of each class of the tree.
@@ -173,7 +238,7 @@ fn score(
     let places =
         places.ok_or_else(|| TrainError::Recipe("the classes are not those of the tree".into()))?;
     let mut matrix = Confusion::new(&run.recipe.classes);
-    let mut calibration = Calibration::new();
+    let (mut calibration, mut confidences) = (Calibration::new(), Confidences::new());
     'images: for (image, shot) in shots.iter().enumerate() {
         let mut given = Given::none(tree);
         let mut answered = Vec::new();
@@ -182,7 +247,7 @@ fn score(
                 continue;
             }
             let outputs = network.outputs();
-            let row = &joined[place].logits[image * outputs..][..outputs];
+            let row = &logits[place][image * outputs..][..outputs];
             if !row.iter().all(|logit| logit.is_finite()) {
                 // A network that overflows on an image has no answer, a wrong one.
                 continue 'images;
@@ -196,13 +261,16 @@ fn score(
         let prediction = route(tree, &answered);
         let predicted = places[prediction.class];
         matrix.add(shot.output, predicted);
-        calibration.add(f64::from(prediction.confidence), predicted == shot.output);
+        let confidence = f64::from(prediction.confidence);
+        calibration.add(confidence, predicted == shot.output);
+        confidences.add(shot.output, predicted, confidence);
     }
     Ok(Score {
         accuracy: matrix.correct() as f64 / shots.len() as f64,
         macro_recall: metrics::macro_average(&metrics::recall(&matrix)),
         matrix,
         calibration,
+        confidences,
     })
 }
 
