@@ -64,7 +64,8 @@ impl Asked {
     /// This model, with every network on every row, in f32.
     pub(super) fn of_model(model: PathBuf, input: InputFlags) -> Self {
         let (stage2, precision) = (Some(Stage2::All), Some(PrecisionChoice::F32));
-        Self { model: Some(model), input, stage2, precision }
+        let looks = super::looks::Arguments::default();
+        Self { model: Some(model), input, stage2, engine: None, precision, looks }
     }
 
     /// What a run over `inputs` into `output` on `devices` needs, all of it in one
