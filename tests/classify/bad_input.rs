@@ -34,7 +34,9 @@ fn png(width: u32, height: u32, depth: png::BitDepth) -> Vec<u8> {
     encoder.set_depth(depth);
     let mut writer = encoder.write_header().unwrap();
     let size = 3 * (width * height) as usize * if depth == png::BitDepth::Sixteen { 2 } else { 1 };
-    writer.write_image_data(&vec![9; size]).unwrap();
+    // A picture of one colour would be blank.
+    let data: Vec<u8> = (0..size).map(|k| (k * 37 % 251) as u8).collect();
+    writer.write_image_data(&data).unwrap();
     writer.finish().unwrap();
     bytes
 }
