@@ -37,6 +37,8 @@ const LARGE: usize = 10_000;
 
 /// Blocks a side in which a picture is looked at as a whole.
 const BLOCKS: usize = 10;
+/// Smaller ones for its middle: ten pixels of Galaxy Zoo's crop.
+const CORE: usize = 24;
 
 /// Rejects a picture that shows nothing.
 ///
@@ -57,12 +59,13 @@ pub fn check(picture: &RgbImage) -> Result<(), Rejection> {
     let share = |count: f64| count / looked_at;
     let spread = percentile(&counts, 0.99) - percentile(&counts, 0.01);
     let blank = |what: &str| Err(Rejection::new(Reason::Blank, what));
-    if spread < FLAT {
+    // A small object is a percent of the picture, and in its middle.
+    if spread < FLAT && risen(picture, CORE) < FLAT {
         return blank(&format!("no contrast: brightness varies by {spread:.0} of 255"));
     }
     let plain = share(f64::from(*counts.iter().max().unwrap_or(&0)));
     if plain >= PLAIN || spread < NOISY {
-        let risen = (middle(picture) - edge(picture)).abs();
+        let risen = risen(picture, BLOCKS);
         if plain >= PLAIN && risen < RISEN {
             let percent = plain * 100.0;
             return blank(&format!(
@@ -95,11 +98,12 @@ fn percentile(counts: &[u32; 766], share: f64) -> f64 {
     255.0
 }
 
-/// Mean brightness of the block in the middle.
-fn middle(picture: &RgbImage) -> f64 {
+/// By how much the block in the middle, of so many a side, is off the edge.
+fn risen(picture: &RgbImage, blocks: usize) -> f64 {
     let (width, height) = (picture.width, picture.height);
-    let (across, down) = ((width / BLOCKS).max(1), (height / BLOCKS).max(1));
-    block(picture, (width - across) / 2, (height - down) / 2, across, down)
+    let (across, down) = ((width / blocks).max(1), (height / blocks).max(1));
+    let middle = block(picture, (width - across) / 2, (height - down) / 2, across, down);
+    (middle - edge(picture)).abs()
 }
 
 /// Median brightness of the blocks along the edge.

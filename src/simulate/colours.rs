@@ -45,8 +45,8 @@ mod tests {
     #[test]
     fn north_is_up_and_bands_are_colours() {
         let mut bands = [vec![0.0; 4], vec![0.0; 4], vec![0.0; 4]];
-        bands[2][0] = 1.0; // i, south-east
-        bands[0][3] = 1.0; // g, north-west
+        bands[2][0] = 0.4; // i, south-east
+        bands[0][3] = 0.4; // g, north-west
         let picture = picture(&bands, 2, PIXEL);
         let pixel = |k: usize| &picture.pixels[3 * k..3 * k + 3];
         let black = pixel(0);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn galaxy(x: f32, y: f32) -> f32 {
-        1e4 * (-x.hypot(y) / 6.0).exp()
+        1e4 * (-x.hypot(y) / 3.0).exp()
     }
 
     #[test]

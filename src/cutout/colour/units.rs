@@ -258,11 +258,11 @@ mod tests {
 
     #[test]
     fn hubble_counts_seconds_or_does_not() {
-        // ACS/WFC F814W in 2006: AB zero point 25.943 (STScI's calculator).
+        // ACS/WFC F814W in 2006: AB zero point 25.947 (STScI's calculator).
         let acs = [("PHOTFLAM", "7.0331885E-20"), ("PHOTPLAM", "8045.0")];
         let with = |more: &[(&'static str, &'static str)]| [&acs[..], more].concat();
-        is(&with(&[("BUNIT", "'ELECTRONS/S'")]), 25.945);
-        is(&with(&[("BUNIT", "'ELECTRONS'"), ("EXPTIME", "1000.0")]), 33.445);
+        is(&with(&[("BUNIT", "'ELECTRONS/S'")]), 25.947);
+        is(&with(&[("BUNIT", "'ELECTRONS'"), ("EXPTIME", "1000.0")]), 33.447);
         assert!(matches!(of(&with(&[("BUNIT", "'ELECTRONS'")])), Light::Unknown(_)));
         assert!(matches!(of(&acs), Light::Unknown(_)));
     }
