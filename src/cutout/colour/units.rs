@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn hubble_counts_seconds_or_does_not() {
-        // ACS/WFC F814W in 2006: AB zero point 25.947 (STScI's calculator).
+        // ACS/WFC F814W, by STScI's formula: −2.5 lg PHOTFLAM − 5 lg PHOTPLAM − 2.408.
         let acs = [("PHOTFLAM", "7.0331885E-20"), ("PHOTPLAM", "8045.0")];
         let with = |more: &[(&'static str, &'static str)]| [&acs[..], more].concat();
         is(&with(&[("BUNIT", "'ELECTRONS/S'")]), 25.947);

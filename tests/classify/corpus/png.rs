@@ -41,8 +41,13 @@ fn image(depth: u8, colour: u8, interlaced: u8, before: &[Vec<u8>], data: &[u8])
 
 /// Samples of 240 × 240 pixels, each row with filter 0.
 fn samples(bits_a_pixel: usize, value: u8) -> Vec<u8> {
-    let row = [vec![0], vec![value; (240 * bits_a_pixel).div_ceil(8)]].concat();
-    row.repeat(240)
+    rows(240, (240 * bits_a_pixel).div_ceil(8), value)
+}
+
+/// Rows in turn dark and bright, as a picture of one colour would be blank.
+fn rows(height: usize, bytes: usize, value: u8) -> Vec<u8> {
+    let row = |value: u8| [vec![0], vec![value; bytes]].concat();
+    (0..height).flat_map(|y| row(if y % 2 == 0 { value } else { 200 })).collect()
 }
 
 /// Samples in the seven passes of Adam7.
@@ -60,14 +65,14 @@ fn interlaced(bits_a_pixel: usize) -> Vec<u8> {
         .into_iter()
         .flat_map(|[x, y, dx, dy]| {
             let (width, height) = ((240 - x).div_ceil(dx), (240 - y).div_ceil(dy));
-            [vec![0], vec![9; (width * bits_a_pixel).div_ceil(8)]].concat().repeat(height)
+            rows(height, (width * bits_a_pixel).div_ceil(8), 9)
         })
         .collect()
 }
 
 /// Images that are right, of kinds that are rare.
 pub fn kinds() -> Vec<File> {
-    let palette = || chunk(b"PLTE", &[1, 2, 3].repeat(256));
+    let palette = || chunk(b"PLTE", &(0..=255).flat_map(|i| [i, i, i / 2]).collect::<Vec<u8>>());
     let mut files = Vec::new();
     for (colour, channels, depths) in [
         (0, 1, &[1, 2, 4, 8, 16][..]),
