@@ -1,5 +1,5 @@
 // A CUDA block on the CPU: enough of the language for the kernels of
-// src/engine/cuda to be compiled by g++ and run, thread by thread.
+// src/engine/cuda/kernels to be compiled by g++ and run, thread by thread.
 //
 // Every thread of a block is a fiber. It runs until it reaches a barrier, an
 // exchange between the lanes of its warp, or its end. Two modes differ in all

@@ -290,7 +290,7 @@ fn compile(
     let output = Command::new("g++")
         .args(flags)
         .arg("-I")
-        .arg(root.join("src/engine/cuda"))
+        .arg(root.join("src/engine/cuda/kernels"))
         .arg("-I")
         .arg(root.join("tests/cuda"))
         .arg(&unit)
