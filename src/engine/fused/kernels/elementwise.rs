@@ -84,7 +84,7 @@ impl<S: Simd, F: FormatOn<S>> Kernel<S> for ScaleWeights<'_, F> {
     }
 }
 
-/// [`sigmoid2`], in place.
+/// `sigmoid2`, in place.
 pub struct Sigmoid2<'a>(pub &'a mut [Line]);
 
 impl<S: Simd> Kernel<S> for Sigmoid2<'_> {

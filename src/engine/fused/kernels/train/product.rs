@@ -23,7 +23,7 @@ const PACKED_TOGETHER: usize = 32;
 /// Lines in the widest panel.
 const WIDEST: usize = 3;
 
-/// A matrix `[k × n]` in panels of up to [`WIDEST`] lines, each
+/// A matrix `[k × n]` in panels of up to `WIDEST` lines, each
 /// `[⌈k / STEP⌉][lines · 16][STEP]`.
 pub struct Packed<E: Element = f32> {
     k: usize,
