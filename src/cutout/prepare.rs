@@ -3,7 +3,7 @@
 //! Without a scale to go by, the crop is torchvision's `CenterCrop`, to the
 //! pixel, because that is what trained models expect. Where the radius of an
 //! object is given, what is cut out is the field that the model was trained on,
-//! in its pixels: [`super::scale`]. Scaling to [0, 1] and normalising belong to
+//! in its pixels: `super::scale`. Scaling to [0, 1] and normalising belong to
 //! the first layer of [`crate::model`].
 //!
 //! Invariant: a prepared image is `size × size` and shows something, or the

@@ -34,11 +34,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8], inputs: &[&Path]) -> Result<(), S
     }
 }
 
-/// Refuses an output into which [`write`] would not write: before hours of
+/// Refuses an output into which [`write()`] would not write: before hours of
 /// work, and not after them.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn refuse(path: &Path, inputs: &[&Path]) -> Result<(), StorageError> {
     check(path, inputs).map(drop)
 }
@@ -127,7 +127,7 @@ impl NewFile {
     /// stream.
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub(crate) fn create(path: &Path, inputs: &[&Path]) -> Result<Self, StorageError> {
         if let Target::Stream = check(path, inputs)? {
             let why = "is a device or a pipe, and a plain file is needed";
@@ -174,7 +174,7 @@ impl NewFolder {
     /// Begins the folder `path`, of which there is none.
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
         check(path, &[])?;
         let (folder, name) = split(path)?;
