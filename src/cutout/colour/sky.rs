@@ -51,8 +51,9 @@ pub fn measure(plane: &[f32], width: usize, height: usize) -> Option<Sky> {
         .filter(|step| step.is_finite())
         .collect();
     let step = median(&mut steps).map_or(0.0, f64::from) * GAUSSIAN;
+    let rounding = 64.0 * f64::from(f32::EPSILON * level.abs());
     // The variance of a difference is that of two values.
-    if noise > 0.0 && noise.is_finite() && step * step > 2.0 * SMOOTH * noise * noise {
+    if noise > rounding && noise.is_finite() && step * step > 2.0 * SMOOTH * noise * noise {
         return Some(Sky { level, noise });
     }
     let mut above: Vec<f32> = plane.iter().map(|v| *v - level).filter(|v| v.is_finite()).collect();
