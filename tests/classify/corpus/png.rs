@@ -73,7 +73,7 @@ fn interlaced(bits_a_pixel: usize) -> Vec<u8> {
 /// Images that are right, of kinds that are rare.
 pub fn kinds() -> Vec<File> {
     // Colours that lie next to one another differ, as indices of one bit are two.
-    let colours = (0..256_u32).map(|i| (i * 53 % 241) as u8);
+    let colours = (0..256_u32).map(|i| (i * 99 % 241) as u8);
     let colours: Vec<u8> = colours.flat_map(|value| [value, value, value / 2]).collect();
     let palette = || chunk(b"PLTE", &colours);
     let mut files = Vec::new();
