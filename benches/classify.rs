@@ -16,7 +16,6 @@ use clap::Parser;
 use hiwl::{
     classify::{
         self, Devices, Options,
-        looks::Looks,
         recipe::{PrecisionChoice, ResampleChoice},
     },
     cutout::{
@@ -29,6 +28,7 @@ use hiwl::{
         fused::{Backend, PackedNetwork},
     },
     events::{Listener, Silent},
+    line::Looks,
     model::{
         architecture::Architecture,
         description::Description,

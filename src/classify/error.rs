@@ -6,6 +6,7 @@ use crate::{
     catalog::CatalogError,
     cutout::Rejection,
     engine::{Engine, EngineError, InferenceError, cuda::CudaError},
+    line::LineError,
     model::{model_file::ModelError, weights::WeightsError},
     pipeline::Failure,
     run::RunError,
@@ -45,17 +46,10 @@ pub enum ClassifyError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// What was asked of colours and scale makes no sense.
-    #[error("{0}")]
-    Looks(String),
-    /// The model names an RGB profile that this program does not have.
-    #[error(
-        "the model needs the RGB profile `{name}`, which this program does not know: update it"
-    )]
-    UnknownProfile {
-        /// Its name.
-        name: String,
-    },
+    /// What is asked of colours makes no sense, or inputs are not as they were
+    /// listed.
+    #[error(transparent)]
+    Line(#[from] LineError),
     /// The processor does not have the precision.
     #[error(
         "this processor has no {name} arithmetic: run where it has, or begin (or plan) another run \
@@ -84,24 +78,6 @@ pub enum ClassifyError {
         path: PathBuf,
         /// What does not agree.
         source: serde_json::Error,
-    },
-    /// A folder or an archive that was listed is not there any more.
-    #[error("{} was listed and is gone ({source}): is its disk mounted? Once it is back, the run goes on", path.display())]
-    SourceGone {
-        /// The input.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// An archive is not the one that was listed.
-    #[error("{} is not as it was when it was listed ({was} bytes then, {now} now): put it back, or plan another run", path.display())]
-    SourceChanged {
-        /// The archive.
-        path: PathBuf,
-        /// Bytes when it was listed.
-        was: u64,
-        /// Bytes now.
-        now: u64,
     },
     /// A stop was asked for before the inputs were listed.
     #[error("stopped while the inputs were being listed: nothing was begun")]
@@ -197,12 +173,11 @@ impl ClassifyError {
             | Self::Model(_)
             | Self::Weights(_)
             | Self::Mismatch { .. }
-            | Self::UnknownProfile { .. }
-            | Self::Looks(_)
             | Self::Pictures { .. }
             | Self::NoPrecision { .. }
             | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,
+            Self::Line(error) => error.is_usage(),
             Self::Catalog(error) => error.is_usage(),
             Self::Run(error) => error.is_usage(),
             Self::Storage(error) => error.is_usage(),
@@ -213,8 +188,6 @@ impl ClassifyError {
             | Self::NoThread(_)
             | Self::Picture(_)
             | Self::Stopped
-            | Self::SourceGone { .. }
-            | Self::SourceChanged { .. }
             | Self::Panic(_) => false,
         }
     }

@@ -5,18 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::cutout::Cutout;
-use super::radius::{self, Listed};
-use super::{ClassifyError, Options, line, setup};
+use super::{ClassifyError, Options, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
+use crate::line::{self, Listed};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
-use crate::pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window};
+use crate::pipeline::{Failure, Graph, StageReport, Stop};
 use crate::run::ModelIdentity;
-use crate::source::Locator;
 use crate::tree::Prediction;
 
 /// How good a model is on labelled images.
@@ -68,8 +66,8 @@ pub fn evaluate(
     let known = model.description.scheme.tree().class_names();
     assert_eq!(labels.classes, known, "the classes of the model");
     let precision = setup::precision(options, None)?;
-    let line = setup::line(options, &model, precision)?;
-    for note in &line.notes {
+    let rows = setup::line(options, &model, precision)?;
+    for note in &rows.notes {
         listener.tell(Event::Note(note));
     }
     let identity = ModelIdentity::of(&model, &options.model);
@@ -81,8 +79,10 @@ pub fn evaluate(
         },
     };
     let bands = setup::bands(options, &model);
-    let (entries, mut notes) = radius::list(options, &bands)?;
-    let join = Join::new(&wanted, entries.iter().map(|(entry, _)| entry.id.as_str()));
+    let column = options.looks.radius_column.as_deref();
+    let found = line::list(&options.inputs, options.list_options(&bands)?, column)?;
+    let (entries, mut notes) = (found.images, found.problems);
+    let join = Join::new(&wanted, entries.iter().map(|image| image.entry.id.as_str()));
     if join.pairs.is_empty() {
         return Err(ClassifyError::NothingLabelled {
             images: entries.len(),
@@ -104,17 +104,18 @@ pub fn evaluate(
         rejected: Vec::new(),
     }));
     let mut graph = Graph::new(stop.clone());
-    let window = line.window();
+    let window = rows.window();
     let places = window.clone();
-    let listed = graph.source("list", line::QUEUE, move |out| send_all(images, &places, out));
-    let classified = line.extend(&mut graph, listed);
+    let listed =
+        graph.source("list", line::QUEUE, move |out| Ok(line::send_all(images, &places, out)?));
+    let classified = rows.extend(&mut graph, listed);
     let (sink, told) = (Arc::clone(&counts), Arc::clone(listener));
     graph.sink("metrics", classified, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
         let mut counts = sink.lock().unwrap_or_else(|e| e.into_inner());
-        let rows = batch.item.rows;
-        let (count, before) = (rows.len(), counts.rejected.len());
-        for row in rows {
+        let found = batch.item.rows;
+        let (count, before) = (found.len(), counts.rejected.len());
+        for row in found {
             let truth = truth[row.index as usize];
             match row.outcome {
                 Ok(prediction) => {
@@ -139,7 +140,7 @@ pub fn evaluate(
         Err(Failure::Interrupted) => return Ok(None),
         Err(failure) => return Err(failure.into()),
     }
-    notes.extend(line.front.observed.notes(&line.front.preparation, trained.as_ref()));
+    notes.extend(rows.crops.observed.notes(&rows.crops.preparation, trained.as_ref()));
     let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
     Ok(Some(Evaluation {
         report: metrics::Report::new(&counts.matrix, Some(&counts.calibration))
@@ -160,28 +161,4 @@ struct Counts {
     confidences: Confidences,
     predictions: Vec<(usize, Prediction)>,
     rejected: Vec<(String, String)>,
-}
-
-/// The source: images one by one, all of one range.
-pub(super) fn send_all(
-    images: Vec<Listed>,
-    window: &Window,
-    out: &Outlet<Sequenced<Cutout<Locator>>>,
-) -> Result<(), Ended<ClassifyError>> {
-    let last = images.len() as u64 - 1;
-    for (index, (entry, radius)) in (0..).zip(images) {
-        window.enter(out)?;
-        let item = Cutout {
-            index,
-            ends_range: index == last,
-            id: entry.id,
-            source: entry.source,
-            position: entry.position,
-            note: None,
-            radius,
-            state: Ok(entry.locator),
-        };
-        out.send(Sequenced { sequence: index, item })?;
-    }
-    Ok(())
 }

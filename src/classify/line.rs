@@ -8,7 +8,7 @@
 //! adds 133 MB. Before the
 //! crop a cutout is larger (a 424 px JPEG 0.5 MB as pixels, three 424 px FITS
 //! bands 2.2 MB), and there the channels are the bound: at most
-//! [`QUEUE`] + workers of them as bytes, and as many as pixels. The sum does
+//! [`QUEUE`](crate::line::QUEUE) + workers of them as bytes, and as many as pixels. The sum does
 //! not depend on the number of cutouts.
 //!
 //! No deadlock: the line needs one batch of cutouts in flight to go on and
@@ -16,23 +16,14 @@
 
 use std::sync::Arc;
 
-use super::{
-    ClassifyError,
-    batch::{Classified, Gather},
-    cutout::Cutout,
-    front::Front,
-    hierarchy::Hierarchy,
-    stages,
-};
+use super::{ClassifyError, hierarchy::Hierarchy};
 use crate::{
-    pipeline::{Graph, Inlet, Sequenced, Window, map},
+    catalog::Row,
+    line::{Batch, Crops, Cutout, Front, Gather},
+    pipeline::{Graph, Inlet, Sequenced, Weigh, Window, map},
     source::Locator,
     tree::Stage2,
 };
-
-/// Cutouts that wait between two stages before the crop. A few hide the
-/// jitter of disks and decoders; more would only hold memory.
-pub const QUEUE: usize = 8;
 
 /// Batches in flight beside those with the networks: one waiting, one being
 /// gathered, one leaving, and as many again and one more for what runs ahead.
@@ -41,8 +32,10 @@ const WINDOW_BATCHES: usize = 7;
 /// What the line needs to know.
 #[derive(Clone)]
 pub struct Line {
-    /// How cutouts become pictures.
+    /// How cutouts are read and decoded.
     pub front: Front,
+    /// How they become pictures.
+    pub crops: Crops,
     /// The model's networks, on each device.
     pub hierarchies: Vec<Arc<Hierarchy>>,
     /// Which rows networks after the first see.
@@ -74,8 +67,10 @@ impl Line {
         graph: &mut Graph<ClassifyError>,
         listed: Inlet<Sequenced<Cutout<Locator>>>,
     ) -> Inlet<Sequenced<Classified>> {
-        let prepared = self.front.extend(graph, listed);
-        let batches = graph.stage("batch", 1, 1, prepared, || Gather::new(self.batch));
+        let prepared = self.front.extend(graph, listed, || self.crops.worker());
+        let batches = graph.stage("batch", 1, 1, prepared, || {
+            Gather::new(self.batch, |cutouts| Ok(Batch { cutouts }))
+        });
         // A worker a lane; whichever is free takes the next batch, so that a
         // slower device simply takes fewer.
         let mut lanes =
@@ -87,15 +82,61 @@ impl Line {
             // must not hold one of the pool's.
             let threads = (hierarchy.lanes() == 1).then(|| Arc::clone(&self.threads));
             map(move |Sequenced { sequence, item }: Sequenced<_>| {
-                let infer = || stages::infer(&hierarchy, stage2, item);
+                let run = || infer(&hierarchy, stage2, item);
                 let item = match &threads {
-                    Some(threads) => threads.install(infer)?,
-                    None => infer()?,
+                    Some(threads) => threads.install(run)?,
+                    None => run()?,
                 };
                 Ok(Sequenced { sequence, item })
             })
         })
     }
+}
+
+/// A batch's rows.
+pub struct Classified {
+    /// One a cutout, in order.
+    pub rows: Vec<Row>,
+}
+
+impl Weigh for Classified {
+    fn weight(&self) -> usize {
+        self.rows.iter().map(|row| size_of::<Row>() + row.id.len() + row.source.len()).sum()
+    }
+}
+
+/// Runs the networks on a batch, on the threads of the current pool.
+///
+/// # Errors
+/// If the batch could not be run; an image for which the networks have no
+/// finite answer has a row that says so.
+fn infer(
+    hierarchy: &Hierarchy,
+    stage2: Stage2,
+    Batch { cutouts }: Batch,
+) -> Result<Classified, ClassifyError> {
+    let images: Vec<&[u8]> = cutouts
+        .iter()
+        .filter_map(|cutout| cutout.state.as_ref().ok())
+        .map(|image| image.pixels.as_slice())
+        .collect();
+    let mut outcomes = hierarchy.classify(&images, stage2)?.into_iter();
+    let rows = cutouts
+        .into_iter()
+        .map(|cutout| {
+            let cutout = cutout
+                .advance(|_| outcomes.next().expect("an outcome for each image of the batch"));
+            Row {
+                index: cutout.index,
+                id: cutout.id,
+                source: cutout.source,
+                position: cutout.position,
+                note: cutout.note,
+                outcome: cutout.state,
+            }
+        })
+        .collect();
+    Ok(Classified { rows })
 }
 
 #[cfg(test)]
@@ -105,14 +146,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        catalog::Row,
         classify::{
             Devices, Options,
-            looks::Looks,
             recipe::{PrecisionChoice, ResampleChoice},
             setup,
         },
         engine::Precision,
+        line::{Looks, QUEUE},
         model::model_file::Model,
         pipeline::{Resequencer, Stop},
     };
@@ -128,7 +168,7 @@ mod tests {
                 places.enter(out)?;
                 let item = Cutout {
                     index,
-                    ends_range: index == last,
+                    ends_batch: index == last,
                     id: index.to_string(),
                     source: String::new(),
                     position: None,

@@ -10,8 +10,9 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ClassifyError, Options, evaluate, line, radius, setup};
+use super::{ClassifyError, Options, setup};
 use crate::cutout::RgbImage;
+use crate::line::{self, Found};
 use crate::model::model_file::Model;
 use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
 
@@ -42,9 +43,12 @@ const LONGEST: usize = 200;
 /// cannot be written.
 pub fn look(options: &Options, stop: &Stop) -> Result<Option<Looked>, ClassifyError> {
     let model = Model::read(&options.model)?;
-    let mut front = setup::front(options, &model)?;
-    let (images, problems) = radius::list(options, &setup::bands(options, &model))?;
-    front.remote |= images.iter().any(|(entry, _)| entry.is_remote());
+    let (mut front, crops) = (setup::front(options, &model), setup::crops(options, &model)?);
+    let bands = setup::bands(options, &model);
+    let column = options.looks.radius_column.as_deref();
+    let Found { images, problems } =
+        line::list(&options.inputs, options.list_options(&bands)?, column)?;
+    front.remote |= images.iter().any(|image| image.entry.is_remote());
     let folder = &options.output;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -65,8 +69,8 @@ pub fn look(options: &Options, stop: &Stop) -> Result<Option<Looked>, ClassifyEr
         let window = Window::new(WINDOW + 4 * front.workers);
         let places = window.clone();
         let listed =
-            graph.source("list", line::QUEUE, move |out| evaluate::send_all(images, &places, out));
-        let prepared = front.extend(&mut graph, listed);
+            graph.source("list", line::QUEUE, move |out| Ok(line::send_all(images, &places, out)?));
+        let prepared = front.extend(&mut graph, listed, || crops.worker());
         let (total, folder) = (Arc::clone(&looked), folder.clone());
         let (mut order, mut names) = (Resequencer::new(), Names::default());
         graph.sink("write", prepared, move |picture| {
@@ -95,7 +99,7 @@ pub fn look(options: &Options, stop: &Stop) -> Result<Option<Looked>, ClassifyEr
     }
     let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
     let trained = (!model.description.untrained).then_some(&model.description.input);
-    looked.notes.extend(front.observed.notes(&front.preparation, trained));
+    looked.notes.extend(crops.observed.notes(&crops.preparation, trained));
     Ok(Some(std::mem::take(&mut looked)))
 }
 

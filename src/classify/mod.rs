@@ -2,33 +2,24 @@
 //!
 //! [`Classifier`] is the front door for single pictures, [`run()`] for archives.
 //! The latter joins the parts: lists the inputs once ([`crate::source`]), keeps the
-//! plan ([`crate::catalog`]), and runs the [`line`](mod@line) over the ranges
-//! that have no part yet. What each stage does is told in `stages`.
+//! plan ([`crate::run`]), and runs the [`line`](mod@line) over the ranges that
+//! have no part yet. The stages up to the networks are [`crate::line`]'s.
 //!
 //! Invariant: one row an input, in the order of the listing; a range's part
 //! appears whole or not at all, so that a run ends at any moment and the same
 //! [`run()`] goes on.
 
-pub mod batch;
 mod classifier;
-pub mod cutout;
 mod error;
 mod evaluate;
-mod front;
 pub mod hierarchy;
 pub mod line;
 mod look;
-pub mod looks;
-mod observed;
-mod places;
 mod plan;
-mod radius;
 pub mod recipe;
 mod run;
 mod setup;
 mod sink;
-mod sources;
-mod stages;
 pub mod tally;
 
 pub use classifier::{Classification, Classifier, Picture};

@@ -15,15 +15,9 @@ use tracing::{debug, info, warn};
 
 use super::{
     ClassifyError, Devices,
-    cutout::Cutout,
-    line,
-    looks::Looks,
-    places::Places,
-    radius::radii,
     recipe::{PrecisionChoice, ResampleChoice},
     setup,
     sink::{Begun, Sink},
-    sources::{Sources, holds_something},
     tally::Tally,
 };
 use crate::{
@@ -31,6 +25,7 @@ use crate::{
     cutout::{colour, prepare::Preparation},
     engine::{Engine, Precision},
     events::{Event, Listener},
+    line::{Cutout, Looks, Places, QUEUE, Sources, holds_something, radii},
     model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{
@@ -228,7 +223,7 @@ pub fn run(
     let precision = *precision;
     // Before the listing, which may take an hour: a model that cannot run.
     let mut line = setup::line(options, &model, precision)?;
-    let preparation = Arc::clone(&line.front.preparation);
+    let preparation = Arc::clone(&line.crops.preparation);
     info!(
         model = %options.model.display(), untrained = model.description.untrained,
         devices = ?options.devices, precision = precision.name(), batch = options.batch,
@@ -266,7 +261,7 @@ pub fn run(
         line.front.remote |= first.iter().any(Entry::is_remote);
         if run.manifest().settings.colours.is_none() && first.iter().any(Entry::may_hold_bands) {
             // Its parts have them so, and a catalog has one look.
-            line.front.preparation = Arc::new(setup::of_old(&input, &preparation)?);
+            line.crops.preparation = Arc::new(setup::of_old(&input, &preparation)?);
             listener.tell(Event::Note(
                 "this run was begun by a version that showed FITS by astropy's defaults, not as \
                  the model's pictures were made, and goes on so; begin another for better labels",
@@ -285,7 +280,7 @@ pub fn run(
             stop: stop.clone(),
             away: Arc::clone(&away),
         };
-        let listed = graph.source("list", line::QUEUE, move |out| source.send_all(out));
+        let listed = graph.source("list", QUEUE, move |out| source.send_all(out));
         let classified = line.extend(&mut graph, listed);
         let mut sink = Sink::new(Arc::clone(&run), begun, window, Arc::clone(listener), sources);
         let total = Arc::clone(&tally);
@@ -308,7 +303,7 @@ pub fn run(
     let left = run.missing_ranges(options.shard)?.len() as u64;
     let whole = left == 0 && options.shard.is_none();
     let trained = (!settings.model.untrained).then_some(&input);
-    let notes = line.front.observed.notes(&preparation, trained);
+    let notes = line.crops.observed.notes(&preparation, trained);
     let written = tally.lock().unwrap_or_else(|e| e.into_inner()).clone();
     Ok(Report {
         output: options.output.clone(),
@@ -522,7 +517,7 @@ impl Source {
                 // It waits for its archive, or its disk; the others need not.
                 warn!(range = range.index, "waits: {error}");
                 let mut away = self.away.lock().unwrap_or_else(|e| e.into_inner());
-                away.get_or_insert(error);
+                away.get_or_insert(error.into());
                 continue;
             }
             debug!(range = range.index, rows = range.count, "begun");
@@ -531,16 +526,7 @@ impl Source {
             self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
             for (index, (entry, radius)) in (range.first..).zip(entries.into_iter().zip(radii)) {
                 self.window.enter(out)?;
-                let item = Cutout {
-                    index,
-                    ends_range: index == range.last(),
-                    id: entry.id,
-                    source: entry.source,
-                    position: entry.position,
-                    note: None,
-                    radius,
-                    state: Ok(entry.locator),
-                };
+                let item = Cutout::listed(index, index == range.last(), entry, radius);
                 out.send(Sequenced { sequence, item })?;
                 sequence += 1;
             }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     ClassifyError, Device,
-    front::Front,
     hierarchy::Hierarchy,
     line::Line,
     recipe::{PrecisionChoice, ResampleChoice},
@@ -20,6 +19,7 @@ use crate::{
         Engine, Infer, Normalisation, Precision,
         open::{self, Network, Opened, Pair},
     },
+    line::{Crops, Front, LineError},
     model::{description::Input, model_file::Model},
     storage::remote::is_remote,
     tree::Stage2,
@@ -46,8 +46,7 @@ pub fn decode_options(options: &Options, model: &Model) -> DecodeOptions {
 /// say otherwise. A pipeline may repeat the model's profile, not contradict it.
 ///
 /// # Errors
-/// [`ClassifyError::Mismatch`], [`ClassifyError::UnknownProfile`] and
-/// [`ClassifyError::Looks`].
+/// [`ClassifyError::Mismatch`] and [`ClassifyError::Line`].
 pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, ClassifyError> {
     let input = &model.description.input;
     if let Some(asked) = options.rgb_profile.as_ref().filter(|p| **p != input.rgb_profile) {
@@ -76,28 +75,31 @@ pub fn preparation(options: &Options, model: &Model) -> Result<Preparation, Clas
 /// that the model's profile names, their numbers as they are.
 ///
 /// # Errors
-/// [`ClassifyError::UnknownProfile`].
-pub fn of_old(input: &Input, now: &Preparation) -> Result<Preparation, ClassifyError> {
+/// [`LineError::UnknownProfile`].
+pub fn of_old(input: &Input, now: &Preparation) -> Result<Preparation, LineError> {
     let profile = colour::profile(&input.rgb_profile)
-        .ok_or_else(|| ClassifyError::UnknownProfile { name: input.rgb_profile.clone() })?;
+        .ok_or_else(|| LineError::UnknownProfile { name: input.rgb_profile.clone() })?;
     let mut then = Preparation::new(now.size, profile.clone());
     then.resample = now.resample;
     then.wide = Wide::Crop;
     Ok(then)
 }
 
-/// The first half of the line.
+/// How cutouts are read and decoded.
+pub fn front(options: &Options, model: &Model) -> Front {
+    Front {
+        decode: Arc::new(decode_options(options, model)),
+        remote: options.inputs.iter().any(|input| is_remote(input)),
+        workers: options.workers,
+    }
+}
+
+/// How they become what the networks see.
 ///
 /// # Errors
 /// As [`preparation`].
-pub fn front(options: &Options, model: &Model) -> Result<Front, ClassifyError> {
-    Ok(Front {
-        decode: Arc::new(decode_options(options, model)),
-        preparation: Arc::new(preparation(options, model)?),
-        observed: Arc::default(),
-        remote: options.inputs.iter().any(|input| is_remote(input)),
-        workers: options.workers,
-    })
+pub fn crops(options: &Options, model: &Model) -> Result<Crops, ClassifyError> {
+    Ok(Crops { preparation: Arc::new(preparation(options, model)?), observed: Arc::default() })
 }
 
 /// The precision that is asked for; `pinned` is that of the run that is
@@ -164,7 +166,7 @@ pub fn hierarchy(
 /// # Errors
 /// As [`preparation`] and [`hierarchy`], and if threads cannot be started.
 pub fn line(options: &Options, model: &Model, precision: Precision) -> Result<Line, ClassifyError> {
-    let front = front(options, model)?;
+    let (front, crops) = (front(options, model), crops(options, model)?);
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(options.workers)
         .thread_name(|i| format!("infer-{i}"))
@@ -178,6 +180,7 @@ pub fn line(options: &Options, model: &Model, precision: Precision) -> Result<Li
     }
     Ok(Line {
         front,
+        crops,
         hierarchies,
         stage2: options.stage2,
         batch: options.batch,

@@ -6,11 +6,12 @@ use arrow::array::RecordBatch;
 use crossbeam_channel::Receiver;
 use tracing::debug;
 
-use super::{ClassifyError, batch::Classified, sources::Sources, tally::Tally};
+use super::{ClassifyError, line::Classified, tally::Tally};
 use crate::{
     catalog::PartWriter,
     cutout::Reason,
     events::{Event, Listener},
+    line::Sources,
     pipeline::{Resequencer, Sequenced, Window},
     run::{Claim, RowRange, RunFolder},
     source::Entry,
@@ -123,7 +124,7 @@ impl Sink {
             rows.iter().filter_map(|row| entries.get((row - range.first) as usize)).collect();
         self.sources.check_store_of(&suspects)?;
         self.sources.check_places(suspects.iter().copied())?;
-        self.sources.check_archives(suspects)
+        Ok(self.sources.check_archives(suspects)?)
     }
 
     fn finish(&self, part: PartWriter) -> Result<(), ClassifyError> {

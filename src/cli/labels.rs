@@ -13,7 +13,7 @@ use crate::labels::schema::VoteSchema;
 use crate::labels::split::stratified;
 use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelError, LabelTable};
-use crate::line::{self, Listed, Reading};
+use crate::line::{self, Found, Reading};
 
 /// Turn votes into labels, and split them.
 ///
@@ -88,8 +88,9 @@ impl Arguments {
         let mut exit = Exit::Ok;
         if !self.images.is_empty() {
             let options = Reading::default().list_options();
-            let Listed { entries, problems } = line::list(&self.images, options).map_err(usage)?;
-            let join = Join::new(&table, entries.iter().map(|entry| entry.id.as_str()));
+            let Found { images, problems } =
+                line::list(&self.images, options, None).map_err(usage)?;
+            let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {
                 out += &format!("{problem}\n");

@@ -3,10 +3,10 @@
 
 use clap::Args;
 
-use crate::classify::looks::Looks;
 use crate::classify::recipe::{Recipe, ZeroPoint};
 use crate::cutout::colour::Given;
 use crate::cutout::prepare::Wide;
+use crate::line::Looks;
 
 /// Colours and scale.
 #[derive(Debug, Default, Args)]

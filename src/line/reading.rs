@@ -1,15 +1,12 @@
 //! How inputs are listed, and how their files become pictures.
 
-use std::path::PathBuf;
-
 use serde::{Serialize, Serializer};
 
 use crate::cutout::colour::{self, Profile};
 use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::prepare::{self, Preparation, Resample};
 use crate::cutout::{Payload, Rejection, RgbImage};
-use crate::source::Entry;
-use crate::source::list::{BandPattern, ListError, ListOptions, Lister};
+use crate::source::list::{BandPattern, ListOptions};
 
 /// How inputs are listed and read, every choice made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,15 +31,6 @@ pub struct Reading {
 
 fn text<S: Serializer>(pattern: &BandPattern, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(pattern)
-}
-
-/// What inputs hold.
-#[derive(Debug)]
-pub struct Listed {
-    /// Cutouts.
-    pub entries: Vec<Entry>,
-    /// What could not be listed, a line each.
-    pub problems: Vec<String>,
 }
 
 impl Default for Reading {
@@ -101,23 +89,4 @@ pub(crate) fn picture(
     preparation: &Preparation,
 ) -> Result<RgbImage, Rejection> {
     prepare::whole(decode::decode(payload, options)?, preparation)
-}
-
-/// Lists all that the inputs hold, at once.
-///
-/// # Errors
-/// The lister's.
-pub fn list(inputs: &[PathBuf], options: ListOptions) -> Result<Listed, ListError> {
-    let mut lister = Lister::open(inputs, options)?;
-    let mut entries = Vec::new();
-    for chunk in lister.by_ref() {
-        entries.extend(chunk?.entries);
-    }
-    let mut problems: Vec<String> =
-        lister.problems().iter().map(|p| format!("{}: {}", p.path.display(), p.message)).collect();
-    let more = lister.problem_count() - lister.problems().len() as u64;
-    if more > 0 {
-        problems.push(format!("and {more} more"));
-    }
-    Ok(Listed { entries, problems })
 }

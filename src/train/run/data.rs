@@ -25,7 +25,7 @@ use crate::cutout::{Payload, Reason, Rejection};
 use crate::labels::join::Join;
 use crate::labels::split::{PAPER_RATIO, stratified};
 use crate::labels::{LabelColumns, LabelTable, Split};
-use crate::line::{self, Listed, Reading};
+use crate::line::{self, Found, Reading};
 use crate::pipeline::Stop;
 use crate::random;
 use crate::source::Locator;
@@ -110,9 +110,10 @@ impl Dataset {
         }
         let reading = &sources.reading;
         let decoding = reading.decode_options();
-        let Listed { entries, problems } = line::list(&sources.inputs, reading.list_options())?;
+        let Found { images: entries, problems } =
+            line::list(&sources.inputs, reading.list_options(), None)?;
         notes.extend(problems);
-        let join = Join::new(&table, entries.iter().map(|entry| entry.id.as_str()));
+        let join = Join::new(&table, entries.iter().map(|image| image.entry.id.as_str()));
         notes.extend(join.to_string().lines().map(str::to_owned));
         if join.pairs.is_empty() {
             return Err(TrainError::Data(format!(
@@ -132,7 +133,7 @@ impl Dataset {
                 .par_iter()
                 .filter(|(row, _)| table.rows[*row].split == Some(split))
                 .map_init(Reader::new, |reader, &(row, image)| {
-                    let (row, locator) = (&table.rows[row], &entries[image].locator);
+                    let (row, locator) = (&table.rows[row], &entries[image].entry.locator);
                     if stop.requested() {
                         return None;
                     }

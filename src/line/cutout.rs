@@ -3,17 +3,17 @@
 use crate::{
     cutout::{Decoded, Payload, Rejection, RgbImage, SkyPosition},
     pipeline::Weigh,
-    source::Locator,
+    source::{Entry, Locator},
 };
 
 /// A cutout under way: who it is, and its bytes, its pixels or its crop, or
 /// the reason why it has none.
 #[derive(Debug, Clone)]
 pub struct Cutout<T> {
-    /// Row of the listing.
+    /// Row of the listing, or place in what is learned.
     pub index: u64,
-    /// Whether it is the last of its range: a batch ends with it.
-    pub ends_range: bool,
+    /// Whether a batch ends with it: the last of its range, or of a step.
+    pub ends_batch: bool,
     /// The catalog's `id`.
     pub id: String,
     /// The catalog's `source`.
@@ -29,13 +29,22 @@ pub struct Cutout<T> {
     pub state: Result<T, Rejection>,
 }
 
+impl Cutout<Locator> {
+    /// What was listed, on its way.
+    pub fn listed(index: u64, ends_batch: bool, entry: Entry, radius: Option<f64>) -> Self {
+        let Entry { id, source, locator, position } = entry;
+        let state = Ok(locator);
+        Self { index, ends_batch, id, source, position, note: None, radius, state }
+    }
+}
+
 impl<T> Cutout<T> {
     /// The same cutout one stage further; a rejected one stays as it is.
     pub fn advance<U>(self, step: impl FnOnce(T) -> Result<U, Rejection>) -> Cutout<U> {
-        let Self { index, ends_range, id, source, position, note, radius, state } = self;
+        let Self { index, ends_batch, id, source, position, note, radius, state } = self;
         Cutout {
             index,
-            ends_range,
+            ends_batch,
             id,
             source,
             position,

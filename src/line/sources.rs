@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::{ClassifyError, places};
+use super::{LineError, places};
 use crate::run::Listing;
 use crate::source::list::is_member;
 use crate::source::{Entry, Locator};
@@ -24,7 +24,7 @@ use crate::storage::read_at::Positional;
 use crate::storage::remote;
 
 /// The inputs as the plan found them.
-pub(super) struct Sources {
+pub struct Sources {
     /// Archives, tables and their bytes.
     archives: BTreeMap<PathBuf, u64>,
     /// Inputs.
@@ -35,7 +35,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// What the listing pins.
-    pub(super) fn of(listing: &Listing) -> Self {
+    pub fn of(listing: &Listing) -> Self {
         Self {
             archives: listing.archives.iter().map(|(path, size)| (path.into(), *size)).collect(),
             folders: listing.folders.iter().map(PathBuf::from).collect(),
@@ -46,8 +46,8 @@ impl Sources {
     /// Asks every store that is an input.
     ///
     /// # Errors
-    /// [`ClassifyError::SourceGone`].
-    pub(super) fn check_stores(&self) -> Result<(), ClassifyError> {
+    /// [`LineError::SourceGone`].
+    pub fn check_stores(&self) -> Result<(), LineError> {
         let prefixes = self.folders.iter().filter(|folder| remote::is_remote(folder));
         prefixes.map(PathBuf::as_path).try_for_each(answers)
     }
@@ -55,8 +55,8 @@ impl Sources {
     /// Asks the store of the first entry that is in one.
     ///
     /// # Errors
-    /// [`ClassifyError::SourceGone`].
-    pub(super) fn check_store_of(&self, entries: &[&Entry]) -> Result<(), ClassifyError> {
+    /// [`LineError::SourceGone`].
+    pub fn check_store_of(&self, entries: &[&Entry]) -> Result<(), LineError> {
         let mut paths = entries.iter().flat_map(|entry| places::paths(&entry.locator));
         paths.find(|path| remote::is_remote(path)).map_or(Ok(()), answers)
     }
@@ -64,11 +64,11 @@ impl Sources {
     /// Looks at the folders above the files of entries.
     ///
     /// # Errors
-    /// [`ClassifyError::SourceGone`].
-    pub(super) fn check_places<'a>(
+    /// [`LineError::SourceGone`].
+    pub fn check_places<'a>(
         &self,
         entries: impl IntoIterator<Item = &'a Entry>,
-    ) -> Result<(), ClassifyError> {
+    ) -> Result<(), LineError> {
         let paths = entries.into_iter().flat_map(|entry| places::paths(&entry.locator));
         // Few, of many files: only then is anything looked up.
         let parents: BTreeSet<&Path> =
@@ -82,18 +82,18 @@ impl Sources {
     /// at the first and the last member.
     ///
     /// # Errors
-    /// [`ClassifyError::SourceGone`] and [`ClassifyError::SourceChanged`].
-    pub(super) fn check_archives<'a>(
+    /// [`LineError::SourceGone`] and [`LineError::SourceChanged`].
+    pub fn check_archives<'a>(
         &self,
         entries: impl IntoIterator<Item = &'a Entry>,
-    ) -> Result<(), ClassifyError> {
+    ) -> Result<(), LineError> {
         let members: Vec<Member<'_>> = entries.into_iter().filter_map(Member::of).collect();
         for members in members.chunk_by(|a, b| a.archive == b.archive) {
             let (Some(first), Some(last)) = (members.first(), members.last()) else { continue };
             let path = || first.archive.to_owned();
             // One whose size was not known has gone while it was listed.
             let Some(was) = self.archives.get(first.archive) else { continue };
-            let gone = |source| ClassifyError::SourceGone { path: path(), source };
+            let gone = |source| LineError::SourceGone { path: path(), source };
             let (file, now) = patiently(|| Positional::open(first.archive)).map_err(gone)?;
             let here = |member: &Member<'_>| match member.stretch {
                 Some((offset, length)) => is_member(&file, offset, length),
@@ -102,7 +102,7 @@ impl Sources {
             let same =
                 now == *was && here(first).and_then(|a| Ok(a && here(last)?)).map_err(gone)?;
             if !same {
-                return Err(ClassifyError::SourceChanged { path: path(), was: *was, now });
+                return Err(LineError::SourceChanged { path: path(), was: *was, now });
             }
         }
         Ok(())
@@ -128,7 +128,7 @@ impl<'a> Member<'a> {
     }
 }
 
-fn check_folder(folder: &Path) -> Result<(), ClassifyError> {
+fn check_folder(folder: &Path) -> Result<(), LineError> {
     let looked = patiently(|| match fs::read_dir(folder)?.next() {
         Some(entry) => entry.map(|_| true),
         None => Ok(false),
@@ -138,15 +138,15 @@ fn check_folder(folder: &Path) -> Result<(), ClassifyError> {
         Ok(false) => io::Error::other("there is nothing in it"),
         Err(error) => error,
     };
-    Err(ClassifyError::SourceGone { path: folder.to_owned(), source })
+    Err(LineError::SourceGone { path: folder.to_owned(), source })
 }
 
 /// Asks a store for a name; there need be nothing of it, and what there is may
 /// be forbidden: it is the store that must answer.
-fn answers(url: &Path) -> Result<(), ClassifyError> {
+fn answers(url: &Path) -> Result<(), LineError> {
     match remote::exists(url) {
         Err(source) if source.kind() == io::ErrorKind::Other => {
-            Err(ClassifyError::SourceGone { path: url.to_owned(), source })
+            Err(LineError::SourceGone { path: url.to_owned(), source })
         }
         _ => Ok(()),
     }
@@ -154,7 +154,7 @@ fn answers(url: &Path) -> Result<(), ClassifyError> {
 
 /// Whether a folder is there and not empty (the place where a disk is mounted
 /// stays when the disk goes), or a store answers.
-pub(super) fn holds_something(folder: &Path) -> bool {
+pub fn holds_something(folder: &Path) -> bool {
     if remote::is_remote(folder) {
         return remote::exists(folder).is_ok();
     }
@@ -195,18 +195,18 @@ mod tests {
         check().unwrap();
         let changed = |bytes: &[u8]| {
             fs::write(&archive, bytes).unwrap();
-            assert!(matches!(check(), Err(ClassifyError::SourceChanged { .. })));
+            assert!(matches!(check(), Err(LineError::SourceChanged { .. })));
         };
         changed(&whole[..whole.len() - 512]);
         // As many bytes, and others.
         changed(&[&[0; 512], &whole[..whole.len() - 512]].concat());
         fs::remove_file(&archive).unwrap();
-        assert!(matches!(check(), Err(ClassifyError::SourceGone { .. })));
+        assert!(matches!(check(), Err(LineError::SourceGone { .. })));
         // A file of a folder that is still there, and of one that is not.
         let file = |name: &str| Entry { locator: Locator::File(disk.join(name)), ..entry(0) };
         let check = || Sources::of(&listing).check_places(&[file("2.jpg"), file("below/3.jpg")]);
         check().unwrap();
         fs::remove_file(disk.join("1.jpg")).unwrap();
-        assert!(matches!(check(), Err(ClassifyError::SourceGone { .. })));
+        assert!(matches!(check(), Err(LineError::SourceGone { .. })));
     }
 }

@@ -1,31 +1,36 @@
-//! What the workers of `hiwl classify` do, in the order in which a cutout meets
-//! them.
+//! What the workers of every mode do, in the order in which a cutout meets them.
 //!
 //! Each is a thin hand on something that lives elsewhere: reading in
-//! [`crate::source`], decoding and cropping in [`crate::cutout`], the networks
-//! in [`crate::model`].
+//! [`crate::source`], decoding and cropping in [`crate::cutout`].
 
-use super::{
-    ClassifyError,
-    batch::{Batch, Classified},
-    cutout::Cutout,
-    hierarchy::Hierarchy,
-    observed::Observed,
-};
+use super::{cutout::Cutout, observed::Observed};
 use crate::{
-    catalog::Row,
     cutout::{
-        Decoded, Payload, RgbImage,
+        Decoded, Payload, Rejection, RgbImage,
         decode::{self, DecodeOptions},
         prepare::{self, Preparation},
     },
     source::{Locator, read::Reader},
-    tree::Stage2,
 };
 
+/// Where bytes are.
+pub trait Fetch {
+    /// Fetches them.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn fetch(self, reader: &mut Reader) -> Result<Payload, Rejection>;
+}
+
+impl Fetch for Locator {
+    fn fetch(self, reader: &mut Reader) -> Result<Payload, Rejection> {
+        reader.read(&self)
+    }
+}
+
 /// Fetches the bytes.
-pub fn read(reader: &mut Reader, listed: Cutout<Locator>) -> Cutout<Payload> {
-    listed.advance(|locator| reader.read(&locator))
+pub fn read<L: Fetch>(reader: &mut Reader, listed: Cutout<L>) -> Cutout<Payload> {
+    listed.advance(|place| place.fetch(reader))
 }
 
 /// Turns bytes into pixels.
@@ -40,7 +45,7 @@ pub fn decode(options: &DecodeOptions, read: Cutout<Payload>) -> Cutout<Decoded>
 }
 
 /// Cuts out what the network sees.
-pub fn prepare(
+pub fn crop(
     preparation: &Preparation,
     observed: &Observed,
     decoded: Cutout<Decoded>,
@@ -51,40 +56,6 @@ pub fn prepare(
         observed.take(&prepared);
         Ok(prepared.picture)
     })
-}
-
-/// Runs the networks on a batch, on the threads of the current pool.
-///
-/// # Errors
-/// If the batch could not be run; an image for which the networks have no
-/// finite answer has a row that says so.
-pub fn infer(
-    hierarchy: &Hierarchy,
-    stage2: Stage2,
-    Batch { cutouts }: Batch,
-) -> Result<Classified, ClassifyError> {
-    let images: Vec<&[u8]> = cutouts
-        .iter()
-        .filter_map(|cutout| cutout.state.as_ref().ok())
-        .map(|image| image.pixels.as_slice())
-        .collect();
-    let mut outcomes = hierarchy.classify(&images, stage2)?.into_iter();
-    let rows = cutouts
-        .into_iter()
-        .map(|cutout| {
-            let cutout = cutout
-                .advance(|_| outcomes.next().expect("an outcome for each image of the batch"));
-            Row {
-                index: cutout.index,
-                id: cutout.id,
-                source: cutout.source,
-                position: cutout.position,
-                note: cutout.note,
-                outcome: cutout.state,
-            }
-        })
-        .collect();
-    Ok(Classified { rows })
 }
 
 #[cfg(test)]
@@ -117,7 +88,7 @@ mod tests {
     fn a_tables_position_leaves_nothing_to_say_of_the_headers() {
         let listed = |position| Cutout {
             index: 0,
-            ends_range: true,
+            ends_batch: true,
             id: String::new(),
             source: String::new(),
             position,

@@ -27,7 +27,7 @@ const LOOKS: usize = 65_536;
 
 /// Folders found so far.
 #[derive(Default)]
-pub(super) struct Places {
+pub struct Places {
     folders: BTreeSet<PathBuf>,
     devices: BTreeSet<u64>,
     seen: HashSet<u64>,
@@ -36,7 +36,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Notes where the files of an entry lie.
-    pub(super) fn note(&mut self, entry: &Entry) {
+    pub fn note(&mut self, entry: &Entry) {
         for path in paths(&entry.locator) {
             // Files come folder by folder; a store has none.
             if remote::is_remote(path) {
@@ -68,7 +68,7 @@ impl Places {
     }
 
     /// What was found, in order.
-    pub(super) fn into_folders(self) -> impl Iterator<Item = PathBuf> {
+    pub fn into_folders(self) -> impl Iterator<Item = PathBuf> {
         self.folders.into_iter()
     }
 }
@@ -80,7 +80,7 @@ fn mount_point(folder: &Path, device: u64) -> PathBuf {
 }
 
 /// The files that an entry is, other than members of something.
-pub(super) fn paths(locator: &Locator) -> impl Iterator<Item = &Path> {
+pub fn paths(locator: &Locator) -> impl Iterator<Item = &Path> {
     let (one, bands) = match locator {
         Locator::File(path) => (Some(path), &[][..]),
         Locator::Bands(bands) => (None, &bands[..]),

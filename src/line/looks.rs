@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::ClassifyError;
+use super::LineError;
 use crate::cutout::colour::{self, Given, Lupton, Method, Profile};
 use crate::cutout::prepare::{Preparation, Wide};
 
@@ -40,32 +40,32 @@ impl Looks {
     /// for these bands.
     ///
     /// # Errors
-    /// [`ClassifyError::Looks`] for an unknown profile and what does not go
-    /// together, [`ClassifyError::UnknownProfile`] if it is the model's.
-    pub fn profile(&self, named: &str, bands: &[String; 3]) -> Result<Profile, ClassifyError> {
-        self.given.check().map_err(ClassifyError::Looks)?;
+    /// [`LineError::Looks`] for an unknown profile and what does not go
+    /// together, [`LineError::UnknownProfile`] if it is the model's.
+    pub fn profile(&self, named: &str, bands: &[String; 3]) -> Result<Profile, LineError> {
+        self.given.check().map_err(LineError::Looks)?;
         let mut profile = match (&self.profile, &self.lupton) {
             (Some(asked), _) => colour::profile(asked).ok_or_else(|| {
                 let names: Vec<&str> = colour::profiles().iter().map(|p| p.name.as_str()).collect();
-                ClassifyError::Looks(format!(
+                LineError::Looks(format!(
                     "no colour profile `{asked}`: there are {}",
                     names.join(", ")
                 ))
             })?,
             (None, Some(_)) => colour::profile("lupton").expect("a profile of the program"),
             (None, None) => colour::for_model(named, bands)
-                .ok_or_else(|| ClassifyError::UnknownProfile { name: named.to_owned() })?,
+                .ok_or_else(|| LineError::UnknownProfile { name: named.to_owned() })?,
         }
         .clone();
         if let Some(lupton) = self.lupton {
             if profile.name != "lupton" {
-                return Err(ClassifyError::Looks(format!(
+                return Err(LineError::Looks(format!(
                     "stretch, q and minimum are of the profile lupton, not of {}",
                     profile.name
                 )));
             }
             if !lupton.is_valid() {
-                return Err(ClassifyError::Looks(
+                return Err(LineError::Looks(
                     "lupton: stretch must be positive, q not negative".to_owned(),
                 ));
             }

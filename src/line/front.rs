@@ -1,0 +1,91 @@
+//! The stages that every mode begins with: from listed cutouts to pictures, read →
+//! decode → prepare. They need no network.
+//!
+//! Reading and decoding are the same for all. What is made of the pixels is each
+//! mode's: [`Crops`] are what networks judge, training looks at random views.
+//!
+//! Invariant: one picture or rejection for each cutout; none is lost.
+
+use std::sync::Arc;
+
+use super::{
+    cutout::{Bytes, Cutout},
+    observed::Observed,
+    stages::{self, Fetch},
+};
+use crate::{
+    cutout::{Decoded, RgbImage, decode::DecodeOptions, prepare::Preparation},
+    pipeline::{Graph, Inlet, Sequenced, map},
+    source::{read::Reader, rows::RowImages},
+};
+
+/// Cutouts that wait between two stages before the crop. A few hide the
+/// jitter of disks and decoders; more would only hold memory.
+pub const QUEUE: usize = 8;
+
+/// Threads that read. Reading waits for disks more than it computes, so their
+/// number does not follow the cores.
+const READERS: usize = 4;
+
+/// The same for object stores, which answer after tens of milliseconds. It
+/// bounds the requests that are under way at once.
+const REMOTE_READERS: usize = 32;
+
+/// What reading and decoding need to know.
+#[derive(Clone)]
+pub struct Front {
+    /// Bands and limits.
+    pub decode: Arc<DecodeOptions>,
+    /// Whether an input is an object store's.
+    pub remote: bool,
+    /// Threads that decode, and that prepare.
+    pub workers: usize,
+}
+
+impl Front {
+    /// Adds the stages to `graph`, after the source behind `listed`; `prepare`
+    /// makes a worker of the last. Pictures come out in any order.
+    pub fn extend<E, L, P>(
+        &self,
+        graph: &mut Graph<E>,
+        listed: Inlet<Sequenced<Cutout<L>>>,
+        prepare: impl Fn() -> P,
+    ) -> Inlet<Sequenced<Cutout<RgbImage>>>
+    where
+        E: Send + 'static,
+        L: Fetch + Bytes + Send + 'static,
+        P: FnMut(Cutout<Decoded>) -> Cutout<RgbImage> + Send + 'static,
+    {
+        let rows = RowImages::default();
+        let readers = if self.remote { REMOTE_READERS } else { READERS };
+        let read = graph.stage("read", readers, QUEUE, listed, || {
+            let mut reader = Reader::sharing(rows.clone());
+            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
+        });
+        let decoded = graph.stage("decode", self.workers, QUEUE, read, || {
+            let options = Arc::clone(&self.decode);
+            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::decode(&options, cutout))))
+        });
+        graph.stage("prepare", self.workers, QUEUE, decoded, || {
+            let mut prepare = prepare();
+            map(move |item: Sequenced<_>| Ok(item.map(&mut prepare)))
+        })
+    }
+}
+
+/// What networks judge: the last of the stages where nothing is learned.
+#[derive(Clone)]
+pub struct Crops {
+    /// Crop, colours, scale.
+    pub preparation: Arc<Preparation>,
+    /// What is taken for granted on the way.
+    pub observed: Arc<Observed>,
+}
+
+impl Crops {
+    /// What a worker does.
+    pub fn worker(&self) -> impl FnMut(Cutout<Decoded>) -> Cutout<RgbImage> + Send + use<> {
+        let Self { preparation, observed } = self.clone();
+        move |cutout| stages::crop(&preparation, &observed, cutout)
+    }
+}

@@ -1,0 +1,130 @@
+//! The first stage: what inputs hold, and the radii of their objects, from a
+//! column of the tables that list them.
+
+use std::path::PathBuf;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+
+use super::cutout::Cutout;
+use crate::pipeline::{Outlet, Sequenced, Stopped, Window};
+use crate::source::list::{ListError, ListOptions, Lister};
+use crate::source::{Entry, Locator};
+
+/// The radius of each of `rows` cutouts in arcseconds, from `column` of what they
+/// carry: `None` where no column is asked for, NaN where it has no number.
+pub fn radii(column: Option<&str>, carried: Option<&RecordBatch>, rows: usize) -> Vec<Option<f64>> {
+    let Some(column) = column else { return vec![None; rows] };
+    let numbers = carried
+        .and_then(|batch| batch.column_by_name(column))
+        // Text that is no number becomes null.
+        .and_then(|values| cast(values, &DataType::Float64).ok());
+    let at = |row: usize| {
+        let numbers = numbers.as_ref()?.as_primitive::<Float64Type>();
+        (row < numbers.len() && numbers.is_valid(row)).then(|| numbers.value(row))
+    };
+    (0..rows).map(|row| Some(at(row).unwrap_or(f64::NAN))).collect()
+}
+
+/// A cutout that is listed.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Where it is, and who.
+    pub entry: Entry,
+    /// The radius of its object, where the run goes by it; NaN where it is missing.
+    pub radius: Option<f64>,
+}
+
+/// What inputs hold.
+#[derive(Debug)]
+pub struct Found {
+    /// Cutouts, in order.
+    pub images: Vec<Listed>,
+    /// What could not be listed, a line each.
+    pub problems: Vec<String>,
+}
+
+/// Lists all that the inputs hold, at once, with the radii in a column of their
+/// tables if one is named.
+///
+/// # Errors
+/// The lister's.
+pub fn list(
+    inputs: &[PathBuf],
+    mut options: ListOptions,
+    radius_column: Option<&str>,
+) -> Result<Found, ListError> {
+    if let Some(column) = radius_column.filter(|&column| options.carry.iter().all(|c| c != column))
+    {
+        options.carry.push(column.to_owned());
+    }
+    let mut lister = Lister::open(inputs, options)?;
+    let mut images = Vec::new();
+    for chunk in lister.by_ref() {
+        let chunk = chunk?;
+        let radii = radii(radius_column, chunk.carried.as_ref(), chunk.entries.len());
+        let listed = chunk.entries.into_iter().zip(radii);
+        images.extend(listed.map(|(entry, radius)| Listed { entry, radius }));
+    }
+    Ok(Found { images, problems: problems(&lister) })
+}
+
+/// What could not be listed, a line each.
+pub fn problems(lister: &Lister) -> Vec<String> {
+    let mut problems: Vec<String> =
+        lister.problems().iter().map(|p| format!("{}: {}", p.path.display(), p.message)).collect();
+    let more = lister.problem_count() - lister.problems().len() as u64;
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
+    problems
+}
+
+/// The source of a line: images one by one, all of one range.
+///
+/// # Errors
+/// [`Stopped`] when the run ends first.
+pub fn send_all(
+    images: Vec<Listed>,
+    window: &Window,
+    out: &Outlet<Sequenced<Cutout<Locator>>>,
+) -> Result<(), Stopped> {
+    let count = images.len() as u64;
+    for (index, Listed { entry, radius }) in (0..).zip(images) {
+        window.enter(out)?;
+        let item = Cutout::listed(index, index + 1 == count, entry, radius);
+        out.send(Sequenced { sequence: index, item })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float32Array, Int32Array, StringArray};
+
+    use super::*;
+
+    fn of(values: ArrayRef) -> Vec<Option<f64>> {
+        let rows = values.len();
+        let batch = RecordBatch::try_from_iter_with_nullable([("r", values, true)]).unwrap();
+        radii(Some("r"), Some(&batch), rows)
+    }
+
+    #[test]
+    fn numbers_of_any_kind_are_radii() {
+        assert_eq!(of(Arc::new(Int32Array::from(vec![3, 4]))), [Some(3.0), Some(4.0)]);
+        assert_eq!(of(Arc::new(StringArray::from(vec!["2.5"]))), [Some(2.5)]);
+        assert_eq!(radii(None, None, 2), [None, None]);
+    }
+
+    #[test]
+    fn what_has_none_is_told_from_what_needs_none() {
+        let found = of(Arc::new(Float32Array::from(vec![None, Some(1.5)])));
+        assert!(found[0].is_some_and(f64::is_nan) && found[1] == Some(1.5));
+        assert!(of(Arc::new(StringArray::from(vec!["large"])))[0].is_some_and(f64::is_nan));
+        assert!(radii(Some("r"), None, 1)[0].is_some_and(f64::is_nan));
+    }
+}
