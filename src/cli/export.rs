@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Exit, print, signals, usage};
+use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::catalog::export::{json, text};
-use crate::cli::terminal::progress::{Audience, Progress};
+use crate::cli::terminal::progress::Progress;
 use crate::export::{self, ExportError, Format, Ids, Names, Options};
 use crate::pipeline::Stop;
 

@@ -7,8 +7,9 @@ use clap::Args;
 use super::asked::{Asked, Kept};
 use super::{CliError, Exit, print, signals, usage};
 use crate::classify;
+use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::catalog::plan;
-use crate::cli::terminal::progress::{Audience, Progress};
+use crate::cli::terminal::progress::Progress;
 use crate::engine::Devices;
 use crate::pipeline::Stop;
 

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
-    cli::terminal::progress::{Audience, Progress},
+    cli::terminal::{audience::Audience, progress::Progress},
     simulate::{self, Class, Classes, Format, Options, SimulateError},
 };
 

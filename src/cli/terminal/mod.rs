@@ -5,6 +5,7 @@
 //! goes to standard error, so that standard output stays clean for what a
 //! command was asked for.
 
+pub mod audience;
 pub mod catalog;
 pub mod format;
 pub mod progress;

@@ -2,14 +2,13 @@
 //! events as JSON lines for programs, or nothing.
 
 use std::{
-    io::{self, IsTerminal, Write},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::audience::{Audience, Teller};
 use super::format;
 use crate::events::{Event, Listener};
 
@@ -19,21 +18,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// How often an event of progress is written.
 const EVENT_EVERY: Duration = Duration::from_secs(1);
 
-/// Who is told, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// A person: a bar if standard error is a terminal, lines if not.
-    Person,
-    /// A program: JSON lines on standard output.
-    Program,
-    /// Nobody.
-    Nobody,
-}
-
 /// Told of rows as they are written; tells the audience.
 pub struct Progress {
-    audience: Audience,
-    bar: ProgressBar,
+    teller: Teller,
     state: Mutex<State>,
 }
 
@@ -67,14 +54,9 @@ impl Listener for Progress {
 impl Progress {
     /// Progress that has not begun.
     pub fn new(audience: Audience) -> Self {
-        let bar = if audience == Audience::Person && io::stderr().is_terminal() {
-            ProgressBar::no_length()
-        } else {
-            ProgressBar::hidden()
-        };
         let (began, told) = (Instant::now(), None);
         let state = State { began, listed: 0, total: 0, done: 0, rejected: 0, told };
-        Self { audience, bar, state: Mutex::new(state) }
+        Self { teller: Teller::new(audience), state: Mutex::new(state) }
     }
 
     /// `rows` more were listed. Said only where listing takes long.
@@ -93,14 +75,8 @@ impl Progress {
             let mut state = self.lock();
             (state.total, state.began, state.told) = (total, Instant::now(), None);
         }
-        let style = ProgressStyle::with_template(
-            "{bar:32} {human_pos}/{human_len} · {msg} · {eta_precise} left",
-        );
-        // The template is a constant; were it wrong, the bar would be plain.
-        if let Ok(style) = style {
-            self.bar.set_style(style.progress_chars("━╸─"));
-        }
-        self.bar.set_length(total);
+        self.teller.style("{bar:32} {human_pos}/{human_len} · {msg} · {eta_precise} left");
+        self.teller.bar.set_length(total);
         self.event(json!({"event": "start", "rows": total}));
     }
 
@@ -111,16 +87,17 @@ impl Progress {
         state.rejected += rejected;
         let elapsed = state.began.elapsed().as_secs_f64();
         let rate = if elapsed > 0.0 { state.done as f64 / elapsed } else { 0.0 };
-        self.bar.set_message(format!("{rate:.0} images/s · {} rejected", state.rejected));
-        self.bar.set_position(state.done);
+        self.teller.bar.set_message(format!("{rate:.0} images/s · {} rejected", state.rejected));
+        self.teller.bar.set_position(state.done);
 
-        let every = if self.audience == Audience::Program { EVENT_EVERY } else { LINE_EVERY };
+        let every =
+            if self.teller.audience == Audience::Program { EVENT_EVERY } else { LINE_EVERY };
         let due = state.told.unwrap_or(state.began).elapsed() >= every;
-        if !due || !self.bar.is_hidden() {
+        if !due || !self.teller.bar.is_hidden() {
             return;
         }
         state.told = Some(Instant::now());
-        match self.audience {
+        match self.teller.audience {
             Audience::Nobody => {}
             Audience::Program => self.event(json!({
                 "event": "progress", "rows": state.done, "total": state.total,
@@ -141,25 +118,17 @@ impl Progress {
 
     /// Something the person should know while the run goes on.
     pub fn say(&self, message: &str) {
-        if self.audience == Audience::Person {
-            self.bar.suspend(|| {
-                // Standard error that cannot be written to leaves nobody to tell.
-                let _ = writeln!(io::stderr(), "hiwl: {message}");
-            });
-        }
+        self.teller.say(message);
     }
 
     /// Something a program should know.
     pub fn event(&self, event: Value) {
-        if self.audience == Audience::Program {
-            // A reader that has closed its end has stopped listening.
-            let _ = writeln!(io::stdout(), "{event}");
-        }
+        self.teller.event(event);
     }
 
     /// The run is over: clears the bar.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.teller.finish();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -2,15 +2,13 @@
 //! JSON lines for programs, or nothing.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::audience::{Audience, Teller};
 use super::format;
-use super::progress::Audience;
 use crate::events::{Epoch, Event, Listener, TrainingEvent};
 
 /// How often a line is written within an epoch where there is no terminal.
@@ -18,8 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// Told of batches and epochs; tells the audience.
 pub struct TrainingProgress {
-    audience: Audience,
-    bar: ProgressBar,
+    teller: Teller,
     state: Mutex<State>,
 }
 
@@ -60,16 +57,8 @@ impl Listener for TrainingProgress {
 impl TrainingProgress {
     /// Of a run that has not begun.
     pub fn new(audience: Audience) -> Self {
-        let bar = if audience == Audience::Person && io::stderr().is_terminal() {
-            ProgressBar::no_length()
-        } else {
-            ProgressBar::hidden()
-        };
-        let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} · {msg}");
-        // The template is a constant; were it wrong, the bar would be plain.
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        let teller = Teller::new(audience);
+        teller.style("{prefix} {bar:24} {pos}/{len} · {msg}");
         let now = Instant::now();
         let state = State {
             began: now,
@@ -79,7 +68,7 @@ impl TrainingProgress {
             images: (0, 0),
             told: now,
         };
-        Self { audience, bar, state: Mutex::new(state) }
+        Self { teller, state: Mutex::new(state) }
     }
 
     /// A model's learning begins: `pixels` are ahead, over its epochs and the
@@ -93,9 +82,9 @@ impl TrainingProgress {
     /// are learned.
     fn epoch(&self, model: &str, epoch: u32, epochs: u32, size: usize, done: u64, images: u64) {
         let title = format!("{model} epoch {epoch}/{epochs} {size} px");
-        self.bar.set_prefix(title.clone());
-        self.bar.set_length(images);
-        self.bar.set_position(done);
+        self.teller.bar.set_prefix(title.clone());
+        self.teller.bar.set_length(images);
+        self.teller.bar.set_position(done);
         let mut state = self.lock();
         state.title = title;
         state.images = (done, images);
@@ -110,14 +99,14 @@ impl TrainingProgress {
         state.done += pixels;
         state.left = (state.left - pixels).max(0.0);
         let left = state.time_left();
-        self.bar.set_message(format!("loss {loss:.4} · {rate:.1} images/s · {left}"));
-        self.bar.set_position(state.images.0);
-        if !self.bar.is_hidden() || state.told.elapsed() < LINE_EVERY {
+        self.teller.bar.set_message(format!("loss {loss:.4} · {rate:.1} images/s · {left}"));
+        self.teller.bar.set_position(state.images.0);
+        if !self.teller.bar.is_hidden() || state.told.elapsed() < LINE_EVERY {
             return;
         }
         state.told = Instant::now();
         let (done, of) = state.images;
-        match self.audience {
+        match self.teller.audience {
             Audience::Nobody => {}
             Audience::Program => self.event(json!({
                 "event": "progress", "epoch": state.title, "images": done, "of": of,
@@ -163,25 +152,17 @@ impl TrainingProgress {
 
     /// Something the person should know while the run goes on.
     pub fn say(&self, message: &str) {
-        if self.audience == Audience::Person {
-            self.bar.suspend(|| {
-                // Standard error that cannot be written to leaves nobody to tell.
-                let _ = writeln!(io::stderr(), "hiwl: {message}");
-            });
-        }
+        self.teller.say(message);
     }
 
     /// Something a program should know.
     pub fn event(&self, event: Value) {
-        if self.audience == Audience::Program {
-            // A reader that has closed its end has stopped listening.
-            let _ = writeln!(io::stdout(), "{event}");
-        }
+        self.teller.event(event);
     }
 
     /// The run is over: clears the bar.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.teller.finish();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -11,13 +11,12 @@
 //! names never count: survey archives are full of HTML error pages named
 //! `.jpg` and of FITS files without an extension.
 
-mod bzip2;
 mod fits;
-mod gzip;
 mod jpeg;
 pub mod limits;
 mod planes;
 mod png;
+mod unpack;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -126,8 +125,8 @@ fn band_bytes<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Rej
     let limit = limits.max_decompressed_bytes;
     let (packed_by, unpacked) = match Format::of(bytes) {
         Format::Fits => return Ok(Cow::Borrowed(bytes)),
-        Format::Gzip => ("gzip", gzip::unpack(bytes, limit)?),
-        Format::Bzip2 => ("bzip2", bzip2::unpack(bytes, limit)?),
+        Format::Gzip => ("gzip", unpack::gzip(bytes, limit)?),
+        Format::Bzip2 => ("bzip2", unpack::bzip2(bytes, limit)?),
         Format::Jpeg | Format::Png => {
             let detail = "a picture where a FITS file is expected";
             return Err(Rejection::new(Reason::Unsupported, detail));
