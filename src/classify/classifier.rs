@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hierarchy::Hierarchy;
+use super::resolved::Resolved;
 use super::{ClassifyError, Device, Devices, Options, setup};
 use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::prepare::{self, Preparation};
@@ -128,11 +129,11 @@ impl Classifier {
     pub fn with(options: &Options) -> Result<Self, ClassifyError> {
         let model = Model::read(&options.model)?;
         let options = &Options { devices: Devices::Cpu, ..options.clone() };
-        let precision = setup::precision(options, None)?;
+        let resolved = Resolved::new(options, &model)?;
         Ok(Self {
-            decode: setup::decode_options(options, &model),
-            preparation: setup::preparation(options, &model)?,
-            hierarchy: setup::hierarchy(options, &model, Device::Cpu, precision)?.0,
+            decode: resolved.reading.decode_options(),
+            hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu)?.0,
+            preparation: resolved.preparation,
         })
     }
 

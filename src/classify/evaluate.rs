@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::resolved::Resolved;
 use super::{ClassifyError, Options, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
@@ -65,8 +66,8 @@ pub fn evaluate(
     let model = Model::read(&options.model)?;
     let known = model.description.scheme.tree().class_names();
     assert_eq!(labels.classes, known, "the classes of the model");
-    let precision = setup::precision(options, None)?;
-    let rows = setup::line(options, &model, precision)?;
+    let resolved = Resolved::new(options, &model)?;
+    let rows = setup::line(&resolved, &model)?;
     for note in &rows.notes {
         listener.tell(Event::Note(note));
     }
@@ -78,9 +79,7 @@ pub fn evaluate(
             None => labels.rows.clone(),
         },
     };
-    let bands = setup::bands(options, &model);
-    let column = options.looks.radius_column.as_deref();
-    let found = line::list(&options.inputs, options.list_options(&bands)?, column)?;
+    let found = line::list(&resolved.inputs, &resolved.reading)?;
     let (entries, mut notes) = (found.images, found.problems);
     let join = Join::new(&wanted, entries.iter().map(|image| image.entry.id.as_str()));
     if join.pairs.is_empty() {

@@ -146,13 +146,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        classify::{
-            Devices, Options,
-            recipe::{PrecisionChoice, ResampleChoice},
-            setup,
-        },
-        engine::Precision,
-        line::{Looks, QUEUE},
+        classify::{Options, recipe::PrecisionChoice, resolved::Resolved, setup},
+        line::QUEUE,
         model::model_file::Model,
         pipeline::{Resequencer, Stop},
     };
@@ -207,28 +202,12 @@ mod tests {
         paths.sort();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
         let options = Options {
-            inputs: Vec::new(),
-            output: PathBuf::new(),
-            model: PathBuf::new(),
-            bands: None,
-            band_pattern: String::new(),
-            cube_bands: None,
-            id_column: None,
-            image_column: None,
-            carry: Vec::new(),
-            rgb_profile: None,
-            looks: Looks::default(),
-            resample: ResampleChoice::None,
-            stage2: Stage2::Routed,
             batch: 2,
-            devices: Devices::Cpu,
-            engine: None,
             precision: PrecisionChoice::F32,
             workers: 2,
-            range_size: 1,
-            shard: None,
+            ..Options::new(Path::new(""))
         };
-        let mut line = setup::line(&options, &model, Precision::F32).unwrap();
+        let mut line = setup::line(&Resolved::new(&options, &model).unwrap(), &model).unwrap();
         assert_eq!(line.hierarchies.len(), 1);
         let (one, batches) = rows(&line, &paths);
         assert!(one.len() > 8 && batches > 4, "{} rows, {batches} batches", one.len());

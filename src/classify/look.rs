@@ -10,6 +10,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::resolved::Resolved;
 use super::{ClassifyError, Options, setup};
 use crate::cutout::RgbImage;
 use crate::line::{self, Found};
@@ -43,13 +44,11 @@ const LONGEST: usize = 200;
 /// cannot be written.
 pub fn look(options: &Options, stop: &Stop) -> Result<Option<Looked>, ClassifyError> {
     let model = Model::read(&options.model)?;
-    let (mut front, crops) = (setup::front(options, &model), setup::crops(options, &model)?);
-    let bands = setup::bands(options, &model);
-    let column = options.looks.radius_column.as_deref();
-    let Found { images, problems } =
-        line::list(&options.inputs, options.list_options(&bands)?, column)?;
+    let resolved = Resolved::new(options, &model)?;
+    let (mut front, crops) = (setup::front(&resolved), setup::crops(&resolved));
+    let Found { images, problems } = line::list(&resolved.inputs, &resolved.reading)?;
     front.remote |= images.iter().any(|image| image.entry.is_remote());
-    let folder = &options.output;
+    let folder = &resolved.output;
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| ClassifyError::Pictures { path, source }

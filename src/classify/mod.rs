@@ -17,6 +17,7 @@ pub mod line;
 mod look;
 mod plan;
 pub mod recipe;
+mod resolved;
 mod run;
 mod setup;
 mod sink;

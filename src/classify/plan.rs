@@ -9,8 +9,9 @@ use std::path::Path;
 
 use serde_json::to_value;
 
-use super::run::{Options, Waiting, open, pinned};
-use super::{ClassifyError, setup};
+use super::ClassifyError;
+use super::resolved::Resolved;
+use super::run::{Options, Waiting, open};
 use crate::engine::Precision;
 use crate::events::Listener;
 use crate::model::model_file::Model;
@@ -49,11 +50,9 @@ pub fn plan(
     stop: &Stop,
 ) -> Result<Planned, ClassifyError> {
     let model = Model::read(&options.model)?;
-    let preparation = setup::preparation(options, &model)?;
-    let (options, precision) = &pinned(options)?;
-    let precision = *precision;
-    let (run, settings) = open(options, &model, &preparation, precision, listener, stop)?;
-    let mut kept = options.clone();
+    let resolved = Resolved::into_run(options, &model)?;
+    let (run, settings) = open(&resolved, &model, listener, stop)?;
+    let mut kept = Options { engine: resolved.engine, ..options.clone() };
     // Tasks start in folders of their own.
     for path in kept.inputs.iter_mut().chain([&mut kept.model]) {
         *path = absolute(path).map_err(StorageError::io("find", path))?;
@@ -67,7 +66,7 @@ pub fn plan(
         ranges: run.ranges().count() as u64,
         range_size: settings.range_size,
         shards,
-        precision,
+        precision: resolved.precision,
     })
 }
 

@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::cutout::colour::Lupton;
-use crate::cutout::prepare::Wide;
+use crate::cutout::prepare::{Resample, Wide};
 use crate::tree::Stage2;
 
 /// The pipelines that come with the program: name and text.
@@ -147,6 +147,17 @@ pub enum ResampleChoice {
     Bilinear,
     /// Enlarged with a Lanczos filter of order 3.
     Lanczos3,
+}
+
+impl ResampleChoice {
+    /// The filter, if there is to be one.
+    pub fn filter(self) -> Option<Resample> {
+        match self {
+            Self::None => None,
+            Self::Bilinear => Some(Resample::Bilinear),
+            Self::Lanczos3 => Some(Resample::Lanczos3),
+        }
+    }
 }
 
 /// How the networks hold and multiply numbers.

@@ -16,14 +16,15 @@ use tracing::{debug, info, warn};
 use super::{
     ClassifyError, Devices,
     recipe::{PrecisionChoice, ResampleChoice},
+    resolved::Resolved,
     setup,
     sink::{Begun, Sink},
     tally::Tally,
 };
 use crate::{
     catalog::{self, Verification, schema},
-    cutout::{colour, prepare::Preparation},
-    engine::{Engine, Precision},
+    cutout::colour,
+    engine::Engine,
     events::{Event, Listener},
     line::{Cutout, Looks, Places, QUEUE, Sources, holds_something, radii},
     model::model_file::Model,
@@ -34,7 +35,7 @@ use crate::{
     },
     source::{
         Entry, Locator,
-        list::{BandPattern, ListError, ListOptions, Lister, RepeatedIds},
+        list::{BandPattern, Lister, RepeatedIds},
     },
     storage::Wait,
     storage::remote::absolute,
@@ -129,20 +130,6 @@ impl Options {
             shard: None,
         }
     }
-
-    /// How the inputs are listed, for a run on these bands.
-    ///
-    /// # Errors
-    /// [`ListError::BandPattern`].
-    pub(super) fn list_options(&self, bands: &[String]) -> Result<ListOptions, ListError> {
-        Ok(ListOptions {
-            band_pattern: self.band_pattern.parse()?,
-            bands: bands.to_vec(),
-            id_column: self.id_column.clone(),
-            image_column: self.image_column.clone(),
-            carry: self.carry.clone(),
-        })
-    }
 }
 
 /// What a run did.
@@ -219,29 +206,28 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Report, ClassifyError> {
     let model = Model::read(&options.model)?;
-    let (options, precision) = &pinned(options)?;
-    let precision = *precision;
+    let resolved = Resolved::into_run(options, &model)?;
     // Before the listing, which may take an hour: a model that cannot run.
-    let mut line = setup::line(options, &model, precision)?;
-    let preparation = Arc::clone(&line.crops.preparation);
+    let mut line = setup::line(&resolved, &model)?;
+    let preparation = &resolved.preparation;
     info!(
-        model = %options.model.display(), untrained = model.description.untrained,
-        devices = ?options.devices, precision = precision.name(), batch = options.batch,
-        workers = options.workers, "networks are ready"
+        model = %resolved.model.display(), untrained = model.description.untrained,
+        devices = ?resolved.devices, precision = resolved.precision.name(),
+        batch = resolved.batch, workers = resolved.workers, "networks are ready"
     );
     for note in &line.notes {
         info!("{note}");
         listener.tell(Event::Note(note));
     }
-    let (run, settings) = open(options, &model, &preparation, precision, listener.as_ref(), stop)?;
+    let (run, settings) = open(&resolved, &model, listener.as_ref(), stop)?;
     let input = model.description.input.clone();
     drop(model);
-    if let Some(shard) = options.shard {
+    if let Some(shard) = resolved.shard {
         run.check_shards(shard.count())?;
     }
 
     let run = Arc::new(run);
-    let missing = run.missing_ranges(options.shard)?;
+    let missing = run.missing_ranges(resolved.shard)?;
     let planned = missing.iter().map(|range| range.count).sum();
     info!(
         rows = run.manifest().listing.rows,
@@ -261,7 +247,7 @@ pub fn run(
         line.front.remote |= first.iter().any(Entry::is_remote);
         if run.manifest().settings.colours.is_none() && first.iter().any(Entry::may_hold_bands) {
             // Its parts have them so, and a catalog has one look.
-            line.crops.preparation = Arc::new(setup::of_old(&input, &preparation)?);
+            line.crops.preparation = Arc::new(setup::of_old(&input, preparation)?);
             listener.tell(Event::Note(
                 "this run was begun by a version that showed FITS by astropy's defaults, not as \
                  the model's pictures were made, and goes on so; begin another for better labels",
@@ -274,7 +260,7 @@ pub fn run(
             run: Arc::clone(&run),
             sources: Arc::clone(&sources),
             missing,
-            radius_column: options.looks.radius_column.clone(),
+            radius_column: resolved.reading.looks.radius_column.clone(),
             window: window.clone(),
             claims,
             stop: stop.clone(),
@@ -300,13 +286,13 @@ pub fn run(
     if let Some(error) = away.filter(|_| !stop.requested()) {
         return Err(error);
     }
-    let left = run.missing_ranges(options.shard)?.len() as u64;
-    let whole = left == 0 && options.shard.is_none();
+    let left = run.missing_ranges(resolved.shard)?.len() as u64;
+    let whole = left == 0 && resolved.shard.is_none();
     let trained = (!settings.model.untrained).then_some(&input);
-    let notes = line.crops.observed.notes(&preparation, trained);
+    let notes = line.crops.observed.notes(preparation, trained);
     let written = tally.lock().unwrap_or_else(|e| e.into_inner()).clone();
     Ok(Report {
-        output: options.output.clone(),
+        output: resolved.output,
         model: settings.model,
         listing: run.manifest().listing.clone(),
         notes,
@@ -321,30 +307,18 @@ pub fn run(
     })
 }
 
-/// The options with the engine, and the precision, that they ask for or that
-/// the run in their folder has.
-pub(super) fn pinned(options: &Options) -> Result<(Options, Precision), ClassifyError> {
-    let there = RunFolder::settings(&options.output)?;
-    let mut options = options.clone();
-    options.engine = options.engine.or(there.as_ref().and_then(|settings| settings.engine));
-    let precision = setup::precision(&options, there.map(|settings| settings.precision))?;
-    Ok((options, precision))
-}
-
-/// The run that the options ask for: the one in its folder, or a new one.
+/// The run that is asked for: the one in its folder, or a new one.
 pub(super) fn open(
-    options: &Options,
+    resolved: &Resolved,
     model: &Model,
-    preparation: &Preparation,
-    precision: Precision,
     listener: &dyn Listener,
     stop: &Stop,
 ) -> Result<(RunFolder, Settings), ClassifyError> {
-    let settings = settings(options, model, preparation, precision)?;
+    let settings = settings(resolved, model);
     let wait = Waiting { listener, stop };
     let own = schema::own(&settings.model.scheme())?;
-    let run = RunFolder::open_or_create(&options.output, &settings, &wait, |inputs| {
-        list(options, &settings.bands, &own, inputs, listener, stop)
+    let run = RunFolder::open_or_create(&resolved.output, &settings, &wait, |inputs| {
+        list(resolved, &own, inputs, listener, stop)
     })?;
     Ok((run, settings))
 }
@@ -368,21 +342,17 @@ impl Wait for Waiting<'_> {
 }
 
 /// Everything that decides the result, as the run folder pins it.
-fn settings(
-    options: &Options,
-    model: &Model,
-    preparation: &Preparation,
-    precision: Precision,
-) -> Result<Settings, ClassifyError> {
-    let inputs = options.inputs.iter().map(|path| absolute_text(path));
-    Ok(Settings {
+fn settings(resolved: &Resolved, model: &Model) -> Settings {
+    let Resolved { reading, preparation, .. } = resolved;
+    let inputs = resolved.inputs.iter().map(|path| absolute_text(path));
+    Settings {
         inputs: inputs.collect(),
-        band_pattern: Some(options.band_pattern.clone()),
-        bands: setup::bands(options, model).to_vec(),
-        id_column: options.id_column.clone(),
-        image_column: options.image_column.clone(),
-        carry: options.carry.clone(),
-        model: ModelIdentity::of(model, &options.model),
+        band_pattern: Some(reading.band_pattern.to_string()),
+        bands: reading.bands.to_vec(),
+        id_column: reading.id_column.clone(),
+        image_column: reading.image_column.clone(),
+        carry: resolved.carry.clone(),
+        model: ModelIdentity::of(model, &resolved.model),
         preparation: json!({
             "crop": {
                 "size": preparation.size,
@@ -391,15 +361,15 @@ fn settings(
                 "profile": colour::profile(&model.description.input.rgb_profile),
                 "resample": preparation.resample,
             },
-            "cube_bands": setup::decode_options(options, model).cube_bands,
+            "cube_bands": reading.cube_bands,
         }),
-        colours: Some(options.looks.pinned(preparation)),
-        colours_asked: !options.looks.is_silent(),
-        stage2: options.stage2,
-        engine: options.engine.and_then(Engine::to_name),
-        precision,
-        range_size: options.range_size,
-    })
+        colours: Some(reading.looks.pinned(preparation)),
+        colours_asked: !reading.looks.is_silent(),
+        stage2: resolved.stage2,
+        engine: resolved.engine.and_then(Engine::to_name),
+        precision: resolved.precision,
+        range_size: resolved.range_size,
+    }
 }
 
 fn absolute_text(path: &Path) -> String {
@@ -408,14 +378,13 @@ fn absolute_text(path: &Path) -> String {
 
 /// Puts every input into the plan.
 fn list(
-    options: &Options,
-    bands: &[String],
+    resolved: &Resolved,
     own: &Schema,
     inputs: &mut InputsWriter,
     listener: &dyn Listener,
     stop: &Stop,
 ) -> Result<(), ClassifyError> {
-    let mut lister = Lister::open(&options.inputs, options.list_options(bands)?)?;
+    let mut lister = Lister::open(&resolved.inputs, resolved.list_options())?;
     inputs.carry(lister.carried(), own)?;
     let mut places = Places::default();
     let mut ids = Ok(RepeatedIds::default());
@@ -436,7 +405,7 @@ fn list(
             None => chunk.entries.iter().try_for_each(|entry| inputs.push(entry))?,
         }
     }
-    for path in options.inputs.iter().filter(|path| holds_something(path)) {
+    for path in resolved.inputs.iter().filter(|path| holds_something(path)) {
         inputs.folder(absolute_text(path));
     }
     for folder in places.into_folders() {

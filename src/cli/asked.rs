@@ -43,9 +43,6 @@ pub(super) struct Asked {
     /// auto]
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
-
-    #[command(flatten)]
-    looks: super::looks::Arguments,
 }
 
 /// What decides the catalog, besides what is said of each cutout.
@@ -64,8 +61,7 @@ impl Asked {
     /// This model, with every network on every row, in f32.
     pub(super) fn of_model(model: PathBuf, input: InputFlags) -> Self {
         let (stage2, precision) = (Some(Stage2::All), Some(PrecisionChoice::F32));
-        let looks = super::looks::Arguments::default();
-        Self { model: Some(model), input, stage2, engine: None, precision, looks }
+        Self { model: Some(model), input, stage2, engine: None, precision }
     }
 
     /// What a run over `inputs` into `output` on `devices` needs, all of it in one
@@ -78,14 +74,9 @@ impl Asked {
         devices: Devices,
     ) -> Result<Options, CliError> {
         let recipe = self.input.recipe()?;
-        let looks = self.looks.resolve(&recipe);
+        let looks = self.input.looks(&recipe);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut carry = kept.carry.or(recipe.input.carry).unwrap_or_default();
-        // It comes with the rows, and the catalog shows by what they were scaled.
-        if let Some(column) = looks.radius_column.as_ref().filter(|c| !carry.contains(c)) {
-            carry.push(column.clone());
-        }
         Ok(Options {
             inputs,
             output,
@@ -98,7 +89,7 @@ impl Asked {
             cube_bands: recipe.input.cube_bands,
             id_column: self.input.id_column,
             image_column: self.input.image_column,
-            carry,
+            carry: kept.carry.or(recipe.input.carry).unwrap_or_default(),
             looks,
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),

@@ -14,10 +14,7 @@ use super::{
 };
 use crate::{
     classify::{self, ClassifyError, Devices, DevicesChoice, Options},
-    cli::terminal::{
-        catalog::run,
-        progress::{Audience, Progress},
-    },
+    cli::terminal::{audience::Audience, catalog::run, progress::Progress},
     events::Listener,
     pipeline::Stop,
 };
@@ -62,6 +59,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample",
         "id_column", "image_column", "cube_bands", "range_size", "precision", "engine",
+        "profile", "unit", "zero_point", "pixel_scale", "flux_pixel", "radius_column", "wide",
     ])]
     plan: Option<PathBuf>,
 
@@ -106,11 +104,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let audience = match (self.quiet, self.json) {
-            (true, _) => Audience::Nobody,
-            (_, true) => Audience::Program,
-            _ => Audience::Person,
-        };
+        let audience = Audience::of_flags(self.quiet, self.json);
         let allow_rejected = self.allow_rejected;
         let options = self.resolve()?;
         super::say_memory_limit();

@@ -1,14 +1,13 @@
 //! The flags that say what inputs hold and how they are read: the same for every
 //! command that reads images.
 
-use anyhow::anyhow;
 use clap::Args;
 
-use super::{CliError, bands, usage};
+use super::{CliError, bands, looks, usage};
 use crate::classify::recipe::{Recipe, ResampleChoice};
 use crate::cutout::colour;
-use crate::cutout::prepare::Resample;
-use crate::line::Reading;
+use crate::line::{Looks, Reading};
+use crate::model::description::Input;
 
 /// What inputs hold.
 #[derive(Debug, Args)]
@@ -45,6 +44,9 @@ pub(super) struct InputFlags {
     /// (none), or enlarged.
     #[arg(long, value_enum)]
     resample: Option<ResampleChoice>,
+
+    #[command(flatten)]
+    looks: looks::Arguments,
 }
 
 impl InputFlags {
@@ -66,40 +68,33 @@ impl InputFlags {
         Ok(recipe)
     }
 
-    /// How inputs are read where no model says what it was trained on.
-    pub(super) fn reading(&self) -> Result<Reading, CliError> {
-        let Recipe { input, prepare, .. } = self.recipe()?;
-        let mut reading = Reading {
-            id_column: self.id_column.clone(),
-            image_column: self.image_column.clone(),
-            resample: resample(prepare.resample.unwrap_or_default()),
-            ..Reading::default()
-        };
-        if let Some(bands) = input.bands {
-            // Unnamed planes run from the shortest wavelength to the longest.
-            reading.cube_bands = bands.iter().rev().cloned().collect();
-            reading.bands = bands;
-        }
+    /// What is asked of colours and scale, by these flags and then the pipeline.
+    pub(super) fn looks(&self, recipe: &Recipe) -> Looks {
+        self.looks.resolve(recipe)
+    }
+
+    /// How inputs are read that a model is to be trained on, and the colours that
+    /// its file will name.
+    pub(super) fn to_learn(&self) -> Result<(Reading, String), CliError> {
+        let recipe = self.recipe()?;
+        let looks = self.looks(&recipe);
+        let Recipe { input, prepare, .. } = recipe;
+        let of_profile = || colour::profile(looks.profile.as_ref()?).map(|p| p.bands.clone());
+        let bands = input.bands.or_else(of_profile).unwrap_or(Reading::default().bands);
+        let named = prepare.rgb_profile.unwrap_or_else(|| Input::paper(0).rgb_profile);
+        let (colours, profile) = looks.to_learn(&named, &bands).map_err(usage)?;
+        let mut reading = Reading::of(bands, profile);
+        reading.id_column.clone_from(&self.id_column);
+        reading.image_column.clone_from(&self.image_column);
+        reading.resample = prepare.resample.unwrap_or_default().filter();
         if let Some(planes) = input.cube_bands {
             reading.cube_bands = planes;
         }
         if let Some(pattern) = input.band_pattern {
             reading.band_pattern = pattern.parse().map_err(usage)?;
         }
-        if let Some(name) = prepare.rgb_profile {
-            let profile = colour::profile(&name)
-                .ok_or_else(|| usage(anyhow!("there is no RGB profile `{name}`")))?;
-            reading.profile = profile.clone();
-        }
-        Ok(reading)
-    }
-}
-
-fn resample(choice: ResampleChoice) -> Option<Resample> {
-    match choice {
-        ResampleChoice::None => None,
-        ResampleChoice::Bilinear => Some(Resample::Bilinear),
-        ResampleChoice::Lanczos3 => Some(Resample::Lanczos3),
+        reading.looks = looks;
+        Ok((reading, colours))
     }
 }
 
@@ -117,7 +112,7 @@ mod tests {
 
     fn reading(arguments: &[&str]) -> Reading {
         let arguments = ["hiwl"].iter().chain(arguments);
-        Command::try_parse_from(arguments).unwrap().input.reading().unwrap()
+        Command::try_parse_from(arguments).unwrap().input.to_learn().unwrap().0
     }
 
     #[test]
@@ -137,5 +132,13 @@ mod tests {
             reading(&["--cube-bands", "u,g,r,i", "--pipeline", "any-size", "--resample", "none"]);
         assert_eq!(found.cube_bands, ["u", "g", "r", "i"]);
         assert_eq!(found.resample, None);
+    }
+
+    #[test]
+    fn a_profile_brings_its_bands() {
+        let found = reading(&["--profile", "legacy-grz", "--radius-column", "r"]);
+        assert_eq!(found.bands, ["z", "r", "g"]);
+        assert_eq!(found.profile.name, "legacy-grz");
+        assert_eq!(found.list_options().carry, ["r"]);
     }
 }

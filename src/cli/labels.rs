@@ -87,9 +87,8 @@ impl Arguments {
         out += &format!("{}\n", table.counts());
         let mut exit = Exit::Ok;
         if !self.images.is_empty() {
-            let options = Reading::default().list_options();
             let Found { images, problems } =
-                line::list(&self.images, options, None).map_err(usage)?;
+                line::list(&self.images, &Reading::default()).map_err(usage)?;
             let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {

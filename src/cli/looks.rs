@@ -59,23 +59,23 @@ fn wide(text: &str) -> Result<Wide, String> {
 
 impl Arguments {
     /// The flags, and where they are silent the pipeline.
-    pub(super) fn resolve(self, recipe: &Recipe) -> Looks {
+    pub(super) fn resolve(&self, recipe: &Recipe) -> Looks {
         let (input, prepare) = (&recipe.input, &recipe.prepare);
         // A flag for the one overrides a pipeline's other.
-        let (unit, zero_point) = match (self.unit, self.zero_point) {
-            (None, None) => (input.unit.clone(), input.zero_point),
+        let (unit, zero_point) = match (&self.unit, self.zero_point) {
+            (None, None) => (&input.unit, input.zero_point),
             given => given,
         };
         Looks {
-            profile: self.profile.or_else(|| prepare.profile.clone()),
+            profile: self.profile.as_ref().or(prepare.profile.as_ref()).cloned(),
             lupton: prepare.lupton,
             given: Given {
-                unit,
+                unit: unit.clone(),
                 zero_points: zero_point.map(ZeroPoint::bands),
                 pixel_scale: self.pixel_scale.or(input.pixel_scale),
                 flux_pixel: self.flux_pixel.or(input.flux_pixel),
             },
-            radius_column: self.radius_column.or_else(|| input.radius_column.clone()),
+            radius_column: self.radius_column.as_ref().or(input.radius_column.as_ref()).cloned(),
             wide: self.wide.or(prepare.wide),
         }
     }

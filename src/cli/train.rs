@@ -12,7 +12,7 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::recipe::PrecisionChoice;
-use crate::cli::terminal::progress::Audience;
+use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::training::TrainingProgress;
 use crate::engine::{DeviceChoice, Precision};
 use crate::events::Listener;
@@ -110,11 +110,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let audience = match (self.quiet, self.json) {
-            (true, _) => Audience::Nobody,
-            (_, true) => Audience::Program,
-            _ => Audience::Person,
-        };
+        let audience = Audience::of_flags(self.quiet, self.json);
         let options = self.resolve()?;
         super::say_memory_limit();
         let stop = Stop::new();
@@ -162,12 +158,14 @@ impl Arguments {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
+        let (reading, colours) = self.input.to_learn()?;
         Ok(Options {
             data: TrainingData {
                 inputs: self.inputs,
                 labels: self.labels,
                 split_column: self.split_column,
-                reading: self.input.reading()?,
+                reading,
+                colours,
             },
             recipe,
             output: self.output,

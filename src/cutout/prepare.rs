@@ -49,6 +49,19 @@ impl Preparation {
             scale_per_radius: GALAXY_ZOO_2,
         }
     }
+
+    /// Refuses what is much wider than the crop, unless its middle is what counts.
+    fn check_width(&self, width: usize, height: usize) -> Result<(), Rejection> {
+        let (size, shorter) = (self.size, width.min(height));
+        if self.wide == Wide::Crop || shorter <= TOO_WIDE * size || shorter <= SMALL {
+            return Ok(());
+        }
+        let detail = format!(
+            "{width}×{height} pixels, of which the network would see the middle {size}×{size}: \
+             give the objects' radii (--radius-column), smaller cutouts, or --wide crop"
+        );
+        Err(Rejection::new(Reason::TooWide, detail))
+    }
 }
 
 /// Galaxy Zoo 2's pictures have pixels of this many Petrosian R90.
@@ -157,17 +170,9 @@ impl Look<'_> {
         let (width, height) = self.decoded.size();
         let size = self.preparation.size;
         if width >= size && height >= size {
-            let shorter = width.min(height);
-            let too_wide = shorter > TOO_WIDE * size && shorter > SMALL;
-            if too_wide && self.preparation.wide == Wide::Reject {
-                let detail = format!(
-                    "{width}×{height} pixels, of which the network would see the middle \
-                     {size}×{size}: give the objects' radii (--radius-column), smaller cutouts, \
-                     or --wide crop"
-                );
-                return Err(Rejection::new(Reason::TooWide, detail));
-            }
-            return Ok((self.window(centre_crop(width, height, size)), shorter > WIDE * size));
+            self.preparation.check_width(width, height)?;
+            let cut = width.min(height) > WIDE * size;
+            return Ok((self.window(centre_crop(width, height, size)), cut));
         }
         let Some(resample) = self.preparation.resample else {
             let detail = format!(
@@ -263,13 +268,23 @@ fn around(width: usize, height: usize, field: Field) -> Window {
     Window { left, top, width: width - 2 * left, height: height - 2 * top }
 }
 
-/// A decoded cutout as a whole, in colours: at least as large as the crop, which
-/// is left to whoever asks. Training cuts random views out of it.
+/// The whole picture of a cutout, in colours, at least as large as the crop: what
+/// random crops are taken from. With a `radius` it is the field that the network
+/// knows of an object of that size, no larger than the crop.
 ///
 /// # Errors
-/// As [`prepare`].
-pub fn whole(decoded: Decoded, preparation: &Preparation) -> Result<RgbImage, Rejection> {
+/// As [`prepare`], but that nothing need be seen on it.
+pub fn whole(
+    decoded: Decoded,
+    preparation: &Preparation,
+    radius: Option<f64>,
+) -> Result<RgbImage, Rejection> {
+    if radius.is_some() {
+        return Ok(look(&decoded, preparation, radius)?.picture);
+    }
     let size = preparation.size;
+    let (width, height) = decoded.size();
+    preparation.check_width(width, height)?;
     let picture = match decoded {
         Decoded::Rgb(image) => image,
         Decoded::Bands(bands) => {
@@ -277,7 +292,6 @@ pub fn whole(decoded: Decoded, preparation: &Preparation) -> Result<RgbImage, Re
             preparation.profile.compose(&bands, &calibration)
         }
     };
-    let RgbImage { width, height, .. } = picture;
     if width >= size && height >= size {
         return Ok(picture);
     }

@@ -188,16 +188,16 @@ fn the_whole_picture_is_what_crops_are_cut_from() {
     let bands = bands(9, 8);
     for resample in [None, Some(Resample::Bilinear)] {
         let same = preparation(5, resample);
-        let picture = whole(Decoded::Bands(bands.clone()), &same).unwrap();
+        let picture = whole(Decoded::Bands(bands.clone()), &same, None).unwrap();
         assert_eq!((picture.width, picture.height), (9, 8));
         assert_eq!(
             shown(&Decoded::Rgb(picture), &same).unwrap(),
             shown(&Decoded::Bands(bands.clone()), &same).unwrap()
         );
     }
-    let e = whole(Decoded::Rgb(picture(9, 8)), &preparation(16, None)).unwrap_err();
+    let e = whole(Decoded::Rgb(picture(9, 8)), &preparation(16, None), None).unwrap_err();
     assert_eq!(e.reason, Reason::TooSmall);
     let enlarge = preparation(16, Some(Resample::Bilinear));
-    let large = whole(Decoded::Rgb(picture(9, 8)), &enlarge).unwrap();
+    let large = whole(Decoded::Rgb(picture(9, 8)), &enlarge, None).unwrap();
     assert_eq!((large.width, large.height), (18, 16));
 }

@@ -7,9 +7,10 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 
+use super::Reading;
 use super::cutout::Cutout;
 use crate::pipeline::{Outlet, Sequenced, Stopped, Window};
-use crate::source::list::{ListError, ListOptions, Lister};
+use crate::source::list::{ListError, Lister};
 use crate::source::{Entry, Locator};
 
 /// The radius of each of `rows` cutouts in arcseconds, from `column` of what they
@@ -45,25 +46,18 @@ pub struct Found {
     pub problems: Vec<String>,
 }
 
-/// Lists all that the inputs hold, at once, with the radii in a column of their
-/// tables if one is named.
+/// Lists all that the inputs hold, at once, with the radii in the column of their
+/// tables that the reading names.
 ///
 /// # Errors
 /// The lister's.
-pub fn list(
-    inputs: &[PathBuf],
-    mut options: ListOptions,
-    radius_column: Option<&str>,
-) -> Result<Found, ListError> {
-    if let Some(column) = radius_column.filter(|&column| options.carry.iter().all(|c| c != column))
-    {
-        options.carry.push(column.to_owned());
-    }
-    let mut lister = Lister::open(inputs, options)?;
+pub fn list(inputs: &[PathBuf], reading: &Reading) -> Result<Found, ListError> {
+    let mut lister = Lister::open(inputs, reading.list_options())?;
+    let column = reading.looks.radius_column.as_deref();
     let mut images = Vec::new();
     for chunk in lister.by_ref() {
         let chunk = chunk?;
-        let radii = radii(radius_column, chunk.carried.as_ref(), chunk.entries.len());
+        let radii = radii(column, chunk.carried.as_ref(), chunk.entries.len());
         let listed = chunk.entries.into_iter().zip(radii);
         images.extend(listed.map(|(entry, radius)| Listed { entry, radius }));
     }

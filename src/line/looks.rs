@@ -45,13 +45,7 @@ impl Looks {
     pub fn profile(&self, named: &str, bands: &[String; 3]) -> Result<Profile, LineError> {
         self.given.check().map_err(LineError::Looks)?;
         let mut profile = match (&self.profile, &self.lupton) {
-            (Some(asked), _) => colour::profile(asked).ok_or_else(|| {
-                let names: Vec<&str> = colour::profiles().iter().map(|p| p.name.as_str()).collect();
-                LineError::Looks(format!(
-                    "no colour profile `{asked}`: there are {}",
-                    names.join(", ")
-                ))
-            })?,
+            (Some(asked), _) => of_name(asked)?,
             (None, Some(_)) => colour::profile("lupton").expect("a profile of the program"),
             (None, None) => colour::for_model(named, bands)
                 .ok_or_else(|| LineError::UnknownProfile { name: named.to_owned() })?,
@@ -72,6 +66,39 @@ impl Looks {
             profile.method = Method::LuptonAsinh(lupton);
         }
         Ok(profile)
+    }
+
+    /// The profile that a model is to be trained on, with these bands, and the
+    /// name by which its file will ask for it: what was asked for, or `named`.
+    /// Whoever uses the model is shown the same colours.
+    ///
+    /// # Errors
+    /// [`LineError::Looks`] for what no model file can name.
+    pub fn to_learn(
+        &self,
+        named: &str,
+        bands: &[String; 3],
+    ) -> Result<(String, Profile), LineError> {
+        self.given.check().map_err(LineError::Looks)?;
+        if self.lupton.is_some() {
+            return Err(LineError::Looks(
+                "a model file names its colours and has no room for parameters of the profile \
+                 lupton: train on a profile as it is"
+                    .to_owned(),
+            ));
+        }
+        let name = self.profile.as_deref().unwrap_or(named);
+        let asked = of_name(name)?;
+        let shown = colour::for_model(name, bands).unwrap_or(asked);
+        if self.profile.is_some() && shown.name != name {
+            return Err(LineError::Looks(format!(
+                "a model that names the profile {name} is shown {} where its bands are {}: ask \
+                 for that",
+                shown.name,
+                bands.join(",")
+            )));
+        }
+        Ok((name.to_owned(), shown.clone()))
     }
 
     /// What decides colours and scale, for `run.json`.
@@ -96,5 +123,43 @@ impl Looks {
             pinned["wide"] = json!(wide);
         }
         pinned
+    }
+}
+
+fn of_name(name: &str) -> Result<&'static Profile, LineError> {
+    colour::profile(name).ok_or_else(|| {
+        let names: Vec<&str> = colour::profiles().iter().map(|p| p.name.as_str()).collect();
+        let names = names.join(", ");
+        LineError::Looks(format!("no colour profile `{name}`: there are {names}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_learns_what_its_users_will_be_shown() {
+        let bands = |names: [&str; 3]| names.map(String::from);
+        let (irg, zrg) = (bands(["i", "r", "g"]), bands(["z", "r", "g"]));
+        let asked = |name: &str| Looks { profile: Some(name.to_owned()), ..Looks::default() };
+        let learned = |looks: &Looks, bands| {
+            looks.to_learn("lupton", bands).map(|(name, profile)| (name, profile.name))
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        // The first model files say `lupton` and mean SDSS's own pictures.
+        assert_eq!(learned(&Looks::default(), &irg).unwrap(), pair("lupton", "sdss"));
+        assert_eq!(learned(&Looks::default(), &zrg).unwrap(), pair("lupton", "sdss-zrg"));
+        assert_eq!(learned(&asked("des"), &irg).unwrap(), pair("des", "des"));
+        let (name, profile) = learned(&asked("legacy-grz"), &zrg).unwrap();
+        assert_eq!(Looks::default().profile(&name, &zrg).unwrap().name, profile);
+        // What a file cannot say, nobody is to learn.
+        for refused in [asked("lupton"), asked("no-such")] {
+            assert!(learned(&refused, &irg).is_err(), "{refused:?}");
+        }
+        assert!(learned(&asked("sdss"), &zrg).unwrap_err().to_string().contains("sdss-zrg"));
+        let lupton = Lupton { stretch: 1.0, q: 8.0, minimum: [0.0; 3] };
+        let parameters = Looks { lupton: Some(lupton), ..Looks::default() };
+        assert!(learned(&parameters, &irg).is_err());
     }
 }

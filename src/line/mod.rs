@@ -36,5 +36,4 @@ pub use looks::Looks;
 pub use observed::Observed;
 pub use places::Places;
 pub use reading::Reading;
-pub(crate) use reading::picture;
 pub use sources::{Sources, holds_something};

@@ -1,20 +1,18 @@
 //! How inputs are listed, and how their files become pictures.
 
-use serde::{Serialize, Serializer};
-
 use crate::cutout::colour::{self, Profile};
-use crate::cutout::decode::{self, DecodeOptions};
-use crate::cutout::prepare::{self, Preparation, Resample};
-use crate::cutout::{Payload, Rejection, RgbImage};
+use crate::cutout::decode::DecodeOptions;
+use crate::cutout::prepare::{GALAXY_ZOO_2, Preparation, Resample};
 use crate::source::list::{BandPattern, ListOptions};
 
+use super::Looks;
+
 /// How inputs are listed and read, every choice made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Bands that become red, green and blue.
     pub bands: [String; 3],
     /// Names of files that hold a band each.
-    #[serde(serialize_with = "text")]
     pub band_pattern: BandPattern,
     /// Planes or HDUs of FITS files that do not name them, in file order.
     pub cube_bands: Vec<String>,
@@ -24,40 +22,49 @@ pub struct Reading {
     pub image_column: Option<String>,
     /// How bands become colours.
     pub profile: Profile,
+    /// Arcseconds a pixel of what is shown, per arcsecond of an object's radius.
+    pub scale_per_radius: f64,
     /// Enlarging of pictures that are smaller than the crop; they are rejected
     /// without.
     pub resample: Option<Resample>,
-}
-
-fn text<S: Serializer>(pattern: &BandPattern, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(pattern)
+    /// What was asked of colours and scale; the profile above is what it came to.
+    pub looks: Looks,
 }
 
 impl Default for Reading {
-    /// Pictures, and SDSS's bands i, r and g by the profile of the paper's model.
+    /// Pictures, and SDSS's bands i, r and g in the colours of the paper's model.
     fn default() -> Self {
-        let DecodeOptions { bands, cube_bands, .. } = DecodeOptions::default();
+        let bands = DecodeOptions::default().bands;
+        let profile = colour::for_model("lupton", &bands).expect("a profile of the program's own");
+        Self::of(bands, profile.clone())
+    }
+}
+
+impl Reading {
+    /// Pictures, and files of these bands in the colours of a profile.
+    pub fn of(bands: [String; 3], profile: Profile) -> Self {
+        let DecodeOptions { bands, cube_bands, .. } = DecodeOptions::for_bands(bands);
         Self {
             bands,
             band_pattern: BandPattern::default(),
             cube_bands,
             id_column: None,
             image_column: None,
-            profile: colour::profile("lupton").expect("a profile of the program's own").clone(),
+            profile,
+            scale_per_radius: GALAXY_ZOO_2,
             resample: None,
+            looks: Looks::default(),
         }
     }
-}
 
-impl Reading {
-    /// How inputs are listed.
+    /// How inputs are listed; nothing is carried but what scales them.
     pub fn list_options(&self) -> ListOptions {
         ListOptions {
             band_pattern: self.band_pattern.clone(),
             bands: self.bands.to_vec(),
             id_column: self.id_column.clone(),
             image_column: self.image_column.clone(),
-            carry: Vec::new(),
+            carry: self.looks.radius_column.iter().cloned().collect(),
         }
     }
 
@@ -68,25 +75,13 @@ impl Reading {
         options
     }
 
-    /// How pixels become a picture of at least `size` pixels a side.
+    /// How pixels become a picture of `size` pixels a side.
     pub fn preparation(&self, size: usize) -> Preparation {
-        // The profile is a request, as in a model file.
-        let profile = colour::for_model(&self.profile.name, &self.bands).unwrap_or(&self.profile);
-        let mut preparation = Preparation::new(size, profile.clone());
+        let mut preparation = Preparation::new(size, self.profile.clone());
+        preparation.given.clone_from(&self.looks.given);
+        preparation.wide = self.looks.wide.unwrap_or_default();
+        preparation.scale_per_radius = self.scale_per_radius;
         preparation.resample = self.resample;
         preparation
     }
-}
-
-/// The whole picture in the bytes of a cutout, in colours, at least as large as
-/// the preparation's crop.
-///
-/// # Errors
-/// The decoder's, and as [`prepare::whole`].
-pub(crate) fn picture(
-    payload: &Payload,
-    options: &DecodeOptions,
-    preparation: &Preparation,
-) -> Result<RgbImage, Rejection> {
-    prepare::whole(decode::decode(payload, options)?, preparation)
 }

@@ -77,6 +77,66 @@ fn bands_are_learned_in_the_order_that_is_asked_for() {
 }
 
 #[test]
+fn colours_are_learned_as_they_are_asked_for() {
+    let scene = Scene::new(1);
+    scene.recipe("short.toml", &SHORT);
+    fs::remove_dir_all(scene.path("in")).unwrap();
+    let more = ["--quiet", "--size", "72", "--count", "60", "--seed", "3", "--format", "fits"];
+    assert_code(&hiwl().arg("simulate").arg(scene.path("in")).args(more).output().unwrap(), 0);
+    let input = |run: &str| {
+        Model::read(&scene.path(run).join("model.safetensors")).unwrap().description.input
+    };
+    done(train(&scene, "in", "plain", &[]), 0);
+    assert_eq!(input("plain").rgb_profile, "lupton");
+    done(train(&scene, "in", "des", &["--profile", "des"]), 0);
+    assert_eq!(input("des").rgb_profile, "des");
+    done(train(&scene, "in", "bright", &["--zero-point", "21.5"]), 0);
+    let curves = ["plain", "des", "bright"].map(|run| scene.curve(run));
+    assert!(curves[0] != curves[1] && curves[0] != curves[2], "the same was learned");
+    // The folder says what decided, and a run of before there was a choice goes on.
+    let said = |run: &str| fs::read_to_string(scene.path(run).join("run.json")).unwrap();
+    assert!(!said("plain").contains("\"reading\""), "{}", said("plain"));
+    assert!(said("bright").contains("21.5"), "{}", said("bright"));
+    let refused = done(train(&scene, "in", "plain", &["--zero-point", "21.5"]), 64);
+    assert!(errors(&refused).contains("holds another run"), "{}", errors(&refused));
+    // Nobody could be shown what a model file cannot name.
+    let refused = done(train(&scene, "in", "none", &["--profile", "lupton"]), 64);
+    assert!(errors(&refused).contains("is shown sdss"), "{}", errors(&refused));
+}
+
+#[test]
+fn radii_bring_training_images_to_a_scale_that_the_model_remembers() {
+    let scene = Scene::new(60);
+    scene.recipe("short.toml", &SHORT);
+    done(train(&scene, "in", "files", &[]), 0);
+    // At 0.1 arcsec a pixel a radius of 5 arcsec is the scale of the pictures.
+    let mut table = "id,path,r90\n".to_owned();
+    for entry in fs::read_dir(scene.path("in")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "jpg") {
+            let id = path.file_stem().unwrap().to_str().unwrap();
+            table += &format!("{id},{},5.0\n", path.display());
+        }
+    }
+    fs::write(scene.path("table.csv"), table).unwrap();
+    let scaled = ["--radius-column", "r90", "--pixel-scale", "0.1"];
+    done(train(&scene, "table.csv", "scaled", &scaled), 0);
+    assert_eq!(scene.curve("files"), scene.curve("scaled"));
+    let scale = |run: &str| {
+        let model = Model::read(&scene.path(run).join("model.safetensors")).unwrap();
+        model.description.extras.training_scale
+    };
+    assert_eq!((scale("files"), scale("scaled")), (None, Some(0.02)));
+    // Half the radius takes half the field, enlarged.
+    let half = ["--radius-column", "r90", "--pixel-scale", "0.2"];
+    done(train(&scene, "table.csv", "half", &half), 0);
+    assert_ne!(scene.curve("files"), scene.curve("half"));
+    // Pictures do not say how large their pixels are.
+    let told = errors(&done(train(&scene, "table.csv", "none", &scaled[..2]), 64));
+    assert!(told.contains("no_scale"), "{told}");
+}
+
+#[test]
 fn images_that_are_all_rejected_are_the_reason_that_is_told() {
     let scene = Scene::new(1);
     scene.recipe("short.toml", &SHORT);

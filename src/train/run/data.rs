@@ -1,9 +1,9 @@
 //! What a run learns from and is judged by: listed, joined with labels, and
 //! looked at once before the first step.
 //!
-//! Every image is read and decoded here, so that a bad one is known, told and
-//! left out before an epoch's order is drawn, and so that the run can be
-//! pinned to the bytes it learns from. As they are small, their encoded bytes
+//! Every image goes down the stages of [`crate::line`] here, so that a bad one is
+//! known, told and left out before an epoch's order is drawn, and so that the run
+//! can be pinned to the bytes it learns from. As they are small, their encoded bytes
 //! are kept in memory up to a limit; what does not fit is read again.
 //!
 //! Invariant: images are sorted by id, so that nothing depends on the order of
@@ -12,24 +12,25 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::TrainError;
-use crate::cutout::decode::DecodeOptions;
-use crate::cutout::prepare::Preparation;
-use crate::cutout::{Payload, Reason, Rejection};
+use super::{TrainError, ended};
+use crate::cutout::prepare::{self, Preparation, Wide};
+use crate::cutout::{Decoded, Payload, Reason, Rejection};
 use crate::labels::join::Join;
 use crate::labels::split::{PAPER_RATIO, stratified};
 use crate::labels::{LabelColumns, LabelTable, Split};
-use crate::line::{self, Found, Reading};
-use crate::pipeline::Stop;
+use crate::line::cutout::Bytes;
+use crate::line::stages::Fetch;
+use crate::line::{self, Cutout, Found, Front, Listed, QUEUE, Reading};
+use crate::pipeline::{Graph, Sequenced, Stop};
 use crate::random;
 use crate::source::Locator;
 use crate::source::read::Reader;
+use crate::storage::remote::is_remote;
 use crate::train::recipe::Recipe;
 
 /// Encoded bytes that are kept in memory: the paper's whole sample has
@@ -43,6 +44,8 @@ pub struct Image {
     pub id: String,
     /// The place of its class in the recipe's.
     pub class: usize,
+    /// The radius of its object, where the run goes by it.
+    pub radius: Option<f64>,
     locator: Locator,
     kept: Option<Payload>,
 }
@@ -70,6 +73,10 @@ pub struct Dataset {
     pub digest: String,
     /// What a person should know: missing counterparts, bad images.
     pub notes: Vec<String>,
+    /// How the images are read and decoded.
+    pub front: Front,
+    /// How they were listed, and become pictures.
+    pub reading: Reading,
 }
 
 /// Where images and labels come from, and how they are read.
@@ -84,10 +91,12 @@ pub struct TrainingData {
     /// How inputs are listed and read. Its column of ids is the label table's
     /// too.
     pub reading: Reading,
+    /// The name of its profile in a model file.
+    pub colours: String,
 }
 
 impl Dataset {
-    /// Lists, joins and looks at everything, on the current rayon pool. A
+    /// Lists, joins and looks at everything, with `workers` threads that decode. A
     /// table without splits is split 8:1:1 by the recipe's seed. `None` if
     /// `stop` ended it.
     ///
@@ -97,10 +106,12 @@ impl Dataset {
     pub fn read(
         sources: &TrainingData,
         recipe: &Recipe,
+        workers: usize,
         stop: &Stop,
     ) -> Result<Option<Self>, TrainError> {
         let classes: Vec<&str> = recipe.classes.iter().map(String::as_str).collect();
-        let id = sources.reading.id_column.as_deref();
+        let reading = sources.reading.clone();
+        let id = reading.id_column.as_deref();
         let columns = LabelColumns { id, split: sources.split_column.as_deref() };
         let mut table = LabelTable::read(&sources.labels, Some(&classes), columns)?;
         let mut notes = Vec::new();
@@ -108,75 +119,86 @@ impl Dataset {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
             notes.push("the labels name no split: 8:1:1 within every class".to_owned());
         }
-        let reading = &sources.reading;
-        let decoding = reading.decode_options();
-        let Found { images: entries, problems } =
-            line::list(&sources.inputs, reading.list_options(), None)?;
+        let Found { images, problems } = line::list(&sources.inputs, &reading)?;
         notes.extend(problems);
-        let join = Join::new(&table, entries.iter().map(|image| image.entry.id.as_str()));
+        let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
         notes.extend(join.to_string().lines().map(str::to_owned));
         if join.pairs.is_empty() {
             return Err(TrainError::Data(format!(
                 "none of {} images has one of the {} labels: do their ids agree?",
-                entries.len(),
+                images.len(),
                 table.rows.len()
             )));
         }
+        let remote = sources.inputs.iter().any(|input| is_remote(input))
+            || images.iter().any(|image| image.entry.is_remote());
+        let front = Front { decode: Arc::new(reading.decode_options()), remote, workers };
 
-        let budget = AtomicU64::new(CACHE_BYTES);
+        // Ordered by split and id, from now on.
+        let mut wanted = Vec::new();
+        for split in [Split::Train, Split::Val] {
+            let of_split =
+                join.pairs.iter().filter(|(row, _)| table.rows[*row].split == Some(split));
+            wanted.extend(of_split.map(|&(row, image)| (split, row, image)));
+        }
+        let listed: Vec<Listed> =
+            wanted.iter().map(|&(_, _, image)| images[image].clone()).collect();
+        let learned = wanted.iter().take_while(|(split, ..)| *split == Split::Train).count();
+        let crops = [recipe.augmentation.crop, recipe.input.crop].map(|c| prepared(&reading, c));
+        // In the order of the listing: archives and tables are read once.
+        let mut order: Vec<usize> = (0..listed.len()).collect();
+        order.sort_by_key(|&place| wanted[place].2);
+        let Some(looked) = inspect(&front, &listed, order, crops, learned, stop)? else {
+            return Ok(None);
+        };
+
         let mut rejected = Rejected::default();
         let mut lines = Vec::new();
-        let mut read = |split: Split, crop: usize| {
-            let preparation = reading.preparation(crop);
-            let looked: Vec<Option<Result<_, (String, Rejection)>>> = join
-                .pairs
-                .par_iter()
-                .filter(|(row, _)| table.rows[*row].split == Some(split))
-                .map_init(Reader::new, |reader, &(row, image)| {
-                    let (row, locator) = (&table.rows[row], &entries[image].entry.locator);
-                    if stop.requested() {
-                        return None;
-                    }
-                    Some(match inspect(reader, locator, &decoding, &preparation) {
-                        Ok((payload, digest)) => {
-                            let kept = take(&budget, payload.len() as u64).then_some(payload);
-                            let (id, class) = (row.id.clone(), row.class);
-                            Ok((Image { id, class, locator: locator.clone(), kept }, digest))
-                        }
-                        Err(rejection) => Err((row.id.clone(), rejection)),
-                    })
-                })
-                .collect();
-            let mut images = Vec::with_capacity(looked.len());
-            for seen in looked.into_iter().flatten() {
-                match seen {
-                    Ok((image, digest)) => {
-                        let class = &recipe.classes[image.class];
-                        for part in [image.id.as_bytes(), class.as_bytes(), split.name().as_bytes()]
-                        {
-                            lines.push(part.to_vec());
-                        }
-                        lines.push(digest.to_vec());
-                        images.push(image);
-                    }
-                    Err((id, rejection)) => rejected.add(id, rejection),
+        let (mut train, mut val) = (Vec::new(), Vec::new());
+        for (((split, row, _), listed), looked) in wanted.into_iter().zip(listed).zip(looked) {
+            let row = &table.rows[row];
+            let Looked { digest, kept } = match looked {
+                Ok(looked) => looked,
+                Err(rejection) => {
+                    rejected.add(row.id.clone(), rejection);
+                    continue;
                 }
+            };
+            let class = &recipe.classes[row.class];
+            for part in [row.id.as_bytes(), class.as_bytes(), split.name().as_bytes()] {
+                lines.push(part.to_vec());
             }
-            Arc::new(images)
-        };
-        let train = read(Split::Train, recipe.augmentation.crop);
-        let val = read(Split::Val, recipe.input.crop);
-        if stop.requested() {
-            return Ok(None);
+            lines.push(digest.to_vec());
+            let Listed { entry, radius } = listed;
+            let image = Image {
+                id: row.id.clone(),
+                class: row.class,
+                radius,
+                locator: entry.locator,
+                kept,
+            };
+            if split == Split::Train { &mut train } else { &mut val }.push(image);
         }
         if !rejected.is_empty() {
             notes.push(rejected.to_string());
         }
         let parts: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
         let digest = hex(&random::digest("training data", 0, &parts));
-        let dataset = Self { train, val, digest, notes };
+        let (train, val) = (Arc::new(train), Arc::new(val));
+        let dataset = Self { train, val, digest, notes, front, reading };
         dataset.check(recipe, &rejected)?;
         Ok(Some(dataset))
+    }
+
+    /// Arcseconds a pixel of the pictures per arcsecond of an object's radius, where
+    /// they were brought to it.
+    pub fn scale(&self) -> Option<f64> {
+        self.reading.looks.radius_column.as_ref().map(|_| self.reading.scale_per_radius)
+    }
+
+    /// How pixels become pictures that squares of `crop` pixels are cut from.
+    pub fn preparation(&self, crop: usize) -> Preparation {
+        prepared(&self.reading, crop)
     }
 
     /// Every output needs images to learn from, and every model some to be
@@ -240,22 +262,126 @@ impl fmt::Display for Rejected {
     }
 }
 
+/// How pixels become pictures that squares of `crop` pixels are cut from. However
+/// wide one is, its middle is learned, unless it is asked otherwise.
+fn prepared(reading: &Reading, crop: usize) -> Preparation {
+    let mut preparation = reading.preparation(crop);
+    preparation.wide = reading.looks.wide.unwrap_or(Wide::Crop);
+    preparation
+}
+
+/// An image that was looked at.
+struct Looked {
+    /// SHA-256 of its bytes.
+    digest: [u8; 32],
+    /// They, as long as there is room.
+    kept: Option<Payload>,
+}
+
+/// What the readers found, by place.
+struct Fetched {
+    left: AtomicU64,
+    places: Vec<OnceLock<Looked>>,
+}
+
+/// The first look at an image's bytes: they are pinned, and kept.
+struct First {
+    locator: Locator,
+    place: usize,
+    fetched: Arc<Fetched>,
+}
+
+impl Fetch for First {
+    fn fetch(self, reader: &mut Reader) -> Result<Payload, Rejection> {
+        let payload = reader.read(&self.locator)?;
+        let fits = take(&self.fetched.left, payload.len() as u64);
+        let looked = Looked { digest: digest(&payload), kept: fits.then(|| payload.clone()) };
+        // Each place is one image's.
+        let _ = self.fetched.places[self.place].set(looked);
+        Ok(payload)
+    }
+}
+
+impl Bytes for First {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// Reads, decodes and composes every image, in `order`: what of each is needed
+/// later, or why it cannot be used. The first `learned` are prepared for the first
+/// crop, the others for the second. `None` if `stop` ended it.
+fn inspect(
+    front: &Front,
+    listed: &[Listed],
+    order: Vec<usize>,
+    crops: [Preparation; 2],
+    learned: usize,
+    stop: &Stop,
+) -> Result<Option<Vec<Result<Looked, Rejection>>>, TrainError> {
+    let places = listed.iter().map(|_| OnceLock::new()).collect();
+    let fetched = Arc::new(Fetched { left: AtomicU64::new(CACHE_BYTES), places });
+    let images: Vec<Cutout<First>> = order
+        .into_iter()
+        .map(|place| {
+            let Listed { entry, radius } = listed[place].clone();
+            let cutout = Cutout::listed(place as u64, false, entry, radius);
+            let fetched = Arc::clone(&fetched);
+            cutout.advance(|locator| Ok(First { locator, place, fetched }))
+        })
+        .collect();
+    let crops = Arc::new(crops);
+    let mut graph = Graph::new(stop.clone());
+    let source = graph.source("list", QUEUE, move |out| {
+        for (sequence, item) in (0..).zip(images) {
+            out.send(Sequenced { sequence, item })?;
+        }
+        Ok(())
+    });
+    let seen = front.extend(&mut graph, source, || {
+        let crops = Arc::clone(&crops);
+        move |cutout: Cutout<Decoded>| {
+            let (radius, later) = (cutout.radius, cutout.index >= learned as u64);
+            let preparation = &crops[usize::from(later)];
+            cutout.advance(|decoded| prepare::whole(decoded, preparation, radius))
+        }
+    });
+    let found = Arc::new(Mutex::new(BTreeMap::new()));
+    let (bad, all) = (Arc::clone(&found), Arc::clone(&fetched));
+    graph.sink("look", seen, move |cutout| {
+        let Some(Sequenced { item: Cutout { index, state, .. }, .. }) = cutout else {
+            return Ok(());
+        };
+        if let Err(rejection) = state {
+            // Its bytes are not needed again.
+            let kept = all.places[index as usize].get().and_then(|looked| looked.kept.as_ref());
+            all.left.fetch_add(kept.map_or(0, |kept| kept.len() as u64), Ordering::Relaxed);
+            bad.lock().unwrap_or_else(PoisonError::into_inner).insert(index as usize, rejection);
+        }
+        Ok(())
+    });
+    if !ended(graph.run())? {
+        return Ok(None);
+    }
+    let mut bad = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    let fetched = Arc::into_inner(fetched).expect("the stages, which shared it, have ended");
+    let looked =
+        fetched.places.into_iter().enumerate().map(|(place, looked)| match bad.remove(&place) {
+            Some(rejection) => Err(rejection),
+            None => Ok(looked.into_inner().expect("what is not rejected was read")),
+        });
+    Ok(Some(looked.collect()))
+}
+
 /// Takes `bytes` off what is left, if there are as many.
 fn take(left: &AtomicU64, bytes: u64) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
 }
 
-/// Reads and decodes an image: its bytes and their SHA-256.
-fn inspect(
-    reader: &mut Reader,
-    locator: &Locator,
-    options: &DecodeOptions,
-    preparation: &Preparation,
-) -> Result<(Payload, [u8; 32]), Rejection> {
-    let payload = reader.read(locator)?;
-    line::picture(&payload, options, preparation)?;
+/// SHA-256 of an image's bytes.
+fn digest(payload: &Payload) -> [u8; 32] {
     let mut hash = Sha256::new();
-    match &payload {
+    match payload {
         Payload::Single(bytes) => hash.update(bytes),
         Payload::PerBand(bands) => {
             for (name, bytes) in bands {
@@ -272,7 +398,7 @@ fn inspect(
             }
         }
     }
-    Ok((payload, hash.finalize().into()))
+    hash.finalize().into()
 }
 
 fn hex(bytes: &[u8]) -> String {

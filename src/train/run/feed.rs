@@ -1,5 +1,5 @@
-//! From a list of images to batches of pixels: source → read → decode →
-//! augment → batch, on the engine that classifies too.
+//! From a list of images to batches of pixels: the stages of [`crate::line`], from
+//! a source that draws, with random views as what is made of the pixels.
 //!
 //! A worker's part does not depend on who does it: what happens to an image is
 //! decided by seed, epoch, id and how often it was drawn before. Batches come
@@ -16,24 +16,19 @@
 use std::sync::Arc;
 
 use super::TrainError;
-use super::data::Image;
+use super::data::{Dataset, Image};
 use crate::cutout::augment::{Augmentation, Augmenter, Draws};
-use crate::cutout::decode::DecodeOptions;
-use crate::cutout::prepare::Preparation;
-use crate::cutout::{Payload, Rejection, RgbImage};
-use crate::line::{self, Reading};
-use crate::pipeline::{Ended, Graph, Inlet, Outlet, Resequencer, Sequenced, Stage, Weigh, Window};
+use crate::cutout::prepare::{self, Preparation};
+use crate::cutout::{Decoded, Payload, Rejection, RgbImage};
+use crate::line::cutout::Bytes;
+use crate::line::stages::Fetch;
+use crate::line::{Cutout, Front, Gather, QUEUE};
+use crate::pipeline::{Graph, Inlet, Sequenced, Weigh, Window};
 use crate::source::read::Reader;
-
-/// Images that wait between two stages before the crop.
-const QUEUE: usize = 8;
 
 /// Batches in flight: one being learned, one waiting, one being gathered, one
 /// running ahead.
 const WINDOW_BATCHES: usize = 4;
-
-/// Threads that read; most images are in memory.
-const READERS: usize = 2;
 
 /// An image of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +65,15 @@ impl View {
             Self::Centre(crop) => *crop,
         }
     }
+
+    fn draws(&self, id: &str, shot: Shot) -> Draws {
+        match self {
+            Self::Augmented { recipe, seed, epoch } => {
+                Draws::new(recipe, *seed, *epoch, id, shot.repeat)
+            }
+            Self::Centre(crop) => Draws::none(*crop),
+        }
+    }
 }
 
 /// What a feed is made of.
@@ -83,12 +87,8 @@ pub struct Feed {
     pub batches: Vec<usize>,
     /// What is done to them.
     pub view: View,
-    /// How their bytes become pictures.
-    pub reading: Arc<Reading>,
     /// Side of the images that come out, in pixels.
     pub size: usize,
-    /// Threads that decode, and that augment.
-    pub workers: usize,
 }
 
 /// Images for the network.
@@ -108,200 +108,118 @@ impl Weigh for Batch {
 impl Feed {
     /// Adds source and stages to `graph`. Whoever takes a batch leaves as many
     /// places of the window as it has images.
-    pub fn extend(self, graph: &mut Graph<TrainError>) -> (Inlet<Sequenced<Batch>>, Window) {
-        let largest = self.batches.iter().copied().max().unwrap_or(1);
+    pub fn extend(
+        self,
+        graph: &mut Graph<TrainError>,
+        data: &Dataset,
+    ) -> (Inlet<Sequenced<Batch>>, Window) {
+        let Self { images, shots, batches, view, size } = self;
+        let largest = batches.iter().copied().max().unwrap_or(1);
         let window = Window::new(WINDOW_BATCHES * largest);
-        let Self { images, shots, batches, view, reading, size, workers } = self;
-        let options = reading.decode_options();
-        let preparation = reading.preparation(view.crop());
-        let places = window.clone();
-        let drawn = graph.source("draw", QUEUE, move |out| {
-            for (sequence, item) in (0..).zip(shots) {
+        let prepare = Views {
+            preparation: Arc::new(data.preparation(view.crop())),
+            view,
+            size,
+            shots: shots.into(),
+        };
+        let (places, drawn) = (window.clone(), Arc::clone(&prepare.shots));
+        let source = graph.source("draw", QUEUE, move |out| {
+            let mut rest = batches.into_iter();
+            let mut left = 0;
+            for (sequence, shot) in (0..).zip(drawn.iter()) {
+                if left == 0 {
+                    left = rest.next().unwrap_or(1);
+                }
+                left -= 1;
                 places.enter(out)?;
+                let item = taken(&images, shot.image, sequence, left == 0);
                 out.send(Sequenced { sequence, item })?;
             }
             Ok(())
         });
-        let read = graph.stage("read", READERS, QUEUE, drawn, || Read {
-            images: Arc::clone(&images),
-            reader: Reader::new(),
-        });
-        let decoded = graph.stage("decode", workers, QUEUE, read, || Decode {
-            images: Arc::clone(&images),
-            options: options.clone(),
-            preparation: preparation.clone(),
-        });
-        let seen = graph.stage("augment", workers, QUEUE, decoded, || Augment {
-            images: Arc::clone(&images),
-            view: view.clone(),
-            size,
-            augmenter: Augmenter::new(),
-        });
-        let gathered = graph.stage("batch", 1, 1, seen, || Gather {
-            sizes: batches.clone().into_iter(),
-            order: Resequencer::new(),
-            images: Vec::new(),
-            wanted: 0,
-            sent: 0,
+        let front: &Front = &data.front;
+        let seen = front.extend(graph, source, || prepare.clone().worker());
+        let gathered = graph.stage("batch", 1, 1, seen, || {
+            let shots = Arc::clone(&prepare.shots);
+            Gather::new(largest, move |cutouts| joined(&shots, cutouts))
         });
         (gathered, window)
     }
 }
 
-/// A shot, as far as it got.
-struct Sample<T> {
-    shot: Shot,
-    state: T,
+/// An image on its way.
+fn taken(images: &Arc<Vec<Image>>, place: usize, sequence: u64, ends_batch: bool) -> Cutout<Kept> {
+    let Image { id, radius, .. } = &images[place];
+    Cutout {
+        index: sequence,
+        ends_batch,
+        id: id.clone(),
+        source: String::new(),
+        position: None,
+        note: None,
+        radius: *radius,
+        state: Ok(Kept { images: Arc::clone(images), place }),
+    }
 }
 
-impl Weigh for Shot {
-    fn weight(&self) -> usize {
+/// The bytes of an image: in memory, or where it was listed.
+struct Kept {
+    images: Arc<Vec<Image>>,
+    place: usize,
+}
+
+impl Fetch for Kept {
+    fn fetch(self, reader: &mut Reader) -> Result<Payload, Rejection> {
+        self.images[self.place].payload(reader)
+    }
+}
+
+impl Bytes for Kept {
+    fn bytes(&self) -> usize {
         size_of::<Self>()
     }
 }
 
-impl Weigh for Sample<Payload> {
-    fn weight(&self) -> usize {
-        self.state.len()
-    }
-}
-
-impl Weigh for Sample<RgbImage> {
-    fn weight(&self) -> usize {
-        self.state.pixels.len()
-    }
-}
-
-/// An image that was good when the run began and is not any more: the run
-/// must not go on without it, or it would be another run.
-fn gone(images: &[Image], shot: Shot) -> impl FnOnce(Rejection) -> Ended<TrainError> + '_ {
-    move |rejection| {
-        let id = images[shot.image].id.clone();
-        Ended::Failed(TrainError::Image { id, rejection })
-    }
-}
-
-/// Fetches the bytes.
-struct Read {
-    images: Arc<Vec<Image>>,
-    reader: Reader,
-}
-
-impl Stage for Read {
-    type In = Sequenced<Shot>;
-    type Out = Sequenced<Sample<Payload>>;
-    type Error = TrainError;
-
-    fn process(
-        &mut self,
-        item: Self::In,
-        out: &Outlet<Self::Out>,
-    ) -> Result<(), Ended<TrainError>> {
-        let shot = item.item;
-        let read = self.images[shot.image].payload(&mut self.reader);
-        let state = read.map_err(gone(&self.images, shot))?;
-        Ok(out.send(item.map(|shot| Sample { shot, state }))?)
-    }
-}
-
-/// Turns bytes into colours.
-struct Decode {
-    images: Arc<Vec<Image>>,
-    options: DecodeOptions,
-    preparation: Preparation,
-}
-
-impl Stage for Decode {
-    type In = Sequenced<Sample<Payload>>;
-    type Out = Sequenced<Sample<RgbImage>>;
-    type Error = TrainError;
-
-    fn process(
-        &mut self,
-        item: Self::In,
-        out: &Outlet<Self::Out>,
-    ) -> Result<(), Ended<TrainError>> {
-        let Sequenced { sequence, item: Sample { shot, state } } = item;
-        let picture = line::picture(&state, &self.options, &self.preparation);
-        let state = picture.map_err(gone(&self.images, shot))?;
-        Ok(out.send(Sequenced { sequence, item: Sample { shot, state } })?)
-    }
-}
-
-/// Cuts out what the network sees.
-struct Augment {
-    images: Arc<Vec<Image>>,
+/// What is made of the pixels in training.
+#[derive(Clone)]
+struct Views {
+    preparation: Arc<Preparation>,
     view: View,
+    /// Side of what comes out, in pixels.
     size: usize,
-    augmenter: Augmenter,
+    shots: Arc<[Shot]>,
 }
 
-impl Stage for Augment {
-    type In = Sequenced<Sample<RgbImage>>;
-    type Out = Sequenced<Sample<RgbImage>>;
-    type Error = TrainError;
-
-    fn process(
-        &mut self,
-        item: Self::In,
-        out: &Outlet<Self::Out>,
-    ) -> Result<(), Ended<TrainError>> {
-        let Sequenced { sequence, item: Sample { shot, state } } = item;
-        let (crop, draws) = match &self.view {
-            View::Augmented { recipe, seed, epoch } => {
-                let id = &self.images[shot.image].id;
-                (recipe.crop, Draws::new(recipe, *seed, *epoch, id, shot.repeat))
-            }
-            View::Centre(crop) => (*crop, Draws::none(*crop)),
-        };
-        let state = self
-            .augmenter
-            .apply(&state, crop, &draws, self.size)
-            .map_err(gone(&self.images, shot))?;
-        Ok(out.send(Sequenced { sequence, item: Sample { shot, state } })?)
-    }
-}
-
-/// Restores the order and gathers batches.
-struct Gather {
-    sizes: std::vec::IntoIter<usize>,
-    order: Resequencer<Sample<RgbImage>>,
-    images: Vec<Sample<RgbImage>>,
-    /// Images of the batch in hand; 0 before the first.
-    wanted: usize,
-    sent: u64,
-}
-
-impl Stage for Gather {
-    type In = Sequenced<Sample<RgbImage>>;
-    type Out = Sequenced<Batch>;
-    type Error = TrainError;
-
-    fn process(
-        &mut self,
-        item: Self::In,
-        out: &Outlet<Self::Out>,
-    ) -> Result<(), Ended<TrainError>> {
-        self.order.push(item);
-        while let Some(sample) = self.order.pop() {
-            if self.wanted == 0 {
-                self.wanted = self.sizes.next().unwrap_or(1);
-            }
-            self.images.push(sample);
-            if self.images.len() == self.wanted {
-                let images = std::mem::take(&mut self.images);
-                let pixels = images.iter().map(|s| s.state.pixels.as_slice()).collect::<Vec<_>>();
-                let batch = Batch {
-                    pixels: pixels.concat(),
-                    outputs: images.iter().map(|s| s.shot.output).collect(),
-                };
-                out.send(Sequenced { sequence: self.sent, item: batch })?;
-                self.sent += 1;
-                self.wanted = 0;
-            }
+impl Views {
+    /// What a worker does.
+    fn worker(self) -> impl FnMut(Cutout<Decoded>) -> Cutout<RgbImage> + Send {
+        let mut augmenter = Augmenter::new();
+        move |cutout| {
+            let draws = self.view.draws(&cutout.id, self.shots[cutout.index as usize]);
+            let radius = cutout.radius;
+            cutout.advance(|decoded| {
+                let picture = prepare::whole(decoded, &self.preparation, radius)?;
+                augmenter.apply(&picture, self.preparation.size, &draws, self.size)
+            })
         }
-        Ok(())
     }
+}
+
+/// The pixels of a batch. An image that was good when the run began and is not any
+/// more ends it: without the image it would be another run.
+fn joined(shots: &[Shot], cutouts: Vec<Cutout<RgbImage>>) -> Result<Batch, TrainError> {
+    let outputs = cutouts.iter().map(|cutout| shots[cutout.index as usize].output).collect();
+    let mut pixels = Vec::new();
+    let count = cutouts.len();
+    for cutout in cutouts {
+        let Cutout { id, state, .. } = cutout;
+        let picture = state.map_err(|rejection| TrainError::Image { id, rejection })?;
+        if pixels.is_empty() {
+            pixels.reserve_exact(count * picture.pixels.len());
+        }
+        pixels.extend_from_slice(&picture.pixels);
+    }
+    Ok(Batch { pixels, outputs })
 }
 
 /// Batches as equal as can be, none larger than `most`: a last batch of a few

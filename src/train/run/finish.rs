@@ -276,12 +276,12 @@ fn score(
 
 /// What the networks of a run are fed.
 pub fn input(run: &Run) -> Input {
-    let Run { recipe, reading, .. } = run;
+    let Run { recipe, data, colours, .. } = run;
     Input {
         mean: recipe.input.mean,
         std: recipe.input.std,
-        bands: reading.bands.clone(),
-        rgb_profile: reading.profile.name.clone(),
+        bands: data.reading.bands.clone(),
+        rgb_profile: colours.clone(),
         ..Input::paper(recipe.input.crop)
     }
 }
@@ -317,7 +317,10 @@ fn describe(
         ]),
     };
     let architectures = vec![run.architecture.clone(); scheme.networks().len()];
-    Ok(Description { provenance, ..Description::new(scheme, architectures, input(run)) })
+    let mut description = Description::new(scheme, architectures, input(run));
+    description.provenance = provenance;
+    description.extras.training_scale = run.data.scale();
+    Ok(description)
 }
 
 #[cfg(test)]

@@ -19,10 +19,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::TrainError;
 use super::state::Best;
+use super::{TrainError, TrainingData};
+use crate::cutout::colour::{self, Given, Profile};
+use crate::cutout::prepare::{Resample, Wide};
 use crate::engine::Precision;
 use crate::line::Reading;
+use crate::model::description::Input;
 use crate::storage::lock::PathLock;
 use crate::storage::remote::is_remote;
 use crate::storage::{StorageError, digest, file, json, place};
@@ -59,9 +62,54 @@ pub struct Settings<'a> {
     pub freeze: bool,
     /// How inputs are read, where it is not the default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reading: Option<&'a Reading>,
+    pub reading: Option<Read<'a>>,
     /// How numbers are held and multiplied.
     pub precision: Precision,
+}
+
+/// How inputs are read.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Read<'a> {
+    bands: &'a [String; 3],
+    band_pattern: String,
+    cube_bands: &'a [String],
+    id_column: Option<&'a str>,
+    image_column: Option<&'a str>,
+    /// The profile that the model file will name.
+    profile: Option<&'static Profile>,
+    resample: Option<Resample>,
+    #[serde(skip_serializing_if = "Given::is_silent")]
+    given: &'a Given,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    radius_column: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wide: Option<Wide>,
+}
+
+impl<'a> Read<'a> {
+    /// How they are, if not as pictures: `None` for the default, of which runs of
+    /// the first version say nothing.
+    pub fn of(data: &'a TrainingData) -> Option<Self> {
+        let plain = Reading::default();
+        let default = Read::new(&plain, &Input::paper(0).rgb_profile)
+            == Read::new(&data.reading, &data.colours);
+        (!default).then(|| Read::new(&data.reading, &data.colours))
+    }
+
+    fn new(reading: &'a Reading, colours: &str) -> Self {
+        Self {
+            bands: &reading.bands,
+            band_pattern: reading.band_pattern.to_string(),
+            cube_bands: &reading.cube_bands,
+            id_column: reading.id_column.as_deref(),
+            image_column: reading.image_column.as_deref(),
+            profile: colour::profile(colours),
+            resample: reading.resample,
+            given: &reading.looks.given,
+            radius_column: reading.looks.radius_column.as_deref(),
+            wide: reading.looks.wide,
+        }
+    }
 }
 
 /// A run's folder, locked.

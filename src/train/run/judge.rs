@@ -69,12 +69,10 @@ pub fn logits(
         shots: shots.to_vec(),
         batches: even_batches(shots.len(), BATCH),
         view: View::Centre(run.recipe.input.crop),
-        reading: Arc::clone(&run.reading),
         size,
-        workers: run.workers,
     };
     let mut graph = Graph::new(run.stop.clone());
-    let (batches, window) = feed.extend(&mut graph);
+    let (batches, window) = feed.extend(&mut graph, &run.data);
     let all = Arc::new(Mutex::new(Vec::with_capacity(shots.len() * outputs)));
     let (rows, pool) = (Arc::clone(&all), Arc::clone(&run.pool));
     let mut found = Tensors::default();

@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `data` | images joined with labels, looked at once |
-//! | `feed` | the stages from a list of images to batches |
+//! | `feed` | the line from a list of images to batches |
 //! | `plan` | what a model learns from, in which order |
 //! | `initial` | what it starts from |
 //! | `learner` | network, optimiser and average of weights |
@@ -43,7 +43,6 @@ pub use self::error::TrainError;
 use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
 use crate::engine::{Device, Engine, Precision};
 use crate::events::{Event, Listener, TrainingEvent};
-use crate::line::Reading;
 use crate::metrics;
 use crate::model::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
@@ -95,12 +94,12 @@ struct Run {
     device: Device,
     precision: Precision,
     data: Dataset,
-    reading: Arc<Reading>,
+    /// The name of the images' profile in a model file.
+    colours: String,
     folder: Folder,
     pool: Arc<rayon::ThreadPool>,
     stop: Stop,
     listener: Arc<dyn Listener>,
-    workers: usize,
     checkpoint_every: Duration,
 }
 
@@ -149,7 +148,7 @@ pub fn run(
         .build()
         .map_err(|source| TrainError::Threads { threads: workers, source })?;
     listener.tell(Event::Note("looking at every image"));
-    let found = pool.install(|| Dataset::read(&options.data, recipe, stop))?;
+    let found = Dataset::read(&options.data, recipe, workers, stop)?;
     let Some(data) = found else {
         let checkpoints = options.output.join("checkpoints");
         return Ok(Report { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
@@ -169,8 +168,7 @@ pub fn run(
         val_images: data.val.len(),
         initial: initial.identity(),
         freeze: options.freeze,
-        // Silent where it is the default, as runs of the first version are.
-        reading: Some(&options.data.reading).filter(|reading| **reading != Reading::default()),
+        reading: folder::Read::of(&options.data),
         precision,
     };
     info!(
@@ -186,12 +184,11 @@ pub fn run(
         device: options.device,
         precision,
         data,
-        reading: Arc::new(options.data.reading.clone()),
+        colours: options.data.colours.clone(),
         folder,
         pool: Arc::new(pool),
         stop: stop.clone(),
         listener: Arc::clone(listener),
-        workers,
         checkpoint_every: options.checkpoint_every,
     });
     let mut report = Report {

@@ -134,12 +134,10 @@ fn learn(
             seed: plan.seed,
             epoch: lock(session).state.epoch,
         },
-        reading: Arc::clone(&run.reading),
         size: phase.size,
-        workers: run.workers,
     };
     let mut graph = Graph::new(run.stop.clone());
-    let (batches, window) = feed.extend(&mut graph);
+    let (batches, window) = feed.extend(&mut graph, &run.data);
     let learning = Arc::clone(session);
     graph.sink("learn", batches, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
