@@ -15,7 +15,7 @@ use std::{
 use clap::Parser;
 use hiwl::{
     classify::{
-        self, Devices, Options,
+        self, ClassifyOptions, Devices,
         recipe::{PrecisionChoice, ResampleChoice},
     },
     cutout::{
@@ -98,7 +98,7 @@ fn main() {
         let path = folder.path().join("b1.safetensors");
         let b1 = Architecture::efficientnet(1).expect("B1 exists");
         let model = Model::seeded(b1, 240, 1).expect("memory for a model");
-        model.write(&path, model_file::Precision::F32).expect("room for a model");
+        model.write(&path, model_file::StoredPrecision::F32).expect("room for a model");
         path
     });
     let model = Model::read(&path).expect("a model");
@@ -154,7 +154,7 @@ fn main() {
 impl Setting {
     /// A run, and the forward pass alone on the sample.
     fn measure(&mut self, archive: &Path, model: &Path, output: PathBuf, pixels: &[Vec<u8>]) {
-        let options = Options {
+        let options = ClassifyOptions {
             inputs: vec![archive.to_owned()],
             output,
             model: model.to_owned(),

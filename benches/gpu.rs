@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["train", batch, steps] => train(batch.parse()?, steps.parse()?),
         ["seeded", file] => {
             let b1 = Architecture::efficientnet(1).ok_or("no B1")?;
-            Model::seeded(b1, 240, 1)?.write(Path::new(file), model_file::Precision::F32)?;
+            Model::seeded(b1, 240, 1)?.write(Path::new(file), model_file::StoredPrecision::F32)?;
             Ok(())
         }
         _ => {

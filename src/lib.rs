@@ -25,13 +25,13 @@
 //! use std::path::Path;
 //! use std::sync::Arc;
 //!
-//! use hiwl::classify::{self, Options};
+//! use hiwl::classify::{self, ClassifyOptions};
 //! use hiwl::events::{Listener, Silent};
 //! use hiwl::pipeline::Stop;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! let mut options = Options::new(Path::new("fixtures/models/untrained-nano.safetensors"));
+//! let mut options = ClassifyOptions::new(Path::new("fixtures/models/untrained-nano.safetensors"));
 //! options.inputs.push("fixtures/cutouts/jpeg".into());
 //! options.output = folder.path().join("night1");
 //! let listener: Arc<dyn Listener> = Arc::new(Silent);
@@ -62,7 +62,8 @@
 //! | [`run`] | a run's folder: what decides it, its listing, ranges, shards |
 //! | [`catalog`] | the rows, their files, and verification |
 //! | [`export`] | catalogs for other tools, one file a format |
-//! | [`line`](mod@line) | the stages that every mode shares, and what they need to know |
+//! | [`line`](mod@line) | the stages that every mode shares: list, read, decode, prepare, batch |
+//! | [`classify`] | inputs in, catalog out; evaluation; single pictures |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
 //! | [`random`] | random numbers keyed by what they are for |
 //! | [`cli`] | one file a subcommand; the only place that knows a terminal |

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::hierarchy::Hierarchy;
 use super::resolved::Resolved;
-use super::{ClassifyError, Device, Devices, Options, setup};
+use super::{ClassifyError, ClassifyOptions, Device, Devices, setup};
 use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::prepare::{self, Preparation};
 use crate::cutout::{Decoded, Payload, Rejection, RgbImage};
@@ -118,7 +118,7 @@ impl Classifier {
     /// [`ClassifyError`] if it is no model, or one that this program does not
     /// know.
     pub fn open(model: impl AsRef<Path>) -> Result<Self, ClassifyError> {
-        Self::with(&Options::new(model.as_ref()))
+        Self::with(&ClassifyOptions::new(model.as_ref()))
     }
 
     /// The same with other choices: bands, resampling, precision. What the options
@@ -126,9 +126,9 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Self::open`], and if model and options contradict one another.
-    pub fn with(options: &Options) -> Result<Self, ClassifyError> {
+    pub fn with(options: &ClassifyOptions) -> Result<Self, ClassifyError> {
         let model = Model::read(&options.model)?;
-        let options = &Options { devices: Devices::Cpu, ..options.clone() };
+        let options = &ClassifyOptions { devices: Devices::Cpu, ..options.clone() };
         let resolved = Resolved::new(options, &model)?;
         Ok(Self {
             decode: resolved.reading.decode_options(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::resolved::Resolved;
-use super::{ClassifyError, Options, setup};
+use super::{ClassifyError, ClassifyOptions, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
@@ -22,7 +22,7 @@ use crate::tree::Prediction;
 #[derive(Debug)]
 pub struct Evaluation {
     /// Of the images that could be classified.
-    pub report: metrics::Report,
+    pub report: metrics::ClassificationReport,
     /// Of each of them, its class by the labels and what the model said, in the
     /// order of the inputs.
     pub predictions: Vec<(usize, Prediction)>,
@@ -57,7 +57,7 @@ pub fn classes(model: &Path) -> Result<Vec<String>, ClassifyError> {
 /// # Panics
 /// If the table's classes are not the model's ([`classes`]).
 pub fn evaluate(
-    options: &Options,
+    options: &ClassifyOptions,
     labels: &LabelTable,
     split: Option<Split>,
     listener: &Arc<dyn Listener>,
@@ -142,7 +142,7 @@ pub fn evaluate(
     notes.extend(rows.crops.observed.notes(&rows.crops.preparation, trained.as_ref()));
     let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
     Ok(Some(Evaluation {
-        report: metrics::Report::new(&counts.matrix, Some(&counts.calibration))
+        report: metrics::ClassificationReport::new(&counts.matrix, Some(&counts.calibration))
             .with(&counts.confidences),
         predictions: std::mem::take(&mut counts.predictions),
         rejected: std::mem::take(&mut counts.rejected),

@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        classify::{Options, recipe::PrecisionChoice, resolved::Resolved, setup},
+        classify::{ClassifyOptions, recipe::PrecisionChoice, resolved::Resolved, setup},
         line::QUEUE,
         model::model_file::Model,
         pipeline::{Resequencer, Stop},
@@ -201,11 +201,11 @@ mod tests {
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
-        let options = Options {
+        let options = ClassifyOptions {
             batch: 2,
             precision: PrecisionChoice::F32,
             workers: 2,
-            ..Options::new(Path::new(""))
+            ..ClassifyOptions::new(Path::new(""))
         };
         let mut line = setup::line(&Resolved::new(&options, &model).unwrap(), &model).unwrap();
         assert_eq!(line.hierarchies.len(), 1);

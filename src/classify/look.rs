@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::resolved::Resolved;
-use super::{ClassifyError, Options, setup};
+use super::{ClassifyError, ClassifyOptions, setup};
 use crate::cutout::RgbImage;
 use crate::line::{self, Found};
 use crate::model::model_file::Model;
@@ -42,7 +42,7 @@ const LONGEST: usize = 200;
 /// # Errors
 /// [`ClassifyError`]; [`ClassifyError::Pictures`] if the folder holds anything or
 /// cannot be written.
-pub fn look(options: &Options, stop: &Stop) -> Result<Option<Looked>, ClassifyError> {
+pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, ClassifyError> {
     let model = Model::read(&options.model)?;
     let resolved = Resolved::new(options, &model)?;
     let (mut front, crops) = (setup::front(&resolved), setup::crops(&resolved));

@@ -28,6 +28,6 @@ pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
 pub use look::{Looked, look};
 pub use plan::{Planned, plan, planned};
-pub use run::{Options, RANGE_SIZE, Report, run};
+pub use run::{ClassifyOptions, RANGE_SIZE, RunReport, run};
 
 pub use crate::engine::{Device, DeviceChoice, Devices, DevicesChoice};

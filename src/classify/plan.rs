@@ -11,7 +11,7 @@ use serde_json::to_value;
 
 use super::ClassifyError;
 use super::resolved::Resolved;
-use super::run::{Options, Waiting, open};
+use super::run::{ClassifyOptions, Waiting, open};
 use crate::engine::Precision;
 use crate::events::Listener;
 use crate::model::model_file::Model;
@@ -44,7 +44,7 @@ pub struct Planned {
 /// [`ClassifyError`]; what the networks need is not looked at beyond the model
 /// file.
 pub fn plan(
-    options: &Options,
+    options: &ClassifyOptions,
     shards: u64,
     listener: &dyn Listener,
     stop: &Stop,
@@ -52,7 +52,7 @@ pub fn plan(
     let model = Model::read(&options.model)?;
     let resolved = Resolved::into_run(options, &model)?;
     let (run, settings) = open(&resolved, &model, listener, stop)?;
-    let mut kept = Options { engine: resolved.engine, ..options.clone() };
+    let mut kept = ClassifyOptions { engine: resolved.engine, ..options.clone() };
     // Tasks start in folders of their own.
     for path in kept.inputs.iter_mut().chain([&mut kept.model]) {
         *path = absolute(path).map_err(StorageError::io("find", path))?;
@@ -76,9 +76,9 @@ pub fn plan(
 /// # Errors
 /// [`ClassifyError::Run`] if there is no plan, [`ClassifyError::Plan`] if
 /// its options are not this program's.
-pub fn planned(dir: &Path) -> Result<(Plan, Options), ClassifyError> {
+pub fn planned(dir: &Path) -> Result<(Plan, ClassifyOptions), ClassifyError> {
     let plan = Plan::read(dir)?;
-    let options: Options = serde_json::from_value(plan.options.clone())
+    let options: ClassifyOptions = serde_json::from_value(plan.options.clone())
         .map_err(|source| ClassifyError::Plan { path: dir.to_owned(), source })?;
-    Ok((plan, Options { output: dir.to_owned(), ..options }))
+    Ok((plan, ClassifyOptions { output: dir.to_owned(), ..options }))
 }

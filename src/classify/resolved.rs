@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::{ClassifyError, Devices, Options, recipe::PrecisionChoice};
+use super::{ClassifyError, ClassifyOptions, Devices, recipe::PrecisionChoice};
 use crate::cutout::colour;
 use crate::cutout::prepare::Preparation;
 use crate::engine::{Engine, Precision};
@@ -55,7 +55,7 @@ impl Resolved {
     /// What does not go together: [`ClassifyError::Mismatch`],
     /// [`ClassifyError::Line`], [`ClassifyError::List`], and
     /// [`ClassifyError::Engine`] if the engine does not compute on the devices.
-    pub(super) fn new(options: &Options, model: &Model) -> Result<Self, ClassifyError> {
+    pub(super) fn new(options: &ClassifyOptions, model: &Model) -> Result<Self, ClassifyError> {
         Self::with(options, model, options.engine, None)
     }
 
@@ -64,14 +64,17 @@ impl Resolved {
     ///
     /// # Errors
     /// As [`Self::new`], and if the folder cannot be read.
-    pub(super) fn into_run(options: &Options, model: &Model) -> Result<Self, ClassifyError> {
+    pub(super) fn into_run(
+        options: &ClassifyOptions,
+        model: &Model,
+    ) -> Result<Self, ClassifyError> {
         let there = RunFolder::settings(&options.output)?;
         let engine = options.engine.or(there.as_ref().and_then(|settings| settings.engine));
         Self::with(options, model, engine, there.map(|settings| settings.precision))
     }
 
     fn with(
-        options: &Options,
+        options: &ClassifyOptions,
         model: &Model,
         engine: Option<Engine>,
         pinned: Option<Precision>,
@@ -119,7 +122,7 @@ impl Resolved {
 
 /// How inputs become pictures: as the model file says, and the options where they
 /// say otherwise. A pipeline may repeat the model's profile, not contradict it.
-fn reading(options: &Options, model: &Model) -> Result<Reading, ClassifyError> {
+fn reading(options: &ClassifyOptions, model: &Model) -> Result<Reading, ClassifyError> {
     let (input, looks) = (&model.description.input, &options.looks);
     if let Some(asked) = options.rgb_profile.as_ref().filter(|p| **p != input.rgb_profile) {
         return Err(ClassifyError::Mismatch {

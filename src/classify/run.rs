@@ -18,7 +18,7 @@ use super::{
     recipe::{PrecisionChoice, ResampleChoice},
     resolved::Resolved,
     setup,
-    sink::{Begun, Sink},
+    sink::{ClaimedRange, Sink},
     tally::Tally,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub const RANGE_SIZE: u64 = 16_384;
 /// one process alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Options {
+pub struct ClassifyOptions {
     /// Folders, images, archives, tables, lists.
     pub inputs: Vec<PathBuf>,
     /// The run's folder.
@@ -102,7 +102,7 @@ pub struct Options {
     pub shard: Option<Shard>,
 }
 
-impl Options {
+impl ClassifyOptions {
     /// The defaults of the command line for a model: no inputs, no output, the
     /// processor, as many workers as there are cores.
     pub fn new(model: &Path) -> Self {
@@ -134,7 +134,7 @@ impl Options {
 
 /// What a run did.
 #[derive(Debug)]
-pub struct Report {
+pub struct RunReport {
     /// The run's folder.
     pub output: PathBuf,
     /// The model.
@@ -164,7 +164,7 @@ pub struct Report {
     pub peak_memory: Option<u64>,
 }
 
-impl Report {
+impl RunReport {
     /// Whether every range of this process has its part, and the catalog, if it
     /// was read as a whole, is sound.
     pub fn is_finished(&self) -> bool {
@@ -201,10 +201,10 @@ impl Report {
 /// # Errors
 /// [`ClassifyError`]; what is committed stays, and the same call goes on.
 pub fn run(
-    options: &Options,
+    options: &ClassifyOptions,
     listener: &Arc<dyn Listener>,
     stop: &Stop,
-) -> Result<Report, ClassifyError> {
+) -> Result<RunReport, ClassifyError> {
     let model = Model::read(&options.model)?;
     let resolved = Resolved::into_run(options, &model)?;
     // Before the listing, which may take an hour: a model that cannot run.
@@ -256,7 +256,7 @@ pub fn run(
         let window = line.window();
         let (claims, begun) = crossbeam_channel::unbounded();
         let mut graph = Graph::new(stop.clone());
-        let source = Source {
+        let source = RangeSource {
             run: Arc::clone(&run),
             sources: Arc::clone(&sources),
             missing,
@@ -291,7 +291,7 @@ pub fn run(
     let trained = (!settings.model.untrained).then_some(&input);
     let notes = line.crops.observed.notes(preparation, trained);
     let written = tally.lock().unwrap_or_else(|e| e.into_inner()).clone();
-    Ok(Report {
+    Ok(RunReport {
         output: resolved.output,
         model: settings.model,
         listing: run.manifest().listing.clone(),
@@ -432,13 +432,13 @@ fn list(
 }
 
 /// Where the line begins: the ranges without a part, row by row.
-struct Source {
+struct RangeSource {
     run: Arc<RunFolder>,
     sources: Arc<Sources>,
     missing: Vec<RowRange>,
     radius_column: Option<String>,
     window: Window,
-    claims: Sender<Begun>,
+    claims: Sender<ClaimedRange>,
     stop: Stop,
     /// Why ranges were passed over: the first reason.
     away: Arc<Mutex<Option<ClassifyError>>>,
@@ -449,7 +449,7 @@ struct Source {
 /// on a range takes minutes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Source {
+impl RangeSource {
     fn send_all(
         self,
         out: &Outlet<Sequenced<Cutout<Locator>>>,
@@ -492,7 +492,7 @@ impl Source {
             debug!(range = range.index, rows = range.count, "begun");
             let radii = radii(self.radius_column.as_deref(), carried.as_ref(), entries.len());
             // The sink has gone only if the run is being stopped.
-            self.claims.send(Begun { claim, carried }).map_err(|_| Ended::Stopped)?;
+            self.claims.send(ClaimedRange { claim, carried }).map_err(|_| Ended::Stopped)?;
             for (index, (entry, radius)) in (range.first..).zip(entries.into_iter().zip(radii)) {
                 self.window.enter(out)?;
                 let item = Cutout::listed(index, index == range.last(), entry, radius);

@@ -19,7 +19,7 @@ use crate::{
 
 /// A range that the source has begun: the claim on it, and the columns that
 /// its rows carry. It travels beside the line, one a range, in order.
-pub struct Begun {
+pub struct ClaimedRange {
     /// The claim.
     pub claim: Claim,
     /// Carried columns, if the run has any.
@@ -31,7 +31,7 @@ pub struct Sink {
     /// Where parts go.
     pub run: Arc<RunFolder>,
     /// Ranges in the order in which their rows come.
-    pub begun: Receiver<Begun>,
+    pub begun: Receiver<ClaimedRange>,
     /// Places to free.
     pub window: Window,
     /// Whom to tell.
@@ -48,7 +48,7 @@ impl Sink {
     /// A sink that has seen nothing.
     pub fn new(
         run: Arc<RunFolder>,
-        begun: Receiver<Begun>,
+        begun: Receiver<ClaimedRange>,
         window: Window,
         listener: Arc<dyn Listener>,
         sources: Arc<Sources>,
@@ -107,7 +107,7 @@ impl Sink {
     }
 
     fn begin(&self) -> Result<PartWriter, ClassifyError> {
-        let Begun { claim, carried } =
+        let ClaimedRange { claim, carried } =
             self.begun.try_recv().expect("the source begins a range before it sends its rows");
         Ok(PartWriter::create(&self.run, claim, carried)?)
     }

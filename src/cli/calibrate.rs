@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::asked::{Asked, Kept};
+use super::flags::{CatalogFlags, NetworkFlags};
 use super::input::InputFlags;
 use super::{CliError, Exit, print, signals, usage};
 use crate::classify::{self, Devices};
@@ -14,7 +14,7 @@ use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::progress::Progress;
 use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable, Split};
-use crate::model::model_file::{Model, Precision};
+use crate::model::model_file::{Model, StoredPrecision};
 use crate::pipeline::Stop;
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::tree::{Prediction, Scheme};
@@ -59,15 +59,16 @@ pub struct Calibrate {
     output: PathBuf,
 
     /// How matrices are stored; f16 loses nothing where they were stored so.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
+    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
+    precision: StoredPrecision,
 }
 
 impl Calibrate {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let mut model = Model::read(&self.model).map_err(usage)?;
-        let asked = Asked::of_model(self.model.clone(), self.input);
-        let options = asked.resolve(self.inputs, PathBuf::new(), Kept::default(), Devices::Cpu)?;
+        let asked = NetworkFlags::of_model(self.model.clone(), self.input);
+        let options =
+            asked.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
         let classes = model.description.scheme.tree().class_names();
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
         let columns =

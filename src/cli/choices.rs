@@ -42,7 +42,7 @@ choices! {
         F32 = "f32", "Single precision";
         Bf16 = "bf16", "bfloat16, sums in single precision";
     }
-    model_file::Precision {
+    model_file::StoredPrecision {
         F32 = "f32", "As they are";
         F16 = "f16", "Rounded to half precision: half the size";
     }

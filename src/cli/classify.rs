@@ -1,4 +1,4 @@
-//! `hiwl classify`: what was typed, or what a plan holds, becomes [`Options`],
+//! `hiwl classify`: what was typed, or what a plan holds, becomes [`ClassifyOptions`],
 //! and their run is told to whoever listens.
 
 use std::{path::PathBuf, sync::Arc};
@@ -6,14 +6,14 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::asked::{Asked, Kept};
+use super::flags::{CatalogFlags, NetworkFlags};
 use super::{
     CliError, Exit, numbers, print,
     share::{self, Share},
     signals, usage,
 };
 use crate::{
-    classify::{self, ClassifyError, Devices, DevicesChoice, Options},
+    classify::{self, ClassifyError, ClassifyOptions, Devices, DevicesChoice},
     cli::terminal::{audience::Audience, catalog::run, progress::Progress},
     events::Listener,
     pipeline::Stop,
@@ -70,10 +70,10 @@ pub struct Arguments {
     shard: Option<Share>,
 
     #[command(flatten)]
-    asked: Asked,
+    networks: NetworkFlags,
 
     #[command(flatten)]
-    kept: Kept,
+    catalog: CatalogFlags,
 
     /// Cutouts a batch.
     #[arg(long, value_name = "N", value_parser = numbers::batch)]
@@ -136,7 +136,7 @@ impl Arguments {
     }
 
     /// What the run needs, from flags, the pipeline and the machine.
-    fn resolve(self) -> Result<Options, CliError> {
+    fn resolve(self) -> Result<ClassifyOptions, CliError> {
         let (devices, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -144,18 +144,18 @@ impl Arguments {
             Some(dir) => {
                 let (plan, options) = classify::planned(dir).map_err(of_plan)?;
                 let shard = share::of_plan(self.shard, &plan)?;
-                let model = self.asked.model.unwrap_or(options.model);
+                let model = self.networks.model.unwrap_or(options.model);
                 // Who planned may not have had the device.
                 let batch = if devices == Devices::Cpu { options.batch } else { devices.batch() };
-                Options { model, workers: cores, shard, batch, devices, ..options }
+                ClassifyOptions { model, workers: cores, shard, batch, devices, ..options }
             }
             // clap sees to it that there is an output where there is no plan.
-            None => Options {
+            None => ClassifyOptions {
                 shard: share::without_plan(self.shard)?,
-                ..self.asked.resolve(
+                ..self.networks.resolve(
                     self.inputs,
                     self.output.unwrap_or_default(),
-                    self.kept,
+                    self.catalog,
                     devices,
                 )?
             },

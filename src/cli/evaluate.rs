@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::asked::{Asked, Kept};
+use super::flags::{CatalogFlags, NetworkFlags};
 use super::{CliError, Exit, numbers, print, signals, usage};
-use crate::classify::{self, Evaluation, Options};
+use crate::classify::{self, ClassifyOptions, Evaluation};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::format;
 use crate::cli::terminal::progress::Progress;
@@ -44,7 +44,7 @@ pub struct Arguments {
     split_column: Option<String>,
 
     #[command(flatten)]
-    asked: Asked,
+    networks: NetworkFlags,
 
     /// Where the networks run: auto (a GPU if there is one), cpu, cuda:N, or
     /// several GPUs with commas.
@@ -107,11 +107,11 @@ impl Arguments {
     }
 
     /// What the line needs, from flags, the pipeline and the machine.
-    fn resolve(self) -> Result<Options, CliError> {
+    fn resolve(self) -> Result<ClassifyOptions, CliError> {
         let (devices, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
         let mut options =
-            self.asked.resolve(self.inputs, PathBuf::new(), Kept::default(), devices)?;
+            self.networks.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), devices)?;
         // Nothing is kept, so nothing is carried.
         options.carry.clear();
         options.batch = self.batch.unwrap_or(options.batch);

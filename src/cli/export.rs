@@ -9,7 +9,7 @@ use super::{CliError, Exit, print, signals, usage};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::catalog::export::{json, text};
 use crate::cli::terminal::progress::Progress;
-use crate::export::{self, ExportError, Format, Ids, Names, Options};
+use crate::export::{self, ExportError, ExportOptions, Format, Ids, Names};
 use crate::pipeline::Stop;
 
 /// Give a catalog, or some of it, to another tool.
@@ -86,7 +86,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let options = Options {
+        let options = ExportOptions {
             filter: self.filter,
             columns: self.columns,
             rejected: self.rejected,
@@ -95,7 +95,7 @@ impl Arguments {
             names: self.names,
             ids: self.ids,
             rows_per_pixel: self.rows_per_pixel,
-            ..Options::new(self.to, self.output)
+            ..ExportOptions::new(self.to, self.output)
         };
         let quiet = self.quiet || self.json;
         let progress = Progress::new(if quiet { Audience::Nobody } else { Audience::Person });

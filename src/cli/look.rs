@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::asked::{Asked, Kept};
+use super::flags::{CatalogFlags, NetworkFlags};
 use super::terminal::format;
 use super::{CliError, Exit, numbers, print, signals, usage};
-use crate::classify::{self, Devices, Options};
+use crate::classify::{self, ClassifyOptions, Devices};
 use crate::pipeline::Stop;
 
 /// Write the pictures that the networks would see as PNGs.
@@ -33,7 +33,7 @@ pub struct Arguments {
     output: PathBuf,
 
     #[command(flatten)]
-    asked: Asked,
+    networks: NetworkFlags,
 
     /// Threads: so many decode and prepare.  [default: one a core]
     #[arg(long, value_name = "N", value_parser = numbers::workers)]
@@ -46,9 +46,14 @@ const NAMED: usize = 20;
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let output = self.output.clone();
-        let asked = self.asked.resolve(self.inputs, self.output, Kept::default(), Devices::Cpu)?;
+        let asked = self.networks.resolve(
+            self.inputs,
+            self.output,
+            CatalogFlags::default(),
+            Devices::Cpu,
+        )?;
         let workers = self.workers.unwrap_or(asked.workers);
-        let options = Options { workers, ..asked };
+        let options = ClassifyOptions { workers, ..asked };
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let looked = classify::look(&options, &stop)

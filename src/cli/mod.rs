@@ -14,7 +14,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{catalog::CatalogError, engine::cuda::CudaError, pipeline::memory, run::RunError};
 
-mod asked;
 mod bands;
 mod bench;
 mod calibrate;
@@ -23,6 +22,7 @@ mod choices;
 mod classify;
 mod evaluate;
 mod export;
+mod flags;
 mod input;
 mod labels;
 mod look;

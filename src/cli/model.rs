@@ -13,7 +13,7 @@ use crate::{
         architecture::{Architecture, Padding},
         description::Input,
         import,
-        model_file::{Model, Precision},
+        model_file::{Model, StoredPrecision},
         shipped,
     },
     storage::output,
@@ -43,7 +43,7 @@ pub enum Command {
     New(New),
     Import(Import),
     Average(Average),
-    Calibrate(Calibrate),
+    Calibrate(Box<Calibrate>),
 }
 
 impl Command {
@@ -188,8 +188,8 @@ pub struct New {
     seed: u64,
 
     /// How matrices are stored.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
+    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
+    precision: StoredPrecision,
 }
 
 impl New {
@@ -265,8 +265,8 @@ pub struct Import {
     seed: u64,
 
     /// How matrices are stored.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
+    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
+    precision: StoredPrecision,
 }
 
 /// Average the weights that training runs kept.
@@ -289,8 +289,8 @@ pub struct Average {
     output: PathBuf,
 
     /// How matrices are stored.
-    #[arg(long, value_enum, default_value_t = Precision::F16)]
-    precision: Precision,
+    #[arg(long, value_enum, default_value_t = StoredPrecision::F16)]
+    precision: StoredPrecision,
 }
 
 impl Average {
@@ -324,7 +324,7 @@ impl Import {
             })?),
             None => None,
         };
-        let options = import::Options {
+        let options = import::ImportOptions {
             files: self.files.into_iter().chain(self.stage2).collect(),
             classes: self.classes,
             architecture,

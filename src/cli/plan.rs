@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::asked::{Asked, Kept};
+use super::flags::{CatalogFlags, NetworkFlags};
 use super::{CliError, Exit, print, signals, usage};
 use crate::classify;
 use crate::cli::terminal::audience::Audience;
@@ -43,10 +43,10 @@ pub struct Arguments {
     shards: u64,
 
     #[command(flatten)]
-    asked: Asked,
+    networks: NetworkFlags,
 
     #[command(flatten)]
-    kept: Kept,
+    catalog: CatalogFlags,
 
     /// Say nothing but errors.
     #[arg(short, long, conflicts_with = "json")]
@@ -62,7 +62,8 @@ impl Arguments {
         let audience = if self.quiet || self.json { Audience::Nobody } else { Audience::Person };
         let progress = Progress::new(audience);
         let output = self.output.clone();
-        let options = self.asked.resolve(self.inputs, self.output, self.kept, Devices::Cpu)?;
+        let options =
+            self.networks.resolve(self.inputs, self.output, self.catalog, Devices::Cpu)?;
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let planned = classify::plan(&options, self.shards, &progress, &stop)

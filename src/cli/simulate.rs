@@ -8,7 +8,7 @@ use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
     cli::terminal::{audience::Audience, progress::Progress},
-    simulate::{self, Class, Classes, Format, Options, SimulateError},
+    simulate::{self, Class, Classes, Format, SimulateError, SimulateOptions},
 };
 
 /// Render galaxies of the five classes as SDSS-like cutouts.
@@ -64,7 +64,7 @@ enum Mixture {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let options = Options {
+        let options = SimulateOptions {
             count: self.count,
             seed: self.seed,
             first: self.first,

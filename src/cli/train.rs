@@ -1,4 +1,4 @@
-//! `hiwl train`: what was typed becomes [`Options`], and their run is told to
+//! `hiwl train`: what was typed becomes [`TrainOptions`], and their run is told to
 //! whoever listens.
 
 use std::fmt::Write;
@@ -18,7 +18,7 @@ use crate::engine::{DeviceChoice, Precision};
 use crate::events::Listener;
 use crate::pipeline::Stop;
 use crate::train::recipe::Recipe;
-use crate::train::run::{self, Options, Report, TrainError, TrainingData};
+use crate::train::run::{self, TrainError, TrainOptions, TrainReport, TrainingData};
 
 /// Train a model.
 ///
@@ -150,7 +150,7 @@ impl Arguments {
     }
 
     /// What the run needs.
-    fn resolve(self) -> Result<Options, CliError> {
+    fn resolve(self) -> Result<TrainOptions, CliError> {
         let mut recipe = Recipe::read(&self.recipe).map_err(usage)?;
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
@@ -159,7 +159,7 @@ impl Arguments {
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
         let (reading, colours) = self.input.to_learn()?;
-        Ok(Options {
+        Ok(TrainOptions {
             data: TrainingData {
                 inputs: self.inputs,
                 labels: self.labels,
@@ -184,7 +184,7 @@ impl Arguments {
 }
 
 /// What a finished run came to.
-fn text(report: &Report, evaluation: &str) -> Result<String, CliError> {
+fn text(report: &TrainReport, evaluation: &str) -> Result<String, CliError> {
     let mut out = format!("On the validation images:\n{evaluation}\n");
     for (model, epoch) in &report.epochs {
         writeln!(out, "{model}: epoch {epoch}")?;

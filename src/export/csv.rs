@@ -6,15 +6,15 @@
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 
-use super::{ExportError, Report, Source, Told};
+use super::{ExportError, ExportReport, OnRows, RowSource};
 use crate::storage::output::NewFile;
 
 pub(super) fn write(
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     file: &NewFile,
-    progress: Told<'_>,
-) -> Result<Report, ExportError> {
-    let mut report = Report::default();
+    progress: OnRows<'_>,
+) -> Result<ExportReport, ExportError> {
+    let mut report = ExportReport::default();
     let mut bytes = Vec::new();
     // Names, even if no row follows.
     lines(&RecordBatch::new_empty(source.selection.schema().clone()), true, &mut bytes)?;

@@ -77,7 +77,7 @@ pub enum Ids {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ExportOptions {
     /// The format.
     pub format: Format,
     /// The file, or for HATS the folder, to make.
@@ -100,7 +100,7 @@ pub struct Options {
     pub rows_per_pixel: u64,
 }
 
-impl Options {
+impl ExportOptions {
     /// Everything but the rejected rows, as they are in the catalog.
     pub fn new(format: Format, output: PathBuf) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl Options {
 
 /// What became of the catalog's rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ExportReport {
     /// Rows written.
     pub rows: u64,
     /// Bytes written.
@@ -148,9 +148,9 @@ pub struct Report {
 /// is as it was.
 pub fn export(
     dir: &Path,
-    options: &Options,
+    options: &ExportOptions,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<Report, ExportError> {
+) -> Result<ExportReport, ExportError> {
     if is_remote(&options.output) {
         return Err(ExportError::Remote { path: options.output.clone() });
     }
@@ -160,8 +160,12 @@ pub fn export(
     refuse_existing(&options.output, options.overwrite && options.format != Format::Hats)?;
     output::refuse(&options.output, &[])?;
     let (ranges, missing) = sound_ranges(&run, options.partial)?;
-    let source =
-        Source { run: &run, ranges, selection: &selection, origin: origin(&run, options, missing) };
+    let source = RowSource {
+        run: &run,
+        ranges,
+        selection: &selection,
+        origin: origin(&run, options, missing),
+    };
     let passes = if matches!(options.format, Format::Fits | Format::Hats) { 2 } else { 1 };
     let total = passes * source.ranges.iter().map(|range| range.count).sum::<u64>();
     let mut seen = 0;
@@ -179,12 +183,12 @@ pub fn export(
         Format::Votable => votable::write,
         Format::Hats => {
             let report = hats::write(&source, options, &mut progress)?;
-            return Ok(Report { missing, ..report });
+            return Ok(ExportReport { missing, ..report });
         }
     };
     let file = NewFile::create(&options.output, &[])?;
     let report = writer(&source, &file, &mut progress)?;
-    Ok(Report { missing, bytes: file.commit()?, ..report })
+    Ok(ExportReport { missing, bytes: file.commit()?, ..report })
 }
 
 /// Says no to an output that is there, unless it is a file to be replaced.
@@ -198,13 +202,13 @@ fn refuse_existing(path: &Path, overwrite: bool) -> Result<(), ExportError> {
 }
 
 /// Writes the rows of a source into a file that is still nameless.
-type FileWriter = fn(&Source<'_>, &NewFile, Told<'_>) -> Result<Report, ExportError>;
+type FileWriter = fn(&RowSource<'_>, &NewFile, OnRows<'_>) -> Result<ExportReport, ExportError>;
 
 /// Is told of rows as they are read; an error of it ends the export.
-type Told<'a> = &'a mut dyn FnMut(u64) -> Result<(), ExportError>;
+type OnRows<'a> = &'a mut dyn FnMut(u64) -> Result<(), ExportError>;
 
 /// The rows that are exported, to be read as often as a format needs them.
-struct Source<'a> {
+struct RowSource<'a> {
     run: &'a RunFolder,
     ranges: Vec<RowRange>,
     selection: &'a Selection,
@@ -212,7 +216,7 @@ struct Source<'a> {
     origin: Vec<KeyValue>,
 }
 
-impl Source<'_> {
+impl RowSource<'_> {
     fn rows(&self) -> Rows<'_> {
         Rows::new(self.run.dir(), &self.ranges, self.selection)
     }
@@ -237,7 +241,7 @@ fn sound_ranges(run: &RunFolder, partial: bool) -> Result<(Vec<RowRange>, u64), 
 }
 
 /// The run's provenance, and what the export took of it.
-fn origin(run: &RunFolder, options: &Options, missing: u64) -> Vec<KeyValue> {
+fn origin(run: &RunFolder, options: &ExportOptions, missing: u64) -> Vec<KeyValue> {
     let mut pairs = part::provenance(run.manifest(), run.digest());
     let export = json!({
         "where": options.filter,
@@ -249,7 +253,7 @@ fn origin(run: &RunFolder, options: &Options, missing: u64) -> Vec<KeyValue> {
     pairs
 }
 
-impl Report {
+impl ExportReport {
     /// Counts a batch; returns how many rows of the catalog it came from.
     fn add(&mut self, selected: &selection::Selected) -> u64 {
         let rows = selected.batch.num_rows() as u64;

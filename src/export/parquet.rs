@@ -7,17 +7,17 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::rows::Measured;
-use super::{ExportError, Report, Source, Told};
+use super::{ExportError, ExportReport, OnRows, RowSource};
 use crate::catalog::part::{properties, schema_pairs};
 use crate::storage::StorageError;
 use crate::storage::output::NewFile;
 use crate::storage::seal::{self, SealingWriter};
 
 pub(super) fn write(
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     file: &NewFile,
-    progress: Told<'_>,
-) -> Result<Report, ExportError> {
+    progress: OnRows<'_>,
+) -> Result<ExportReport, ExportError> {
     let schema = source.selection.schema();
     let options = ArrowWriterOptions::new()
         .with_properties(properties(schema, source.origin.clone()))
@@ -28,7 +28,7 @@ pub(super) fn write(
     let mut writer =
         ArrowWriter::try_new_with_options(SealingWriter::new(sink), Arc::clone(schema), options)
             .map_err(wrap())?;
-    let mut report = Report::default();
+    let mut report = ExportReport::default();
     let mut measured = Measured::new(schema.fields().len());
     for selected in source.rows() {
         let selected = selected?;

@@ -14,7 +14,7 @@ use arrow::compute::{filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::filter::Filter;
-use super::{ExportError, Format, Ids, Options, names};
+use super::{ExportError, ExportOptions, Format, Ids, names};
 use crate::catalog::row::OK;
 
 /// What is taken of a catalog.
@@ -41,7 +41,7 @@ pub(super) struct Selected {
 
 impl Selection {
     /// What `options` ask of a catalog with this schema.
-    pub(super) fn new(catalog: &Schema, options: &Options) -> Result<Self, ExportError> {
+    pub(super) fn new(catalog: &Schema, options: &ExportOptions) -> Result<Self, ExportError> {
         let place = |name: &str| place(catalog, name);
         let mut given = match &options.columns {
             Some(columns) => columns.iter().map(|c| place(c)).collect::<Result<Vec<_>, _>>()?,

@@ -11,16 +11,16 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, Event};
 
-use super::{ExportError, Report, Source, Told};
+use super::{ExportError, ExportReport, OnRows, RowSource};
 use crate::catalog::votable::{self, Description};
 use crate::storage::output::NewFile;
 
 pub(super) fn write(
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     file: &NewFile,
-    progress: Told<'_>,
-) -> Result<Report, ExportError> {
-    let mut report = Report::default();
+    progress: OnRows<'_>,
+) -> Result<ExportReport, ExportError> {
+    let mut report = ExportReport::default();
     let mut xml = Writer::new(Vec::new());
     let description = Description {
         schema: source.selection.schema(),

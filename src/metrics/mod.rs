@@ -5,7 +5,7 @@
 //!
 //! A ratio 0/0 (the recall of a class without examples, the precision of one
 //! that is never predicted) is 0, as scikit-learn's `zero_division=0` has it;
-//! [`Report`] says which they are.
+//! [`ClassificationReport`] says which they are.
 
 pub mod accuracy;
 pub mod average;
@@ -27,7 +27,7 @@ pub use f1::f1;
 pub use fit::{Fit, fit};
 pub use precision::precision;
 pub use recall::recall;
-pub use report::Report;
+pub use report::ClassificationReport;
 
 /// `part / whole`, 0 for 0/0.
 fn ratio(part: u64, whole: u64) -> f64 {

@@ -11,7 +11,7 @@ use crate::labels::table::quoted;
 
 /// The metrics of an evaluation. Serialised, it is the JSON report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct ClassificationReport {
     /// Examples.
     pub total: u64,
     /// Those that were predicted right.
@@ -65,7 +65,7 @@ pub struct Averages {
     pub f1: f64,
 }
 
-impl Report {
+impl ClassificationReport {
     /// All metrics of a matrix and, if confidences are known, of these.
     pub fn new(matrix: &Confusion, calibration: Option<&Calibration>) -> Self {
         let (recall, precision, f1) = (recall(matrix), precision(matrix), f1(matrix));
@@ -107,7 +107,7 @@ impl Report {
     /// The report as indented JSON.
     ///
     /// # Errors
-    /// Never for a report that [`Report::new`] made: every number is finite.
+    /// Never for a report that [`ClassificationReport::new`] made: every number is finite.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
     }
@@ -152,7 +152,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ClassificationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.classes.iter().map(|c| c.class.chars().count());
         let width = names.max().unwrap_or(0).max("macro avg".len());
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_table_is_the_papers_table_4() {
-        let text = Report::new(&table_3(), None).to_string();
+        let text = ClassificationReport::new(&table_3(), None).to_string();
         let expected = "\
 accuracy 0.9632 (2775 of 2881)
 
@@ -232,7 +232,7 @@ SPI             2 0.0026       8 0.0102       0 0.0000       3 0.0038     768 0.
     fn json_and_csv_hold_the_same_numbers() {
         let mut calibration = Calibration::new();
         calibration.add(0.75, true);
-        let report = Report::new(&table_3(), Some(&calibration));
+        let report = ClassificationReport::new(&table_3(), Some(&calibration));
         let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
         assert_eq!(json["classes"][2]["class"], "CSS");
         assert_eq!(json["confusion"][2][3], 11);
@@ -256,7 +256,7 @@ SPI             2 0.0026       8 0.0102       0 0.0000       3 0.0038     768 0.
         let mut matrix = Confusion::new(&classes);
         matrix.add(0, 0);
         matrix.add(1, 0);
-        let text = Report::new(&matrix, None).to_string();
+        let text = ClassificationReport::new(&matrix, None).to_string();
         assert!(text.contains("b is never predicted"), "{text}");
         assert!(text.contains("c has no examples"), "{text}");
     }

@@ -17,15 +17,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use safetensors::SafeTensors;
 use serde_json::json;
 
 use super::architecture::{Architecture, Padding};
 use super::description::{Description, Input, Provenance};
-use super::kept::{self, Kept, KeptError};
-use super::model_file::{Model, float_tensor};
+use super::model_file::Model;
 use super::parameters::{Parameter, parameters};
+use super::saved_weights::{self, SavedWeights, SavedWeightsError};
 use super::seeded;
+use super::tensors::Tensors;
 use super::weights::{Weights, WeightsError};
 use crate::storage::{digest::sha256, file};
 use crate::tree::{Combined, Scheme};
@@ -86,7 +86,7 @@ pub enum ImportError {
     },
     /// Weights that a run kept are damaged.
     #[error(transparent)]
-    Kept(#[from] KeptError),
+    SavedWeights(#[from] SavedWeightsError),
     /// Some files say what their outputs mean, others do not.
     #[error("weights that a training run kept and others make no model together")]
     Mixed,
@@ -169,11 +169,11 @@ pub fn read(path: &Path) -> Result<Foreign, ImportError> {
 }
 
 fn from_safetensors(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("safetensors: {e}"))?;
-    file.iter()
+    let file = Tensors::of(bytes).map_err(|e| format!("safetensors: {e}"))?;
+    file.floats()
         .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
-        .map(|(name, view)| {
-            let tensor = float_tensor(&view).map_err(|e| format!("tensor `{name}`: {e}"))?;
+        .map(|(name, tensor)| {
+            let tensor = tensor.map_err(|e| format!("tensor `{name}`: {e}"))?;
             Ok((name.to_owned(), tensor))
         })
         .collect()
@@ -264,7 +264,7 @@ impl Foreign {
 
 /// What to make a model of.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ImportOptions {
     /// Weights of each network, in the order of the scheme's. Where there are
     /// fewer files than networks, the last gives the others their backbone, and
     /// they get new heads.
@@ -289,7 +289,7 @@ pub struct Options {
     pub program: Option<String>,
 }
 
-impl Options {
+impl ImportOptions {
     /// The paper's input and HIWL's tree with the weights of one file, whatever
     /// member of the family it is.
     pub fn new(file: impl Into<PathBuf>) -> Self {
@@ -313,9 +313,10 @@ impl Options {
 ///
 /// # Errors
 /// [`ImportError`], each kind by what is wrong with which file.
-pub fn model(options: &Options) -> Result<Model, ImportError> {
-    let kept = options.files.iter().map(|path| kept::read(path).map_err(ImportError::from));
-    let kept = kept.collect::<Result<Vec<Option<Kept>>, ImportError>>()?;
+pub fn model(options: &ImportOptions) -> Result<Model, ImportError> {
+    let kept =
+        options.files.iter().map(|path| saved_weights::read(path).map_err(ImportError::from));
+    let kept = kept.collect::<Result<Vec<Option<SavedWeights>>, ImportError>>()?;
     match kept.iter().flatten().count() {
         0 => foreign_model(options),
         count if count == kept.len() => {
@@ -326,7 +327,7 @@ pub fn model(options: &Options) -> Result<Model, ImportError> {
 }
 
 /// A model of other people's weights.
-fn foreign_model(options: &Options) -> Result<Model, ImportError> {
+fn foreign_model(options: &ImportOptions) -> Result<Model, ImportError> {
     let scheme = match &options.classes {
         None => Scheme::hiwl(),
         Some(classes) => {
@@ -386,7 +387,7 @@ fn foreign_model(options: &Options) -> Result<Model, ImportError> {
 }
 
 /// A model of weights that training runs kept.
-fn kept_model(options: &Options, kept: &[Kept]) -> Result<Model, ImportError> {
+fn kept_model(options: &ImportOptions, kept: &[SavedWeights]) -> Result<Model, ImportError> {
     if options.classes.is_some() || options.architecture.is_some() {
         return Err(ImportError::SaysItself);
     }

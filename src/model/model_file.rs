@@ -8,18 +8,16 @@
 //! Invariants: the same model gives the same bytes; a file under its final
 //! name is whole.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::safetensors::Load;
-use candle_core::{DType, Device, Tensor};
-use safetensors::SafeTensors;
-use safetensors::tensor::{SafeTensorError, TensorView};
+use candle_core::DType;
+use safetensors::tensor::SafeTensorError;
 
 use super::architecture::Architecture;
 use super::description::{Description, FORMAT, Flaw, Input, Provenance};
 use super::parameters::parameters;
 use super::seeded;
+use super::tensors::{self, Tensors};
 use super::weights::{Weights, WeightsError};
 use crate::storage::{StorageError, digest::sha256, file, output};
 use crate::tree::Scheme;
@@ -102,7 +100,7 @@ pub enum ModelError {
 /// How convolutions and matrices are stored. Vectors (batch norm, biases) are
 /// few and span many magnitudes: they are always stored in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
+pub enum StoredPrecision {
     /// As they are.
     #[default]
     F32,
@@ -159,8 +157,8 @@ impl Model {
             .map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
         let description = describe(&bytes, path)?;
         let path = || path.to_owned();
-        let tensors = SafeTensors::deserialize(&bytes)
-            .map_err(|source| ModelError::Corrupt { path: path(), source })?;
+        let tensors =
+            Tensors::of(&bytes).map_err(|source| ModelError::Corrupt { path: path(), source })?;
         let networks = networks(&tensors, &description)
             .map_err(|(network, source)| ModelError::Weights { path: path(), network, source })?;
         Ok(Self { description, networks, digest: Some(sha256(&bytes)) })
@@ -173,7 +171,7 @@ impl Model {
     /// [`ModelError::Unwritable`]; [`ModelError::Invalid`] and
     /// [`ModelError::Weights`] if it could not be read back, such as weights
     /// that overflow half precision.
-    pub fn write(&self, path: &Path, precision: Precision) -> Result<String, ModelError> {
+    pub fn write(&self, path: &Path, precision: StoredPrecision) -> Result<String, ModelError> {
         self.put(path, precision, |path, bytes| output::write(path, bytes, &[]))
     }
 
@@ -182,7 +180,7 @@ impl Model {
     pub(crate) fn write_into_run(
         &self,
         path: &Path,
-        precision: Precision,
+        precision: StoredPrecision,
     ) -> Result<String, ModelError> {
         self.put(path, precision, file::replace)
     }
@@ -190,7 +188,7 @@ impl Model {
     fn put(
         &self,
         path: &Path,
-        precision: Precision,
+        precision: StoredPrecision,
         write: impl FnOnce(&Path, &[u8]) -> Result<(), StorageError>,
     ) -> Result<String, ModelError> {
         let bytes = self.to_bytes(path, precision)?;
@@ -200,7 +198,7 @@ impl Model {
     }
 
     /// The bytes of the file; `path` is for errors.
-    fn to_bytes(&self, path: &Path, precision: Precision) -> Result<Vec<u8>, ModelError> {
+    fn to_bytes(&self, path: &Path, precision: StoredPrecision) -> Result<Vec<u8>, ModelError> {
         let owned = || path.to_owned();
         self.description.check().map_err(|what| ModelError::Invalid { path: owned(), what })?;
         assert_eq!(self.networks.len(), self.description.architectures.len(), "every network");
@@ -216,7 +214,7 @@ impl Model {
             let named = stored.iter().map(|(name, t)| (format!("{prefix}.{name}"), t.clone()));
             tensors.extend(named);
         }
-        safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
+        tensors::to_bytes((KEY, text), tensors)
             .map_err(|source| ModelError::Corrupt { path: owned(), source })
     }
 
@@ -242,14 +240,10 @@ impl Description {
 /// The description in the bytes of a file; `path` is for errors.
 fn describe(bytes: &[u8], path: &Path) -> Result<Description, ModelError> {
     let owned = || path.to_owned();
-    let (_, header) = SafeTensors::read_metadata(bytes)
-        .map_err(|source| ModelError::Corrupt { path: owned(), source })?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|m| m.get(KEY))
+    let text = tensors::text(bytes, KEY)
+        .map_err(|source| ModelError::Corrupt { path: owned(), source })?
         .ok_or_else(|| ModelError::NotAModel { path: owned() })?;
-    Description::parse(text).map_err(|flaw| at(flaw, owned()))
+    Description::parse(&text).map_err(|flaw| at(flaw, owned()))
 }
 
 /// What is wrong with a description, at its path.
@@ -263,12 +257,12 @@ fn at(flaw: Flaw, path: PathBuf) -> ModelError {
 
 /// The checked weights of every network, or the network and what is wrong.
 fn networks(
-    file: &SafeTensors,
+    file: &Tensors<'_>,
     description: &Description,
 ) -> Result<Vec<Weights>, (String, WeightsError)> {
     let named = description.scheme.networks();
     let mut found = vec![Weights::new(); named.len()];
-    for (full, view) in file.iter() {
+    for (full, tensor) in file.floats() {
         let place = full
             .split_once('.')
             .and_then(|(own, name)| Some((named.iter().position(|n| n.name == own)?, name)));
@@ -279,7 +273,7 @@ fn networks(
         if name.ends_with("num_batches_tracked") {
             continue;
         }
-        let tensor = float_tensor(&view)
+        let tensor = tensor
             .map_err(WeightsError::tensor(name))
             .map_err(|source| (named[place].spoken(), source))?;
         found[place].insert(name, tensor);
@@ -292,22 +286,13 @@ fn networks(
     Ok(found)
 }
 
-/// A tensor of any floating-point type of up to 64 bits, in f32.
-pub(crate) fn float_tensor(view: &TensorView) -> candle_core::Result<Tensor> {
-    use safetensors::Dtype::{BF16, F16, F32, F64};
-    if !matches!(view.dtype(), F16 | BF16 | F32 | F64) {
-        return Err(candle_core::Error::UnsupportedSafeTensorDtype(view.dtype()));
-    }
-    view.load(&Device::Cpu)?.to_dtype(DType::F32)
-}
-
 /// The weights in the types in which they are stored.
-fn stored(weights: &Weights, precision: Precision) -> Result<Weights, WeightsError> {
+fn stored(weights: &Weights, precision: StoredPrecision) -> Result<Weights, WeightsError> {
     let mut stored = Weights::new();
     for (name, tensor) in weights.iter() {
         let dtype = match precision {
-            Precision::F16 if tensor.rank() > 1 => DType::F16,
-            Precision::F16 | Precision::F32 => DType::F32,
+            StoredPrecision::F16 if tensor.rank() > 1 => DType::F16,
+            StoredPrecision::F16 | StoredPrecision::F32 => DType::F32,
         };
         let tensor = tensor.to_dtype(dtype).map_err(WeightsError::tensor(name))?;
         stored.insert(name, tensor);
@@ -319,7 +304,7 @@ fn stored(weights: &Weights, precision: Precision) -> Result<Weights, WeightsErr
 ///
 /// # Errors
 /// [`WeightsError::Tensor`] if candle fails.
-pub fn rounded(weights: &Weights, precision: Precision) -> Result<Weights, WeightsError> {
+pub fn rounded(weights: &Weights, precision: StoredPrecision) -> Result<Weights, WeightsError> {
     let mut rounded = Weights::new();
     for (name, tensor) in stored(weights, precision)?.iter() {
         rounded.insert(name, tensor.to_dtype(DType::F32).map_err(WeightsError::tensor(name))?);

@@ -1,6 +1,10 @@
 //! Tests of the model file: round trips, and each way in which one is wrong.
 
+use std::collections::HashMap;
 use std::fs;
+
+use candle_core::{Device, Tensor};
+use safetensors::SafeTensors;
 
 use super::*;
 use crate::model::architecture::Padding;
@@ -24,7 +28,7 @@ fn written(edit: impl FnOnce(&mut Model)) -> (tempfile::TempDir, PathBuf, Model)
     let path = folder.path().join("m.safetensors");
     let mut model = Model::seeded(tiny(), 64, 1).unwrap();
     edit(&mut model);
-    model.write(&path, Precision::F32).unwrap();
+    model.write(&path, StoredPrecision::F32).unwrap();
     (folder, path, model)
 }
 
@@ -88,7 +92,7 @@ fn a_model_survives_the_round_trip_and_bytes_are_deterministic() {
     }
 
     let again = folder.path().join("again");
-    let digest = read.write(&again, Precision::F32).unwrap();
+    let digest = read.write(&again, StoredPrecision::F32).unwrap();
     assert_eq!(fs::read(&path).unwrap(), fs::read(&again).unwrap());
     assert_eq!(read.digest.as_deref(), Some(digest.as_str()));
     assert_eq!(digest.len(), 64);
@@ -99,7 +103,7 @@ fn a_model_survives_the_round_trip_and_bytes_are_deterministic() {
 fn half_precision_halves_matrices_and_keeps_vectors() {
     let (folder, full, model) = written(|_| {});
     let half = folder.path().join("half");
-    model.write(&half, Precision::F16).unwrap();
+    model.write(&half, StoredPrecision::F16).unwrap();
     let size = |p: &Path| fs::metadata(p).unwrap().len();
     assert!(size(&half) < size(&full) * 7 / 10);
     let read = Model::read(&half).unwrap();
@@ -118,13 +122,13 @@ fn half_precision_halves_matrices_and_keeps_vectors() {
     let name = "classifier.1.weight";
     let huge = (big.networks[0].get(name).unwrap() * 1e7).unwrap();
     big.networks[0].insert(name, huge);
-    let error = big.write(&half, Precision::F16).unwrap_err();
+    let error = big.write(&half, StoredPrecision::F16).unwrap_err();
     assert!(matches!(
         error,
         ModelError::Weights { network, source: WeightsError::NotFinite { .. }, .. }
             if network == "stage 1"
     ));
-    assert!(big.write(&half, Precision::F32).is_ok());
+    assert!(big.write(&half, StoredPrecision::F32).is_ok());
 }
 
 #[test]
@@ -235,12 +239,12 @@ fn a_model_that_cannot_be_written_leaves_nothing() {
     let (folder, _, model) = written(|_| {});
     let inside = folder.path().join("no/such/folder/m");
     assert!(matches!(
-        model.write(&inside, Precision::F32).unwrap_err(),
+        model.write(&inside, StoredPrecision::F32).unwrap_err(),
         ModelError::Unwritable { .. }
     ));
     let taken = folder.path().join("taken");
     fs::create_dir(&taken).unwrap();
-    assert!(model.write(&taken, Precision::F32).is_err());
+    assert!(model.write(&taken, StoredPrecision::F32).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
@@ -283,7 +287,7 @@ fn any_tree_and_any_number_of_networks_survive_the_round_trip() {
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        let digest = model.write(&path, Precision::F32).unwrap();
+        let digest = model.write(&path, StoredPrecision::F32).unwrap();
         let read = Model::read(&path).unwrap();
         assert_eq!((read.description.format(), read.digest.as_deref()), (2, Some(&*digest)));
         assert_eq!(read.description, model.description);
@@ -308,7 +312,7 @@ fn what_format_1_can_say_is_written_in_it() {
     assert_eq!(json["outputs"]["stage1"], serde_json::json!(["CRS", "IBS", "SPI", "CSS+EO"]));
     let mut model = model;
     model.description.extras.training_scale = Some(0.02);
-    model.write(&path, Precision::F32).unwrap();
+    model.write(&path, StoredPrecision::F32).unwrap();
     let json = text(&path);
     assert_eq!((&json["format"], &json["training_scale"]), (&2.into(), &0.02.into()));
     assert_eq!(

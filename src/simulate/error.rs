@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::SIZES;
+use crate::storage::StorageError;
 
 /// Why a simulation could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum SimulateError {
         /// What the system said.
         source: io::Error,
     },
+    /// The table of labels could not be written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A cutout of this size is not made.
     #[error("size {size}: cutouts have {} to {} pixels a side", SIZES.start(), SIZES.end())]
     Size {

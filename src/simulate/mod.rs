@@ -31,7 +31,7 @@ mod write;
 pub use class::Class;
 pub use error::SimulateError;
 pub use truth::{Classes, Truth};
-pub use write::{Format, Options, Report, TAR_MEMBERS, write};
+pub use write::{Format, SimulateOptions, SimulateReport, TAR_MEMBERS, write};
 
 use field::WIDTH_IN_R90;
 use random::{Purpose, generator};

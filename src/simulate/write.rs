@@ -8,16 +8,20 @@
 //! FITS and some 15 kB as JPEG.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::{Classes, SimulateError, Simulation, Truth, encode};
 use crate::simulate::Class;
+use crate::storage::file::TempFile;
 
 /// Galaxies a thread between two writes.
 const CHUNK: u64 = 16;
+
+/// The table of what was made.
+const LABELS: &str = "labels.csv";
 
 /// Cutouts in one archive of [`Format::Tar`], at most.
 pub const TAR_MEMBERS: u64 = 10_000;
@@ -38,7 +42,7 @@ pub enum Format {
 
 /// What to make.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct SimulateOptions {
     /// The number of galaxies.
     pub count: u64,
     /// Galaxies of another seed have nothing in common.
@@ -53,7 +57,7 @@ pub struct Options {
     pub classes: Classes,
 }
 
-impl Default for Options {
+impl Default for SimulateOptions {
     /// A hundred JPEGs as Galaxy Zoo 2's, classes in turn.
     fn default() -> Self {
         Self {
@@ -69,7 +73,7 @@ impl Default for Options {
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct SimulateReport {
     /// Galaxies of each class, in the order of [`Class::ALL`].
     pub classes: [u64; 5],
     /// Files written, `labels.csv` among them.
@@ -90,10 +94,10 @@ pub struct Report {
 /// error ends the work and leaves what was written, without `labels.csv`.
 pub fn write(
     folder: &Path,
-    options: &Options,
+    options: &SimulateOptions,
     mut progress: impl FnMut(u64),
-) -> Result<Report, SimulateError> {
-    let Options { count, first, .. } = *options;
+) -> Result<SimulateReport, SimulateError> {
+    let SimulateOptions { count, first, .. } = *options;
     let simulation =
         Simulation::new(options.seed).with_size(options.size)?.with_classes(options.classes)?;
     if count == 0 {
@@ -170,20 +174,19 @@ struct Output<'a> {
     format: Format,
     archive: Option<Archive>,
     archives: u64,
-    labels: BufWriter<File>,
-    unfinished: PathBuf,
-    report: Report,
+    labels: TempFile,
+    /// Lines that are not written yet.
+    lines: String,
+    report: SimulateReport,
 }
 
 impl<'a> Output<'a> {
     fn new(folder: &'a Path, format: Format) -> Result<Self, SimulateError> {
-        let unfinished = folder.join("labels.csv.unfinished");
-        let file = File::create_new(&unfinished).map_err(SimulateError::io(&unfinished))?;
         let report =
-            Report { classes: [0; 5], files: 0, bytes: 0, labels: folder.join("labels.csv") };
-        let labels = BufWriter::new(file);
-        let mut output =
-            Self { folder, format, archive: None, archives: 0, labels, unfinished, report };
+            SimulateReport { classes: [0; 5], files: 0, bytes: 0, labels: folder.join(LABELS) };
+        let labels = TempFile::create(folder, LABELS)?;
+        let lines = String::new();
+        let mut output = Self { folder, format, archive: None, archives: 0, labels, lines, report };
         output.line("id,label,ra,dec,path\n")?;
         Ok(output)
     }
@@ -266,14 +269,23 @@ impl<'a> Output<'a> {
 
     fn line(&mut self, line: &str) -> Result<(), SimulateError> {
         self.report.bytes += line.len() as u64;
-        self.labels.write_all(line.as_bytes()).map_err(SimulateError::io(&self.unfinished))
+        self.lines.push_str(line);
+        if self.lines.len() >= 1 << 16 {
+            self.flush()?;
+        }
+        Ok(())
     }
 
-    fn finish(mut self) -> Result<Report, SimulateError> {
+    fn flush(&mut self) -> Result<(), SimulateError> {
+        self.labels.append(self.lines.as_bytes())?;
+        self.lines.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<SimulateReport, SimulateError> {
         self.close()?;
-        self.labels.flush().map_err(SimulateError::io(&self.unfinished))?;
-        fs::rename(&self.unfinished, &self.report.labels)
-            .map_err(SimulateError::io(&self.report.labels))?;
+        self.flush()?;
+        self.labels.commit(LABELS)?;
         self.report.files += 1;
         Ok(self.report)
     }

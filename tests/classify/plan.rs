@@ -134,6 +134,9 @@ fn what_a_plan_does_not_have_is_refused_in_words() {
     scene.refused(&["classify", "--plan", "night", "--shard", "1/4"], 64, &["3 shards"]);
     scene.refused(&["classify", "cutouts", "--plan", "night"], 64, &["--plan"]);
     scene.refused(&["classify", "--plan", "night", "--stage2", "all"], 64, &["--stage2"]);
+    for (flag, value) in [("--unit", "Jy"), ("--profile", "des"), ("--radius-column", "r")] {
+        scene.refused(&["classify", "--plan", "night", flag, value], 64, &[flag]);
+    }
     let with = |variables: &[(&str, &str)]| {
         let mut task = scene.hiwl(&planned);
         task.envs(variables.iter().copied()).output().unwrap()

@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use hiwl::export::{self, ExportError, Format, Options};
+use hiwl::export::{self, ExportError, ExportOptions, Format};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
@@ -124,7 +124,7 @@ fn an_incomplete_catalog_is_exported_only_on_request() {
 fn the_library_tells_how_far_it_is_and_what_it_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let run = complete(&folder.path().join("run"), 100, 30);
-    let mut options = Options::new(Format::Fits, folder.path().join("table.fits"));
+    let mut options = ExportOptions::new(Format::Fits, folder.path().join("table.fits"));
     options.filter = Some("label = 'SPI'".into());
     let mut told = Vec::new();
     let report = export::export(run.dir(), &options, &mut |seen, total| {
@@ -147,7 +147,7 @@ fn an_export_that_is_stopped_leaves_nothing() {
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
     for format in [Format::Parquet, Format::Csv, Format::Fits, Format::Votable, Format::Hats] {
-        let options = Options::new(format, out.join("table"));
+        let options = ExportOptions::new(format, out.join("table"));
         let stopped = export::export(run.dir(), &options, &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(ExportError::Stopped)), "{stopped:?}");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "{format:?}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hiwl::metrics::{Calibration, Confusion, Report};
+use hiwl::metrics::{Calibration, ClassificationReport, Confusion};
 use hiwl::random::Stream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -42,7 +42,7 @@ fn compare(seed: u64, number: usize, absent: usize, unseen: usize, count: usize)
         matrix.add(t, p);
         calibration.add(c, t == p);
     }
-    let ours = Report::new(&matrix, Some(&calibration));
+    let ours = ClassificationReport::new(&matrix, Some(&calibration));
     close(ours.accuracy, &theirs["accuracy"], "accuracy");
     close(ours.macro_average.recall, &theirs["macro_recall"], "macro recall");
     close(ours.macro_average.precision, &theirs["macro_precision"], "macro precision");

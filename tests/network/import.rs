@@ -8,8 +8,8 @@ use candle_core::Tensor;
 use hiwl::engine::candle::efficientnet::EfficientNet;
 use hiwl::model::architecture::{Architecture, Padding};
 use hiwl::model::import::names::Naming;
-use hiwl::model::import::{self, ImportError, Options};
-use hiwl::model::model_file::{Model, Precision};
+use hiwl::model::import::{self, ImportError, ImportOptions};
+use hiwl::model::model_file::{Model, StoredPrecision};
 use hiwl::model::parameters::{Parameter, parameters};
 use hiwl::model::{seeded, weights::WeightsError};
 use serde::Deserialize;
@@ -81,10 +81,10 @@ fn timm_s_networks_come_in_with_their_logits() {
         }
         let file = folder.path().join(&case.name);
         save(&file, tensors);
-        let options = Options {
+        let options = ImportOptions {
             bn_eps: Some(case.bn_eps),
             padding: Some(case.padding),
-            ..Options::new(&file)
+            ..ImportOptions::new(&file)
         };
         let model = import::model(&options).unwrap();
         let found = &model.description.architectures[0];
@@ -128,10 +128,10 @@ fn heads_that_fit_are_kept_and_others_are_made_anew() {
         save(&path, foreign(Naming::Timm, &architecture, classes, 1));
         path
     };
-    let options = |path: PathBuf| Options {
+    let options = |path: PathBuf| ImportOptions {
         architecture: Some(architecture.clone()),
         seed: 5,
-        ..Options::new(path)
+        ..ImportOptions::new(path)
     };
     let head = "classifier.1.weight";
     let seeded_head = |shape, prefix| {
@@ -150,7 +150,7 @@ fn heads_that_fit_are_kept_and_others_are_made_anew() {
         seeded_head(vec![2, 256], "stage2.")
     );
 
-    let trained = Options {
+    let trained = ImportOptions {
         files: vec![file("four", 4), file("two", 2)],
         program: Some("test 1".into()),
         ..options(file("four", 4))
@@ -168,7 +168,7 @@ fn heads_that_fit_are_kept_and_others_are_made_anew() {
 
     // A head that fits the named classes is theirs; a file too many is told.
     let classes = Some(["smooth", "edge-on", "spiral"].map(String::from).to_vec());
-    let three = Options { classes: classes.clone(), ..options(file("three", 3)) };
+    let three = ImportOptions { classes: classes.clone(), ..options(file("three", 3)) };
     let three_model = import::model(&three).unwrap();
     assert!(!three_model.description.untrained);
     let tree = three_model.description.scheme.tree();
@@ -176,14 +176,14 @@ fn heads_that_fit_are_kept_and_others_are_made_anew() {
     let theirs_3 = foreign(Naming::Timm, &architecture, 3, 1);
     let found = values(three_model.networks[0].get(head).unwrap());
     assert_eq!(found, values(&theirs_3["classifier.weight"]));
-    let four = Options { classes, ..options(file("four", 4)) };
+    let four = ImportOptions { classes, ..options(file("four", 4)) };
     assert!(import::model(&four).unwrap().description.untrained);
-    let twice = Options { files: vec![file("three", 3), file("four", 4)], ..three };
+    let twice = ImportOptions { files: vec![file("three", 3), file("four", 4)], ..three };
     assert!(matches!(import::model(&twice), Err(ImportError::Files { files: 2, networks: 1 })));
 
     // What was made is a model, conventions of the library included.
     let path = folder.path().join("model");
-    trained.write(&path, Precision::F32).unwrap();
+    trained.write(&path, StoredPrecision::F32).unwrap();
     let read = Model::read(&path).unwrap();
     assert_eq!(read.description, trained.description);
     assert_eq!(read.description.architectures[0].bn_eps, 1e-5);
@@ -198,7 +198,7 @@ fn files_that_cannot_be_imported_are_named_by_what_is_wrong() {
     let mut tensors = foreign(Naming::Timm, &architecture, 1000, 1);
     let error = |tensors: &HashMap<String, Tensor>| {
         save(&path, tensors.clone());
-        import::model(&Options::new(&path)).unwrap_err()
+        import::model(&ImportOptions::new(&path)).unwrap_err()
     };
     let stray = tensors["bn1.weight"].clone();
     tensors.insert("stray".into(), stray);
@@ -218,7 +218,7 @@ fn files_that_cannot_be_imported_are_named_by_what_is_wrong() {
     let stem = tensors.remove("conv_stem.weight").unwrap();
     assert!(matches!(error(&tensors), ImportError::UnknownNames { .. }));
     save(&path, HashMap::from([("conv_stem.weight".into(), stem)]));
-    let asked = Options { architecture: Some(architecture), ..Options::new(&path) };
+    let asked = ImportOptions { architecture: Some(architecture), ..ImportOptions::new(&path) };
     assert!(matches!(
         import::model(&asked).unwrap_err(),
         ImportError::Weights { source: WeightsError::Missing { .. }, .. }
@@ -247,7 +247,7 @@ fn files_that_cannot_be_imported_are_named_by_what_is_wrong() {
 fn lite1_goes_where_its_map_says() {
     let Some(data) = util::real_data() else { return };
     let path = data.join("weights/efficientnet-lite1-imagenet.safetensors");
-    let model = import::model(&Options { seed: 3, ..Options::new(&path) }).unwrap();
+    let model = import::model(&ImportOptions { seed: 3, ..ImportOptions::new(&path) }).unwrap();
     assert_eq!(model.description.architectures[0], Architecture::efficientnet(1).unwrap());
     assert!(model.description.untrained);
 

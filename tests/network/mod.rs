@@ -8,7 +8,7 @@ use candle_transformers::models::efficientnet as theirs;
 use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
 use hiwl::engine::{Infer, Normalisation, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
-use hiwl::model::model_file::{Model, Precision};
+use hiwl::model::model_file::{Model, StoredPrecision};
 use hiwl::model::seeded::{self, SplitMix64};
 use serde::Deserialize;
 
@@ -150,7 +150,7 @@ fn fixture_model() -> Model {
 fn the_fixture_model_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let made = folder.path().join("made.safetensors");
-    fixture_model().write(&made, Precision::F16).unwrap();
+    fixture_model().write(&made, StoredPrecision::F16).unwrap();
     let kept = util::fixture("models/untrained-nano.safetensors");
     assert!(
         std::fs::read(&made).unwrap() == std::fs::read(&kept).unwrap(),
@@ -168,5 +168,5 @@ fn the_fixture_model_can_be_made_again() {
 #[ignore = "writes fixtures/models; run it after a change to the format"]
 fn makes_the_fixture_model() {
     let path = util::fixture("models/untrained-nano.safetensors");
-    fixture_model().write(&path, Precision::F16).unwrap();
+    fixture_model().write(&path, StoredPrecision::F16).unwrap();
 }

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use hiwl::simulate::{Format, Options, SimulateError, write};
+use hiwl::simulate::{Format, SimulateError, SimulateOptions, write};
 use rayon::ThreadPoolBuilder;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -15,22 +15,31 @@ use super::util::python::oracle;
 use super::util::{fixture, root};
 
 /// `fixtures/cutouts/`: what fixtures/README.md says that they are made of.
-fn fixtures() -> [(&'static str, Options); 3] {
+fn fixtures() -> [(&'static str, SimulateOptions); 3] {
     let seed = 2026;
     [
-        ("jpeg", Options { seed, count: 25, ..Options::default() }),
+        ("jpeg", SimulateOptions { seed, count: 25, ..SimulateOptions::default() }),
         (
             "fits",
-            Options {
+            SimulateOptions {
                 seed,
                 first: 28,
                 count: 2,
                 size: 240,
                 format: Format::FitsGz,
-                ..Options::default()
+                ..SimulateOptions::default()
             },
         ),
-        ("tar", Options { seed, first: 30, count: 10, format: Format::Tar, ..Options::default() }),
+        (
+            "tar",
+            SimulateOptions {
+                seed,
+                first: 30,
+                count: 10,
+                format: Format::Tar,
+                ..SimulateOptions::default()
+            },
+        ),
     ]
 }
 
@@ -45,7 +54,7 @@ fn contents(folder: &Path) -> HashMap<String, Vec<u8>> {
         .collect()
 }
 
-fn made(options: &Options) -> (tempfile::TempDir, HashMap<String, Vec<u8>>) {
+fn made(options: &SimulateOptions) -> (tempfile::TempDir, HashMap<String, Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), options, |_| ()).unwrap();
     let files = contents(folder.path());
@@ -55,7 +64,8 @@ fn made(options: &Options) -> (tempfile::TempDir, HashMap<String, Vec<u8>>) {
 #[test]
 fn threads_and_ranges_change_nothing() {
     for format in [Format::Jpeg, Format::Fits, Format::FitsGz] {
-        let options = Options { count: 40, seed: 3, size: 64, format, ..Options::default() };
+        let options =
+            SimulateOptions { count: 40, seed: 3, size: 64, format, ..SimulateOptions::default() };
         let with_threads = |threads| {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| made(&options).1)
@@ -63,8 +73,8 @@ fn threads_and_ranges_change_nothing() {
         let mut whole = with_threads(1);
         assert_eq!(whole, with_threads(5));
 
-        let (_, mut pieces) = made(&Options { count: 17, ..options.clone() });
-        let (_, rest) = made(&Options { first: 17, count: 23, ..options.clone() });
+        let (_, mut pieces) = made(&SimulateOptions { count: 17, ..options.clone() });
+        let (_, rest) = made(&SimulateOptions { first: 17, count: 23, ..options.clone() });
         let lines = |files: &mut HashMap<String, Vec<u8>>| {
             String::from_utf8(files.remove("labels.csv").unwrap()).unwrap()
         };
@@ -78,7 +88,8 @@ fn threads_and_ranges_change_nothing() {
 
 #[test]
 fn the_table_names_every_file_once() {
-    let (folder, files) = made(&Options { count: 23, seed: 4, size: 64, ..Options::default() });
+    let (folder, files) =
+        made(&SimulateOptions { count: 23, seed: 4, size: 64, ..SimulateOptions::default() });
     let table = String::from_utf8(files["labels.csv"].clone()).unwrap();
     let mut lines = table.lines();
     assert_eq!(lines.next(), Some("id,label,ra,dec,path"));
@@ -99,8 +110,13 @@ fn the_table_names_every_file_once() {
 fn progress_and_report_count() {
     let folder = tempfile::tempdir().unwrap();
     let mut heard = Vec::new();
-    let options =
-        Options { count: 90, seed: 5, size: 32, format: Format::Tar, ..Options::default() };
+    let options = SimulateOptions {
+        count: 90,
+        seed: 5,
+        size: 32,
+        format: Format::Tar,
+        ..SimulateOptions::default()
+    };
     let report = write(folder.path(), &options, |done| heard.push(done)).unwrap();
     assert_eq!(heard.last(), Some(&90));
     assert!(heard.is_sorted());
@@ -112,9 +128,9 @@ fn progress_and_report_count() {
 
 #[test]
 fn a_tar_holds_the_same_pictures_as_a_folder() {
-    let options = Options { count: 12, seed: 6, size: 64, ..Options::default() };
+    let options = SimulateOptions { count: 12, seed: 6, size: 64, ..SimulateOptions::default() };
     let (_, pictures) = made(&options);
-    let (_, archives) = made(&Options { format: Format::Tar, ..options });
+    let (_, archives) = made(&SimulateOptions { format: Format::Tar, ..options });
     let mut archive = tar::Archive::new(&archives["cutouts-00000.tar"][..]);
     let mut count = 0;
     for entry in archive.entries().unwrap() {
@@ -133,7 +149,7 @@ fn a_tar_holds_the_same_pictures_as_a_folder() {
 fn a_folder_that_holds_something_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.tex"), "dear").unwrap();
-    let options = Options { count: 1, size: 32, ..Options::default() };
+    let options = SimulateOptions { count: 1, size: 32, ..SimulateOptions::default() };
     let refused = write(folder.path(), &options, |_| ());
     assert!(matches!(&refused, Err(SimulateError::NotEmpty { folder: f }) if f == folder.path()));
     assert_eq!(contents(folder.path()).len(), 1);
@@ -144,7 +160,7 @@ fn folders_that_cannot_be_written_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     File::create(&file).unwrap();
-    let options = Options { count: 1, size: 32, ..Options::default() };
+    let options = SimulateOptions { count: 1, size: 32, ..SimulateOptions::default() };
     for path in [file.clone(), file.join("below")] {
         let failed = write(&path, &options, |_| ());
         assert!(matches!(&failed, Err(SimulateError::Io { path: p, .. }) if *p == path));
@@ -166,9 +182,9 @@ fn folders_that_cannot_be_written_are_errors() {
 fn counts_that_make_no_sense_are_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new");
-    let none = write(&path, &Options { count: 0, ..Options::default() }, |_| ());
+    let none = write(&path, &SimulateOptions { count: 0, ..SimulateOptions::default() }, |_| ());
     assert!(matches!(none, Err(SimulateError::NoGalaxies)));
-    let options = Options { count: 2, first: u64::MAX, ..Options::default() };
+    let options = SimulateOptions { count: 2, first: u64::MAX, ..SimulateOptions::default() };
     assert!(matches!(write(&path, &options, |_| ()), Err(SimulateError::Indices { .. })));
     assert!(!path.exists());
 }
@@ -176,13 +192,13 @@ fn counts_that_make_no_sense_are_refused_before_anything_is_made() {
 #[test]
 fn astropy_and_pillow_read_what_is_written() {
     let parent = tempfile::tempdir().unwrap();
-    let options = Options { count: 10, seed: 7, size: 128, ..Options::default() };
+    let options = SimulateOptions { count: 10, seed: 7, size: 128, ..SimulateOptions::default() };
     let mut folders = Vec::new();
     for (name, format) in
         [("jpeg", Format::Jpeg), ("fits [1]", Format::Fits), ("gz", Format::FitsGz)]
     {
         let folder = parent.path().join(name);
-        write(&folder, &Options { format, ..options.clone() }, |_| ()).unwrap();
+        write(&folder, &SimulateOptions { format, ..options.clone() }, |_| ()).unwrap();
         folders.push(folder.to_str().unwrap().to_owned());
     }
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();

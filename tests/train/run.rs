@@ -9,7 +9,7 @@ use std::time::Instant;
 use hiwl::engine;
 use hiwl::engine::fused::Backend;
 use hiwl::model::architecture::Architecture;
-use hiwl::model::model_file::{Model, Precision};
+use hiwl::model::model_file::{Model, StoredPrecision};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
@@ -363,7 +363,7 @@ fn a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint() 
     let head = model.networks[0].get("classifier.1.weight").unwrap();
     let huge = head.affine(0.0, 3e38).unwrap();
     model.networks[0].insert("classifier.1.weight", huge);
-    model.write(&scene.path("huge.safetensors"), Precision::F32).unwrap();
+    model.write(&scene.path("huge.safetensors"), StoredPrecision::F32).unwrap();
     let mut command = scene.train("first", "nano.toml", &[]);
     command.arg("--init").arg(scene.path("huge.safetensors"));
     let errors = self::errors(&done(command, 2));
@@ -436,7 +436,7 @@ fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
     scene.recipe("short.toml", &SHORT);
     let model = Model::seeded(Architecture::nano(), 64, 5).unwrap();
     let init = scene.path("model.safetensors");
-    model.write(&init, Precision::F32).unwrap();
+    model.write(&init, StoredPrecision::F32).unwrap();
     let mut command = scene.train("run", "short.toml", &["--freeze"]);
     command.arg("--init").arg(&init);
     done(command, 0);

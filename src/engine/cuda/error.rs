@@ -1,7 +1,5 @@
 //! What can go wrong between the program and a GPU.
 
-use std::path::PathBuf;
-
 /// Why a GPU cannot be used, or not any longer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -60,14 +58,6 @@ pub enum CudaError {
         target: String,
         /// What the compiler said.
         log: String,
-    },
-    /// Compiled kernels cannot be kept.
-    #[error("compiled kernels cannot be kept in {path}: {source}")]
-    Cache {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
     },
     /// The device's memory is full.
     #[error("the GPU has no {bytes} bytes left")]

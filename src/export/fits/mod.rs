@@ -12,23 +12,23 @@ use layout::Layout;
 use table::{NewTable, TableHeader};
 
 use super::rows::Measured;
-use super::{ExportError, Report, Source, Told};
+use super::{ExportError, ExportReport, OnRows, RowSource};
 use crate::storage::output::NewFile;
 
 /// Bytes of a FITS block.
 const BLOCK: usize = 2880;
 
 pub(super) fn write(
-    source: &Source<'_>,
+    source: &RowSource<'_>,
     file: &NewFile,
-    progress: Told<'_>,
-) -> Result<Report, ExportError> {
+    progress: OnRows<'_>,
+) -> Result<ExportReport, ExportError> {
     let schema = source.selection.schema();
     let mut measured = Measured::new(schema.fields().len());
     for selected in source.rows() {
         let selected = selected?;
         measured.add(&selected.batch);
-        progress(Report::default().add(&selected))?;
+        progress(ExportReport::default().add(&selected))?;
     }
     let layout = Layout::new(schema, &measured);
     let mut header = TableHeader::new(measured.rows, &layout);
@@ -42,7 +42,7 @@ pub(super) fn write(
 
     file.append(&primary_header())?;
     let mut table = NewTable::append(file.path(), &header)?;
-    let mut report = Report { cut: measured.long, ..Report::default() };
+    let mut report = ExportReport { cut: measured.long, ..ExportReport::default() };
     let mut bytes = Vec::new();
     for selected in source.rows() {
         let selected = selected?;

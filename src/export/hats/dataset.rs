@@ -17,7 +17,7 @@ use parquet::file::metadata::{
     FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter, RowGroupMetaData,
 };
 
-use super::super::Source;
+use super::super::RowSource;
 use super::partition::Pixel;
 use super::spill::{order, slices};
 use crate::catalog::part::{properties, schema_pairs};
@@ -44,7 +44,7 @@ impl Dataset {
         folder: &NewFolder,
         schema: &SchemaRef,
         lengths: &[usize],
-        source: &Source<'_>,
+        source: &RowSource<'_>,
     ) -> Self {
         let model = &source.run.manifest().settings.model;
         let mut pairs = source.origin.clone();

@@ -34,7 +34,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 
 use super::rows::Measured;
 use super::selection::Selected;
-use super::{ExportError, Options, Report, Source, Told};
+use super::{ExportError, ExportOptions, ExportReport, OnRows, RowSource};
 use crate::storage::output::NewFolder;
 use dataset::Dataset;
 use partition::Partitions;
@@ -51,10 +51,10 @@ const INDEX: &str = "_healpix_29";
 const FINEST: u8 = 29;
 
 pub(super) fn write(
-    source: &Source<'_>,
-    options: &Options,
-    progress: Told<'_>,
-) -> Result<Report, ExportError> {
+    source: &RowSource<'_>,
+    options: &ExportOptions,
+    progress: OnRows<'_>,
+) -> Result<ExportReport, ExportError> {
     let schema = with_healpix(source.selection.schema())?;
     let mut counts = partition::Counts::new();
     let mut measured = Measured::new(schema.fields().len());
@@ -65,7 +65,7 @@ pub(super) fn write(
         let placed = place(&schema, &selected)?;
         counts.add(healpix(&placed));
         measured.add(&placed);
-        progress(Report::default().add(&selected))?;
+        progress(ExportReport::default().add(&selected))?;
     }
     if measured.rows == 0 {
         return Err(ExportError::NoPositions { rows });
@@ -74,7 +74,7 @@ pub(super) fn write(
     drop(counts);
 
     let folder = NewFolder::create(&options.output)?;
-    let mut report = Report::default();
+    let mut report = ExportReport::default();
     let mut spill = Spill::create(&folder, &schema, &partitions)?;
     for selected in source.rows() {
         let selected = selected?;

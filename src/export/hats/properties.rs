@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::super::{Options, Report, Source};
+use super::super::{ExportOptions, ExportReport, RowSource};
 use super::FINEST;
 use super::partition::Partitions;
 use crate::export::ExportError;
@@ -13,10 +13,10 @@ use crate::storage::output::NewFolder;
 
 pub(super) fn write(
     folder: &NewFolder,
-    source: &Source<'_>,
-    options: &Options,
+    source: &RowSource<'_>,
+    options: &ExportOptions,
     partitions: &Partitions,
-    report: &Report,
+    report: &ExportReport,
 ) -> Result<(), ExportError> {
     let name = options.output.file_name().map_or("hiwl".into(), |name| name.to_string_lossy());
     let settings = &source.run.manifest().settings;

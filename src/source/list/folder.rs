@@ -29,7 +29,7 @@ use super::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::storage::patience::{may_pass, patiently};
 
 /// A walk under way.
-pub(super) struct Walk {
+pub(super) struct FolderWalk {
     options: Arc<ListOptions>,
     /// The folders from the root to the place reached.
     levels: Vec<Level>,
@@ -61,7 +61,7 @@ enum ItemKind {
     File(FileKind),
 }
 
-impl Walk {
+impl FolderWalk {
     /// A walk of the folder `given`. Problems with the folder itself are noted.
     pub fn new(
         given: &Path,
@@ -167,7 +167,7 @@ impl Item {
     }
 }
 
-impl Source for Walk {
+impl Source for FolderWalk {
     fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
         let mut entries = Vec::new();
         while entries.len() < CHUNK {

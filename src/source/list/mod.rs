@@ -198,7 +198,7 @@ impl Lister {
             Planned::Entries(entries) => Some(Box::new(Named(entries.into_iter()))),
             Planned::Folder(given) => {
                 let absolute = absolute(&given)?;
-                Some(Box::new(folder::Walk::new(&given, absolute, &self.options, notes)?))
+                Some(Box::new(folder::FolderWalk::new(&given, absolute, &self.options, notes)?))
             }
             Planned::Prefix(given) => Some(Box::new(remote::Prefix::open(given, &self.options)?)),
             Planned::Archive(given) => {

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::TrainError;
 use crate::model::architecture::Architecture;
-use crate::model::kept::{self, Kept};
 use crate::model::model_file::Model;
 use crate::model::parameters::parameters;
+use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::{Weights, WeightsError};
 
 /// The model `like`, each of its networks the mean of those of `files` (kept
@@ -25,10 +25,11 @@ use crate::model::weights::{Weights, WeightsError};
 /// network, and what reading says.
 pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     let mut model = Model::read(like)?;
-    let mut found: BTreeMap<usize, Vec<(&Path, Kept)>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Vec<(&Path, SavedWeights)>> = BTreeMap::new();
     for path in files {
         let wrong = |what: &str| TrainError::Checkpoint { path: path.clone(), what: what.into() };
-        let kept = kept::read(path)?.ok_or_else(|| wrong("not weights that a run kept"))?;
+        let kept =
+            saved_weights::read(path)?.ok_or_else(|| wrong("not weights that a run kept"))?;
         let mut networks = model.description.networks().enumerate();
         let named = networks.find(|(_, (network, _))| network.name == kept.description.model);
         let (place, (_, architecture)) =
@@ -43,7 +44,7 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     let mut told = BTreeMap::new();
     for (&place, kept) in &found {
         model.networks[place] = mean(&model.description.architectures[place], kept)?;
-        let of = |(path, kept): &(&Path, Kept)| {
+        let of = |(path, kept): &(&Path, SavedWeights)| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             json!({ "file": name, "sha256": kept.digest, "run": kept.description.run })
         };
@@ -63,7 +64,10 @@ fn same(a: &Architecture, b: &Architecture) -> bool {
     a.layers() == b.layers() && a.bn_eps == b.bn_eps && a.padding == b.padding
 }
 
-fn mean(architecture: &Architecture, kept: &[(&Path, Kept)]) -> Result<Weights, WeightsError> {
+fn mean(
+    architecture: &Architecture,
+    kept: &[(&Path, SavedWeights)],
+) -> Result<Weights, WeightsError> {
     let classes = kept.first().map_or(0, |(_, kept)| kept.description.outputs.len());
     let mut weights = Weights::new();
     for parameter in parameters(architecture, classes) {

@@ -7,17 +7,16 @@
 //! Invariant: a file under its final name is whole and finite, and training
 //! that goes on from it does what it would have done without a stop.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
 
 use super::TrainError;
 use super::state::{FORMAT, State};
 use crate::engine::learn::Snapshot;
 use crate::engine::optimizer;
-use crate::model::model_file::float_tensor;
+use crate::model::tensors::{self, Tensors};
 use crate::model::weights::{Weights, WeightsError};
 use crate::storage::{StorageError, file};
 
@@ -56,8 +55,7 @@ pub fn write(path: &Path, state: &State, snapshot: Snapshot) -> Result<(), Train
     }
     let damaged = |what: String| TrainError::Checkpoint { path: path.to_owned(), what };
     let text = toml::to_string(&state).map_err(|e| damaged(e.to_string()))?;
-    let bytes = safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
-        .map_err(|e| damaged(e.to_string()))?;
+    let bytes = tensors::to_bytes((KEY, text), tensors).map_err(|e| damaged(e.to_string()))?;
     file::replace(path, &bytes)?;
     Ok(())
 }
@@ -70,14 +68,10 @@ pub fn write(path: &Path, state: &State, snapshot: Snapshot) -> Result<(), Train
 pub fn read(path: &Path, run: &str, model: &str) -> Result<(State, Snapshot), TrainError> {
     let bytes = file::read(path).map_err(StorageError::io("read", path))?;
     let damaged = |what: String| TrainError::Checkpoint { path: path.to_owned(), what };
-    let broken = |e: safetensors::SafeTensorError| damaged(format!("damaged: {e}"));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get(KEY))
+    let text = tensors::text(&bytes, KEY)
+        .map_err(|e| damaged(format!("damaged: {e}")))?
         .ok_or_else(|| damaged("no checkpoint of a training run".into()))?;
-    let state: State = toml::from_str(text).map_err(|e| damaged(format!("its state: {e}")))?;
+    let state: State = toml::from_str(&text).map_err(|e| damaged(format!("its state: {e}")))?;
     if state.format > FORMAT {
         let (found, known) = (state.format.to_string(), FORMAT.into());
         return Err(TrainError::Newer { path: path.to_owned(), found, known });
@@ -86,12 +80,12 @@ pub fn read(path: &Path, run: &str, model: &str) -> Result<(State, Snapshot), Tr
         return Err(damaged(format!("a checkpoint of {} of another run", state.model)));
     }
 
-    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let file = Tensors::of(&bytes).map_err(|e| damaged(format!("damaged: {e}")))?;
     let mut weights = Weights::new();
     let mut optimizer: BTreeMap<String, optimizer::State> = BTreeMap::new();
     let mut average = BTreeMap::new();
-    for (full, view) in file.iter() {
-        let tensor = float_tensor(&view).map_err(|e| damaged(format!("tensor `{full}`: {e}")))?;
+    for (full, tensor) in file.floats() {
+        let tensor = tensor.map_err(|e| damaged(format!("tensor `{full}`: {e}")))?;
         let values = || {
             let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>());
             values.map_err(|e| damaged(format!("tensor `{full}`: {e}")))

@@ -6,8 +6,8 @@ use crate::cutout::Rejection;
 use crate::engine::{EngineError, InferenceError, LearnError};
 use crate::labels::LabelError;
 use crate::model::import::ImportError;
-use crate::model::kept::KeptError;
 use crate::model::model_file::ModelError;
+use crate::model::saved_weights::SavedWeightsError;
 use crate::model::weights::WeightsError;
 use crate::source::list::ListError;
 use crate::storage::json::Sentences;
@@ -96,7 +96,7 @@ pub enum TrainError {
     },
     /// Weights that a run kept cannot be read or written.
     #[error(transparent)]
-    Kept(KeptError),
+    SavedWeights(SavedWeightsError),
     /// A checkpoint is damaged, or of another run.
     #[error("{}: {what}; without this file the run goes on from before it", path.display())]
     Checkpoint {
@@ -174,11 +174,11 @@ pub enum TrainError {
     Panic(String),
 }
 
-impl From<KeptError> for TrainError {
-    fn from(error: KeptError) -> Self {
+impl From<SavedWeightsError> for TrainError {
+    fn from(error: SavedWeightsError) -> Self {
         match error {
-            KeptError::Damaged { path, what } => Self::Checkpoint { path, what },
-            error => Self::Kept(error),
+            SavedWeightsError::Damaged { path, what } => Self::Checkpoint { path, what },
+            error => Self::SavedWeights(error),
         }
     }
 }
@@ -226,7 +226,7 @@ impl TrainError {
             | Self::NoPrecision { .. }
             | Self::Initial { .. } => true,
             Self::Folder(error) => error.is_usage(),
-            Self::Kept(_) => true,
+            Self::SavedWeights(_) => true,
             Self::Engine(error) => error.is_usage(),
             Self::Learn(LearnError::Gpu(error)) => error.is_usage(),
             _ => false,

@@ -148,7 +148,12 @@ impl Feed {
 }
 
 /// An image on its way.
-fn taken(images: &Arc<Vec<Image>>, place: usize, sequence: u64, ends_batch: bool) -> Cutout<Kept> {
+fn taken(
+    images: &Arc<Vec<Image>>,
+    place: usize,
+    sequence: u64,
+    ends_batch: bool,
+) -> Cutout<Stored> {
     let Image { id, radius, .. } = &images[place];
     Cutout {
         index: sequence,
@@ -158,23 +163,23 @@ fn taken(images: &Arc<Vec<Image>>, place: usize, sequence: u64, ends_batch: bool
         position: None,
         note: None,
         radius: *radius,
-        state: Ok(Kept { images: Arc::clone(images), place }),
+        state: Ok(Stored { images: Arc::clone(images), place }),
     }
 }
 
 /// The bytes of an image: in memory, or where it was listed.
-struct Kept {
+struct Stored {
     images: Arc<Vec<Image>>,
     place: usize,
 }
 
-impl Fetch for Kept {
+impl Fetch for Stored {
     fn fetch(self, reader: &mut Reader) -> Result<Payload, Rejection> {
         self.images[self.place].payload(reader)
     }
 }
 
-impl Bytes for Kept {
+impl Bytes for Stored {
     fn bytes(&self) -> usize {
         size_of::<Self>()
     }

@@ -16,8 +16,8 @@ use super::state::State;
 use super::{Run, TrainError, judge};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::{Description, Input, Provenance};
-use crate::model::kept::{self, Kept};
-use crate::model::model_file::{Model, Precision, rounded};
+use crate::model::model_file::{Model, StoredPrecision, rounded};
+use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::Weights;
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::tree::{Answered, Given, Scheme, arg_max, route};
@@ -25,14 +25,14 @@ use crate::tree::{Answered, Given, Scheme, arg_max, route};
 /// What a run came to.
 pub struct Finished {
     /// How good it is on validation.
-    pub report: metrics::Report,
+    pub report: metrics::ClassificationReport,
     /// The epochs that were chosen, by model.
     pub epochs: BTreeMap<String, u32>,
 }
 
 /// An epoch of a model that was kept.
 struct Candidate {
-    kept: Kept,
+    kept: SavedWeights,
     /// Rounded as the file will hold them.
     weights: Weights,
     /// Of every validation image; rows of images that it did not see are NaN.
@@ -79,12 +79,12 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
     };
     let logits: Vec<&[f32]> = logits.iter().map(Vec::as_slice).collect();
     let score = score(run, &scheme, &shots, &logits)?;
-    let report = metrics::Report::new(&score.matrix, Some(&score.calibration));
+    let report = metrics::ClassificationReport::new(&score.matrix, Some(&score.calibration));
     let report = report.with(&score.confidences);
     let mut description = describe(run, scheme, &report, &epochs)?;
     description.extras.operating_point = shares;
     let model = Model { description, networks, digest: None };
-    model.write_into_run(&run.folder.model(), Precision::F16).map_err(TrainError::Model)?;
+    model.write_into_run(&run.folder.model(), StoredPrecision::F16).map_err(TrainError::Model)?;
     Ok(Some(Finished { report, epochs }))
 }
 
@@ -170,11 +170,12 @@ fn candidates(
         let mut of_model = Vec::new();
         for best in &state.best {
             let path = run.folder.kept(&state.model, best.epoch);
-            let kept = kept::read(&path)?.filter(|k| k.description.run == run.folder.digest());
+            let kept =
+                saved_weights::read(&path)?.filter(|k| k.description.run == run.folder.digest());
             let missing =
                 || TrainError::Checkpoint { path, what: "not weights of this run".into() };
             let kept = kept.ok_or_else(missing)?;
-            let weights = rounded(&kept.weights, Precision::F16)?;
+            let weights = rounded(&kept.weights, StoredPrecision::F16)?;
             let size = run.recipe.input.crop;
             let Some(rows) = judge::logits(run, &weights, &seen, outputs, size)? else {
                 return Ok(None);
@@ -290,7 +291,7 @@ pub fn input(run: &Run) -> Input {
 fn describe(
     run: &Run,
     scheme: Scheme,
-    report: &metrics::Report,
+    report: &metrics::ClassificationReport,
     epochs: &BTreeMap<String, u32>,
 ) -> Result<Description, TrainError> {
     let recipe = &run.recipe;

@@ -13,9 +13,9 @@ use candle_core::{Device, Tensor};
 use super::TrainError;
 use crate::model::architecture::Architecture;
 use crate::model::import::{self, Foreign};
-use crate::model::kept::{self, Kept};
 use crate::model::model_file::{Model, ModelError};
 use crate::model::parameters::{Parameter, parameters};
+use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::{Weights, WeightsError};
 use crate::random::Stream;
 use crate::train::recipe::{self, Recipe};
@@ -27,7 +27,7 @@ pub enum Initial {
     /// A model file, and its path.
     Model(Box<Model>, PathBuf),
     /// Weights that a run kept, and their path.
-    Kept(Box<Kept>, PathBuf),
+    SavedWeights(Box<SavedWeights>, PathBuf),
     /// Other people's weights.
     Foreign(Foreign),
 }
@@ -45,8 +45,8 @@ impl Initial {
             Err(ModelError::NotAModel { .. } | ModelError::Corrupt { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        match kept::read(path)? {
-            Some(kept) => Ok(Self::Kept(Box::new(kept), path.to_owned())),
+        match saved_weights::read(path)? {
+            Some(kept) => Ok(Self::SavedWeights(Box::new(kept), path.to_owned())),
             None => Ok(Self::Foreign(import::read(path)?)),
         }
     }
@@ -56,7 +56,7 @@ impl Initial {
         let (path, digest) = match self {
             Self::Random => return None,
             Self::Model(model, path) => (path, model.digest.clone().unwrap_or_default()),
-            Self::Kept(kept, path) => (path, kept.digest.clone()),
+            Self::SavedWeights(kept, path) => (path, kept.digest.clone()),
             Self::Foreign(foreign) => (&foreign.path, foreign.digest.clone()),
         };
         Some((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), digest))
@@ -76,7 +76,7 @@ impl Initial {
             Self::Random => return Ok(architecture),
             // The others of a file are held against it with their tensors.
             Self::Model(model, path) => (&model.description.architectures[0], path),
-            Self::Kept(kept, path) => (&kept.description.architecture, path),
+            Self::SavedWeights(kept, path) => (&kept.description.architecture, path),
             Self::Foreign(foreign) => {
                 (architecture.bn_eps, architecture.padding) =
                     foreign.naming.conventions(&architecture);
@@ -113,7 +113,7 @@ impl Initial {
                 let place = named.unwrap_or(0);
                 (file.networks[place].clone(), scheme.means(place, &model.outputs))
             }
-            Self::Kept(kept, _) => {
+            Self::SavedWeights(kept, _) => {
                 (kept.weights.clone(), kept.description.outputs == model.outputs)
             }
             Self::Foreign(foreign) => {

@@ -50,7 +50,7 @@ use crate::train::recipe::Recipe;
 
 /// What a run needs to know, every choice made.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct TrainOptions {
     /// Images and labels.
     pub data: TrainingData,
     /// How to learn, with the seed asked for.
@@ -74,9 +74,9 @@ pub struct Options {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Report {
+pub struct TrainReport {
     /// How good the result is on validation; `None` if the run was stopped.
-    pub evaluation: Option<metrics::Report>,
+    pub evaluation: Option<metrics::ClassificationReport>,
     /// The model file; `None` if the run was stopped.
     pub model: Option<PathBuf>,
     /// Where the weights of the best epochs are.
@@ -131,10 +131,10 @@ impl Run {
 /// # Errors
 /// [`TrainError`]; what is on disk stays, and the same call goes on.
 pub fn run(
-    options: &Options,
+    options: &TrainOptions,
     listener: &Arc<dyn Listener>,
     stop: &Stop,
-) -> Result<Report, TrainError> {
+) -> Result<TrainReport, TrainError> {
     let recipe = &options.recipe;
     recipe.check().map_err(TrainError::Recipe)?;
     let initial = Initial::read(options.initial.as_deref())?;
@@ -151,7 +151,7 @@ pub fn run(
     let found = Dataset::read(&options.data, recipe, workers, stop)?;
     let Some(data) = found else {
         let checkpoints = options.output.join("checkpoints");
-        return Ok(Report { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
+        return Ok(TrainReport { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
     };
     data.notes.iter().for_each(|note| listener.tell(Event::Note(note)));
     listener.tell(Event::Note(&format!(
@@ -191,7 +191,7 @@ pub fn run(
         listener: Arc::clone(listener),
         checkpoint_every: options.checkpoint_every,
     });
-    let mut report = Report {
+    let mut report = TrainReport {
         evaluation: None,
         model: None,
         checkpoints: run.folder.checkpoints(),
@@ -223,7 +223,7 @@ pub fn run(
 
 /// The precision that is asked for, or that of the run that goes on, or the
 /// fastest.
-fn precision(options: &Options) -> Result<Precision, TrainError> {
+fn precision(options: &TrainOptions) -> Result<Precision, TrainError> {
     let on_cpu = options.device == Device::Cpu;
     let unsaid = if on_cpu { Precision::F32 } else { Precision::Bf16 };
     let engine = Engine::on(options.device, None)?;

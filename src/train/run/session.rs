@@ -18,7 +18,7 @@ use super::state::{Best, State};
 use super::{Run, TrainError, checkpoint, ended, finish};
 use crate::engine::Learn;
 use crate::events::TrainingEvent;
-use crate::model::kept;
+use crate::model::saved_weights;
 use crate::pipeline::Graph;
 use crate::train::history::Epoch;
 use crate::train::recipe::Phase;
@@ -266,7 +266,7 @@ impl Session {
             run.tell(TrainingEvent::Skipped { pixels: plan.pixels_after(state.epoch, 0) });
         }
         if state.rank(candidate, plan.training.keep) {
-            let description = kept::Description {
+            let description = saved_weights::Description {
                 architecture: run.architecture.clone(),
                 outputs: plan.model.outputs.clone(),
                 model: plan.model.name.clone(),
@@ -275,7 +275,11 @@ impl Session {
                 run: run.folder.digest().to_owned(),
                 input: Some(finish::input(&run)),
             };
-            kept::write(&run.folder.kept(&plan.model.name, epoch.epoch), &description, &weights)?;
+            saved_weights::write(
+                &run.folder.kept(&plan.model.name, epoch.epoch),
+                &description,
+                &weights,
+            )?;
         }
         run.tell(TrainingEvent::Judged { epoch: &epoch, epochs });
         state.history.push(epoch);
@@ -313,8 +317,8 @@ impl Session {
 fn best(run: &Run, earlier: &[State], name: &str) -> Result<Initial, TrainError> {
     let best = earlier.iter().find(|state| state.model == name).and_then(|s| s.best.first());
     let path = run.folder.kept(name, best.map_or(0, |best| best.epoch));
-    match kept::read(&path)?.filter(|kept| kept.description.run == run.folder.digest()) {
-        Some(kept) => Ok(Initial::Kept(Box::new(kept), path)),
+    match saved_weights::read(&path)?.filter(|kept| kept.description.run == run.folder.digest()) {
+        Some(kept) => Ok(Initial::SavedWeights(Box::new(kept), path)),
         None => Err(TrainError::Checkpoint { path, what: "not weights of this run".into() }),
     }
 }

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use super::count;
 use crate::cli::terminal::format;
-use crate::export::Report;
+use crate::export::ExportReport;
 
 /// For a person.
-pub fn text(output: &Path, report: &Report) -> String {
+pub fn text(output: &Path, report: &ExportReport) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = lines(&mut out, output, report);
     out
 }
 
-fn lines(out: &mut String, output: &Path, report: &Report) -> std::fmt::Result {
+fn lines(out: &mut String, output: &Path, report: &ExportReport) -> std::fmt::Result {
     let bytes = format::bytes(report.bytes);
     write!(out, "{}: {} rows, {bytes}", output.display(), count(report.rows))?;
     if report.partitions > 0 {
@@ -41,7 +41,7 @@ fn lines(out: &mut String, output: &Path, report: &Report) -> std::fmt::Result {
 }
 
 /// For a program.
-pub fn json(output: &Path, report: &Report) -> Value {
+pub fn json(output: &Path, report: &ExportReport) -> Value {
     json!({
         "output": output.display().to_string(),
         "rows": report.rows,

@@ -6,26 +6,26 @@ use serde_json::{Value, json};
 
 use super::{by_label, count, tally, verification};
 use crate::{
-    classify::Report,
+    classify::RunReport,
     cli::terminal::{format, summary},
     run::Listing,
 };
 
 /// Images a second, over the time that the line ran.
-fn rate(report: &Report) -> f64 {
+fn rate(report: &RunReport) -> f64 {
     let seconds = report.elapsed.as_secs_f64();
     if seconds > 0.0 { report.written.rows as f64 / seconds } else { 0.0 }
 }
 
 /// The summary for a person.
-pub fn text(report: &Report) -> String {
+pub fn text(report: &RunReport) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = lines(&mut out, report);
     out
 }
 
-fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
+fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
     let listing = &report.listing;
     if !report.stages.is_empty() {
         out.push_str(&summary::stages(&report.stages));
@@ -111,7 +111,7 @@ pub fn problems(listing: &Listing) -> Vec<String> {
 }
 
 /// The last event for a program.
-pub fn json(report: &Report) -> Value {
+pub fn json(report: &RunReport) -> Value {
     let total = report.tally();
     json!({
         "event": "end",

@@ -164,15 +164,17 @@ fn scan_is_whole(
         let segment;
         (segment, data) = next_segment(data, n, last == mcus)?;
         let mut bits = Bits::new(segment);
-        let mut walk = Walk { frame, scan, codes: &codes, eob_run: 0 };
+        let mut decoder = ScanDecoder { frame, scan, codes: &codes, eob_run: 0 };
         for mcu in first..last {
-            walk.mcu(&mut bits, state, mcu % across, mcu / across).map_err(|e| broken(e, &bits))?;
+            decoder
+                .mcu(&mut bits, state, mcu % across, mcu / across)
+                .map_err(|e| broken(e, &bits))?;
             if bits.left() < 0 {
                 return Err(broken(Broken::Short, &bits));
             }
         }
         match bits.left() {
-            0..8 if walk.eob_run == 0 => {}
+            0..8 if decoder.eob_run == 0 => {}
             0..8 => return Err(corrupt("a run of blocks beyond the last one")),
             left => return Err(corrupt(format!("{} bytes left over after a scan", left / 8))),
         }
@@ -211,15 +213,15 @@ fn missing(number: usize) -> Rejection {
     corrupt(format!("restart marker {} is missing", number + 1))
 }
 
-/// Where a walk stands between restart markers.
-struct Walk<'w, 'a> {
+/// A scan's blocks, from one restart marker to the next, decoded and dropped.
+struct ScanDecoder<'w, 'a> {
     frame: &'w Frame,
     scan: &'w Scan<'a>,
     codes: &'w Codes,
     eob_run: u32,
 }
 
-impl Walk<'_, '_> {
+impl ScanDecoder<'_, '_> {
     fn mcu(
         &mut self,
         bits: &mut Bits,
@@ -246,8 +248,8 @@ impl Walk<'_, '_> {
         let table = self.codes.get(part.ac)?;
         let known = &mut state.components[part.component];
         let known = &mut known.nonzero[y * known.stride + x];
-        let walk = if refines { ac_refine } else { ac_first };
-        walk(bits, table, self.scan.band, &mut self.eob_run, known)
+        let read = if refines { ac_refine } else { ac_first };
+        read(bits, table, self.scan.band, &mut self.eob_run, known)
     }
 }
 

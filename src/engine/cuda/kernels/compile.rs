@@ -22,8 +22,9 @@ use std::{
 use libloading::Library;
 use sha2::{Digest, Sha256};
 
-use super::sources::{HEADER, Source, options};
+use super::sources::{HEADER, KernelSource, options};
 use crate::engine::cuda::{CudaError, Precision};
+use crate::storage::file;
 
 /// Versions of the library, the one that is asked for first first.
 const MAJORS: [u32; 2] = [13, 12];
@@ -48,7 +49,7 @@ pub fn version(newest: i32) -> Result<(i32, i32), CudaError> {
 /// A file of kernels to be compiled for a device.
 pub struct Job<'a> {
     compiler: &'static Compiler,
-    source: &'a Source,
+    source: &'a KernelSource,
     target: String,
     options: Vec<String>,
     kept: Option<PathBuf>,
@@ -60,7 +61,7 @@ impl<'a> Job<'a> {
     /// # Errors
     /// [`CudaError::NoCompiler`].
     pub fn new(
-        source: &'a Source,
+        source: &'a KernelSource,
         precision: Precision,
         capability: (i32, i32),
         newest: i32,
@@ -97,7 +98,8 @@ impl<'a> Job<'a> {
             // What does not load must not be found again, and a disk that is
             // full or read-only is no reason to stop.
             let _ = fs::remove_file(path);
-            let _ = keep(path, &binary);
+            let _ = path.parent().map(fs::create_dir_all);
+            let _ = file::replace(path, &binary);
         }
         Ok(binary)
     }
@@ -124,17 +126,6 @@ fn cache() -> Option<PathBuf> {
     let home = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = home("XDG_CACHE_HOME").or_else(|| Some(home("HOME")?.join(".cache")))?;
     Some(base.join("hiwl/cuda"))
-}
-
-/// Writes a file under another name and renames it.
-fn keep(path: &Path, binary: &[u8]) -> Result<(), CudaError> {
-    let failed = |source| CudaError::Cache { path: path.to_owned(), source };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&unfinished, binary).map_err(failed)?;
-    fs::rename(&unfinished, path).map_err(failed)
 }
 
 fn compiler(newest: i32) -> Result<&'static Compiler, CudaError> {
@@ -256,7 +247,7 @@ fn load(file: &OsStr) -> Option<Compiler> {
 impl Compiler {
     fn compile(
         &self,
-        source: &Source,
+        source: &KernelSource,
         target: &str,
         options: &[String],
     ) -> Result<Vec<u8>, CudaError> {

@@ -19,7 +19,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::sources::{HEADER, SOURCES, Source, options};
+use super::sources::{HEADER, KernelSource, SOURCES, options};
 use crate::engine::cuda::{self, CudaError, Gpu, Launch, Precision, Queue, Recorded, devices};
 
 /// Which order the threads run in, of all that hardware might choose.
@@ -228,7 +228,7 @@ fn open(path: &Path, kernels: &[&'static str]) -> Vec<(&'static str, usize)> {
 
 /// Compiles files that have changed since they were last compiled, two at a
 /// time; returns a library for each.
-fn build(sources: &[&Source], precision: Precision) -> Vec<PathBuf> {
+fn build(sources: &[&KernelSource], precision: Precision) -> Vec<PathBuf> {
     // Cargo says where; a test program that was carried elsewhere is told.
     let root = std::env::var_os("CARGO_MANIFEST_DIR");
     let root = root.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -257,7 +257,7 @@ fn compile(
     root: &Path,
     folder: &Path,
     header: &str,
-    source: &Source,
+    source: &KernelSource,
     precision: Precision,
 ) -> PathBuf {
     use std::fmt::Write as _;

@@ -7,7 +7,7 @@ pub const HEADER: (&str, &str) = ("device.cuh", include_str!("device.cuh"));
 
 /// A file of kernels.
 #[derive(Debug)]
-pub struct Source {
+pub struct KernelSource {
     /// Its name.
     pub file: &'static str,
     /// CUDA C++.
@@ -18,7 +18,7 @@ pub struct Source {
     pub precision: Option<Precision>,
 }
 
-impl Source {
+impl KernelSource {
     /// Whether a program of this precision has it.
     pub fn serves(&self, precision: Precision) -> bool {
         self.precision.is_none_or(|own| own == precision)
@@ -27,7 +27,7 @@ impl Source {
 
 macro_rules! source {
     ($file:literal, $precision:expr, $($kernel:literal),+) => {
-        Source {
+        KernelSource {
             file: $file,
             text: include_str!($file),
             kernels: &[$($kernel),+],
@@ -37,7 +37,7 @@ macro_rules! source {
 }
 
 /// All files.
-pub const SOURCES: &[Source] = &[
+pub const SOURCES: &[KernelSource] = &[
     source!("stem.cu", None, "stem"),
     source!(
         "pointwise.cu",

@@ -1,4 +1,4 @@
-//! The walk of images through the layers.
+//! The pass of images through the layers.
 //!
 //! A block runs panel by panel of its expanded channels (see [`inverted`]).
 //! Layers of large planes take images one by one; where planes are small and
@@ -19,11 +19,11 @@ use hiwl_kernels::{
 };
 
 use super::{
-    inverted::Source,
+    inverted::BlockInput,
     packed::{BlockLayers, NetworkLayers, RELEASED},
     pixels::Pixels,
     profile::{Clock, LayerKind},
-    scratch::{Activations, Nook, Pool, Scratch},
+    scratch::{Activations, Pool, RowScratch, Scratch},
 };
 
 /// Images that share a pass over the weights of the late layers.
@@ -95,9 +95,9 @@ fn release(lines: &[Line], plane: usize, maps: &mut [f32]) {
     }
 }
 
-/// What a walk needs besides its scratch.
+/// What a pass needs besides its scratch.
 #[derive(Clone, Copy)]
-pub(super) struct Walk<'a, F: Format> {
+pub(super) struct ForwardPass<'a, F: Format> {
     /// The packed layers.
     pub layers: &'a NetworkLayers<F>,
     /// What runs the kernels that are in f32 in every format.
@@ -109,18 +109,18 @@ pub(super) struct Walk<'a, F: Format> {
     /// See `scale`.
     pub shift: &'a [f32; 3 * BLOCK],
     /// For the threads of a team.
-    pub nooks: &'a Pool<Nook>,
+    pub row_scratches: &'a Pool<RowScratch>,
     /// Threads of the current rayon pool that share the layers of an image.
     pub team: usize,
 }
 
-impl<F: Format> Walk<'_, F> {
+impl<F: Format> ForwardPass<'_, F> {
     /// What is wanted of up to [`GROUP`] images.
     pub(super) fn run<C: Clock>(
         &self,
         clock: &mut C,
         scratch: &mut Scratch<F>,
-        nook: &mut Nook,
+        row_scratch: &mut RowScratch,
         images: &[&[u8]],
         to: Rows<'_>,
     ) {
@@ -129,16 +129,16 @@ impl<F: Format> Walk<'_, F> {
         let size = last.map_or(0, |block| block.output_cells());
         let wide = if last.is_some_and(|block| block.keeps_wide) { size } else { 0 };
         for (i, bytes) in images.iter().enumerate() {
-            self.alone(clock, scratch, nook, alone, bytes);
+            self.alone(clock, scratch, row_scratch, alone, bytes);
             let Scratch { input, gathered, .. } = &mut *scratch;
             gathered.cells[i * size..][..size].copy_from_slice(&input.cells[..size]);
             gathered.wide[i * wide..][..wide].copy_from_slice(&input.wide[..wide]);
         }
         swap(&mut scratch.input, &mut scratch.gathered);
         for block in together {
-            self.next_block(clock, scratch, nook, block, images.len());
+            self.next_block(clock, scratch, row_scratch, block, images.len());
         }
-        clock.measure(LayerKind::Head, || self.head(scratch, nook, images.len(), to));
+        clock.measure(LayerKind::Head, || self.head(scratch, row_scratch, images.len(), to));
     }
 
     /// The stem and the blocks that one image passes alone, into
@@ -147,23 +147,23 @@ impl<F: Format> Walk<'_, F> {
         &self,
         clock: &mut C,
         scratch: &mut Scratch<F>,
-        nook: &mut Nook,
+        row_scratch: &mut RowScratch,
         blocks: &[BlockLayers<F>],
         bytes: &[u8],
     ) {
         let mut rest = blocks;
         if let Some((first, others)) = blocks.split_first().filter(|_| self.layers.takes_in_stem())
         {
-            let source = Source::Stem(bytes);
+            let source = BlockInput::Stem(bytes);
             let input = replace(&mut scratch.input, Activations::lent());
-            self.block(clock, scratch, nook, first, 1, source, &input.wide);
+            self.block(clock, scratch, row_scratch, first, 1, source, &input.wide);
             scratch.input = replace(&mut scratch.output, input);
             rest = others;
         } else {
-            clock.measure(LayerKind::Stem, || self.stem(scratch, nook, bytes));
+            clock.measure(LayerKind::Stem, || self.stem(scratch, row_scratch, bytes));
         }
         for block in rest {
-            self.next_block(clock, scratch, nook, block, 1);
+            self.next_block(clock, scratch, row_scratch, block, 1);
         }
     }
 
@@ -172,13 +172,13 @@ impl<F: Format> Walk<'_, F> {
         &self,
         clock: &mut C,
         scratch: &mut Scratch<F>,
-        nook: &mut Nook,
+        row_scratch: &mut RowScratch,
         block: &BlockLayers<F>,
         images: usize,
     ) {
         let input = replace(&mut scratch.input, Activations::lent());
-        let source = Source::Planes(&input.cells);
-        self.block(clock, scratch, nook, block, images, source, &input.wide);
+        let source = BlockInput::Planes(&input.cells);
+        self.block(clock, scratch, row_scratch, block, images, source, &input.wide);
         scratch.input = replace(&mut scratch.output, input);
     }
 
@@ -223,14 +223,20 @@ impl<F: Format> Walk<'_, F> {
     }
 
     /// The last convolution, the mean over pixels and the classifier.
-    fn head(&self, scratch: &mut Scratch<F>, nook: &mut Nook, images: usize, to: Rows<'_>) {
+    fn head(
+        &self,
+        scratch: &mut Scratch<F>,
+        row_scratch: &mut RowScratch,
+        images: usize,
+        to: Rows<'_>,
+    ) {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
         let Scratch { input, pool, squeezed, .. } = scratch;
         let pool = &mut pool[..head.blocks * images];
         let Rows { logits, features, maps } = to;
         let mut map_rows = maps.chunks_exact_mut((maps.len() / images).max(1));
         let maps = from_fn(|_| map_rows.next().unwrap_or_default());
-        self.features(nook, &input.cells, images, &head.panels, pool, maps);
+        self.features(row_scratch, &input.cells, images, &head.panels, pool, maps);
         for (i, row) in features.chunks_exact_mut((features.len() / images).max(1)).enumerate() {
             for (b, row) in row.chunks_mut(BLOCK).enumerate() {
                 let line = &pool[b * images + i].0;
@@ -254,7 +260,7 @@ impl<F: Format> Walk<'_, F> {
     /// room for them.
     fn features(
         &self,
-        nook: &mut Nook,
+        row_scratch: &mut RowScratch,
         input: &[F::Cell],
         images: usize,
         panels: &[Panel],
@@ -269,10 +275,10 @@ impl<F: Format> Walk<'_, F> {
             let (my_pool, other_pool) = pool.split_at_mut(blocks * images);
             let (my_maps, other_maps) = split(maps, blocks * BLOCK * plane);
             rayon::join(
-                || self.features(nook, input, images, mine, my_pool, my_maps),
+                || self.features(row_scratch, input, images, mine, my_pool, my_maps),
                 || {
-                    self.with_nook(|nook| {
-                        self.features(nook, input, images, others, other_pool, other_maps);
+                    self.with_row_scratch(|row_scratch| {
+                        self.features(row_scratch, input, images, others, other_pool, other_maps);
                     });
                 },
             );
@@ -283,7 +289,7 @@ impl<F: Format> Walk<'_, F> {
         for panel in panels {
             let width = panel.blocks.len();
             for (i, map) in maps[..images].iter_mut().enumerate() {
-                let features = &mut nook.ring[..width * plane];
+                let features = &mut row_scratch.ring[..width * plane];
                 self.own.launch(Pointwise::<F> {
                     input: &input[i * image..][..image],
                     input_block: plane,
@@ -310,10 +316,10 @@ impl<F: Format> Walk<'_, F> {
     }
 
     /// The whole stem into `scratch.input`.
-    fn stem(&self, scratch: &mut Scratch<F>, nook: &mut Nook, bytes: &[u8]) {
+    fn stem(&self, scratch: &mut Scratch<F>, row_scratch: &mut RowScratch, bytes: &[u8]) {
         let stem = &self.layers.stem;
         let (side, plane) = (stem.output, stem.output.pow(2));
-        let mut image = Pixels::new(self, bytes, &mut nook.pixels);
+        let mut image = Pixels::new(self, bytes, &mut row_scratch.pixels);
         for (p, panel) in stem.product.panels.iter().enumerate() {
             let output = &mut scratch.stem[panel.blocks.start * plane..];
             for y in 0..side {
@@ -363,8 +369,8 @@ impl<F: Format> Walk<'_, F> {
         if self.team == 1 { units } else { units.div_ceil(2 * self.team) }
     }
 
-    /// Does `work` with a nook of its own.
-    pub(super) fn with_nook<R>(&self, work: impl FnOnce(&mut Nook) -> R) -> R {
-        self.nooks.with(|| Nook::new(self.layers), work)
+    /// Does `work` with row scratch of its own.
+    pub(super) fn with_row_scratch<R>(&self, work: impl FnOnce(&mut RowScratch) -> R) -> R {
+        self.row_scratches.with(|| RowScratch::new(self.layers), work)
     }
 }

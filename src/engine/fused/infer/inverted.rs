@@ -15,11 +15,11 @@ use hiwl_kernels::{
 };
 
 use super::{
-    forward::Walk,
+    forward::ForwardPass,
     packed::{BlockLayers, DepthwiseLayer},
     pixels::Pixels,
     profile::{Clock, LayerKind},
-    scratch::{Nook, Scratch},
+    scratch::{RowScratch, Scratch},
 };
 
 /// Fewest pixels that are worth a thread.
@@ -27,7 +27,7 @@ const FEWEST_PIXELS: usize = 16;
 
 /// Where a block's input comes from.
 #[derive(Clone, Copy)]
-pub(super) enum Source<'a, F: Format> {
+pub(super) enum BlockInput<'a, F: Format> {
     /// From the stem of one image (interleaved RGB), row by row as it is
     /// needed.
     Stem(&'a [u8]),
@@ -40,7 +40,7 @@ pub(super) enum Source<'a, F: Format> {
 struct Filtering<'a, F: Format> {
     block: &'a BlockLayers<F>,
     /// Of this image.
-    source: Source<'a, F>,
+    source: BlockInput<'a, F>,
     panels: Range<usize>,
     strips: Range<usize>,
     /// The panels' blocks, the strips' rows.
@@ -142,7 +142,7 @@ fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
     (range.start..middle, middle..range.end)
 }
 
-impl<F: Format> Walk<'_, F> {
+impl<F: Format> ForwardPass<'_, F> {
     /// One block, into `scratch.output`; `wide` is the input in f32 if the
     /// format asks for it.
     #[allow(clippy::too_many_arguments, reason = "buffers that are borrowed apart")]
@@ -150,10 +150,10 @@ impl<F: Format> Walk<'_, F> {
         &self,
         clock: &mut C,
         scratch: &mut Scratch<F>,
-        nook: &mut Nook,
+        row_scratch: &mut RowScratch,
         block: &BlockLayers<F>,
         images: usize,
-        source: Source<'_, F>,
+        source: BlockInput<'_, F>,
         wide: &[Line],
     ) {
         let layer = &block.depthwise;
@@ -169,8 +169,10 @@ impl<F: Format> Walk<'_, F> {
                 let work = Filtering {
                     block,
                     source: match source {
-                        Source::Planes(planes) => Source::Planes(&planes[i * input_image..]),
-                        stem @ Source::Stem(_) => stem,
+                        BlockInput::Planes(planes) => {
+                            BlockInput::Planes(&planes[i * input_image..])
+                        }
+                        stem @ BlockInput::Stem(_) => stem,
                     },
                     panels: first..first + step,
                     strips: 0..strips,
@@ -178,7 +180,7 @@ impl<F: Format> Walk<'_, F> {
                     sums: PlanesMut::new(&mut scratch.sums, blocks.len(), strips, strips),
                 };
                 let share = self.share(work.units());
-                self.filter(clock, nook, work, share);
+                self.filter(clock, row_scratch, work, share);
                 for (b, sums) in blocks.clone().zip(scratch.sums.chunks_exact(strips)) {
                     let total = |lane: usize| sums.iter().map(|sum| sum.0[lane]).sum::<f32>();
                     scratch.pool[b * images + i] =
@@ -188,7 +190,7 @@ impl<F: Format> Walk<'_, F> {
         }
         clock.measure(LayerKind::SqueezeExcite, || self.squeeze_excite(scratch, block, images));
         let residual = match &source {
-            Source::Planes(planes) if block.residual => Some(F::residual(planes, wide)),
+            BlockInput::Planes(planes) if block.residual => Some(F::residual(planes, wide)),
             _ => None,
         };
         clock.measure(LayerKind::Project, || self.project(scratch, block, images, residual));
@@ -198,30 +200,39 @@ impl<F: Format> Walk<'_, F> {
     fn filter<C: Clock>(
         &self,
         clock: &mut C,
-        nook: &mut Nook,
+        row_scratch: &mut RowScratch,
         work: Filtering<'_, F>,
         share: usize,
     ) {
         if work.units() <= share {
-            return self.filter_rows(clock, nook, work);
+            return self.filter_rows(clock, row_scratch, work);
         }
         let (mine, others) = work.split();
         let mut theirs = clock.fork();
         rayon::join(
-            || self.filter(clock, nook, mine, share),
-            || self.with_nook(|nook| self.filter(&mut theirs, nook, others, share)),
+            || self.filter(clock, row_scratch, mine, share),
+            || {
+                self.with_row_scratch(|row_scratch| {
+                    self.filter(&mut theirs, row_scratch, others, share)
+                })
+            },
         );
     }
 
     /// Does `work` on this thread.
-    fn filter_rows<C: Clock>(&self, clock: &mut C, nook: &mut Nook, mut work: Filtering<'_, F>) {
+    fn filter_rows<C: Clock>(
+        &self,
+        clock: &mut C,
+        row_scratch: &mut RowScratch,
+        mut work: Filtering<'_, F>,
+    ) {
         let layer = &work.block.depthwise;
         let rows = layer.rows(&work.strips);
         let first_block = layer.panels[work.panels.start].start;
-        let Nook { pixels, ring } = nook;
+        let RowScratch { pixels, ring } = row_scratch;
         let mut stem = match work.source {
-            Source::Stem(bytes) => Some(Pixels::new(self, bytes, pixels)),
-            Source::Planes(_) => None,
+            BlockInput::Stem(bytes) => Some(Pixels::new(self, bytes, pixels)),
+            BlockInput::Planes(_) => None,
         };
         for p in work.panels.clone() {
             let panel = &layer.panels[p];
@@ -241,10 +252,12 @@ impl<F: Format> Walk<'_, F> {
                             let at = |y| layer.ring.start(y);
                             self.stem_rows(image, p, fill, at, ring, layer.ring.block());
                         }),
-                        (None, Source::Planes(planes)) => clock.measure(LayerKind::Expand, || {
-                            self.fill(work.block, p, planes, fill, ring);
-                        }),
-                        (None, Source::Stem(_)) => unreachable!("the stem was set up above"),
+                        (None, BlockInput::Planes(planes)) => {
+                            clock.measure(LayerKind::Expand, || {
+                                self.fill(work.block, p, planes, fill, ring);
+                            })
+                        }
+                        (None, BlockInput::Stem(_)) => unreachable!("the stem was set up above"),
                     }
                 }
                 clock.measure(LayerKind::Depthwise, || {

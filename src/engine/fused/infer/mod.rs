@@ -30,10 +30,10 @@ use rayon::prelude::*;
 
 pub use self::profile::{LayerKind, LayerTimes};
 use self::{
-    forward::{GROUP, Rows, Walk},
+    forward::{ForwardPass, GROUP, Rows},
     packed::NetworkLayers,
     profile::{Clock, NoClock},
-    scratch::{Nook, Pool, Scratch},
+    scratch::{Pool, RowScratch, Scratch},
 };
 use crate::engine::{Normalisation, Precision};
 use crate::model::{
@@ -64,12 +64,12 @@ struct Packed<F: Format> {
     layers: NetworkLayers<F>,
     own: F::Runner,
     scratches: Pool<Scratch<F>>,
-    nooks: Pool<Nook>,
+    row_scratches: Pool<RowScratch>,
 }
 
 impl<F: Format> Packed<F> {
     fn new(layers: NetworkLayers<F>, own: F::Runner) -> Self {
-        Self { layers, own, scratches: Pool::new(), nooks: Pool::new() }
+        Self { layers, own, scratches: Pool::new(), row_scratches: Pool::new() }
     }
 }
 
@@ -206,12 +206,12 @@ impl PackedNetwork {
             (images, rows)
         });
         let groups: Vec<_> = groups.collect();
-        let walk = || {
+        let pass = || {
             groups
                 .into_par_iter()
-                .for_each(|(images, rows)| self.walk(&mut NoClock, team, images, rows));
+                .for_each(|(images, rows)| self.pass(&mut NoClock, team, images, rows));
         };
-        if team > 1 { team::awake(walk) } else { walk() }
+        if team > 1 { team::awake(pass) } else { pass() }
     }
 
     /// The same on this thread alone, measured.
@@ -224,7 +224,7 @@ impl PackedNetwork {
         let mut times = LayerTimes::default();
         let groups = images.chunks(GROUP).zip(logits.chunks_mut(GROUP * self.classes));
         for (images, logits) in groups {
-            self.walk(&mut times, 1, images, Rows { logits, ..Rows::default() });
+            self.pass(&mut times, 1, images, Rows { logits, ..Rows::default() });
         }
         match &self.engine {
             Packing::F32(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
@@ -238,7 +238,7 @@ impl PackedNetwork {
         assert!(images.iter().all(|image| image.len() == bytes), "an image of another size");
     }
 
-    fn walk<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], to: Rows<'_>) {
+    fn pass<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], to: Rows<'_>) {
         match &self.engine {
             Packing::F32(packed) => self.walk_in(packed, clock, team, images, to),
             Packing::Bf16(packed) => self.walk_in(packed, clock, team, images, to),
@@ -254,11 +254,16 @@ impl PackedNetwork {
         to: Rows<'_>,
     ) {
         let Self { runner, scale, shift, .. } = self;
-        let Packed { layers, own, scratches, nooks } = packed;
-        let walk = Walk { layers, runner: *runner, own: *own, scale, shift, nooks, team };
+        let Packed { layers, own, scratches, row_scratches } = packed;
+        let pass =
+            ForwardPass { layers, runner: *runner, own: *own, scale, shift, row_scratches, team };
         scratches.with(
             || Scratch::new(layers),
-            |scratch| walk.with_nook(|nook| walk.run(clock, scratch, nook, images, to)),
+            |scratch| {
+                pass.with_row_scratch(|row_scratch| {
+                    pass.run(clock, scratch, row_scratch, images, to)
+                })
+            },
         );
     }
 }

@@ -3,7 +3,7 @@
 
 use hiwl_kernels::{BLOCK, Format, Launch, Normalise, Runner};
 
-use super::{forward::Walk, packed::StemLayer};
+use super::{forward::ForwardPass, packed::StemLayer};
 
 /// A ring of three rows of pixels.
 pub(super) struct Pixels<'a> {
@@ -22,12 +22,12 @@ pub(super) struct Pixels<'a> {
 impl<'a> Pixels<'a> {
     /// At the top of an image, in a buffer of [`Self::values`].
     pub(super) fn new<F: Format>(
-        walk: &Walk<'a, F>,
+        pass: &ForwardPass<'a, F>,
         bytes: &'a [u8],
         values: &'a mut [f32],
     ) -> Self {
         values.fill(0.0);
-        let &Walk { layers, runner, scale, shift, .. } = walk;
+        let &ForwardPass { layers, runner, scale, shift, .. } = pass;
         Self { stem: &layers.stem, runner, scale, shift, bytes, values, done: 0 }
     }
 
@@ -41,7 +41,7 @@ impl<'a> Pixels<'a> {
     pub(super) fn advance(&mut self, from: usize, to: usize) {
         let (row, side) = (self.stem.row_values(), 3 * self.stem.input);
         let to = to.min(self.stem.input);
-        // A walk that goes back, or leaves rows out, begins anew.
+        // A pass that goes back, or leaves rows out, begins anew.
         if self.done < from || self.done > to {
             self.done = from;
         }

@@ -40,7 +40,7 @@ impl LayerKind {
 /// Time spent and arithmetic done, by kind of layer.
 #[derive(Debug, Clone, Default)]
 pub struct LayerTimes {
-    /// In the order of the walk, which is the same for every image.
+    /// In the order of the pass, which is the same for every image.
     steps: Vec<(LayerKind, Duration)>,
     multiply_adds: [u64; LayerKind::ALL.len()],
 }

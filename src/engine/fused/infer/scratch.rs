@@ -56,7 +56,7 @@ pub(super) struct Scratch<F: Format> {
 }
 
 /// Buffers for some rows of some panels on their way through a block.
-pub(super) struct Nook {
+pub(super) struct RowScratch {
     /// For [`Pixels`].
     pub pixels: Vec<f32>,
     /// Rows between the expansion and the depthwise convolution, or one panel
@@ -101,7 +101,7 @@ impl<F: Format> Scratch<F> {
     }
 }
 
-impl Nook {
+impl RowScratch {
     pub fn new<F: Format>(layers: &NetworkLayers<F>) -> Self {
         let head = layers.head.panels.iter().map(|panel| panel.blocks.len()).max().unwrap_or(0);
         let ring = largest(layers, |_, block| block.depthwise.ring_lines());

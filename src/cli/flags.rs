@@ -11,14 +11,14 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, numbers};
 use crate::classify::recipe::PrecisionChoice;
-use crate::classify::{self, Options};
+use crate::classify::{self, ClassifyOptions};
 use crate::engine::{Devices, Engine};
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
 
 /// What decides what is said of a cutout.
 #[derive(Debug, Args)]
-pub(super) struct Asked {
+pub(super) struct NetworkFlags {
     /// The model file.  [default: the environment's HIWL_MODEL, or the one
     /// that comes with the program]
     #[arg(short, long, value_name = "FILE")]
@@ -47,7 +47,7 @@ pub(super) struct Asked {
 
 /// What decides the catalog, besides what is said of each cutout.
 #[derive(Debug, Default, Args)]
-pub(super) struct Kept {
+pub(super) struct CatalogFlags {
     /// Columns of input tables to carry into the catalog.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     carry: Option<Vec<String>>,
@@ -57,7 +57,7 @@ pub(super) struct Kept {
     range_size: Option<u64>,
 }
 
-impl Asked {
+impl NetworkFlags {
     /// This model, with every network on every row, in f32.
     pub(super) fn of_model(model: PathBuf, input: InputFlags) -> Self {
         let (stage2, precision) = (Some(Stage2::All), Some(PrecisionChoice::F32));
@@ -70,14 +70,14 @@ impl Asked {
         self,
         inputs: Vec<PathBuf>,
         output: PathBuf,
-        kept: Kept,
+        catalog: CatalogFlags,
         devices: Devices,
-    ) -> Result<Options, CliError> {
+    ) -> Result<ClassifyOptions, CliError> {
         let recipe = self.input.recipe()?;
         let looks = self.input.looks(&recipe);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Options {
+        Ok(ClassifyOptions {
             inputs,
             output,
             model,
@@ -89,7 +89,7 @@ impl Asked {
             cube_bands: recipe.input.cube_bands,
             id_column: self.input.id_column,
             image_column: self.input.image_column,
-            carry: kept.carry.or(recipe.input.carry).unwrap_or_default(),
+            carry: catalog.carry.or(recipe.input.carry).unwrap_or_default(),
             looks,
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),
@@ -99,7 +99,10 @@ impl Asked {
             engine: self.engine,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: numbers::checked_workers(recipe.run.workers.unwrap_or(cores))?,
-            range_size: kept.range_size.or(recipe.run.range_size).unwrap_or(classify::RANGE_SIZE),
+            range_size: catalog
+                .range_size
+                .or(recipe.run.range_size)
+                .unwrap_or(classify::RANGE_SIZE),
             shard: None,
         })
     }

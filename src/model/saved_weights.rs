@@ -2,16 +2,14 @@
 //! a safetensors file under torchvision's names, with what they are in its
 //! metadata, so that another run can start from them.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::description::Input;
-use super::model_file::float_tensor;
 use super::parameters::parameters;
+use super::tensors::{self, Tensors};
 use super::weights::{Weights, WeightsError};
 use crate::storage::{StorageError, digest, file};
 
@@ -41,7 +39,7 @@ pub struct Description {
 
 /// Why kept weights cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum KeptError {
+pub enum SavedWeightsError {
     /// The system does not let them.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -65,7 +63,7 @@ pub enum KeptError {
 
 /// Weights and what they are.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct SavedWeights {
     /// What they are.
     pub description: Description,
     /// The weights.
@@ -77,37 +75,37 @@ pub struct Kept {
 /// Writes kept weights; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`KeptError`].
-pub fn write(path: &Path, description: &Description, weights: &Weights) -> Result<(), KeptError> {
-    let broken = |what: String| KeptError::Damaged { path: path.to_owned(), what };
+/// [`SavedWeightsError`].
+pub fn write(
+    path: &Path,
+    description: &Description,
+    weights: &Weights,
+) -> Result<(), SavedWeightsError> {
+    let broken = |what: String| SavedWeightsError::Damaged { path: path.to_owned(), what };
     let text = serde_json::to_string(description).map_err(|e| broken(e.to_string()))?;
     let tensors = weights.iter().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
-    let bytes = safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), text)])))
-        .map_err(|e| broken(e.to_string()))?;
+    let bytes = tensors::to_bytes((KEY, text), tensors).map_err(|e| broken(e.to_string()))?;
     Ok(file::replace(path, &bytes)?)
 }
 
 /// Reads kept weights; `None` if the file is something else.
 ///
 /// # Errors
-/// [`KeptError`].
-pub fn read(path: &Path) -> Result<Option<Kept>, KeptError> {
+/// [`SavedWeightsError`].
+pub fn read(path: &Path) -> Result<Option<SavedWeights>, SavedWeightsError> {
     let bytes = file::read(path).map_err(StorageError::io("read", path))?;
-    let damaged = |what: String| KeptError::Damaged { path: path.to_owned(), what };
-    let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(None) };
-    let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
-        return Ok(None);
-    };
+    let damaged = |what: String| SavedWeightsError::Damaged { path: path.to_owned(), what };
+    let Ok(Some(text)) = tensors::text(&bytes, KEY) else { return Ok(None) };
     let description: Description =
-        serde_json::from_str(text).map_err(|e| damaged(format!("its description: {e}")))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+        serde_json::from_str(&text).map_err(|e| damaged(format!("its description: {e}")))?;
+    let file = Tensors::of(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut weights = Weights::new();
-    for (name, view) in tensors.iter() {
-        let tensor = float_tensor(&view).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
+    for (name, tensor) in file.floats() {
+        let tensor = tensor.map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
         weights.insert(name, tensor);
     }
     weights
         .check(&parameters(&description.architecture, description.outputs.len()))
-        .map_err(|source| KeptError::Weights { path: path.to_owned(), source })?;
-    Ok(Some(Kept { description, weights, digest: digest::sha256(&bytes) }))
+        .map_err(|source| SavedWeightsError::Weights { path: path.to_owned(), source })?;
+    Ok(Some(SavedWeights { description, weights, digest: digest::sha256(&bytes) }))
 }
