@@ -59,6 +59,7 @@
 //! | [`train`] | recipes, targets, schedules, and what learns from them |
 //! | [`metrics`] | how good predictions are, one file a metric |
 //! | [`storage`] | files that appear whole, locks, digests, object stores |
+//! | [`tables`] | tables of every format, as columns of cells |
 //! | [`run`] | a run's folder: what decides it, its listing, ranges, shards |
 //! | [`catalog`] | the rows, their files, and verification |
 //! | [`export`] | catalogs for other tools, one file a format |
@@ -85,6 +86,7 @@ pub mod run;
 pub mod simulate;
 pub mod source;
 pub mod storage;
+pub mod tables;
 pub mod train;
 pub mod tree;
 

@@ -9,6 +9,7 @@ use super::resolved::Resolved;
 use super::{ClassifyError, ClassifyOptions, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
+use crate::labels::table::quoted;
 use crate::labels::{LabelTable, Split};
 use crate::line::{self, Listed};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
@@ -26,6 +27,10 @@ pub struct Evaluation {
     /// Of each of them, its class by the labels and what the model said, in the
     /// order of the inputs.
     pub predictions: Vec<(usize, Prediction)>,
+    /// Their ids, in the same order.
+    pub ids: Vec<String>,
+    /// Names of the columns of probabilities, in the order of the predictions'.
+    pub columns: Vec<String>,
     /// Ids of the others, and why.
     pub rejected: Vec<(String, String)>,
     /// What has no counterpart, and what could not be listed.
@@ -36,6 +41,30 @@ pub struct Evaluation {
     pub stages: Vec<StageReport>,
     /// How long it ran.
     pub elapsed: Duration,
+}
+
+impl Evaluation {
+    /// What was said of each image, as CSV: `id,label,predicted,confidence` and
+    /// every probability, empty where it is not known.
+    pub fn predictions_csv(&self) -> String {
+        let classes: Vec<String> =
+            self.report.classes.iter().map(|class| quoted(&class.class)).collect();
+        let mut text = "id,label,predicted,confidence".to_owned();
+        for column in &self.columns {
+            text += &format!(",{}", quoted(column));
+        }
+        text.push('\n');
+        for (id, (truth, said)) in self.ids.iter().zip(&self.predictions) {
+            let (label, predicted) = (&classes[*truth], &classes[said.class]);
+            text += &format!("{},{label},{predicted},{}", quoted(id), said.confidence);
+            for value in &said.probabilities {
+                text.push(',');
+                text += &value.map_or_else(String::new, |value| value.to_string());
+            }
+            text.push('\n');
+        }
+        text
+    }
 }
 
 /// Names of the classes that a model file tells apart, as labels have them.
@@ -72,6 +101,9 @@ pub fn evaluate(
         listener.tell(Event::Note(note));
     }
     let identity = ModelIdentity::of(&model, &options.model);
+    let scheme = &model.description.scheme;
+    let answers = 0..scheme.tree().answers().len();
+    let columns: Vec<String> = answers.map(|answer| scheme.column_name(answer)).collect();
     let wanted = LabelTable {
         classes: labels.classes.clone(),
         rows: match split {
@@ -100,6 +132,7 @@ pub fn evaluate(
         calibration: Calibration::new(),
         confidences: Confidences::new(),
         predictions: Vec::new(),
+        ids: Vec::new(),
         rejected: Vec::new(),
     }));
     let mut graph = Graph::new(stop.clone());
@@ -124,6 +157,7 @@ pub fn evaluate(
                     counts.calibration.add(confidence, truth == predicted);
                     counts.confidences.add(truth, predicted, confidence);
                     counts.predictions.push((truth, prediction));
+                    counts.ids.push(row.id);
                 }
                 Err(rejection) => counts.rejected.push((row.id, rejection.to_string())),
             }
@@ -145,6 +179,8 @@ pub fn evaluate(
         report: metrics::ClassificationReport::new(&counts.matrix, Some(&counts.calibration))
             .with(&counts.confidences),
         predictions: std::mem::take(&mut counts.predictions),
+        ids: std::mem::take(&mut counts.ids),
+        columns,
         rejected: std::mem::take(&mut counts.rejected),
         notes,
         model: identity,
@@ -159,5 +195,6 @@ struct Counts {
     calibration: Calibration,
     confidences: Confidences,
     predictions: Vec<(usize, Prediction)>,
+    ids: Vec<String>,
     rejected: Vec<(String, String)>,
 }

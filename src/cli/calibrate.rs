@@ -73,7 +73,8 @@ impl Calibrate {
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
         let columns =
             LabelColumns { id: options.id_column.as_deref(), split: self.split.map(|_| "split") };
-        let labels = LabelTable::read(&self.labels, Some(&classes), columns).map_err(usage)?;
+        let of = ("the model", &classes[..]);
+        let (labels, left) = LabelTable::read_within(&self.labels, of, columns).map_err(usage)?;
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let progress = Arc::new(Progress::new(Audience::Person));
@@ -100,7 +101,7 @@ impl Calibrate {
         model.description.extras.operating_point =
             Some(json!({ "point": point, "shares": shares }));
         let digest = model.write(&self.output, self.precision)?;
-        let mut text = String::new();
+        let mut text = left.note().map_or_else(String::new, |note| note + "\n");
         for (question, fitted) in &fitted {
             text += &format!("{question}: {fitted}\n");
         }

@@ -63,6 +63,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
+    /// Also write a table of what was said of each image: id, label, predicted,
+    /// confidence, and the probability of every answer.
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+
     /// Print the metrics as JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +80,7 @@ pub(super) fn split(text: &str) -> Result<Split, String> {
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let (json, csv, split) = (self.json, self.csv.clone(), self.split);
+        let predictions = self.predictions.clone();
         let column = match split {
             Some(_) => Some(self.split_column.as_deref().unwrap_or("split")),
             None => None,
@@ -85,7 +91,8 @@ impl Arguments {
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
         let columns = LabelColumns { id: options.id_column.as_deref(), split: column.as_deref() };
-        let labels = LabelTable::read(&table, Some(&classes), columns).map_err(usage)?;
+        let of = ("the model", &classes[..]);
+        let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
         super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
@@ -99,6 +106,11 @@ impl Arguments {
         let Some(found) = found else {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
+        let mut found = found;
+        found.notes.splice(0..0, left.note());
+        if let Some(path) = predictions {
+            output::write(&path, found.predictions_csv().as_bytes(), &[&table])?;
+        }
         if let Some(path) = csv {
             output::write(&path, found.report.to_csv().as_bytes(), &[])?;
         }

@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::{CliError, Exit, print, usage};
 use crate::labels::clean::Rules;
+use crate::labels::grammar::{Kind, Wanted};
 use crate::labels::join::Join;
-use crate::labels::schema::VoteSchema;
 use crate::labels::split::stratified;
 use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelError, LabelTable};
@@ -17,9 +17,9 @@ use crate::line::{self, Found, Reading};
 
 /// Turn votes into labels, and split them.
 ///
-/// TABLE is a table of votes (Galaxy Zoo's or Kaggle's columns, or those that
-/// --votes describes), to which the rules of the clean sample are applied, or
-/// a table of id and label. Galaxies are split into train, val and test within
+/// TABLE is a table of votes (of any release of Galaxy Zoo, of Kaggle, of
+/// Zooniverse's exports, or one that --votes describes), to which the rules of
+/// the clean sample are applied, or a table of id and label. Galaxies are split into train, val and test within
 /// every class, by a seed and whatever the order of the rows, unless the table
 /// says already what each is for.
 #[derive(Debug, Args)]
@@ -28,14 +28,24 @@ Examples:
   hiwl labels training_solutions_rev1.csv --output labels.csv
   hiwl labels labels.csv --images galaxies/*.tar")]
 pub struct Arguments {
-    /// CSV (also gzipped) or Parquet.
+    /// CSV, TSV, ECSV, FITS, VOTable or Parquet, also gzipped.
     #[arg(value_name = "TABLE")]
     table: PathBuf,
 
-    /// What the columns of a vote table mean: votes-kaggle, votes-gz2, or a
-    /// file of your own.  [default: found by the columns]
+    /// What the columns of a vote table mean: votes-kaggle, votes-gz2,
+    /// votes-gz1, or a file of your own.  [default: found by the columns]
     #[arg(long, value_name = "NAME|FILE")]
     votes: Option<PathBuf>,
+
+    /// Which fractions to take of a table that holds several: best, debiased,
+    /// plain, weighted, or counts.  [default: the first of these that is there]
+    #[arg(long, value_name = "KIND", value_parser = kind, conflicts_with = "votes")]
+    fractions: Option<Kind>,
+
+    /// Whose votes to take of a table that holds those of several campaigns (dr5
+    /// of smooth-or-featured-dr5_smooth), or of which workflow.
+    #[arg(long, value_name = "NAME", conflicts_with = "votes")]
+    campaign: Option<String>,
 
     /// The thresholds of the clean sample.  [default: the paper's]
     #[arg(long, value_name = "FILE")]
@@ -66,6 +76,10 @@ pub struct Arguments {
     /// Write id, label and split; - for standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::from_name(text).ok_or_else(|| "best, debiased, plain, weighted or counts".to_owned())
 }
 
 fn ratio(text: &str) -> Result<[u32; 3], String> {
@@ -116,31 +130,38 @@ impl Arguments {
     fn read(&self, out: &mut String) -> Result<LabelTable, CliError> {
         let id = self.id_column.as_deref();
         let columns = LabelColumns { id, split: self.split_column.as_deref() };
-        let schema = match &self.votes {
-            Some(schema) => {
-                let mut schema = VoteSchema::read(schema).map_err(usage)?;
-                if let Some(id) = id {
-                    schema.id = vec![id.to_owned()];
-                }
-                schema
-            }
-            None => match labels(&self.table, columns) {
+        let wanted = Wanted { kind: self.fractions, campaign: self.campaign.clone() };
+        let of_votes = self.votes.is_some() || wanted.kind.is_some() || wanted.campaign.is_some();
+        let mut no_labels = None;
+        if !of_votes {
+            match labels(&self.table, columns) {
                 Ok(table) => return Ok(table),
-                // Neither labels nor known votes: the second error says both.
-                Err(LabelError::MissingColumn { .. }) if self.split_column.is_none() => {
-                    VoteTable::known_schema(&self.table, id).map_err(usage)?
+                // No labels: votes, or an error that says both.
+                Err(error @ (LabelError::MissingColumn { .. } | LabelError::NoIds { .. }))
+                    if self.split_column.is_none() =>
+                {
+                    no_labels = Some(error);
                 }
                 Err(error) => return Err(usage(error)),
-            },
-        };
+            }
+        }
         let rules = match &self.rules {
             Some(path) => Rules::read(path),
             None => Rules::paper(),
         };
-        let votes = VoteTable::read(&self.table, schema).map_err(usage)?;
+        let votes = VoteTable::open(&self.table, self.votes.as_deref(), id, &wanted);
+        let votes = votes.map_err(|error| match (error, no_labels) {
+            // No votes either: without ids it is nothing at all.
+            (LabelError::UnknownTable { .. }, Some(error @ LabelError::NoIds { .. })) => {
+                usage(error)
+            }
+            (error, _) => usage(error),
+        })?;
         let sample = rules.and_then(|rules| rules.apply(&votes)).map_err(usage)?;
-        *out +=
-            &format!("{}, fractions of votes: {}\n", votes.schema.title, votes.schema.semantics);
+        *out += &format!("{}, fractions of votes: {}\n", votes.schema.title, votes.told);
+        for note in &votes.schema.notes {
+            *out += &format!("{note}\n");
+        }
         *out += &sample.to_string();
         if sample.table.rows.is_empty() {
             return Err(usage(anyhow!("{}: no galaxy meets the rules", self.table.display())));

@@ -26,6 +26,10 @@ pub struct Rules {
     pub name: String,
     /// What the thresholds are thresholds on.
     pub semantics: Semantics,
+    /// How many must have answered the question of every threshold, unless it
+    /// says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<u32>,
     /// The classes, in the order of a network's outputs.
     pub classes: Vec<Rule>,
 }
@@ -53,6 +57,17 @@ pub struct Threshold {
     pub answer: String,
     /// What it must be above.
     pub above: f64,
+    /// How many must have answered the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<u32>,
+}
+
+/// A threshold with the places of its answer and question.
+struct Resolved {
+    answer: usize,
+    question: usize,
+    above: f64,
+    votes: f32,
 }
 
 /// What the rules made of a vote table.
@@ -62,6 +77,8 @@ pub struct CleanSample {
     pub table: LabelTable,
     /// How many meet none.
     pub unclear: usize,
+    /// How many meet some, and have too few votes for each of these.
+    pub few: usize,
     /// Ids of those that meet several, with the classes: clean examples of
     /// none, so left out.
     pub ambiguous: Vec<(String, Vec<String>)>,
@@ -120,17 +137,33 @@ impl Rules {
         let resolved = self.resolve(&votes.schema).map_err(wrong)?;
 
         let classes: Vec<String> = self.classes.iter().map(|c| c.label.clone()).collect();
+        let counted = resolved.iter().flatten().any(|threshold| threshold.votes > 0.0);
+        if counted && votes.counts.is_none() {
+            return Err(wrong(format!(
+                "it asks for a least number of votes, and {} does not say how many there are",
+                votes.schema.title
+            )));
+        }
         let mut sample = CleanSample {
             table: LabelTable { classes, rows: Vec::new() },
             unclear: 0,
+            few: 0,
             ambiguous: Vec::new(),
         };
         for (row, id) in votes.ids.iter().enumerate() {
             let fractions = votes.fractions(row, self.semantics);
-            let holds = |rule: &Vec<(usize, f64)>| rule.iter().all(|&(a, t)| fractions[a] > t);
-            let met: Vec<usize> =
+            let holds = |rule: &Vec<Resolved>| rule.iter().all(|t| fractions[t.answer] > t.above);
+            let asked = if counted { votes.asked(row) } else { None };
+            let enough = |rule: &Vec<Resolved>| {
+                let asked = asked.as_ref();
+                asked.is_none_or(|asked| rule.iter().all(|t| asked[t.question] >= t.votes))
+            };
+            let mut met: Vec<usize> =
                 (0..resolved.len()).filter(|&class| holds(&resolved[class])).collect();
+            let all = met.len();
+            met.retain(|&class| enough(&resolved[class]));
             match met[..] {
+                [] if all > 0 => sample.few += 1,
                 [] => sample.unclear += 1,
                 [class] => {
                     sample.table.rows.push(Labelled { id: id.clone(), class, split: None });
@@ -145,14 +178,19 @@ impl Rules {
     }
 
     /// The place of each threshold's answer, and the threshold.
-    fn resolve(&self, schema: &VoteSchema) -> Result<Vec<Vec<(usize, f64)>>, String> {
+    fn resolve(&self, schema: &VoteSchema) -> Result<Vec<Vec<Resolved>>, String> {
         let answers = schema.answers();
         let place = |t: &Threshold| {
             let wanted = format!("{}/{}", t.question, t.answer);
             answers
                 .iter()
                 .position(|a| *a == wanted)
-                .map(|place| (place, t.above))
+                .map(|answer| Resolved {
+                    answer,
+                    question: schema.tree.answers()[answer].question,
+                    above: t.above,
+                    votes: t.votes.or(self.votes).unwrap_or(0) as f32,
+                })
                 .ok_or_else(|| format!("{} has no answer {wanted}", schema.name))
         };
         self.classes.iter().map(|rule| rule.all.iter().map(place).collect()).collect()
@@ -163,8 +201,13 @@ impl fmt::Display for CleanSample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.table.rows.len();
         let ambiguous = self.ambiguous.len();
-        writeln!(f, "{kept} of {} galaxies are clean", kept + self.unclear + ambiguous)?;
-        writeln!(f, "{} meet no rule, {ambiguous} meet several", self.unclear)
+        let all = kept + self.unclear + self.few + ambiguous;
+        writeln!(f, "{kept} of {all} galaxies are clean")?;
+        writeln!(f, "{} meet no rule, {ambiguous} meet several", self.unclear)?;
+        if self.few > 0 {
+            writeln!(f, "{} meet one, and have too few votes", self.few)?;
+        }
+        Ok(())
     }
 }
 

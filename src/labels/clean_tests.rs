@@ -13,7 +13,8 @@ fn votes(galaxies: &[(&str, &[(&str, f64)])]) -> VoteTable {
             answers.iter().map(|a| given.iter().find(|(n, _)| n == a).map_or(0.0, |(_, v)| *v)),
         );
     }
-    VoteTable { schema, ids: galaxies.iter().map(|(id, _)| (*id).into()).collect(), fractions }
+    let ids = galaxies.iter().map(|(id, _)| (*id).into()).collect();
+    VoteTable { schema, ids, fractions, counts: None, told: String::new() }
 }
 
 fn labels(sample: &CleanSample) -> Vec<(&str, &str)> {
@@ -95,4 +96,37 @@ fn rules_are_checked() {
     let rules = Rules::parse(&text, Path::new("own.toml")).unwrap();
     let error = rules.apply(&votes(&[])).unwrap_err().to_string();
     assert!(error.contains("votes-kaggle has no answer how-rounded/cigar"), "{error}");
+}
+
+#[test]
+fn a_least_number_of_votes_is_asked_for() {
+    let text = PAPER.replace("semantics = \"cumulative\"", "semantics = \"cumulative\"\nvotes = 5");
+    let text = text.replacen("above = 0.50 }", "above = 0.50, votes = 20 }", 1);
+    let rules = Rules::parse(&text, Path::new("own.toml")).unwrap();
+    let round: &[(&str, f64)] = &[(SMOOTH, 0.9), ("how-rounded/round", 0.6)];
+    let edge_on: &[(&str, f64)] = &[(DISK, 0.9), ("disk-edge-on/yes", 0.7)];
+    let mut table = votes(&[("few", round), ("many", round), ("eo", edge_on), ("few eo", edge_on)]);
+    let error = rules.apply(&table).unwrap_err().to_string();
+    assert!(error.contains("least number of votes"), "{error}");
+    let answers = table.schema.answers();
+    let mut counts = vec![0.0; 4 * answers.len()];
+    for (row, given) in [
+        [(SMOOTH, 40.0), ("how-rounded/round", 19.0)],
+        [(SMOOTH, 40.0), ("how-rounded/round", 20.0)],
+        [(DISK, 40.0), ("disk-edge-on/yes", 5.0)],
+        [(DISK, 40.0), ("disk-edge-on/yes", 4.0)],
+    ]
+    .iter()
+    .enumerate()
+    {
+        for (name, count) in given {
+            let place = answers.iter().position(|a| a == name).unwrap();
+            counts[row * answers.len() + place] = *count;
+        }
+    }
+    table.counts = Some(counts);
+    let sample = rules.apply(&table).unwrap();
+    assert_eq!(labels(&sample), [("many", "CRS"), ("eo", "EO")]);
+    assert_eq!((sample.unclear, sample.few), (0, 2));
+    assert!(sample.to_string().contains("2 meet one, and have too few votes"));
 }

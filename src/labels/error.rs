@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::schema::Semantics;
 use crate::storage::StorageError;
+use crate::tables::TableError;
 
 /// Why labels cannot be used. Rows are counted from 1, without the header.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +21,9 @@ pub enum LabelError {
     /// A table could not be written; nothing is left under its name.
     #[error(transparent)]
     Unwritable(#[from] StorageError),
-    /// Not a CSV or Parquet file, or a damaged one.
-    #[error("{path}: not a readable table: {source}")]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What the reader said, with the line.
-        source: arrow::error::ArrowError,
-    },
+    /// A table is none of the formats, or a damaged one.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A column that is needed is not there.
     #[error("{path}: no column {wanted}; there are {found}")]
     MissingColumn {
@@ -120,6 +116,18 @@ pub enum LabelError {
         /// The classes.
         known: String,
     },
+    /// Not one label is among the classes.
+    #[error("{path}: its classes, {found}, are not those of {whose}: {known}")]
+    OtherClasses {
+        /// The file.
+        path: PathBuf,
+        /// The labels found (the first few).
+        found: String,
+        /// Such as `the model`.
+        whose: String,
+        /// The classes.
+        known: String,
+    },
     /// A split that is none.
     #[error("{path}: row {row} (id {id}): unknown split {split:?}; they are train, val and test")]
     UnknownSplit {
@@ -146,10 +154,50 @@ pub enum LabelError {
         /// What stands there.
         value: String,
     },
+    /// A number of votes that is none.
+    #[error("{path}: row {row} (id {id}): {column} is {value:?}, not a number of votes")]
+    NotACount {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The row's id.
+        id: String,
+        /// The column.
+        column: String,
+        /// What stands there.
+        value: String,
+    },
+    /// A row of an export of Panoptes that cannot be counted.
+    #[error("{path}: row {row} ({id}): {what}")]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The classification, or the subject.
+        id: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// What the fractions are is said nowhere, and the numbers do not tell.
+    #[error(
+        "{path}: it is not clear what the fractions are: of the answers to questions, \
+         {conditional} are as if of those who were asked (conditional), {cumulative} as if of \
+         everybody who looked (cumulative). Describe the table in a file of your own (--votes)"
+    )]
+    Unclear {
+        /// The file.
+        path: PathBuf,
+        /// Answers nearer to conditional fractions.
+        conditional: u64,
+        /// Answers nearer to cumulative ones.
+        cumulative: u64,
+    },
     /// The fractions are not what the schema says they are.
     #[error(
         "{path}: the fractions are not {claimed}: in {rows} of {of} rows the answers to {question} \
-         add up to something else (first in row {first}). The other semantics would select other \
+         add up to what the other semantics would have (first in row {first}). The other semantics would select other \
          galaxies; name the schema that fits the table"
     )]
     Semantics {

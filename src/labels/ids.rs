@@ -12,7 +12,7 @@
 /// Names that the column of identifiers has in the releases of Galaxy Zoo, SDSS,
 /// the Legacy Surveys, Euclid and their tables on the web; the first that is
 /// there is taken.
-pub const ID_COLUMNS: [&str; 12] = [
+pub const ID_COLUMNS: [&str; 16] = [
     "id",
     "GalaxyID",
     "id_str",
@@ -25,6 +25,10 @@ pub const ID_COLUMNS: [&str; 12] = [
     "source_id",
     "SourceID",
     "zooniverse_id",
+    "subject_id",
+    "survey_id",
+    "targetid",
+    "objno",
 ];
 
 /// Whether a text is a floating-point number: a decimal point among digits, or

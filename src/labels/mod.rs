@@ -5,6 +5,9 @@
 //! | --- | --- |
 //! | [`table`] | labels by id: reading, checking, counting, writing |
 //! | [`votes`] | vote fractions by id, made cumulative whatever the table holds |
+//! | [`grammar`] | tables known by how their columns are named |
+//! | `semantics` | what fractions are fractions of, told from the numbers |
+//! | `panoptes` | exports of Zooniverse's platform, votes counted by subject |
 //! | [`schema`] | which column of a vote table answers which question |
 //! | [`clean`] | thresholds that turn votes into classes |
 //! | [`split`] | train, validation and test |
@@ -17,13 +20,16 @@
 mod cells;
 pub mod clean;
 mod error;
+pub mod grammar;
 pub mod ids;
 pub mod join;
+mod panoptes;
 pub mod sampler;
 pub mod schema;
+mod semantics;
 pub mod split;
 pub mod table;
 pub mod votes;
 
 pub use error::LabelError;
-pub use table::{LabelColumns, LabelTable, Labelled, Split};
+pub use table::{LabelColumns, LabelTable, Labelled, LeftOut, Split};

@@ -1,12 +1,14 @@
 //! Which column of a vote table answers which question, and what its
-//! fractions are fractions of: the files under `schemas/votes-*.toml`.
+//! fractions are fractions of: the files under `schemas/votes-*.toml`, or what
+//! [`super::grammar`] reads in the names of columns.
 //!
 //! The same number means two things. *Conditional* fractions are of those
 //! volunteers who were asked the question; *cumulative* ones are multiplied
 //! down the decision tree, of all volunteers. The paper's thresholds are
 //! applied to cumulative ones (Kaggle's), so a table of the other kind is
-//! converted first, by [`Tree::make_cumulative`]; a schema that says nothing of
-//! it does not exist.
+//! converted first, by [`Tree::make_cumulative`]. A schema file says which they
+//! are; of a table known by its names alone the numbers tell
+//! ([`super::semantics`]).
 
 use std::path::Path;
 
@@ -16,6 +18,28 @@ use super::LabelError;
 use crate::tree::{Declared, DeclaredAnswer, DeclaredQuestion, Tree};
 
 pub use crate::tree::Semantics;
+
+/// What the columns of answers hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Fractions of votes, from 0 to 1.
+    Fractions,
+    /// Numbers of votes.
+    Counts,
+}
+
+/// Where a table says how many gave an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Counted {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// In a column of each answer, in the order of the tree's.
+    Columns(Vec<String>),
+    /// As a fraction of those who were asked: a column of each answer, and a
+    /// column of each question with how many that were.
+    Shares(Vec<String>, Vec<String>),
+}
 
 /// A vote table: its columns, their questions, their semantics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +56,14 @@ pub struct VoteSchema {
     pub tree: Tree,
     /// The column of each answer, in the order of the tree's.
     pub columns: Vec<String>,
+    /// What they hold.
+    pub measure: Measure,
+    /// Where numbers of votes are.
+    pub counted: Counted,
+    /// Whether the semantics are a guess, to be told from the numbers.
+    pub assumed: bool,
+    /// What a person should know of how the columns were understood.
+    pub notes: Vec<String>,
     /// What a question's fractions are, where it differs from the table.
     exceptions: Vec<Option<Semantics>>,
 }
@@ -48,6 +80,9 @@ struct File {
     /// fractions of one answer name them by it.
     #[serde(default)]
     suffix: String,
+    /// Ends the name of the column with the number of an answer's votes, in its
+    /// place.
+    counts: Option<String>,
     questions: Vec<Question>,
 }
 
@@ -59,6 +94,8 @@ struct Question {
     #[serde(default)]
     after: Vec<String>,
     semantics: Option<Semantics>,
+    /// The column with how many were asked.
+    votes: Option<String>,
     answers: Vec<Column>,
 }
 
@@ -71,9 +108,11 @@ struct Column {
 }
 
 /// The schemas that the program holds.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("schemas/votes-kaggle.toml", include_str!("../../schemas/votes-kaggle.toml")),
     ("schemas/votes-gz2.toml", include_str!("../../schemas/votes-gz2.toml")),
+    ("schemas/votes-gz1.toml", include_str!("../../schemas/votes-gz1.toml")),
+    ("schemas/votes-gz1-skyserver.toml", include_str!("../../schemas/votes-gz1-skyserver.toml")),
 ];
 
 impl VoteSchema {
@@ -117,16 +156,54 @@ impl VoteSchema {
                 .collect(),
         });
         let declared = Declared { questions: questions.collect(), ..Declared::default() };
-        let columns = file.questions.iter().flat_map(|question| &question.answers);
+        let columns = || file.questions.iter().flat_map(|question| &question.answers);
+        let named = |suffix: &str| -> Vec<String> {
+            columns().map(|c| format!("{}{suffix}", c.column)).collect()
+        };
+        let totals: Option<Vec<String>> =
+            file.questions.iter().map(|question| question.votes.clone()).collect();
+        let counted = match (&file.counts, totals) {
+            (Some(suffix), _) => Counted::Columns(named(suffix)),
+            (None, Some(totals)) => Counted::Shares(named(&file.suffix), totals),
+            (None, None) => Counted::Nowhere,
+        };
         Ok(Self {
             tree: Tree::try_from(declared).map_err(wrong)?,
-            columns: columns.map(|c| format!("{}{}", c.column, file.suffix)).collect(),
+            columns: named(&file.suffix),
+            measure: Measure::Fractions,
+            counted,
+            assumed: false,
+            notes: Vec::new(),
             exceptions: file.questions.iter().map(|question| question.semantics).collect(),
             name: file.name,
             title: file.title,
             id: file.id,
             semantics: file.semantics,
         })
+    }
+
+    /// A schema of columns that were understood by their names: what their
+    /// fractions are is to be told from the numbers.
+    pub(super) fn found(
+        (name, title): (String, String),
+        tree: Tree,
+        (columns, measure): (Vec<String>, Measure),
+        counted: Counted,
+        notes: Vec<String>,
+    ) -> Self {
+        Self {
+            exceptions: vec![None; tree.questions().len()],
+            id: super::ids::ID_COLUMNS.map(str::to_owned).to_vec(),
+            semantics: Semantics::Conditional,
+            assumed: measure == Measure::Fractions,
+            name,
+            title,
+            tree,
+            columns,
+            measure,
+            counted,
+            notes,
+        }
     }
 
     /// What each question's fractions are.
@@ -165,12 +242,15 @@ mod tests {
     #[test]
     fn the_built_in_schemas_hold_all_37_answers_of_galaxy_zoo_2() {
         let schemas = VoteSchema::built_in().unwrap();
-        for schema in &schemas {
+        for schema in &schemas[..2] {
             assert_eq!(schema.answers().len(), 37, "{}", schema.name);
             assert_eq!(schema.tree.questions().len(), 11, "{}", schema.name);
         }
         // One tree, two tables.
         assert_eq!(schemas[0].tree, schemas[1].tree);
+        for schema in &schemas[2..] {
+            assert_eq!((schema.answers().len(), schema.tree.questions().len()), (6, 1));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Invariants of a [`LabelTable`]: ids are unique; every class index is that
 //! of a class; either every row has a split or none has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 
@@ -139,6 +139,41 @@ impl LabelTable {
         Ok(table)
     }
 
+    /// The rows of a table whose labels are among `classes`, and of every other
+    /// label how many rows were left out; `whose` the classes are is for errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`LabelError::OtherClasses`] if no row is left.
+    pub fn read_within(
+        path: &Path,
+        (whose, classes): (&str, &[&str]),
+        columns: LabelColumns<'_>,
+    ) -> Result<(Self, LeftOut), LabelError> {
+        let all = Self::read(path, None, columns)?;
+        let place = |name: &String| classes.iter().position(|class| class == name);
+        let places: Vec<Option<usize>> = all.classes.iter().map(place).collect();
+        let mut left: BTreeMap<String, usize> = BTreeMap::new();
+        let mut rows = Vec::with_capacity(all.rows.len());
+        for row in all.rows {
+            match places[row.class] {
+                Some(class) => rows.push(Labelled { class, ..row }),
+                None => *left.entry(all.classes[row.class].clone()).or_default() += 1,
+            }
+        }
+        if rows.is_empty() {
+            let some: Vec<&str> = left.keys().take(8).map(String::as_str).collect();
+            let more = if left.len() > 8 { ", …" } else { "" };
+            return Err(LabelError::OtherClasses {
+                path: path.to_owned(),
+                found: some.join(", ") + more,
+                whose: whose.to_owned(),
+                known: classes.join(", "),
+            });
+        }
+        let classes = classes.iter().map(|class| (*class).to_owned()).collect();
+        Ok((Self { classes, rows }, LeftOut(left)))
+    }
+
     /// Whether it is decided what each galaxy is used for.
     pub fn is_split(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|r| r.split.is_some())
@@ -264,6 +299,25 @@ impl<'a> Ids<'a> {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Rows of labels that are no class, by label.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut(pub BTreeMap<String, usize>);
+
+impl LeftOut {
+    /// What to tell a person; `None` if there are none.
+    pub fn note(&self) -> Option<String> {
+        let rows: usize = self.0.values().sum();
+        let mut some: Vec<String> =
+            self.0.iter().take(8).map(|(label, rows)| format!("{rows} {label:?}")).collect();
+        if self.0.len() > 8 {
+            some.push("…".to_owned());
+        }
+        (rows > 0).then(|| {
+            format!("{rows} labels are of no class here and are left out: {}", some.join(", "))
+        })
     }
 }
 

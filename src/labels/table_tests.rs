@@ -145,6 +145,22 @@ fn without_a_list_the_classes_are_the_labels_found() {
 }
 
 #[test]
+fn labels_of_other_classes_are_left_out_and_counted() {
+    let (_folder, path) = file(b"id,label\n1,ring\n2,EO\n3,ring\n4,CRS\n5,bar\n");
+    let within = |classes: &[&str]| {
+        LabelTable::read_within(&path, ("the model", classes), LabelColumns::default())
+    };
+    let (table, left) = within(&CLASSES).unwrap();
+    assert_eq!(table.rows, [row("2", 3, None), row("4", 0, None)]);
+    assert_eq!(table.classes, CLASSES);
+    let note = left.note().unwrap();
+    assert!(note.contains("3 labels") && note.contains("1 \"bar\", 2 \"ring\""), "{note}");
+    assert_eq!(within(&["EO", "CRS", "ring", "bar"]).unwrap().1.note(), None);
+    let error = within(&["a", "b"]).unwrap_err().to_string();
+    assert!(error.contains("CRS, EO, bar, ring, are not those of the model: a, b"), "{error}");
+}
+
+#[test]
 fn a_written_table_reads_back() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("out.csv");

@@ -1,23 +1,28 @@
-//! Vote fractions by id, made cumulative whatever the table holds.
+//! Votes by id: fractions made cumulative whatever the table holds, and numbers
+//! of votes where it has them.
 //!
-//! The schema says what a table's fractions are; the table is checked against
-//! it, because nothing else would show a wrong schema: the same thresholds
-//! would silently select other galaxies. What becomes of the votes is left to
-//! [`super::clean`].
+//! The schema says where the answers are; what the fractions are fractions of is
+//! held against it, or told, by [`super::semantics`], because nothing else would
+//! show a wrong one: the same thresholds would silently select other galaxies.
+//! What becomes of the votes is left to [`super::clean`] and to training.
 //!
-//! Invariants of a [`VoteTable`]: ids are unique; fractions are finite, from 0
-//! to 1 but for rounding, and cumulative.
+//! A question that nobody was asked is unknown, whether the table writes 0, an
+//! empty cell or NaN.
+//!
+//! Invariants of a [`VoteTable`]: ids are unique; fractions are from 0 to 1 but
+//! for rounding, and cumulative, or NaN where they are not known; numbers of
+//! votes are not negative.
 
 use std::path::Path;
 
-use super::schema::{Semantics, VoteSchema};
+use super::grammar::{self, Wanted};
+use super::panoptes;
+use super::schema::{Counted, Measure, Semantics, VoteSchema};
+use super::semantics::Evidence;
 use super::table::Ids;
 use super::{LabelError, cells};
-use crate::tree::Tree;
 
-/// How far a sum of fractions may be off before a row counts as evidence
-/// against the schema: debiased fractions add up to 1 only nearly, and
-/// published tables round to three digits.
+/// How far a fraction may lie outside of 0 to 1: debiased ones do by rounding.
 const SLACK: f64 = 0.1;
 
 /// Galaxies and what volunteers said of them.
@@ -27,150 +32,278 @@ pub struct VoteTable {
     pub schema: VoteSchema,
     /// Ids, in the order of the file.
     pub ids: Vec<String>,
-    /// Cumulative fractions, `ids.len()` rows of `schema.answers().len()`.
+    /// Cumulative fractions, `ids.len()` rows of `schema.answers().len()`; NaN
+    /// where they are not known.
     pub fractions: Vec<f64>,
+    /// How many gave each answer, as many rows, where the table says.
+    pub counts: Option<Vec<f32>>,
+    /// What the fractions were found to be, in words for a person.
+    pub told: String,
 }
 
 impl VoteTable {
     /// Reads a vote table and multiplies conditional fractions down the tree.
     ///
     /// # Errors
-    /// [`LabelError`], with the row; [`LabelError::Semantics`] if most rows
-    /// contradict what the schema says of the fractions.
-    pub fn read(path: &Path, schema: VoteSchema) -> Result<Self, LabelError> {
-        let (columns, semantics) = (&schema.columns, schema.of_questions());
-        let select = |header: &[String]| {
-            let id: Vec<&str> = schema.id.iter().map(String::as_str).collect();
-            let needed = |names: &[&str]| {
-                cells::place(header, names)
-                    .ok_or_else(|| cells::missing(path, header, &names.join(" or ")))
-            };
-            let mut wanted = vec![cells::id_place(path, header, None, &id)?];
-            for column in columns {
-                wanted.push(needed(&[column])?);
+    /// [`LabelError`], with the row; [`LabelError::Semantics`] if many rows
+    /// contradict what the schema says of the fractions, [`LabelError::Unclear`]
+    /// if it does not say and they are nearer to neither.
+    pub fn read(path: &Path, mut schema: VoteSchema) -> Result<Self, LabelError> {
+        let raw = Raw::read(path, &schema)?;
+        let Raw { ids, mut values, counts } = raw;
+        if schema.measure == Measure::Counts && are_fractions(&values) {
+            schema.measure = Measure::Fractions;
+            schema.assumed = true;
+            schema.counted = Counted::Nowhere;
+            schema.notes.push("what looks like numbers of votes are fractions".to_owned());
+        }
+        let answers = schema.columns.len();
+        let counts = match schema.measure {
+            Measure::Fractions => counts,
+            Measure::Counts => {
+                Some(values.iter().map(|v| if v.is_nan() { 0.0 } else { *v as f32 }).collect())
             }
-            Ok(wanted)
         };
-
-        let mut ids = Vec::new();
-        let mut fractions: Vec<f64> = Vec::new();
-        let mut seen = Ids::new(path);
-        let mut evidence = Evidence::new(&schema.tree, &semantics);
-        cells::each_row(path, select, |row, cells| {
-            let id = cells[0];
-            seen.insert(row, id)?;
-            let start = fractions.len();
-            for (column, text) in columns.iter().zip(&cells[1..]) {
-                let value = text.parse().ok().filter(|v| (-SLACK..=1.0 + SLACK).contains(v));
-                fractions.push(value.ok_or_else(|| LabelError::NotAFraction {
-                    path: path.to_owned(),
-                    row,
-                    id: id.to_owned(),
-                    column: column.clone(),
-                    value: (*text).to_owned(),
-                })?);
+        let mut evidence = Evidence::new(&schema);
+        for (row, own) in (1..).zip(values.chunks_exact_mut(answers)) {
+            for question in schema.tree.questions() {
+                let own = &mut own[question.answers.clone()];
+                let sum: f64 = own.iter().filter(|v| !v.is_nan()).sum();
+                if sum == 0.0 {
+                    own.fill(f64::NAN);
+                } else if schema.measure == Measure::Counts {
+                    own.iter_mut().for_each(|v| *v = if v.is_nan() { 0.0 } else { *v / sum });
+                }
             }
-            let own = &mut fractions[start..];
-            evidence.weigh(row, own);
+            evidence.weigh(&schema, row, own);
+        }
+        let told = match schema.measure {
+            Measure::Fractions => evidence.judge(path, &mut schema)?,
+            Measure::Counts => "numbers of votes".to_owned(),
+        };
+        let semantics = schema.of_questions();
+        for own in values.chunks_exact_mut(answers) {
             schema.tree.make_cumulative(&semantics, own);
-            ids.push(id.to_owned());
-            Ok(())
-        })?;
-        evidence.judge(path, &schema)?;
-        Ok(Self { schema, ids, fractions })
+        }
+        Ok(Self { schema, ids, fractions: values, counts, told })
     }
 
-    /// The schema that the program holds for this table, by its columns; `id`
-    /// names that of the ids, where it is none of the schema's.
+    /// Votes from any table that holds some: of a schema that is named, of one
+    /// that the program holds, of columns whose names say what they are, or
+    /// Panoptes' exports. `id` names the column of ids.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) and [`known_schema`](Self::known_schema).
+    pub fn open(
+        path: &Path,
+        named: Option<&Path>,
+        id: Option<&str>,
+        wanted: &Wanted,
+    ) -> Result<Self, LabelError> {
+        if let Some(named) = named {
+            let mut schema = VoteSchema::read(named)?;
+            if let Some(id) = id {
+                schema.id = vec![id.to_owned()];
+            }
+            return Self::read(path, schema);
+        }
+        let header = cells::header(path)?;
+        match panoptes::Export::of(&header) {
+            Some(export) => export.read(path, &header, id, wanted.campaign.as_deref()),
+            None => Self::read(path, Self::of_header(path, &header, id, wanted)?),
+        }
+    }
+
+    /// The schema that the program holds for this table, or that the names of its
+    /// columns give; `id` names that of the ids, where it is none of the usual.
     ///
     /// # Errors
     /// [`LabelError::UnknownTable`] if there is none.
     pub fn known_schema(path: &Path, id: Option<&str>) -> Result<VoteSchema, LabelError> {
-        let header = cells::header(path)?;
+        Self::of_header(path, &cells::header(path)?, id, &Wanted::default())
+    }
+
+    fn of_header(
+        path: &Path,
+        header: &[String],
+        id: Option<&str>,
+        wanted: &Wanted,
+    ) -> Result<VoteSchema, LabelError> {
         let mut schemas = VoteSchema::built_in()?;
         if let Some(id) = id {
             schemas.iter_mut().for_each(|schema| schema.id = vec![id.to_owned()]);
         }
         let names: Vec<String> = schemas.iter().map(|s| s.name.clone()).collect();
-        let fits = |schema: &VoteSchema| {
-            schema.id.iter().any(|id| header.contains(id))
-                && schema.columns.iter().all(|column| header.contains(column))
-        };
-        schemas.into_iter().find(fits).ok_or_else(|| LabelError::UnknownTable {
+        let there = |name: &String| cells::place(header, &[name]).is_some();
+        let fits =
+            |schema: &VoteSchema| schema.id.iter().any(there) && schema.columns.iter().all(there);
+        // What is asked for by name is looked for by names.
+        if wanted.kind.is_none()
+            && wanted.campaign.is_none()
+            && let Some(schema) = schemas.into_iter().find(fits)
+        {
+            return Ok(schema);
+        }
+        let wrong = |what| LabelError::Definition { path: path.to_owned(), what };
+        let found = grammar::schema(header, wanted).map_err(wrong)?;
+        let mut found = found.ok_or_else(|| LabelError::UnknownTable {
             path: path.to_owned(),
             schemas: names.join(", "),
-        })
+        })?;
+        if let Some(id) = id {
+            found.id = vec![id.to_owned()];
+        }
+        Ok(found)
     }
 
-    /// The fractions of a galaxy, by its place, with these semantics.
+    /// How many answers there are.
+    pub fn answers(&self) -> usize {
+        self.schema.columns.len()
+    }
+
+    /// The fractions of a galaxy, by its place, with these semantics; NaN where
+    /// they are not known.
     pub fn fractions(&self, row: usize, semantics: Semantics) -> Vec<f64> {
-        let answers = self.fractions.len() / self.ids.len().max(1);
+        let answers = self.answers();
         let cumulative = &self.fractions[row * answers..(row + 1) * answers];
         match semantics {
             Semantics::Cumulative => cumulative.to_vec(),
             Semantics::Conditional => self.schema.tree.conditional(cumulative),
         }
     }
-}
 
-/// Counts rows whose sums contradict the schema, question by question.
-struct Evidence<'a> {
-    tree: &'a Tree,
-    /// What each question's fractions are by the schema.
-    semantics: &'a [Semantics],
-    /// A question: rows that tell, rows that contradict, the first of them.
-    counts: Vec<(u64, u64, u64)>,
-}
-
-impl<'a> Evidence<'a> {
-    fn new(tree: &'a Tree, semantics: &'a [Semantics]) -> Self {
-        Self { tree, semantics, counts: vec![(0, 0, 0); semantics.len()] }
+    /// How many answered each question of a galaxy, by its place; `None` where the
+    /// table does not say.
+    pub fn asked(&self, row: usize) -> Option<Vec<f32>> {
+        let answers = self.answers();
+        let own = &self.counts.as_ref()?[row * answers..(row + 1) * answers];
+        let sum = |question: &crate::tree::Question| own[question.answers.clone()].iter().sum();
+        Some(self.schema.tree.questions().iter().map(sum).collect())
     }
+}
 
-    /// Looks at the raw fractions of a row. Only questions that some but not
-    /// nearly all volunteers reached tell the two semantics apart.
-    fn weigh(&mut self, row: u64, raw: &[f64]) {
-        let mut cumulative = raw.to_vec();
-        self.tree.make_cumulative(self.semantics, &mut cumulative);
-        let questions = self.tree.questions().iter().zip(self.semantics);
-        for ((question, semantics), (telling, against, first)) in questions.zip(&mut self.counts) {
-            let sum: f64 = raw[question.answers.clone()].iter().sum();
-            let reach = question.reach(&cumulative);
-            if sum == 0.0 || reach > 1.0 - 2.0 * SLACK {
-                continue;
-            }
-            let expected = match semantics {
-                Semantics::Cumulative => reach,
-                Semantics::Conditional => 1.0,
+/// The cells of a table as numbers.
+struct Raw {
+    ids: Vec<String>,
+    values: Vec<f64>,
+    counts: Option<Vec<f32>>,
+}
+
+impl Raw {
+    fn read(path: &Path, schema: &VoteSchema) -> Result<Self, LabelError> {
+        let answers = schema.columns.len();
+        let mut counted = false;
+        let select = |header: &[String]| {
+            let id: Vec<&str> = schema.id.iter().map(String::as_str).collect();
+            let needed = |name: &String| {
+                cells::place(header, &[name]).ok_or_else(|| cells::missing(path, header, name))
             };
-            *telling += 1;
-            if (sum - expected).abs() > SLACK {
-                if *against == 0 {
-                    *first = row;
-                }
-                *against += 1;
+            let mut wanted = vec![cells::id_place(path, header, None, &id)?];
+            for column in &schema.columns {
+                wanted.push(needed(column)?);
             }
-        }
-    }
-
-    /// An error if a question's rows contradict the schema more often than not.
-    fn judge(&self, path: &Path, schema: &VoteSchema) -> Result<(), LabelError> {
-        let guilty = self.counts.iter().position(|(telling, against, _)| 2 * against > *telling);
-        match guilty {
-            Some(question) => {
-                let (of, rows, first) = self.counts[question];
-                Err(LabelError::Semantics {
-                    path: path.to_owned(),
-                    claimed: self.semantics[question],
-                    question: schema.tree.questions()[question].name.clone(),
-                    rows,
-                    of,
-                    first,
+            let more: Vec<&String> = match &schema.counted {
+                Counted::Nowhere => Vec::new(),
+                Counted::Columns(columns) => columns.iter().collect(),
+                Counted::Shares(shares, totals) => shares.iter().chain(totals).collect(),
+            };
+            // A table of the schema need not have them.
+            let places: Option<Vec<usize>> =
+                more.iter().map(|name| cells::place(header, &[name.as_str()])).collect();
+            if let Some(places) = places.filter(|places| !places.is_empty()) {
+                counted = true;
+                wanted.extend(places);
+            }
+            Ok(wanted)
+        };
+        let mut raw = Self { ids: Vec::new(), values: Vec::new(), counts: None };
+        let mut counts: Vec<f32> = Vec::new();
+        let mut seen = Ids::new(path);
+        cells::each_row(path, select, |row, cells| {
+            let id = cells[0];
+            seen.insert(row, id)?;
+            let fraction = |v: f64| (-SLACK..=1.0 + SLACK).contains(&v);
+            let count = |v: f64| v >= 0.0 && v.is_finite();
+            let read = |place: usize, is: &dyn Fn(f64) -> bool, count: bool| {
+                let text = cells[place];
+                let value = number(text).filter(|value| value.is_none_or(is));
+                value.ok_or_else(|| {
+                    let column = schema.column(place);
+                    let (path, id, value) = (path.to_owned(), id.to_owned(), text.to_owned());
+                    match count {
+                        true => LabelError::NotACount { path, row, id, column, value },
+                        false => LabelError::NotAFraction { path, row, id, column, value },
+                    }
                 })
+            };
+            for place in 1..=answers {
+                let value = match schema.measure {
+                    Measure::Fractions => read(place, &fraction, false)?,
+                    Measure::Counts => read(place, &count, true)?,
+                };
+                raw.values.push(value.unwrap_or(f64::NAN));
             }
-            None => Ok(()),
-        }
+            // Without columns of counts there are no further cells.
+            if cells.len() > answers + 1 {
+                match &schema.counted {
+                    Counted::Nowhere => {}
+                    Counted::Columns(_) => {
+                        for place in answers + 1..=2 * answers {
+                            counts.push(read(place, &count, true)?.unwrap_or(0.0) as f32);
+                        }
+                    }
+                    Counted::Shares(..) => {
+                        for answer in 0..answers {
+                            let share = read(answers + 1 + answer, &fraction, false)?;
+                            let question = schema.tree.answers()[answer].question;
+                            let total = read(2 * answers + 1 + question, &count, true)?;
+                            let votes = share.unwrap_or(0.0) * total.unwrap_or(0.0);
+                            counts.push(votes.max(0.0) as f32);
+                        }
+                    }
+                }
+            }
+            raw.ids.push(id.to_owned());
+            Ok(())
+        })?;
+        raw.counts = counted.then_some(counts);
+        Ok(raw)
     }
+}
+
+impl VoteSchema {
+    /// The name of the column that is read as cell `place` of a row, that of the
+    /// ids being the first.
+    fn column(&self, place: usize) -> String {
+        let answers = self.columns.len();
+        let name = match (place.checked_sub(answers + 1), &self.counted) {
+            (None, _) => place.checked_sub(1).and_then(|place| self.columns.get(place)),
+            (Some(place), Counted::Columns(columns)) => columns.get(place),
+            (Some(place), Counted::Shares(shares, totals)) => {
+                shares.get(place).or_else(|| totals.get(place - shares.len()))
+            }
+            (Some(_), Counted::Nowhere) => None,
+        };
+        name.cloned().unwrap_or_else(|| "id".to_owned())
+    }
+}
+
+/// A number, or none where the cell says that there is none; `None` for what is no
+/// number.
+#[allow(clippy::option_option, reason = "no number, and a cell without one")]
+fn number(text: &str) -> Option<Option<f64>> {
+    const MISSING: [&str; 8] = ["", "nan", "null", "none", "na", "n/a", "--", "masked"];
+    if MISSING.iter().any(|missing| text.eq_ignore_ascii_case(missing)) {
+        return Some(None);
+    }
+    text.parse::<f64>().ok().filter(|value| !value.is_nan()).map(Some)
+}
+
+/// Whether what is called numbers of votes are fractions: none is greater than 1,
+/// and some are no whole numbers.
+fn are_fractions(values: &[f64]) -> bool {
+    let known = || values.iter().filter(|v| !v.is_nan());
+    known().all(|v| *v <= 1.0) && known().any(|v| v.fract() != 0.0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,18 @@
 //! The macro average: every class counts the same, however rare (the paper's
-//! `Avg`).
+//! `Avg`). A class without examples has nothing that could be averaged, and is
+//! left out.
+
+use super::Confusion;
+
+/// The mean of `values`, one a class, over the classes with examples; 0 for
+/// none.
+///
+/// # Panics
+/// If there are fewer values than classes.
+pub fn macro_average_of(matrix: &Confusion, values: &[f64]) -> f64 {
+    let there = (0..matrix.len()).filter(|&class| matrix.support(class) > 0);
+    macro_average(&there.map(|class| values[class]).collect::<Vec<_>>())
+}
 
 /// The arithmetic mean over the classes; 0 for no classes.
 pub fn macro_average(values: &[f64]) -> f64 {
@@ -11,6 +24,14 @@ mod tests {
     use super::*;
     use crate::metrics::confusion::tests::table_3;
     use crate::metrics::{f1, precision, recall};
+
+    #[test]
+    fn classes_without_examples_are_left_out() {
+        let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let matrix = Confusion::from_rows(&names, &[vec![3, 1, 0], vec![0, 0, 0], vec![1, 0, 1]]);
+        assert_eq!(macro_average_of(&matrix, &recall(&matrix)), (0.75 + 0.5) / 2.0);
+        assert_eq!(macro_average_of(&Confusion::new(&names), &[0.0; 3]), 0.0);
+    }
 
     #[test]
     fn table_3_gives_table_4() {

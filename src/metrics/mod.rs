@@ -19,7 +19,7 @@ pub mod recall;
 pub mod report;
 
 pub use accuracy::accuracy;
-pub use average::macro_average;
+pub use average::{macro_average, macro_average_of};
 pub use calibration::Calibration;
 pub use confidences::Confidences;
 pub use confusion::Confusion;

@@ -6,7 +6,9 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use super::confidences::{self, Cut, Reliability};
-use super::{Calibration, Confidences, Confusion, accuracy, f1, macro_average, precision, recall};
+use super::{
+    Calibration, Confidences, Confusion, accuracy, f1, macro_average_of, precision, recall,
+};
 use crate::labels::table::quoted;
 
 /// The metrics of an evaluation. Serialised, it is the JSON report.
@@ -83,9 +85,9 @@ impl ClassificationReport {
             accuracy: accuracy(matrix),
             classes: (0..matrix.len()).map(class).collect(),
             macro_average: Averages {
-                recall: macro_average(&recall),
-                precision: macro_average(&precision),
-                f1: macro_average(&f1),
+                recall: macro_average_of(matrix, &recall),
+                precision: macro_average_of(matrix, &precision),
+                f1: macro_average_of(matrix, &f1),
             },
             expected_calibration_error: calibration.map(Calibration::expected_error),
             confusion: matrix.rows(),

@@ -6,7 +6,7 @@
 //! each other's way, `seal` and `digest` tell what was changed, `json` writes
 //! settings so that they can be compared, `place` and `remote` know a folder
 //! from a store, `read_at` and `chunks` read at offsets, `parquet` opens
-//! tables that come from anywhere, `patience` tries again. What the files mean is left to those who keep them.
+//! tables that come from anywhere, `fits` reads headers, `patience` tries again. What the files mean is left to those who keep them.
 //!
 //! Invariant: a name stands for a whole file, or for none.
 
@@ -14,6 +14,7 @@ pub(crate) mod chunks;
 pub(crate) mod digest;
 mod error;
 pub(crate) mod file;
+pub(crate) mod fits;
 pub(crate) mod json;
 pub(crate) mod lock;
 pub(crate) mod output;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::metrics::{Confusion, f1, fit, macro_average};
+use crate::metrics::{Confusion, f1, fit, macro_average_of};
 use crate::tree::{Answered, Calibration, Head, Scheme, route};
 
 /// Where answers are chosen.
@@ -241,7 +241,7 @@ fn score(scheme: &Scheme, rows: &[Row]) -> (f64, f64) {
         matrix.add(row.class, route(tree, &answered).class);
     }
     let accuracy = matrix.correct() as f64 / (matrix.total() + lost).max(1) as f64;
-    (accuracy, macro_average(&f1(&matrix)))
+    (accuracy, macro_average_of(&matrix, &f1(&matrix)))
 }
 
 #[cfg(test)]

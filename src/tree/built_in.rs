@@ -15,6 +15,26 @@ static TREES: LazyLock<Vec<Tree>> = LazyLock::new(|| {
     FILES.into_iter().map(parse).collect()
 });
 
+/// Files under `schemas/trees/` of Galaxy Zoo's releases.
+const GALAXY_ZOO: [&str; 6] = [
+    include_str!("../../schemas/trees/galaxy-zoo-2.toml"),
+    include_str!("../../schemas/trees/galaxy-zoo-decals-5.toml"),
+    include_str!("../../schemas/trees/galaxy-zoo-decals-1-2.toml"),
+    include_str!("../../schemas/trees/galaxy-zoo-cosmic-dawn.toml"),
+    include_str!("../../schemas/trees/galaxy-zoo-hubble.toml"),
+    include_str!("../../schemas/trees/galaxy-zoo-candels.toml"),
+];
+
+static ZOO: LazyLock<Vec<Tree>> = LazyLock::new(|| {
+    let parse = |text| toml::from_str(text).expect("it is compiled in, and a test parses it");
+    GALAXY_ZOO.into_iter().map(parse).collect()
+});
+
+/// The trees of Galaxy Zoo's releases.
+pub fn galaxy_zoo() -> &'static [Tree] {
+    &ZOO
+}
+
 /// HIWL's tree, which model files of format 1 are of.
 pub fn hiwl() -> &'static Tree {
     &TREES[0]

@@ -17,7 +17,7 @@ labels = range(request["labels"])
 precision, recall, f1, support = metrics.precision_recall_fscore_support(
     truth, predicted, labels=labels, zero_division=0)
 averages = metrics.precision_recall_fscore_support(
-    truth, predicted, labels=labels, average="macro", zero_division=0)
+    truth, predicted, labels=sorted(set(request["truth"])), average="macro", zero_division=0)
 right, mean = calibration_curve(truth == predicted, confidence, n_bins=15)
 # The curve leaves empty bins out; its bins have their upper edges.
 counts = np.bincount(np.searchsorted(np.linspace(0, 1, 16)[1:-1], confidence), minlength=15)

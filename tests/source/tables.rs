@@ -289,3 +289,43 @@ fn what_is_no_parquet_file_is_refused() {
         assert!(matches!(error, ListError::Parquet { .. }), "{error}");
     }
 }
+
+/// astropy writes one table in eight formats, each also gzipped; all are the same
+/// listing, and the same labels.
+#[test]
+fn tables_by_astropy_agree() {
+    use arrow::datatypes::Float64Type;
+    use hiwl::labels::{LabelColumns, LabelTable};
+    let dir = temp();
+    let folder = dir.path().to_str().unwrap();
+    let names = crate::util::python::oracle("astropy_tables.py", &[folder]);
+    let mut seen = 0;
+    for name in names.lines() {
+        let path = dir.path().join(name);
+        let listing = try_list(&[&path], carrying(&["z", "votes", "ok"]))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(listing.entries.len(), 5000, "{name}");
+        assert!(listing.problems.is_empty() && listing.reasons().iter().all(Option::is_none));
+        let last = &listing.entries[4999];
+        assert_eq!(last.id, "587722952230180034", "{name}");
+        assert_eq!(last.locator, Locator::File(dir.path().join("img/4999.jpg")), "{name}");
+        assert_eq!(last.position, Some(SkyPosition { ra: 319.25, dec: 49.0 }), "{name}");
+        let batch = listing.carried.last().unwrap().as_ref().unwrap();
+        let at = batch.num_rows() - 1;
+        let number = |column: usize| {
+            let values = arrow::compute::cast(batch.column(column), &DataType::Float64).unwrap();
+            values.as_primitive::<Float64Type>().value(at)
+        };
+        assert_eq!((number(0), number(1)), (4999.0 / 8.0, 49.0), "{name}");
+        let ok = arrow::compute::cast(batch.column(2), &DataType::Boolean).unwrap();
+        assert!(!ok.as_boolean().value(at), "{name}");
+
+        let table = LabelTable::read(&path, None, LabelColumns::default())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(table.rows.len(), 5000, "{name}");
+        assert_eq!(table.rows[4999].id, "587722952230180034", "{name}");
+        assert_eq!(table.classes[table.rows[4999].class], "SPI", "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 16);
+}

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
+use crate::tables::TableError;
+
 /// A listing that cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -103,7 +105,9 @@ pub enum ListError {
         id: String,
     },
     /// Columns to carry were named, and no table is among the inputs.
-    #[error("column '{column}' cannot be carried: no table (.csv, .parquet) is among the inputs")]
+    #[error(
+        "column '{column}' cannot be carried: no table (.csv, .parquet, …) is among the inputs"
+    )]
     NoTable {
         /// The first column that was named.
         column: String,
@@ -130,6 +134,9 @@ pub enum ListError {
         /// What is wrong.
         source: csv::Error,
     },
+    /// Any other table that cannot be read.
+    #[error(transparent)]
+    Table(TableError),
     /// A value of a CSV file that no longer has the type found at first.
     #[error("{}: line {line}: column '{column}' holds '{value}', which it did not when the table was first read", table.display())]
     Changed {
@@ -160,4 +167,14 @@ pub enum ListError {
         /// What is wrong.
         source: ArrowError,
     },
+}
+
+impl From<TableError> for ListError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Unreadable { path, source } => Self::Io { path, source },
+            TableError::Line { path, line, source } => Self::Csv { table: path, line, source },
+            other => Self::Table(other),
+        }
+    }
 }

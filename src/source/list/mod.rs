@@ -23,6 +23,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use super::Entry;
 use crate::storage::file::irregular;
 use crate::storage::remote::is_remote;
+use crate::tables::{Column, Table as Tabular};
 
 mod archive;
 mod bands;
@@ -43,7 +44,7 @@ pub use repeated::RepeatedIds;
 pub(crate) use tar::is_member;
 
 use bands::BandGroups;
-use names::{FileKind, broken_link, compressed, without_extension};
+use names::{FileKind, TableForm, broken_link, compressed, fits_stem, without_extension};
 use notes::Notes;
 use table::Table;
 
@@ -119,8 +120,9 @@ impl Lister {
     ///
     /// By what it is, an input is a URL of an object store (by its name an
     /// image, an archive, a table (`.parquet`), or a prefix below which images
-    /// and archives are), a folder, an archive (`.tar`), a table
-    /// (`.csv`, `.parquet`), a list of paths (`.txt`, or `-` for standard
+    /// and archives are), a folder, an archive (`.tar`), a table (`.csv`, `.tsv`,
+    /// `.ecsv`, `.vot`, each also gzipped, `.parquet`, or a FITS binary table with
+    /// a column of paths), a list of paths (`.txt`, or `-` for standard
     /// input); any other file is a cutout, whatever its name.
     ///
     /// # Errors
@@ -252,6 +254,13 @@ impl Source for Named {
     }
 }
 
+/// Whether a FITS file lists cutouts: a binary table with a column of paths
+/// where an image would be.
+fn is_fits_table(path: &Path) -> bool {
+    let names_paths = |column: &Column| column.name.eq_ignore_ascii_case("path");
+    Tabular::of_fits(path).is_some_and(|table| table.columns().iter().any(names_paths))
+}
+
 /// What an input is.
 #[derive(Debug, Clone, Copy)]
 enum InputKind {
@@ -289,11 +298,12 @@ impl InputKind {
             return Ok(Self::Folder);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if let Some(how) = decompressor(&name) {
+        let is_table = TableForm::of(&name).is_some();
+        if let Some(how) = decompressor(&name).filter(|_| !is_table) {
             return Err(ListError::Compressed { path: path.to_owned(), how });
         }
         let ends = |extension| without_extension(&name, extension).is_some();
-        let kind = if ends("csv") || ends("parquet") {
+        let kind = if is_table || fits_stem(&name).is_some() && is_fits_table(path) {
             Self::Table
         } else if ends("txt") {
             Self::Paths
@@ -317,7 +327,8 @@ impl InputKind {
         if let Some(how) = decompressor(&name) {
             return Err(ListError::Compressed { path: url.to_owned(), how });
         }
-        if ["csv", "txt"].iter().any(|e| without_extension(&name, e).is_some()) {
+        let is_text = matches!(TableForm::of(&name), Some(TableForm::Text | TableForm::Xml));
+        if is_text || without_extension(&name, "txt").is_some() {
             return Err(ListError::RemoteTable { path: url.to_owned() });
         }
         if without_extension(&name, "parquet").is_some() {

@@ -69,6 +69,34 @@ impl FileKind {
     }
 }
 
+/// What a name says that a table of cutouts is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TableForm {
+    /// CSV, TSV, ECSV, also gzipped.
+    Text,
+    /// Parquet.
+    Parquet,
+    /// VOTable, also gzipped.
+    Xml,
+}
+
+impl TableForm {
+    /// The form by a file's name; `None` if it is no table by it.
+    pub fn of(name: &str) -> Option<Self> {
+        let ends = |name: &str, list: &[&str]| {
+            list.iter().any(|extension| without_extension(name, extension).is_some())
+        };
+        if ends(name, &["parquet"]) {
+            return Some(Self::Parquet);
+        }
+        let inner = without_extension(name, "gz").unwrap_or(name);
+        if ends(inner, &["csv", "tsv", "ecsv"]) {
+            return Some(Self::Text);
+        }
+        ends(inner, &["vot", "votable", "xml"]).then_some(Self::Xml)
+    }
+}
+
 /// What to say of a file that is passed over and is or holds cutouts all the
 /// same, by its name.
 pub(super) fn passed_over(name: &str) -> Option<&'static str> {

@@ -113,8 +113,9 @@ impl Dataset {
         let reading = sources.reading.clone();
         let id = reading.id_column.as_deref();
         let columns = LabelColumns { id, split: sources.split_column.as_deref() };
-        let mut table = LabelTable::read(&sources.labels, Some(&classes), columns)?;
-        let mut notes = Vec::new();
+        let of = ("the recipe", &classes[..]);
+        let (mut table, left) = LabelTable::read_within(&sources.labels, of, columns)?;
+        let mut notes: Vec<String> = left.note().into_iter().collect();
         if !table.is_split() {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
             notes.push("the labels name no split: 8:1:1 within every class".to_owned());

@@ -268,7 +268,7 @@ fn score(
     }
     Ok(Score {
         accuracy: matrix.correct() as f64 / shots.len() as f64,
-        macro_recall: metrics::macro_average(&metrics::recall(&matrix)),
+        macro_recall: metrics::macro_average_of(&matrix, &metrics::recall(&matrix)),
         matrix,
         calibration,
         confidences,

@@ -21,9 +21,9 @@ use std::sync::Once;
 
 use fitsio::sys;
 
-use super::header::{BLOCK, CARD};
 use super::layout::Pixels;
 use super::scaling::Scaling;
+use crate::storage::fits::{BLOCK, CARD};
 
 /// Status: a value does not fit the type asked for; the rest is read.
 const NUM_OVERFLOW: c_int = 412;

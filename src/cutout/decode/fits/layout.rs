@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
-use super::header::{BLOCK, Header, Unclear};
 use crate::cutout::decode::Limits;
 use crate::cutout::{Reason, Rejection};
+use crate::storage::fits::{BLOCK, Header, Unclear};
 
 /// How the header of every HDU after the first begins.
 const EXTENSION: &[u8] = b"XTENSION";

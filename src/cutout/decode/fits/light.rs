@@ -5,10 +5,10 @@
 
 use std::cell::RefCell;
 
-use super::header::{Header, Unclear};
 use super::layout::{Hdu, Kind, Layout};
 use crate::cutout::colour::units::{self, Keywords, Light};
 use crate::cutout::{Reason, Rejection};
+use crate::storage::fits::{Header, Unclear};
 
 /// The headers that speak of an image, and the first keyword that is not clear.
 struct Headers<'h, 'a>(Vec<&'h Header<'a>>, RefCell<Option<Unclear>>);

@@ -1,6 +1,6 @@
 //! FITS to calibrated bands.
 //!
-//! [`header`] reads keywords, [`layout`] finds the HDUs and holds them against
+//! [`crate::storage::fits`] reads keywords, [`layout`] finds the HDUs and holds them against
 //! the limits, [`bands`] says which plane is which band. Pixels of plain images
 //! are converted by cfitsio ([`plane`], [`cfitsio`]), those of compressed ones
 //! by [`tiles`]; [`position`] places the centre on the sky. cfitsio never sees the
@@ -14,7 +14,6 @@
 
 mod bands;
 mod cfitsio;
-mod header;
 mod layout;
 mod light;
 mod plane;
@@ -29,6 +28,13 @@ use position::Place;
 use super::DecodeOptions;
 use crate::cutout::colour::units::Light;
 use crate::cutout::{BandImage, Reason, Rejection};
+use crate::storage::fits::Unclear;
+
+impl From<Unclear> for Rejection {
+    fn from(unclear: Unclear) -> Self {
+        Self::new(Reason::Corrupt, unclear.to_string())
+    }
+}
 
 /// Decodes a file that holds every band: a cube or one HDU a band.
 ///

@@ -4,10 +4,10 @@
 //! are held against one another. Invariant: there is a position only where
 //! every band that gives one gives the same, else a note says why not.
 
-use super::header::Header;
 use super::layout::Hdu;
 use crate::cutout::SkyPosition;
 use crate::cutout::wcs::{Keywords, PixelScale, Value, Wcs};
+use crate::storage::fits::Header;
 
 /// Most that the centres of the bands may lie apart, in pixels. Bands that
 /// are one picture agree to a thousandth; fields that were not registered

@@ -1,8 +1,8 @@
 //! From stored numbers to physical values: BSCALE, BZERO and BLANK (FITS 4.0,
 //! section 4.4.2.5).
 
-use super::header::{Header, Unclear};
 use super::layout::Pixels;
+use crate::storage::fits::{Header, Unclear};
 
 /// How an image's numbers become physical values.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,14 +1,10 @@
-//! CSV tables: comma-separated, UTF-8, a header line.
+//! Tables of text: CSV, TSV, ECSV.
 //!
-//! Read with the `csv` crate and not arrow's reader, which ends at the first
-//! line with a wrong number of fields: here such a line is a rejected row.
+//! A line with a wrong number of fields is a rejected row.
 //! Types of carried columns come from a first pass over every row, so that no
 //! value far down breaks a type guessed at the top. Invariant: ids and paths
-//! are text as written; a record takes a bounded amount of memory.
+//! are text as written.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,7 +13,6 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use csv::{ByteRecord, ReaderBuilder};
 
 use super::carried::{parse_bool, type_of_text, unify};
 use super::{Columns, Place, Rows, check_id, position};
@@ -25,24 +20,21 @@ use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::source::Entry;
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
-
-/// Longest record. A quotation mark left open would else take the rest of the
-/// file into one.
-const MAX_RECORD: usize = 1 << 20;
+use crate::tables::delimited::{Records, bare};
 
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(
     place: &Place,
     options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
-    let mut records = Records::open(place)?;
-    let header: Vec<String> =
-        records.header.iter().map(|n| bare(&String::from_utf8_lossy(n)).into_owned()).collect();
-    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut records = Records::open(&place.given)?;
+    let names: Vec<&str> = records.header().iter().map(String::as_str).collect();
     let columns = Columns::find(&names, options, &place.given)?;
-    let mut types = vec![DataType::Null; columns.carried.len()];
-    if !types.is_empty() {
-        while records.step(place)? {
+    let declared =
+        |&column: &usize| if records.is_text(column) { DataType::Utf8 } else { DataType::Null };
+    let mut types: Vec<DataType> = columns.carried.iter().map(declared).collect();
+    if types.contains(&DataType::Null) {
+        while records.step()? {
             if records.is_malformed() {
                 continue;
             }
@@ -66,7 +58,7 @@ pub(super) struct CsvRows {
 
 impl CsvRows {
     pub fn open(rows: Rows) -> Result<Self, ListError> {
-        let records = Records::open(&rows.place)?;
+        let records = Records::open(&rows.place.given)?;
         Ok(Self { rows, records, odd_position: false })
     }
 
@@ -75,18 +67,18 @@ impl CsvRows {
     /// # Errors
     /// [`ListError::FloatId`].
     fn entry(&mut self, notes: &mut Notes) -> Result<Entry, ListError> {
-        let row = format!("line {}", self.records.line);
+        let row = format!("line {}", self.records.line());
         let id = self.records.text(self.rows.columns.id).into_owned();
-        let found = self.records.record.len();
+        let found = self.records.fields();
         if self.records.is_malformed() {
             // Which field is whose is not known: no position.
-            let wanted = self.records.header.len();
+            let wanted = self.records.header().len();
             let words = format!("{found} fields where the header has {wanted} ({row})");
             return Ok(self.rows.rejected(&row, &id, None, Rejection::new(Reason::Corrupt, words)));
         }
         check_id(&self.rows.place, || row.clone(), &id)?;
         let position = self.position(&row, notes);
-        Ok(match std::str::from_utf8(&self.records.record[self.rows.columns.path]) {
+        Ok(match std::str::from_utf8(self.records.bytes(self.rows.columns.path)) {
             Ok(path) => self.rows.entry(&row, &id, &bare(path), position),
             Err(_) => {
                 let words = format!("the path is not UTF-8 ({row})");
@@ -125,12 +117,12 @@ impl Source for CsvRows {
         let mut entries = Vec::new();
         let mut columns: Vec<Column> =
             self.rows.columns.carried.iter().map(|_| Column::default()).collect();
-        while entries.len() < CHUNK && self.records.step(&self.rows.place)? {
+        while entries.len() < CHUNK && self.records.step()? {
             entries.push(self.entry(notes)?);
             let malformed = self.records.is_malformed();
             for (column, index) in columns.iter_mut().zip(&self.rows.columns.carried) {
                 let text = if malformed { "".into() } else { self.records.text(*index) };
-                column.push(&text, self.records.line);
+                column.push(&text, self.records.line());
             }
         }
         if columns.is_empty() {
@@ -151,7 +143,7 @@ impl Source for CsvRows {
         let options = RecordBatchOptions::new().with_row_count(Some(entries.len()));
         let schema = Arc::clone(&self.rows.schema);
         let carried = RecordBatch::try_new_with_options(schema, arrays, &options)
-            .map_err(|source| self.rows.arrow_error(self.records.line, source))?;
+            .map_err(|source| self.rows.arrow_error(self.records.line(), source))?;
         Ok(Chunk { entries, carried: Some(carried) })
     }
 }
@@ -212,87 +204,5 @@ impl Column {
             begin = *end;
             ((!text.is_empty()).then_some(text), *line)
         })
-    }
-}
-
-/// Records of a file, one at a time.
-struct Records {
-    reader: csv::Reader<Budget>,
-    header: ByteRecord,
-    record: ByteRecord,
-    /// Where the record begins, counted from 1.
-    line: u64,
-}
-
-impl Records {
-    fn open(place: &Place) -> Result<Self, ListError> {
-        let file = File::open(&place.given).map_err(|source| place.io(source))?;
-        let mut reader = ReaderBuilder::new()
-            .flexible(true)
-            .buffer_capacity(64 << 10)
-            .from_reader(Budget { file, left: MAX_RECORD });
-        let header = reader
-            .byte_headers()
-            .map_err(|source| ListError::Csv { table: place.given.clone(), line: 1, source })?
-            .clone();
-        Ok(Self { reader, header, record: ByteRecord::new(), line: 1 })
-    }
-
-    /// Reads the next record; `false` at the end.
-    fn step(&mut self, place: &Place) -> Result<bool, ListError> {
-        self.reader.get_mut().left = MAX_RECORD;
-        let before = self.reader.position().line();
-        let more = self.reader.read_byte_record(&mut self.record).map_err(|source| {
-            ListError::Csv { table: place.given.clone(), line: before, source }
-        })?;
-        self.line = self.record.position().map_or(before, csv::Position::line);
-        Ok(more)
-    }
-
-    /// Whether the number of fields is not the header's.
-    fn is_malformed(&self) -> bool {
-        self.record.len() != self.header.len()
-    }
-
-    /// A field of the record; empty if it is not there.
-    fn text(&self, column: usize) -> Cow<'_, str> {
-        let bytes = self.record.get(column).unwrap_or_default();
-        match std::str::from_utf8(bytes) {
-            Ok(text) => bare(text),
-            Err(_) => Cow::Owned(bare(&String::from_utf8_lossy(bytes)).into_owned()),
-        }
-    }
-}
-
-/// A field without the blanks around it: many write `id, path` for the eye. The
-/// quotation marks that follow such a blank were meant as such, though to the
-/// letter of RFC 4180 they are not.
-fn bare(field: &str) -> Cow<'_, str> {
-    let trimmed = field.trim();
-    let quoted = trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    match quoted.filter(|_| field.starts_with(char::is_whitespace)) {
-        Some(inner) => Cow::Owned(inner.replace("\"\"", "\"")),
-        None => Cow::Borrowed(trimmed),
-    }
-}
-
-/// A file of which only so much may be read until the budget is renewed.
-struct Budget {
-    file: File,
-    left: usize,
-}
-
-impl Read for Budget {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 && !buffer.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a record longer than 1 MiB: is a quotation mark left open?",
-            ));
-        }
-        let room = buffer.len().min(self.left);
-        let read = self.file.read(&mut buffer[..room])?;
-        self.left -= read;
-        Ok(read)
     }
 }

@@ -1,7 +1,7 @@
 //! Tables of cutouts: `id`, `path`, optional `ra` and `dec`, and columns to
 //! carry along; or, in Parquet, the images themselves.
 //!
-//! [`csv`] and [`parquet`] read the rows, this file knows what the columns
+//! [`csv`] reads the rows of text, [`parquet`] those of typed tables, this file knows what the columns
 //! mean and what becomes of a row, [`images`] lists tables that hold their
 //! images, [`carried`] knows which types carried columns have. Invariant: every row of a table is an entry, readable or rejected.
 
@@ -12,8 +12,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::super::{Entry, Locator};
-use super::names::not_utf8;
-use super::{ListError, ListOptions, Source, absolute, without_extension};
+use super::names::{TableForm, not_utf8};
+use super::{ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::{self, ID_COLUMNS};
 use crate::storage::remote::join;
@@ -36,6 +36,8 @@ pub(super) struct Table {
 enum Kind {
     Csv(Columns),
     Parquet(Columns),
+    /// FITS, VOTable.
+    Other(Columns),
     Images(images::Columns),
 }
 
@@ -45,9 +47,13 @@ impl Table {
     pub fn open(given: &Path, options: &ListOptions) -> Result<Self, ListError> {
         let place = Place::new(given)?;
         let name = given.file_name().unwrap_or_default().to_string_lossy();
-        let (kind, types) = if without_extension(&name, "csv").is_some() {
+        let form = TableForm::of(&name);
+        let (kind, types) = if form == Some(TableForm::Text) {
             let (columns, types) = csv::inspect(&place, options)?;
             (Kind::Csv(columns), types)
+        } else if form != Some(TableForm::Parquet) {
+            let (columns, types) = parquet::inspect_other(&place, options)?;
+            (Kind::Other(columns), types)
         } else if let Some((columns, types)) = images::inspect(&place, options)? {
             (Kind::Images(columns), types)
         } else {
@@ -74,7 +80,10 @@ impl Table {
         Ok(match self.kind {
             Kind::Csv(columns) => Box::new(csv::CsvRows::open(rows(self.place, columns))?),
             Kind::Parquet(columns) => {
-                Box::new(parquet::ParquetRows::open(rows(self.place, columns))?)
+                Box::new(parquet::TypedRows::open(rows(self.place, columns))?)
+            }
+            Kind::Other(columns) => {
+                Box::new(parquet::TypedRows::open_other(rows(self.place, columns))?)
             }
             Kind::Images(columns) => {
                 Box::new(images::ImageRows::open(self.place, columns, Arc::clone(schema))?)

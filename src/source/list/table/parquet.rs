@@ -1,4 +1,5 @@
-//! Parquet tables: only the columns that are needed, a batch at a time.
+//! Tables whose columns have types (Parquet, FITS, VOTable): only the columns
+//! that are needed, a batch at a time.
 //!
 //! Ids of whole numbers become decimal text. Invariant: one batch of rows is
 //! in memory, beside the pages that it comes from.
@@ -19,6 +20,7 @@ use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{Batches, texts, viewed};
+use crate::tables::{self, Table};
 
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(
@@ -27,23 +29,47 @@ pub(super) fn inspect(
 ) -> Result<(Columns, Vec<DataType>), ListError> {
     let (builder, _) = open(place)?;
     let fields = builder.schema().fields();
-    let names: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
+    let columns = fields.iter().map(|f| (f.name().as_str(), f.data_type().clone()));
+    find(&columns.collect::<Vec<_>>(), place, options)
+}
+
+/// The same for a table of another format.
+pub(super) fn inspect_other(
+    place: &Place,
+    options: &ListOptions,
+) -> Result<(Columns, Vec<DataType>), ListError> {
+    let table = Table::open(&place.given)?;
+    let columns = table.columns().iter().map(|column| {
+        // A list of anything: a type that is neither text nor number.
+        let list = || DataType::new_list(DataType::Null, true);
+        (column.name.as_str(), column.cells.clone().unwrap_or_else(|_| list()))
+    });
+    find(&columns.collect::<Vec<_>>(), place, options)
+}
+
+fn find(
+    fields: &[(&str, DataType)],
+    place: &Place,
+    options: &ListOptions,
+) -> Result<(Columns, Vec<DataType>), ListError> {
+    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let of = |column: usize| &fields[column].1;
     let columns = Columns::find(&names, options, &place.given)?;
     let wrong = |column: usize, expected| ListError::ColumnType {
         table: place.given.clone(),
         column: names[column].to_owned(),
-        found: fields[column].data_type().to_string(),
+        found: of(column).to_string(),
         expected,
     };
-    if !is_text(fields[columns.id].data_type()) && !fields[columns.id].data_type().is_integer() {
+    if !is_text(of(columns.id)) && !of(columns.id).is_integer() {
         return Err(wrong(columns.id, "text or whole numbers"));
     }
-    if !is_text(fields[columns.path].data_type()) {
+    if !is_text(of(columns.path)) {
         return Err(wrong(columns.path, "text"));
     }
     if let Some((ra, dec)) = columns.position {
         for column in [ra, dec] {
-            if !fields[column].data_type().is_numeric() {
+            if !of(column).is_numeric() {
                 return Err(wrong(column, "numbers, in degrees"));
             }
         }
@@ -52,7 +78,7 @@ pub(super) fn inspect(
         .carried
         .iter()
         .map(|column| {
-            as_carried(fields[*column].data_type())
+            as_carried(of(*column))
                 .ok_or_else(|| wrong(*column, "numbers, booleans or text to be carried"))
         })
         .collect::<Result<_, _>>()?;
@@ -87,26 +113,43 @@ pub(super) fn failed(place: &Place, source: ParquetError) -> ListError {
     ListError::Parquet { table: place.given.clone(), source }
 }
 
-/// The rows of a Parquet file.
-pub(super) struct ParquetRows {
+/// The rows of a table.
+pub(super) struct TypedRows {
     rows: Rows,
-    file: Chunks,
-    reader: Batches,
+    reader: Reader,
     /// The columns read, by their index in the file.
     read: Vec<usize>,
     /// Rows read so far.
     done: u64,
 }
 
-impl ParquetRows {
-    pub fn open(rows: Rows) -> Result<Self, ListError> {
-        let (builder, file) = open(&rows.place)?;
-        let columns = &rows.columns;
+/// Where batches come from.
+enum Reader {
+    Parquet(Batches, Chunks),
+    Other(tables::Rows),
+}
+
+impl TypedRows {
+    /// The rows of a table that is no Parquet file.
+    pub fn open_other(rows: Rows) -> Result<Self, ListError> {
+        let read = Self::read(&rows.columns);
+        let reader = Reader::Other(Table::open(&rows.place.given)?.rows(&read)?);
+        Ok(Self { rows, reader, read, done: 0 })
+    }
+
+    /// The columns that are read, in the order of the file.
+    fn read(columns: &Columns) -> Vec<usize> {
         let mut read = vec![columns.id, columns.path];
         read.extend(columns.position.iter().flat_map(|(ra, dec)| [*ra, *dec]));
         read.extend(&columns.carried);
         read.sort_unstable();
         read.dedup();
+        read
+    }
+
+    pub fn open(rows: Rows) -> Result<Self, ListError> {
+        let (builder, file) = open(&rows.place)?;
+        let read = Self::read(&rows.columns);
         let mask = ProjectionMask::roots(builder.parquet_schema(), read.iter().copied());
         let reader = builder
             .with_projection(mask)
@@ -114,7 +157,17 @@ impl ParquetRows {
             .build()
             .map(Batches::of)
             .map_err(|source| failed(&rows.place, source))?;
-        Ok(Self { rows, file, reader, read, done: 0 })
+        Ok(Self { rows, reader: Reader::Parquet(reader, file), read, done: 0 })
+    }
+
+    fn next_batch(&mut self) -> Option<Result<RecordBatch, ListError>> {
+        match &mut self.reader {
+            Reader::Other(rows) => Some(rows.next()?.map_err(ListError::from)),
+            Reader::Parquet(batches, file) => Some(batches.next()?.map_err(|source| {
+                let damage = self.rows.arrow_error(self.done, source);
+                not_read(&self.rows.place, file, damage)
+            })),
+        }
     }
 
     /// The chunk of a batch.
@@ -168,14 +221,14 @@ impl ParquetRows {
     }
 }
 
-impl Source for ParquetRows {
+impl Source for TypedRows {
     fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
         loop {
-            let Some(batch) = self.reader.next() else { return Ok(Chunk::of(Vec::new())) };
-            let chunk = batch
-                .and_then(|batch| self.chunk(&batch))
-                .map_err(|source| self.rows.arrow_error(self.done, source))
-                .map_err(|damage| not_read(&self.rows.place, &self.file, damage))?;
+            let Some(batch) = self.next_batch().transpose()? else {
+                return Ok(Chunk::of(Vec::new()));
+            };
+            let chunk =
+                self.chunk(&batch).map_err(|source| self.rows.arrow_error(self.done, source))?;
             for (row, entry) in (self.done + 1..).zip(&chunk.entries) {
                 check_id(&self.rows.place, || format!("row {row}"), &entry.id)?;
             }

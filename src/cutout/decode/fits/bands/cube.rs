@@ -8,9 +8,9 @@
 use super::names::position;
 use super::{Plane, in_order, missing_bands};
 use crate::cutout::decode::DecodeOptions;
-use crate::cutout::decode::fits::header::{Header, Unclear};
 use crate::cutout::decode::fits::layout::{Hdu, Pixels};
 use crate::cutout::{Reason, Rejection};
+use crate::storage::fits::{Header, Unclear};
 
 /// Keywords that list the names of all planes.
 const LISTS: [&str; 2] = ["BANDS", "FILTERS"];

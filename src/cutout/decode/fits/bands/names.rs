@@ -2,8 +2,8 @@
 //! nothing.
 
 use crate::cutout::decode::DecodeOptions;
-use crate::cutout::decode::fits::header::{Header, Unclear};
 use crate::cutout::decode::fits::layout::Hdu;
+use crate::storage::fits::{Header, Unclear};
 
 /// EXTNAMEs that say nothing of the band.
 const TELL_NOTHING: [&str; 9] =

@@ -2,8 +2,8 @@
 //! (FITS 4.0, sections 10.1.1 and 10.4).
 
 use super::rice::Width;
-use crate::cutout::decode::fits::header::{Header, Unclear};
 use crate::cutout::{Reason, Rejection};
+use crate::storage::fits::{Header, Unclear};
 
 /// An algorithm with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ fn value_of<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cutout::decode::fits::header::tests::bytes;
+    use crate::storage::fits::tests::bytes;
 
     fn read(cards: &[&str]) -> Result<Algorithm, Reason> {
         let bytes = bytes(cards);

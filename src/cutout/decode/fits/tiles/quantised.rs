@@ -5,9 +5,9 @@ use super::dither::Dither;
 use super::parameters::Algorithm;
 use super::table::{Column, Table};
 use super::values::Meaning;
-use crate::cutout::decode::fits::header::{Header, Unclear};
 use crate::cutout::decode::fits::scaling::Scaling;
 use crate::cutout::{Reason, Rejection};
+use crate::storage::fits::{Header, Unclear};
 
 /// What the integers of a tile stand for: `n * scale + zero`.
 #[derive(Debug, Clone, Copy, PartialEq)]

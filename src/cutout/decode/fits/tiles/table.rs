@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use crate::cutout::decode::fits::header::{Header, Unclear};
 use crate::cutout::decode::fits::layout::{Hdu, Pixels};
 use crate::cutout::{Reason, Rejection};
+use crate::storage::fits::{Header, Unclear};
 
 /// Most columns that the standard allows.
 const MAX_COLUMNS: i64 = 999;

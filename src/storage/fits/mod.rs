@@ -1,6 +1,6 @@
 //! The keyword records of a FITS header (FITS 4.0, section 4).
 //!
-//! One parser for everything that is read of a FITS file, and a strict one:
+//! One parser for everything that is read of a FITS file, images and tables, and a strict one:
 //! what a keyword says is either clear to every reader, or [`Unclear`], which
 //! rejects a file where the keyword decides pixels or bands. Unclear are a
 //! standard keyword in lower case or after `HIERARCH`, several records of one
@@ -11,7 +11,6 @@
 
 mod card;
 
-use crate::cutout::{Reason, Rejection};
 pub use card::CARD;
 use card::{Card, Form, Value};
 
@@ -36,12 +35,6 @@ impl Unclear {
     /// A keyword, and what is wrong with it.
     pub fn new(keyword: &str, why: impl Into<String>) -> Self {
         Self { keyword: keyword.to_owned(), why: why.into() }
-    }
-}
-
-impl From<Unclear> for Rejection {
-    fn from(unclear: Unclear) -> Self {
-        Self::new(Reason::Corrupt, unclear.to_string())
     }
 }
 
@@ -332,8 +325,7 @@ pub mod tests {
             assert!(with(cards, |h| h.number("BSCALE")).is_err(), "{cards:?}");
         }
         let unclear = with(&["NAXIS   = 2", "NAXIS   = 3"], |h| h.integer("NAXIS"));
-        let told = Rejection::from(unclear.unwrap_err());
-        assert_eq!(told.to_string(), "corrupt: NAXIS is there twice, and differs");
+        assert_eq!(unclear.unwrap_err().to_string(), "NAXIS is there twice, and differs");
     }
 
     #[test]
