@@ -1,4 +1,4 @@
-//! cfitsio's conversion of pixels: the unsafe edge of FITS.
+//! cfitsio's conversion of integer pixels: the unsafe edge of FITS.
 //!
 //! cfitsio believes what a file says of itself, and reads and writes past its
 //! buffers where that is wrong. So it never sees a file that came from

@@ -1,9 +1,9 @@
 //! FITS to calibrated bands.
 //!
-//! [`crate::storage::fits`] reads keywords, [`layout`] finds the HDUs and holds them against
-//! the limits, [`bands`] says which plane is which band. Pixels of plain images
-//! are converted by cfitsio ([`plane`], [`cfitsio`]), those of compressed ones
-//! by [`tiles`]; [`position`] places the centre on the sky. cfitsio never sees the
+//! [`crate::storage::fits`] reads keywords, [`layout`] finds the HDUs and holds them
+//! against the limits, [`bands`] says which plane is which band. Integers of plain
+//! images ([`plane`]) are converted by cfitsio ([`cfitsio`]), floats by [`floats`],
+//! pixels of compressed ones by [`tiles`]; [`position`] places the centre on the sky. cfitsio never sees the
 //! file: it is given numbers, behind a header that this program writes.
 //!
 //! Invariant: whatever bytes come in, no C code reads a header, a length or a
@@ -14,6 +14,7 @@
 
 mod bands;
 mod cfitsio;
+mod floats;
 mod layout;
 mod light;
 mod plane;
@@ -150,11 +151,12 @@ impl Canvas {
     ) -> Result<(), Rejection> {
         light::linear(hdu, self.plane(channel))?;
         self.light[channel] = light::of(hdu, layout);
-        let (mut finite, mut infinite) = (0_usize, 0_usize);
-        for value in self.plane(channel) {
-            if value.is_finite() {
-                finite += 1;
-            } else if value.is_infinite() {
+        let plane = self.plane(channel);
+        let finite = plane.iter().filter(|value| value.is_finite()).count();
+        let mut infinite = 0;
+        // Seldom are not all of them.
+        if finite < plane.len() {
+            for value in plane.iter_mut().filter(|value| value.is_infinite()) {
                 infinite += 1;
                 *value = f32::NAN;
             }

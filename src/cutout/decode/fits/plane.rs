@@ -1,8 +1,8 @@
 //! Planes of images that are not compressed.
 
-use super::cfitsio;
 use super::layout::Hdu;
 use super::scaling::Scaling;
+use super::{cfitsio, floats};
 use crate::cutout::{Reason, Rejection};
 
 /// Reads the plane `index` of the image in `hdu`, from 0. Undefined and
@@ -18,6 +18,10 @@ pub fn read(hdu: &Hdu<'_>, index: usize, file: &[u8], out: &mut [f32]) -> Result
         file[hdu.data.clone()].chunks_exact(bytes.max(1)).nth(index).ok_or_else(|| {
             Rejection::new(Reason::Truncated, format!("plane {} ends early", index + 1))
         })?;
+    if !hdu.pixels.are_integers() {
+        floats::convert(hdu.pixels, &scaling, numbers, out);
+        return Ok(());
+    }
     cfitsio::convert(hdu.pixels, &scaling, numbers, out)
         .map_err(|e| Rejection::new(Reason::Corrupt, e.to_string()))
 }

@@ -90,6 +90,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    #[inline(always)]
     fn note(&mut self) -> Result<(), ZByteIoError> {
         self.fetched.set(self.bytes.z_position()? as usize);
         Ok(())

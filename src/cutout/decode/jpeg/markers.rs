@@ -205,7 +205,7 @@ fn segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a [u8], Rejection> {
 /// Moves to the next marker that is not part of entropy-coded data: FF00 is
 /// a stuffed byte, RSTn a restart.
 fn skip_entropy_coded(bytes: &[u8], at: &mut usize) -> Result<(), Rejection> {
-    while let Some(step) = bytes[*at..].iter().position(|b| *b == 0xFF) {
+    while let Some(step) = first_ff(&bytes[*at..]) {
         let code = *at + step + 1;
         match bytes.get(code) {
             None => return Err(cut(bytes)),
@@ -218,6 +218,14 @@ fn skip_entropy_coded(bytes: &[u8], at: &mut usize) -> Result<(), Rejection> {
         }
     }
     Err(cut(bytes))
+}
+
+/// Where the first FF is. Sixteen bytes are looked at together: among those of
+/// entropy-coded data one in some two hundred is.
+fn first_ff(bytes: &[u8]) -> Option<usize> {
+    let among = |block: &[u8; 16]| block.iter().fold(false, |any, byte| any | (*byte == 0xFF));
+    let passed = 16 * bytes.as_chunks().0.iter().take_while(|block| !among(block)).count();
+    bytes[passed..].iter().position(|byte| *byte == 0xFF).map(|step| passed + step)
 }
 
 fn refuse_kind(marker: u8) -> Result<(), Rejection> {
@@ -274,6 +282,18 @@ mod tests {
 
     fn reason(bytes: &[u8]) -> Reason {
         walk(bytes).unwrap_err().reason
+    }
+
+    #[test]
+    fn the_first_ff_is_found_wherever_it_is() {
+        let mut bytes = vec![7; 100];
+        assert_eq!(first_ff(&bytes), None);
+        assert_eq!(first_ff(&[]), None);
+        for at in (0..100).rev() {
+            bytes[at] = 0xFF;
+            assert_eq!(first_ff(&bytes), Some(at));
+            assert_eq!(first_ff(&bytes[at..]), Some(0));
+        }
     }
 
     #[test]
