@@ -42,7 +42,7 @@ fn prediction(random: &mut ChaCha8Rng) -> Prediction {
     let [a, b, c, d] = p.map(Some);
     let probabilities = [a, b, c, d, fine(css), fine(1.0 - css)].into();
     // CRS, IBS, SPI and, of CSS and EO, the latter.
-    Prediction { class: [0, 1, 4, 3][best], confidence: p[best], probabilities }
+    Prediction { class: [0, 1, 4, 3][best], confidence: p[best], probabilities, oddness: None }
 }
 
 fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             name: "B1".into(),
             untrained: true,
             scheme: None,
+            oddness: false,
         },
         preparation: serde_json::json!({ "size": 240 }),
         colours: None,

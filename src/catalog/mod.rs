@@ -6,6 +6,7 @@
 //! classifying to [`crate::model`].
 
 mod error;
+pub mod note;
 mod overview;
 pub(crate) mod part;
 pub(crate) mod part_reader;
@@ -15,7 +16,7 @@ pub(crate) mod verify;
 pub(crate) mod votable;
 
 pub use error::CatalogError;
-pub use overview::{Overview, Sample, Sky, overview, sample};
+pub use overview::{Odd, Overview, Sample, Sky, overview, sample};
 pub use part::PartWriter;
 pub use row::Row;
 pub use verify::{Damage, DamagedPart, Verification, remove_parts, verify};

@@ -17,6 +17,7 @@ use crate::cutout::Reason;
 use crate::random::Stream;
 use crate::run::{Manifest, RowRange, RunFolder, ranges};
 use crate::storage::{StorageError, remote};
+use crate::tree::ODDNESS;
 
 /// Order of the pixels by which sky coverage is told: 13.7 arcminutes wide.
 const SKY_ORDER: u8 = 8;
@@ -45,8 +46,44 @@ pub struct Overview {
     pub rejected: BTreeMap<Reason, u64>,
     /// Rows by confidence, in tenths: the last holds 0.9 to 1.
     pub confidence: [u64; BINS],
+    /// How odd they are, if the model tells.
+    pub oddness: Option<Odd>,
     /// Where the rows are.
     pub sky: Sky,
+}
+
+/// Rows by how odd they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// Rows that say it.
+    pub rows: u64,
+    /// Those above 99.
+    pub above_99: u64,
+    /// By tenths of a percent; the last holds 100 too.
+    tenths: Vec<u64>,
+}
+
+impl Odd {
+    fn new() -> Self {
+        Self { rows: 0, above_99: 0, tenths: vec![0; 1000] }
+    }
+
+    fn add(&mut self, percent: f32) {
+        self.rows += 1;
+        self.above_99 += u64::from(percent > 99.0);
+        let tenth = (percent * 10.0) as usize;
+        self.tenths[tenth.min(999)] += 1;
+    }
+
+    /// The median, to a tenth of a percent; `None` if no row says anything.
+    pub fn median(&self) -> Option<f64> {
+        let mut below = 0;
+        let place = self.tenths.iter().position(|rows| {
+            below += rows;
+            2 * below >= self.rows
+        })?;
+        (self.rows > 0).then_some((place as f64 + 0.5) / 10.0)
+    }
 }
 
 /// Where rows are on the sky.
@@ -92,18 +129,25 @@ pub fn overview(dir: &Path) -> Result<Overview, CatalogError> {
         labels: BTreeMap::new(),
         rejected: BTreeMap::new(),
         confidence: [0; BINS],
+        oddness: None,
         sky: Sky { rows: 0, square_degrees: 0.0, ra: None, dec: None },
     };
     let schema = schema::of(&run)?;
-    let columns = ["ra", "dec", "label", "confidence", "status"]
-        .map(|name| schema.index_of(name).expect("the catalog's schema has its own columns"));
+    let mut columns = ["ra", "dec", "label", "confidence", "status"]
+        .map(|name| schema.index_of(name).expect("the catalog's schema has its own columns"))
+        .to_vec();
+    if found.manifest.settings.model.oddness {
+        found.oddness = Some(Odd::new());
+        // Read in the file's order, in which it stands before the status.
+        columns.insert(4, schema.index_of(ODDNESS).expect("the model tells it"));
+    }
     let mut pixels = vec![false; 12 << (2 * SKY_ORDER)];
     let present = present(&run)?;
     found.missing_ranges = ranges(run.manifest()).len() - present.len() as u64;
     for range in present {
         let path = range.part_path(dir);
         found.bytes += remote::size(&path).map_err(StorageError::io("look at", &path))?;
-        for batch in part_reader::open(&path, columns)? {
+        for batch in part_reader::open(&path, columns.iter().copied())? {
             found.add(&batch.map_err(StorageError::parquet("read", &path))?, &mut pixels);
         }
     }
@@ -114,11 +158,13 @@ pub fn overview(dir: &Path) -> Result<Overview, CatalogError> {
 }
 
 impl Overview {
-    /// Adds rows with the columns ra, dec, label, confidence, status.
+    /// Adds rows with the columns ra, dec, label, confidence, oddness if the model
+    /// tells it, status.
     fn add(&mut self, batch: &RecordBatch, pixels: &mut [bool]) {
         self.rows += batch.num_rows() as u64;
         let text = |index: usize| batch.column(index).as_string::<i32>().iter().flatten();
-        for (label, status) in text(2).zip(text(4)) {
+        let status = if self.oddness.is_some() { 5 } else { 4 };
+        for (label, status) in text(2).zip(text(status)) {
             if let Some(class) = self.classes.iter().position(|class| class == label) {
                 *self.labels.entry(class).or_default() += 1;
             } else if let Some(reason) = Reason::from_code(status) {
@@ -129,6 +175,10 @@ impl Overview {
             // In their own precision, in which 0.9 is nine tenths.
             let bin = (confidence * BINS as f32) as usize;
             self.confidence[bin.min(BINS - 1)] += 1;
+        }
+        if let Some(oddness) = &mut self.oddness {
+            let told = batch.column(4).as_primitive::<Float32Type>().iter().flatten();
+            told.for_each(|percent| oddness.add(percent));
         }
         let degrees = |index: usize| batch.column(index).as_primitive::<Float64Type>().iter();
         for (ra, dec) in degrees(0).zip(degrees(1)) {
@@ -214,6 +264,15 @@ fn distinct(count: u64, total: u64, seed: u64) -> BTreeSet<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_of_oddness_is_told_to_a_tenth() {
+        let mut odd = Odd::new();
+        assert_eq!(odd.median(), None);
+        [12.04, 50.31, 50.33, 99.7, 100.0].iter().for_each(|percent| odd.add(*percent));
+        assert_eq!((odd.rows, odd.above_99), (5, 2));
+        assert!((odd.median().unwrap() - 50.35).abs() < 1e-9);
+    }
 
     #[test]
     fn a_sample_is_of_distinct_rows_each_as_likely() {

@@ -62,6 +62,8 @@ enum Own {
     Probability(usize, Float32Builder),
     /// Whether that of the answer at a place is known.
     Ran(usize, BooleanBuilder),
+    /// How odd the cutout is.
+    Oddness(Float32Builder),
 }
 
 impl RowBuffer {
@@ -71,6 +73,7 @@ impl RowBuffer {
         let own = columns.into_iter().map(|column| match column.value {
             Value::Probability(answer) => Own::Probability(answer, Float32Builder::new()),
             Value::Ran(_, answer) => Own::Ran(answer, BooleanBuilder::new()),
+            Value::Oddness => Own::Oddness(Float32Builder::new()),
         });
         Ok(Self {
             classes: scheme.tree().class_names(),
@@ -109,6 +112,7 @@ impl RowBuffer {
             match column {
                 Own::Probability(answer, values) => values.append_option(known(*answer)),
                 Own::Ran(answer, values) => values.append_value(known(*answer).is_some()),
+                Own::Oddness(values) => values.append_option(prediction.and_then(|p| p.oddness)),
             }
         }
         self.status.append_value(rejection.map_or(OK, |r| r.reason.code()));
@@ -135,6 +139,7 @@ impl RowBuffer {
         columns.extend(self.own.iter_mut().map(|column| match column {
             Own::Probability(_, values) => Arc::new(values.finish()) as ArrayRef,
             Own::Ran(_, values) => Arc::new(values.finish()) as ArrayRef,
+            Own::Oddness(values) => Arc::new(values.finish()) as ArrayRef,
         }));
         columns.push(Arc::new(self.status.finish()));
         columns.push(Arc::new(self.error.finish()));
@@ -161,7 +166,8 @@ mod tests {
     fn prediction() -> Prediction {
         // CRS, IBS, SPI, CSS+EO; CSS, EO.
         let probabilities = [0.25, 0.0625, 0.03125, 0.5, 0.375, 0.75].map(Some).into();
-        Prediction { class: hiwl().class("EO").unwrap(), confidence: 0.125, probabilities }
+        let class = hiwl().class("EO").unwrap();
+        Prediction { class, confidence: 0.125, probabilities, oddness: Some(99.5) }
     }
 
     /// The same without the second network.
@@ -220,6 +226,23 @@ mod tests {
         assert!(column("p_css").is_null(1) && column("p_eo").is_null(1));
         assert!(column("p_css_eo").is_valid(1));
         assert_eq!((column("ra").null_count(), column("dec").null_count()), (1, 1));
+    }
+
+    #[test]
+    fn oddness_has_its_column_where_the_model_tells_it() {
+        let scheme = Scheme::hiwl().with_oddness(true);
+        let mut buffer = RowBuffer::new(&scheme).unwrap();
+        buffer.push(&row(Ok(prediction())));
+        buffer.push(&row(Err(Rejection::new(Reason::Blank, "nothing"))));
+        let schema = catalog_schema(&scheme, None).unwrap();
+        let batch = buffer.take(&schema, None).unwrap();
+        let place = schema.index_of("oddness").unwrap();
+        let names = [place - 1, place + 1].map(|at| schema.field(at).name().as_str());
+        assert_eq!(names, ["stage2", "status"]);
+        let oddness = batch.column(place).as_primitive::<Float32Type>();
+        assert_eq!(oddness.iter().collect::<Vec<_>>(), [Some(99.5), None]);
+        assert!(schema.field(place).metadata()["description"].contains("percentile"));
+        assert!(catalog_schema(&Scheme::hiwl(), None).unwrap().index_of("oddness").is_err());
     }
 
     #[test]

@@ -89,6 +89,7 @@ pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, RunError> {
         let (kind, nullable, ucd) = match column.value {
             Value::Probability(_) => (ColumnType::Float32, true, "stat.probability;src.morph.type"),
             Value::Ran(..) => (ColumnType::Bool, false, "meta.code"),
+            Value::Oddness => (ColumnType::Float32, true, "stat.rank"),
         };
         let tree::Column { name, description, .. } = column;
         Column { name, kind, nullable, unit: String::new(), ucd: ucd.to_owned(), description }

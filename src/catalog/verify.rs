@@ -21,8 +21,8 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{CatalogError, part, row, schema};
-use crate::cutout::Reason;
+use super::{CatalogError, note, part, row, schema};
+use crate::cutout::{Reason, Rejection};
 use crate::run::names::CATALOG;
 use crate::run::row_digest::RowDigest;
 use crate::run::{
@@ -67,6 +67,10 @@ pub struct Verification {
     pub labels: BTreeMap<usize, u64>,
     /// Rejected rows by reason.
     pub rejected: BTreeMap<Reason, u64>,
+    /// The first of them: its source, and why.
+    pub example: Option<(String, Rejection)>,
+    /// Rows with a label and a note, by the note's kind ([`note::kind`]).
+    pub notes: BTreeMap<String, u64>,
     /// Sound parts with rejected rows: how many of each reason.
     pub with_rejected: Vec<(RowRange, BTreeMap<Reason, u64>)>,
     /// Rows of the listing whose id an earlier row has. They are allowed.
@@ -388,6 +392,8 @@ struct Expected<'a> {
 struct Counts {
     labels: BTreeMap<usize, u64>,
     rejected: BTreeMap<Reason, u64>,
+    example: Option<(String, Rejection)>,
+    notes: BTreeMap<String, u64>,
     rows: u64,
 }
 
@@ -400,6 +406,10 @@ impl Verification {
         for (reason, rows) in &counts.rejected {
             *self.rejected.entry(*reason).or_default() += rows;
         }
+        for (kind, rows) in counts.notes {
+            note::count(&mut self.notes, &kind, rows);
+        }
+        self.example = self.example.take().or(counts.example);
         if !counts.rejected.is_empty() {
             self.with_rejected.push((range, counts.rejected));
         }
@@ -515,17 +525,25 @@ fn check_rows(
         }
     }
     let confidence = batch.column_by_name("confidence");
-    let rows = texts(batch, "label").zip(texts(batch, "status")).enumerate();
-    for (at, (label, status)) in rows {
+    let rows = texts(batch, "label").zip(texts(batch, "status"));
+    let said = texts(batch, "source").zip(texts(batch, "error"));
+    for (at, ((label, status), (source, error))) in rows.zip(said).enumerate() {
         let wrong =
             |what: String| Damage::Row { row: expected.range.first + first + at as u64, what };
         if confidence.is_some_and(|column| column.is_valid(at) != (status == row::OK)) {
             return Err(wrong(format!("status `{status}` contradicts its confidence")));
         }
         match (status, expected.scheme.tree().class(label), Reason::from_code(status)) {
-            (row::OK, Some(class), _) => *counts.labels.entry(class).or_default() += 1,
+            (row::OK, Some(class), _) => {
+                *counts.labels.entry(class).or_default() += 1;
+                if !error.is_empty() {
+                    note::count(&mut counts.notes, error, 1);
+                }
+            }
             (_, None, Some(reason)) if label.is_empty() => {
                 *counts.rejected.entry(reason).or_default() += 1;
+                let example = || (source.to_owned(), Rejection::new(reason, error));
+                counts.example.get_or_insert_with(example);
             }
             _ => return Err(wrong(format!("label `{label}` with status `{status}`"))),
         }

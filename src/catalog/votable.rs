@@ -232,6 +232,7 @@ mod tests {
             name: "B1 <é>".into(),
             untrained: true,
             scheme: None,
+            oddness: false,
         };
         document(&Description { schema, lengths, model: &model, infos })
     }

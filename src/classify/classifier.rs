@@ -89,6 +89,9 @@ pub struct Classification {
     /// such as `p_spi`, in the catalog's order; `None` where the network that
     /// knows it was not asked.
     pub probabilities: Vec<(String, Option<f32>)>,
+    /// How far the picture lies from what the model learned from, as a percentile
+    /// of galaxies like those, 0 to 100; `None` where the model does not tell.
+    pub oddness: Option<f32>,
 }
 
 impl Classification {
@@ -96,6 +99,7 @@ impl Classification {
         Self {
             label: scheme.tree().classes()[found.class].name.clone(),
             confidence: found.confidence,
+            oddness: found.oddness,
             probabilities: columns
                 .iter()
                 .map(|(name, answer)| (name.clone(), found.probabilities[*answer]))
@@ -171,7 +175,7 @@ impl Classifier {
             .into_iter()
             .filter_map(|column| match column.value {
                 Value::Probability(answer) => Some((column.name, answer)),
-                Value::Ran(..) => None,
+                Value::Ran(..) | Value::Oddness => None,
             })
             .collect();
         let mut outcomes = Vec::with_capacity(pictures.len());

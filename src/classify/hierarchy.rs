@@ -11,7 +11,8 @@
 use std::sync::Arc;
 
 use crate::cutout::{Reason, Rejection};
-use crate::engine::{Infer, InferPair, InferenceError, Tensors, Want};
+use crate::engine::{Infer, InferPair, InferenceError, PairTensors, Tensors, Want};
+use crate::model::oddness::Oddness;
 use crate::tree::{Answered, Given, Prediction, Scheme, Stage2, route};
 
 /// How the networks are run.
@@ -26,6 +27,8 @@ enum Networks {
 pub struct Hierarchy {
     networks: Networks,
     scheme: Arc<Scheme>,
+    /// By which rows say how odd they are.
+    oddness: Option<Arc<Oddness>>,
 }
 
 impl Hierarchy {
@@ -40,7 +43,7 @@ impl Hierarchy {
     pub fn new(networks: Vec<Box<dyn Infer>>, scheme: Arc<Scheme>) -> Result<Self, InferenceError> {
         let outputs: Vec<usize> = networks.iter().map(|network| network.outputs()).collect();
         check_outputs(&scheme, &outputs)?;
-        Ok(Self { networks: Networks::Apart(networks), scheme })
+        Ok(Self { networks: Networks::Apart(networks), scheme, oddness: None })
     }
 
     /// Two networks that are run as one: the second sees the images for which
@@ -57,7 +60,25 @@ impl Hierarchy {
     ) -> Result<Self, InferenceError> {
         assert!(scheme.cascade().is_some(), "a scheme of two networks, one after the other");
         check_outputs(&scheme, &networks.outputs())?;
-        Ok(Self { networks: Networks::Together(networks), scheme })
+        Ok(Self { networks: Networks::Together(networks), scheme, oddness: None })
+    }
+
+    /// The same with predictions that say how odd they are, by the features of the
+    /// first network, which come with its logits.
+    ///
+    /// # Errors
+    /// [`InferenceError::Features`] if these are another network's.
+    pub fn telling(self, oddness: Option<Arc<Oddness>>) -> Result<Self, InferenceError> {
+        let found = match &self.networks {
+            Networks::Apart(networks) => networks.first().map_or(0, |first| first.features()),
+            Networks::Together(networks) => networks.features(),
+        };
+        match &oddness {
+            Some(oddness) if oddness.about.features != found => {
+                Err(InferenceError::Features { expected: oddness.about.features, found })
+            }
+            _ => Ok(Self { oddness, ..self }),
+        }
     }
 
     /// What the outputs mean.
@@ -93,11 +114,15 @@ impl Hierarchy {
         stage2: Stage2,
     ) -> Result<Vec<Result<Prediction, Rejection>>, InferenceError> {
         let tree = self.scheme.tree();
-        let mut pair = match &self.networks {
-            Networks::Apart(_) => Default::default(),
+        let want = match &self.oddness {
+            Some(_) => Want::LOGITS | Want::FEATURES,
+            None => Want::LOGITS,
+        };
+        let PairTensors { logits: mut pair, mut features } = match &self.networks {
+            Networks::Apart(_) => PairTensors::default(),
             Networks::Together(networks) => {
                 assert_eq!(networks.sees_all(), stage2 == Stage2::All, "made to route otherwise");
-                networks.logits(images)?
+                networks.run(images, want)?
             }
         };
         let mut rows: Vec<Row> = images.iter().map(|_| Row::new(&self.scheme)).collect();
@@ -112,7 +137,13 @@ impl Hierarchy {
             let (found, gathered) = match &self.networks {
                 Networks::Apart(networks) => {
                     let chosen: Vec<&[u8]> = seen.iter().map(|&image| images[image]).collect();
-                    (run(networks[place].as_ref(), &chosen)?, true)
+                    // The first sees all images, in their order.
+                    let want = if place == 0 { want } else { Want::LOGITS };
+                    let found = run(networks[place].as_ref(), &chosen, want)?;
+                    if place == 0 {
+                        features = found.features;
+                    }
+                    (found.logits, true)
                 }
                 Networks::Together(_) => (std::mem::take(&mut pair[place]), false),
             };
@@ -131,7 +162,15 @@ impl Hierarchy {
             }
             logits.push(found);
         }
-        Ok(rows.into_iter().map(|row| self.outcome(&row, &logits)).collect())
+        let outcomes = rows.iter().enumerate().map(|(image, row)| {
+            let mut prediction = self.outcome(row, &logits)?;
+            if let Some(oddness) = &self.oddness {
+                let length = oddness.about.features;
+                prediction.oddness = oddness.of(&features[image * length..][..length]);
+            }
+            Ok::<_, Rejection>(prediction)
+        });
+        Ok(outcomes.collect())
     }
 
     /// What became of an image, from the logits of all networks.
@@ -180,13 +219,13 @@ fn check_outputs(scheme: &Scheme, found: &[usize]) -> Result<(), InferenceError>
     Ok(())
 }
 
-/// The logits of images, row by row.
-fn run(network: &dyn Infer, images: &[&[u8]]) -> Result<Vec<f32>, InferenceError> {
+/// What is wanted of images, row by row.
+fn run(network: &dyn Infer, images: &[&[u8]], want: Want) -> Result<Tensors, InferenceError> {
     let mut found = Tensors::default();
     if !images.is_empty() {
-        network.run(images, Want::LOGITS, &mut found)?;
+        network.run(images, want, &mut found)?;
     }
-    Ok(found.logits)
+    Ok(found)
 }
 
 #[cfg(test)]

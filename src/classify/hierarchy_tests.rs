@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::model::oddness::About;
 use crate::tree::Tree;
 
 type Seen = &'static Mutex<Vec<u8>>;
@@ -169,6 +170,10 @@ impl InferPair for Joined {
         [self.0[0].outputs(), self.0[1].outputs()]
     }
 
+    fn features(&self) -> usize {
+        self.0[0].features()
+    }
+
     fn lanes(&self) -> usize {
         3
     }
@@ -177,12 +182,12 @@ impl InferPair for Joined {
         self.1 == Stage2::All
     }
 
-    fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError> {
+    fn run(&self, images: &[&[u8]], want: Want) -> Result<PairTensors, InferenceError> {
         let mut found = [Tensors::default(), Tensors::default()];
-        for (network, to) in self.0.iter().zip(&mut found) {
-            network.run(images, Want::LOGITS, to)?;
-        }
-        Ok(found.map(|found| found.logits))
+        self.0[0].run(images, want, &mut found[0])?;
+        self.0[1].run(images, Want::LOGITS, &mut found[1])?;
+        let features = std::mem::take(&mut found[0].features);
+        Ok(PairTensors { logits: found.map(|found| found.logits), features })
     }
 }
 
@@ -206,4 +211,77 @@ fn networks_with_other_outputs_are_refused() {
     made.swap(0, 1);
     let error = Hierarchy::new(made, Arc::new(Scheme::hiwl())).err().unwrap();
     assert!(matches!(error, InferenceError::Classes { stage: 1, expected: 4, found: 2 }));
+}
+
+/// Networks whose features are two bytes of the image.
+struct WithFeatures(Bytes);
+
+impl Infer for WithFeatures {
+    fn outputs(&self) -> usize {
+        self.0.outputs
+    }
+
+    fn features(&self) -> usize {
+        2
+    }
+
+    fn map_side(&self) -> usize {
+        1
+    }
+
+    fn run(&self, images: &[&[u8]], want: Want, to: &mut Tensors) -> Result<(), InferenceError> {
+        self.0.run(images, Want::LOGITS, to)?;
+        let of = |image: &&[u8]| [f32::from(image[0]), f32::from(image[1])];
+        to.features =
+            if want.has(Want::FEATURES) { images.iter().flat_map(of).collect() } else { vec![] };
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_say_how_odd_they_are_in_one_run_of_the_first_network() {
+    let scheme = Arc::new(Scheme::hiwl().with_oddness(true));
+    let (apart, seen) = networks(&scheme);
+    drop(apart);
+    let bytes = |place: usize, outputs, offset| {
+        Box::new(WithFeatures(Bytes { offset, outputs, seen: seen[place] })) as Box<dyn Infer>
+    };
+    let made = || vec![bytes(0, 4, 0), bytes(1, 2, 4)];
+    let about = |features| About {
+        network: "stage1".into(),
+        features,
+        components: 1,
+        fitted: 9,
+        held_out: 9,
+    };
+    // Distances are those of the first byte from 0; 1 % are one.
+    let oddness = Oddness {
+        about: about(2),
+        mean: vec![0.0, 100.0],
+        directions: vec![1.0, 0.0],
+        variances: vec![1.0, 1e9],
+        distances: (0..=100).map(|percent| percent as f32).collect(),
+    };
+    let wrong = Oddness { about: about(3), ..oddness.clone() };
+    let hierarchy = Hierarchy::new(made(), Arc::clone(&scheme)).unwrap();
+    let error = hierarchy.telling(Some(Arc::new(wrong))).err().unwrap();
+    assert!(error.to_string().contains("2 features"), "{error}");
+
+    for stage2 in [Stage2::Routed, Stage2::All] {
+        let apart = Hierarchy::new(made(), Arc::clone(&scheme)).unwrap();
+        let pair = Box::new(Joined(made(), stage2));
+        let together = Hierarchy::together(pair, Arc::clone(&scheme)).unwrap();
+        for hierarchy in [apart, together] {
+            let told = hierarchy.telling(Some(Arc::new(oddness.clone()))).unwrap();
+            seen[0].lock().unwrap().clear();
+            let rows = told.classify(&IMAGES, stage2).unwrap();
+            assert_eq!(*seen[0].lock().unwrap(), [0, 1, 2, 3, 4], "once each");
+            for (image, row) in IMAGES.iter().zip(&rows) {
+                let Ok(row) = row else { continue };
+                let percent = row.oddness.unwrap();
+                assert!((percent - f32::from(image[0])).abs() < 0.01, "{percent} {image:?}");
+            }
+            assert_eq!(rows.iter().filter(|row| row.is_ok()).count(), 3);
+        }
+    }
 }

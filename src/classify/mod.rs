@@ -12,6 +12,7 @@
 mod classifier;
 mod error;
 mod evaluate;
+mod features;
 pub mod hierarchy;
 pub mod line;
 mod look;
@@ -26,6 +27,7 @@ pub mod tally;
 pub use classifier::{Classification, Classifier, Picture};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};
+pub use features::{Features, features};
 pub use look::{Looked, look};
 pub use plan::{Planned, plan, planned};
 pub use run::{ClassifyOptions, RANGE_SIZE, RunReport, run};

@@ -189,6 +189,8 @@ impl RunReport {
                 rows: whole.rows_found,
                 labels: whole.labels.clone(),
                 rejected: whole.rejected.clone(),
+                notes: whole.notes.clone(),
+                example: whole.example.clone(),
             },
             None => self.written.clone(),
         }

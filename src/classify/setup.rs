@@ -59,6 +59,7 @@ pub fn hierarchy(
 ) -> Result<(Hierarchy, Option<String>), ClassifyError> {
     let description = &model.description;
     let (input, scheme) = (&description.input, Arc::new(description.scheme.clone()));
+    let oddness = model.oddness.clone().map(Arc::new);
     let named = description.networks().zip(&model.networks);
     let networks: Vec<Network<'_>> = named
         .map(|((network, architecture), weights)| Network {
@@ -76,7 +77,8 @@ pub fn hierarchy(
         let all = run.stage2 == Stage2::All;
         let pair = Pair { networks: [first, second], combined, all, batch: run.batch };
         let Opened { network, note } = open::pair(&pair, device, run.engine, run.precision)?;
-        return Ok((Hierarchy::together(network, scheme)?, note));
+        let hierarchy = Hierarchy::together(network, scheme)?;
+        return Ok((hierarchy.telling(oddness)?, note));
     }
     let (mut opened, mut told): (Vec<Box<dyn Infer>>, _) = (Vec::new(), None);
     for network in networks {
@@ -85,7 +87,7 @@ pub fn hierarchy(
         opened.push(network);
         told = note;
     }
-    Ok((Hierarchy::new(opened, scheme)?, told))
+    Ok((Hierarchy::new(opened, scheme)?.telling(oddness)?, told))
 }
 
 /// The line for a model and what was decided.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{catalog::Row, cutout::Reason};
+use crate::{
+    catalog::{self, Row},
+    cutout::{Reason, Rejection},
+};
 
 /// Rows by label, and rejected rows by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +16,10 @@ pub struct Tally {
     pub labels: BTreeMap<usize, u64>,
     /// Without one.
     pub rejected: BTreeMap<Reason, u64>,
+    /// With a label and a note, by the note's kind ([`catalog::note::kind`]).
+    pub notes: BTreeMap<String, u64>,
+    /// The first rejected row: its source, and why.
+    pub example: Option<(String, Rejection)>,
 }
 
 impl Tally {
@@ -20,8 +27,16 @@ impl Tally {
     pub fn add(&mut self, row: &Row) {
         self.rows += 1;
         match &row.outcome {
-            Ok(prediction) => *self.labels.entry(prediction.class).or_default() += 1,
-            Err(rejection) => *self.rejected.entry(rejection.reason).or_default() += 1,
+            Ok(prediction) => {
+                *self.labels.entry(prediction.class).or_default() += 1;
+                if let Some(note) = &row.note {
+                    catalog::note::count(&mut self.notes, note, 1);
+                }
+            }
+            Err(rejection) => {
+                *self.rejected.entry(rejection.reason).or_default() += 1;
+                self.example.get_or_insert_with(|| (row.source.clone(), rejection.clone()));
+            }
         }
     }
 
@@ -34,5 +49,9 @@ impl Tally {
         for (reason, count) in other.rejected {
             *self.rejected.entry(reason).or_default() += count;
         }
+        for (note, count) in other.notes {
+            catalog::note::count(&mut self.notes, &note, count);
+        }
+        self.example = self.example.take().or(other.example);
     }
 }

@@ -93,7 +93,7 @@ pub struct Arguments {
     #[arg(long)]
     allow_rejected: bool,
 
-    /// Say nothing but errors.
+    /// Say nothing but errors, and in a line how many cutouts were rejected.
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 
@@ -121,9 +121,12 @@ impl Arguments {
             if error.is_usage() { usage(error) } else { CliError::Failed(resumable(error)) }
         })?;
         match audience {
-            // What could not be read at all is an error; a rejected cutout has
-            // its row.
-            Audience::Nobody => super::complain(&run::problems(&report.listing)),
+            // Whatever makes the exit code another than 0 is said.
+            Audience::Nobody => {
+                let mut lines = run::problems(&report.listing);
+                lines.extend(run::rejected(&report).filter(|_| !allow_rejected));
+                super::complain(&lines);
+            }
             Audience::Program => progress.event(run::json(&report)),
             Audience::Person => print(&run::text(&report))?,
         }

@@ -30,6 +30,7 @@ mod looks;
 mod manual;
 mod model;
 mod numbers;
+mod oddness;
 mod plan;
 mod share;
 mod signals;

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::calibrate::Calibrate;
+use super::oddness::Oddness;
 use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
@@ -44,6 +45,7 @@ pub enum Command {
     Import(Import),
     Average(Average),
     Calibrate(Box<Calibrate>),
+    Oddness(Box<Oddness>),
 }
 
 impl Command {
@@ -54,6 +56,7 @@ impl Command {
             Self::Import(arguments) => arguments.run(),
             Self::Average(arguments) => arguments.run(),
             Self::Calibrate(arguments) => arguments.run(),
+            Self::Oddness(arguments) => arguments.run(),
         }
     }
 }
@@ -134,6 +137,19 @@ impl Info {
         }
         if let Some(point) = &description.extras.operating_point {
             rows.push(("operating point".into(), point.to_string()));
+        }
+        if let Some(about) = &description.extras.oddness {
+            rows.push((
+                "oddness".into(),
+                format!(
+                    "{} directions of {} features of {}, of {} galaxies learned from and {} others",
+                    about.components,
+                    about.features,
+                    about.network,
+                    format::count(about.fitted),
+                    format::count(about.held_out)
+                ),
+            ));
         }
         for head in description.scheme.heads() {
             if let Some(calibration) = &head.calibration {

@@ -149,10 +149,16 @@ fn look(
         }
     };
     let look = Look { decoded, preparation, calibration: &calibration };
-    let (picture, cut) = match radius {
-        Some(radius) => (look.at_scale(radius)?, false),
+    let (picture, seen, cut) = match radius {
+        Some(radius) => {
+            let (picture, seen) = look.at_scale(radius)?;
+            (picture, seen, false)
+        }
         None => look.cropped()?,
     };
+    if let Decoded::Bands(bands) = decoded {
+        holes(bands, seen)?;
+    }
     Ok(Prepared { picture, assumed, cut })
 }
 
@@ -164,15 +170,15 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// The crop of a cutout whose scale is not known, and whether much is cut
-    /// away.
-    fn cropped(&self) -> Result<(RgbImage, bool), Rejection> {
+    /// The crop of a cutout whose scale is not known, of which pixels it is, and
+    /// whether much is cut away.
+    fn cropped(&self) -> Result<(RgbImage, Window, bool), Rejection> {
         let (width, height) = self.decoded.size();
         let size = self.preparation.size;
         if width >= size && height >= size {
             self.preparation.check_width(width, height)?;
-            let cut = width.min(height) > WIDE * size;
-            return Ok((self.window(centre_crop(width, height, size)), cut));
+            let seen = centre_crop(width, height, size);
+            return Ok((self.window(seen), seen, width.min(height) > WIDE * size));
         }
         let Some(resample) = self.preparation.resample else {
             let detail = format!(
@@ -180,9 +186,11 @@ impl Look<'_> {
             );
             return Err(Rejection::new(Reason::TooSmall, detail));
         };
-        let whole = self.window(Window { left: 0, top: 0, width, height });
-        let enlarged = enlarge(&whole, size, resample)?;
-        Ok((crop(&enlarged, centre_crop(enlarged.width, enlarged.height, size)), false))
+        let whole = Window { left: 0, top: 0, width, height };
+        let enlarged = enlarge(&self.window(whole), size, resample)?;
+        let middle = crop(&enlarged, centre_crop(enlarged.width, enlarged.height, size));
+        let shorter = width.min(height);
+        Ok((middle, centre_crop(width, height, shorter), false))
     }
 
     /// Colours of a part of the cutout. Only what is seen is composed.
@@ -195,8 +203,9 @@ impl Look<'_> {
         }
     }
 
-    /// The field that the network knows of an object of this radius.
-    fn at_scale(&self, radius: f64) -> Result<RgbImage, Rejection> {
+    /// The field that the network knows of an object of this radius, and the
+    /// pixels in it.
+    fn at_scale(&self, radius: f64) -> Result<(RgbImage, Window), Rejection> {
         let size = self.preparation.size;
         if !(radius > 0.0 && radius.is_finite()) {
             let detail = format!("a radius of {radius} arcsec is none");
@@ -216,7 +225,8 @@ impl Look<'_> {
         let step = wanted / pixel;
         let (width, height) = self.decoded.size();
         if (step - 1.0).abs() < UNCHANGED && width >= size && height >= size {
-            return Ok(self.window(centre_crop(width, height, size)));
+            let seen = centre_crop(width, height, size);
+            return Ok((self.window(seen), seen));
         }
         let side = step * size as f64;
         // Half a pixel may be missing at each edge, for rounded sizes.
@@ -229,13 +239,14 @@ impl Look<'_> {
             return Err(Rejection::new(Reason::TooSmall, detail));
         }
         let field = Field { width: side.min(width as f64), height: side.min(height as f64) };
+        let seen = centre_crop(width, height, (side as usize).clamp(1, width.min(height)));
         if step > 1.0 {
-            return Ok(self.shrunk(field));
+            return Ok((self.shrunk(field), seen));
         }
         let filter = self.preparation.resample.unwrap_or(Resample::Bilinear);
         // Only what is seen is composed, with what interpolation reaches for.
         let part = around(width, height, field);
-        interpolate(&self.window(part), field, (size, size), filter)
+        Ok((interpolate(&self.window(part), field, (size, size), filter)?, seen))
     }
 
     /// Larger pixels: means of light, or of a picture's colours.
@@ -250,6 +261,49 @@ impl Look<'_> {
             }
         }
     }
+}
+
+/// More than this of what the network sees is not left out: it would be shown as
+/// dark as the sky.
+const HOLES: f64 = 0.3;
+/// The same of its middle, a tenth as wide, where the object is.
+const HOLES_IN_THE_MIDDLE: f64 = 0.25;
+
+/// Rejects bands in which too many of the pixels that are seen are undefined in
+/// any of the three.
+fn holes(bands: &BandImage, seen: Window) -> Result<(), Rejection> {
+    let Window { left, top, width, height } = seen;
+    let (across, down) = ((width / 10).max(1), (height / 10).max(1));
+    let middle = Window {
+        left: left + (width - across) / 2,
+        top: top + (height - down) / 2,
+        width: across,
+        height: down,
+    };
+    for (part, most, name) in
+        [(seen, HOLES, "the picture"), (middle, HOLES_IN_THE_MIDDLE, "its middle")]
+    {
+        let share = undefined(bands, part) as f64 / (part.width * part.height).max(1) as f64;
+        if share > most {
+            let detail = format!("{:.0} % of the pixels of {name} are undefined", share * 100.0);
+            return Err(Rejection::new(Reason::NoData, detail));
+        }
+    }
+    Ok(())
+}
+
+/// Pixels of a window that are undefined in any band.
+fn undefined(bands: &BandImage, Window { left, top, width, height }: Window) -> usize {
+    let plane = bands.width * bands.height;
+    let [r, g, b] = [0, 1, 2].map(|i| &bands.planes[i * plane..(i + 1) * plane]);
+    let rows = (top..top + height).map(|y| (bands.height - 1 - y) * bands.width + left);
+    rows.map(|start| {
+        let row = start..start + width;
+        let values = r[row.clone()].iter().zip(&g[row.clone()]).zip(&b[row]);
+        // Without short cuts, so that many are looked at together.
+        values.filter(|((r, g), b)| !(r.is_finite() & g.is_finite() & b.is_finite())).count()
+    })
+    .sum()
 }
 
 /// A scale off by less than this is the network's: a pixel in a crop of 240.

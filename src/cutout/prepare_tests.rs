@@ -201,3 +201,30 @@ fn the_whole_picture_is_what_crops_are_cut_from() {
     let large = whole(Decoded::Rgb(picture(9, 8)), &enlarge, None).unwrap();
     assert_eq!((large.width, large.height), (18, 16));
 }
+
+#[test]
+fn bands_with_large_holes_are_not_shown_as_if_they_were_dark() {
+    let with = |hole: &dyn Fn(usize, usize, usize) -> bool| {
+        let planes = (0..3 * 120 * 120).map(|i| {
+            let (plane, y, x) = (i / 14_400, i / 120 % 120, i % 120);
+            let light = 3.0 * (-((x as f32 - 59.5).hypot(y as f32 - 59.5)) / 9.0).exp();
+            if hole(plane, x, y) { [f32::NAN, f32::INFINITY][i % 2] } else { light }
+        });
+        let bands = BandImage::plain(120, 120, planes.collect());
+        prepare(&Decoded::Bands(bands), &preparation(100, None), None).map_err(|e| e.to_string())
+    };
+    assert!(with(&|_, _, _| false).is_ok());
+    // A corner, a row of bad columns, a dead core of a few pixels.
+    assert!(with(&|_, x, y| x < 40 && y < 40).is_ok());
+    assert!(with(&|_, x, _| x % 9 == 0).is_ok());
+    assert!(with(&|_, x, y| x.abs_diff(60) < 2 && y.abs_diff(60) < 2).is_ok());
+    // Outside of the crop it does not matter.
+    assert!(with(&|_, x, y| x < 10 || y >= 110).is_ok());
+    let told = |hole: &dyn Fn(usize, usize, usize) -> bool| with(hole).unwrap_err();
+    assert_eq!(told(&|_, x, _| x < 60), "no_data: 50 % of the pixels of the picture are undefined");
+    let speckled = told(&|_, x, y| (x * 7 + y * 13) % 5 < 2);
+    assert!(speckled.starts_with("no_data: "), "{speckled}");
+    // One band is enough.
+    let core = told(&|plane, x, y| plane == 1 && x.abs_diff(60) < 4 && y.abs_diff(60) < 4);
+    assert!(core.contains("of its middle"), "{core}");
+}

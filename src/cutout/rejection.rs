@@ -34,7 +34,7 @@ pub enum Reason {
     Blank,
     /// Most of it is brighter than a picture can be.
     Saturated,
-    /// No finite pixel.
+    /// No finite pixel, or too few of them.
     NoData,
     /// A band that the run needs is not there.
     MissingBand,

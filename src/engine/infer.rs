@@ -72,6 +72,15 @@ impl Tensors {
     }
 }
 
+/// What a run of two networks found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PairTensors {
+    /// Of each network, `[images][outputs]`.
+    pub logits: [Vec<f32>; 2],
+    /// Of the first, `[images][features]`; empty where they were not wanted.
+    pub features: Vec<f32>,
+}
+
 /// Why a batch could not be run at all: a mistake of the caller or of the
 /// engine, not of an image.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +104,14 @@ pub enum InferenceError {
         /// Outputs needed.
         expected: usize,
         /// Outputs it has.
+        found: usize,
+    },
+    /// A network's features are not those that the model tells oddness by.
+    #[error("the first network has {found} features where oddness is told by {expected}")]
+    Features {
+        /// Features needed.
+        expected: usize,
+        /// Features it has.
         found: usize,
     },
     /// The engine cannot give what is wanted.
@@ -159,6 +176,9 @@ pub trait InferPair: Send + Sync {
     /// Logits of an image, of each network.
     fn outputs(&self) -> [usize; 2];
 
+    /// Length of the first network's feature vector.
+    fn features(&self) -> usize;
+
     /// Batches that are worth running at once, each from a thread of its own.
     fn lanes(&self) -> usize;
 
@@ -167,10 +187,11 @@ pub trait InferPair: Send + Sync {
     /// is the one that the pair was made with.
     fn sees_all(&self) -> bool;
 
-    /// Logits of `images` (see [`Infer::run`]), a row of each network per image.
-    /// Rows of the second that it did not see hold anything.
+    /// Logits of `images` (see [`Infer::run`]), a row of each network per image,
+    /// and the first network's features, if they are wanted. Rows of the second
+    /// that it did not see hold anything.
     ///
     /// # Errors
     /// [`InferenceError`]; values that are not finite are no error here.
-    fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError>;
+    fn run(&self, images: &[&[u8]], want: Want) -> Result<PairTensors, InferenceError>;
 }

@@ -23,7 +23,7 @@ mod tests;
 
 pub use self::{
     device::{Device, DeviceChoice, Devices, DevicesChoice},
-    infer::{Infer, InferPair, InferenceError, Normalisation, Tensors, Want},
+    infer::{Infer, InferPair, InferenceError, Normalisation, PairTensors, Tensors, Want},
     learn::{Learn, LearnError},
     open::{Engine, EngineError},
     precision::Precision,

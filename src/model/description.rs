@@ -1,9 +1,10 @@
 //! What a model file says of itself: all that is needed to use it right.
 //!
-//! It is the JSON under the key `hiwl` in the file's metadata. Format 2 holds
+//! It is the JSON under the key `hiwl` in the file's metadata. Format 3 is format
+//! 2 with an oddness, whose tensors stand beside the networks'. Format 2 holds
 //! a tree and any number of networks; format 1 two networks of one
-//! architecture that answer HIWL's. What format 1 can say is written in it, so
-//! that programs before format 2 read it and the same model gives the same
+//! architecture that answer HIWL's. What an earlier format can say is written in
+//! it, so that programs before the later ones read it and the same model gives the same
 //! bytes for ever. Unknown fields are an error outside the provenance, because
 //! a field that this version does not know may change what a network must be
 //! fed.
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::architecture::Architecture;
+use super::oddness::About;
 use crate::tree::{Calibration, Network, Scheme, Tree, hiwl};
 
 /// The newest format that this program reads and writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// More networks than a tree has questions make no sense, and each is memory.
 const MOST_NETWORKS: usize = 64;
@@ -51,9 +53,9 @@ pub struct Extras {
     /// Where on purity against completeness the labels stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<Value>,
-    /// What tells galaxies unlike those that were learned from.
+    /// What tells pictures unlike those that were learned from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oddness: Option<Value>,
+    pub oddness: Option<About>,
 }
 
 /// From a cutout to what the network sees.
@@ -206,6 +208,12 @@ impl Description {
         }
     }
 
+    /// Takes an oddness, which stands beside the weights, or none.
+    pub(super) fn tell_oddness(&mut self, about: Option<About>) {
+        self.scheme = self.scheme.clone().with_oddness(about.is_some());
+        self.extras.oddness = about;
+    }
+
     /// The networks: what their outputs mean, and their architectures.
     pub fn networks(&self) -> impl ExactSizeIterator<Item = (&Network, &Architecture)> {
         self.scheme.networks().iter().zip(&self.architectures)
@@ -216,7 +224,11 @@ impl Description {
         let one = self.architectures.windows(2).all(|pair| pair[0] == pair[1]);
         let plain = self.scheme.heads().all(|head| head.calibration.is_none());
         let first = self.scheme.is_hiwl() && one && plain && self.extras == Extras::default();
-        if first { 1 } else { 2 }
+        match (first, &self.extras.oddness) {
+            (true, _) => 1,
+            (false, None) => 2,
+            (false, Some(_)) => 3,
+        }
     }
 
     /// What is written.
@@ -264,7 +276,7 @@ impl Description {
             calibration: calibration.collect(),
             training_scale,
             operating_point,
-            oddness,
+            oddness: oddness.map(|about| serde_json::json!(about)),
             provenance: self.provenance.clone(),
         }
     }
@@ -280,7 +292,7 @@ impl Description {
         let description = match format {
             0 => Err(Flaw::Value("there is no format 0".into())),
             1 => Self::from_first(serde_json::from_str(text).map_err(Flaw::Json)?),
-            FORMAT => Self::from_second(serde_json::from_str(text).map_err(Flaw::Json)?),
+            2 | FORMAT => Self::from_second(serde_json::from_str(text).map_err(Flaw::Json)?),
             newer => Err(Flaw::Newer(newer)),
         }?;
         description.check().map_err(Flaw::Value)?;
@@ -314,12 +326,20 @@ impl Description {
             scheme.calibrate(&question, calibration).map_err(Flaw::Value)?;
         }
         let architectures = second.networks.into_iter().map(|n| n.architecture).collect();
+        // What stands there in format 2 has no tensors.
+        let oddness = second.oddness.filter(|_| second.format > 2);
+        let oddness: Option<About> =
+            oddness.map(serde_json::from_value).transpose().map_err(Flaw::Json)?;
+        if second.format > 2 && oddness.is_none() {
+            return Err(Flaw::Value("oddness is missing".into()));
+        }
+        let scheme = scheme.with_oddness(oddness.is_some());
         Ok(Self {
             untrained: second.untrained,
             extras: Extras {
                 training_scale: second.training_scale,
                 operating_point: second.operating_point,
-                oddness: second.oddness,
+                oddness,
             },
             provenance: second.provenance,
             ..Self::new(scheme, architectures, second.input)
@@ -346,6 +366,14 @@ impl Description {
             return Err((*what).into());
         }
         self.architectures.iter().try_for_each(check)?;
+        if let Some(about) = &self.extras.oddness {
+            about.check()?;
+            let first = self.networks().next();
+            let features = first.map(|(network, own)| (&network.name, own.layers().features));
+            if features != Some((&about.network, about.features)) {
+                return Err("oddness: its features are not those of the first network".into());
+            }
+        }
         self.scheme.columns().map(|_| ())
     }
 }

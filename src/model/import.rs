@@ -383,7 +383,7 @@ fn foreign_model(options: &ImportOptions) -> Result<Model, ImportError> {
     let description =
         Description { untrained, provenance, ..Description::new(scheme, architectures, input) };
     description.check().map_err(ImportError::Classes)?;
-    Ok(Model { description, networks: weights, digest: None })
+    Ok(Model::new(description, weights))
 }
 
 /// A model of weights that training runs kept.
@@ -419,7 +419,7 @@ fn kept_model(options: &ImportOptions, kept: &[SavedWeights]) -> Result<Model, I
     let description = Description { provenance, ..Description::new(scheme, architectures, input) };
     description.check().map_err(ImportError::Classes)?;
     let networks = kept.iter().map(|kept| kept.weights.clone()).collect();
-    Ok(Model { description, networks, digest: None })
+    Ok(Model::new(description, networks))
 }
 
 /// Where a classifier comes from.

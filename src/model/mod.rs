@@ -13,6 +13,7 @@ pub mod architecture;
 pub mod description;
 pub mod import;
 pub mod model_file;
+pub mod oddness;
 pub mod parameters;
 pub mod saved_weights;
 pub mod seeded;

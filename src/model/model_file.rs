@@ -15,6 +15,7 @@ use safetensors::tensor::SafeTensorError;
 
 use super::architecture::Architecture;
 use super::description::{Description, FORMAT, Flaw, Input, Provenance};
+use super::oddness::Oddness;
 use super::parameters::parameters;
 use super::seeded;
 use super::tensors::{self, Tensors};
@@ -24,6 +25,9 @@ use crate::tree::Scheme;
 
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl";
+
+/// Begins the names of the oddness's tensors: no network can be called so.
+const ODDNESS: &str = "@oddness.";
 
 /// Why a model file cannot be used or written.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +119,8 @@ pub struct Model {
     pub description: Description,
     /// The weights of each network, in f32, in the order of the scheme's.
     pub networks: Vec<Weights>,
+    /// What tells odd pictures, if the model does; see [`Model::set_oddness`].
+    pub oddness: Option<Oddness>,
     /// SHA-256 of the file it was read from, hexadecimal; `None` for a model
     /// that never was a file.
     pub digest: Option<String>,
@@ -145,7 +151,18 @@ impl Model {
             provenance,
             ..Description::new(scheme, architectures, Input::paper(size))
         };
-        Ok(Self { description, networks, digest: None })
+        Ok(Self::new(description, networks))
+    }
+
+    /// A model of these networks, which never was a file.
+    pub fn new(description: Description, networks: Vec<Weights>) -> Self {
+        Self { description, networks, oddness: None, digest: None }
+    }
+
+    /// Takes what tells odd pictures, or `None`.
+    pub fn set_oddness(&mut self, oddness: Option<Oddness>) {
+        self.description.tell_oddness(oddness.as_ref().map(|oddness| oddness.about.clone()));
+        self.oddness = oddness;
     }
 
     /// Reads and checks a model file.
@@ -159,9 +176,10 @@ impl Model {
         let path = || path.to_owned();
         let tensors =
             Tensors::of(&bytes).map_err(|source| ModelError::Corrupt { path: path(), source })?;
-        let networks = networks(&tensors, &description)
-            .map_err(|(network, source)| ModelError::Weights { path: path(), network, source })?;
-        Ok(Self { description, networks, digest: Some(sha256(&bytes)) })
+        let at = |(network, source)| ModelError::Weights { path: path(), network, source };
+        let networks = networks(&tensors, &description).map_err(at)?;
+        let oddness = oddness(&tensors, &description).map_err(|e| at(("oddness".into(), e)))?;
+        Ok(Self { description, networks, oddness, digest: Some(sha256(&bytes)) })
     }
 
     /// Writes the file under a temporary name, makes it durable, and renames
@@ -202,6 +220,8 @@ impl Model {
         let owned = || path.to_owned();
         self.description.check().map_err(|what| ModelError::Invalid { path: owned(), what })?;
         assert_eq!(self.networks.len(), self.description.architectures.len(), "every network");
+        let about = self.oddness.as_ref().map(|oddness| &oddness.about);
+        assert_eq!(about, self.description.extras.oddness.as_ref(), "set by `set_oddness`");
         let text = serde_json::to_string(&self.description)
             .map_err(|source| ModelError::Description { path: owned(), source })?;
         let mut tensors = Vec::new();
@@ -213,6 +233,14 @@ impl Model {
             let prefix = &network.name;
             let named = stored.iter().map(|(name, t)| (format!("{prefix}.{name}"), t.clone()));
             tensors.extend(named);
+        }
+        if let Some(oddness) = &self.oddness {
+            let own = oddness.tensors().map_err(|source| ModelError::Weights {
+                path: owned(),
+                network: "oddness".into(),
+                source,
+            })?;
+            tensors.extend(own.into_iter().map(|(name, t)| (format!("{ODDNESS}{name}"), t)));
         }
         tensors::to_bytes((KEY, text), tensors)
             .map_err(|source| ModelError::Corrupt { path: owned(), source })
@@ -262,7 +290,7 @@ fn networks(
 ) -> Result<Vec<Weights>, (String, WeightsError)> {
     let named = description.scheme.networks();
     let mut found = vec![Weights::new(); named.len()];
-    for (full, tensor) in file.floats() {
+    for (full, tensor) in file.floats().filter(|(name, _)| !name.starts_with(ODDNESS)) {
         let place = full
             .split_once('.')
             .and_then(|(own, name)| Some((named.iter().position(|n| n.name == own)?, name)));
@@ -284,6 +312,20 @@ fn networks(
             .map_err(|source| (network.spoken(), source))?;
     }
     Ok(found)
+}
+
+/// What tells odd pictures, where the description says that there is something.
+fn oddness(file: &Tensors<'_>, description: &Description) -> Result<Option<Oddness>, WeightsError> {
+    let mut tensors = Weights::new();
+    for (full, tensor) in file.floats() {
+        let Some(name) = full.strip_prefix(ODDNESS) else { continue };
+        tensors.insert(name, tensor.map_err(WeightsError::tensor(name))?);
+    }
+    match (description.extras.oddness.clone(), tensors.iter().next()) {
+        (Some(about), _) => Oddness::from_tensors(about, &tensors).map(Some),
+        (None, None) => Ok(None),
+        (None, Some((name, _))) => Err(WeightsError::Unexpected { name: name.to_owned() }),
+    }
 }
 
 /// The weights in the types in which they are stored.

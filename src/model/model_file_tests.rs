@@ -9,6 +9,7 @@ use safetensors::SafeTensors;
 use super::*;
 use crate::model::architecture::Padding;
 use crate::model::description::Extras;
+use crate::model::oddness::{About, DISTANCES};
 use crate::tree::{Calibration, Tree, hiwl};
 
 fn tiny() -> Architecture {
@@ -273,18 +274,11 @@ fn any_tree_and_any_number_of_networks_survive_the_round_trip() {
         let weights = scheme.networks().iter().zip(&architectures).map(|(network, own)| {
             seeded::weights(own, network.outputs(), 3, &format!("{}.", network.name)).unwrap()
         });
-        let model = Model {
-            networks: weights.collect(),
-            description: Description {
-                extras: Extras {
-                    training_scale: Some(0.02),
-                    oddness: Some(serde_json::json!({ "any": [1, 2] })),
-                    ..Extras::default()
-                },
-                ..Description::new(scheme, architectures, Input::paper(64))
-            },
-            digest: None,
-        };
+        let weights = weights.collect();
+        let extras = Extras { training_scale: Some(0.02), ..Extras::default() };
+        let description =
+            Description { extras, ..Description::new(scheme, architectures, Input::paper(64)) };
+        let model = Model::new(description, weights);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let digest = model.write(&path, StoredPrecision::F32).unwrap();
@@ -333,5 +327,93 @@ fn what_format_1_can_say_is_written_in_it() {
         let error = result.unwrap_err();
         assert!(matches!(error, ModelError::Invalid { .. }), "{error}");
         assert!(error.to_string().contains(phrase), "{error}");
+    }
+}
+
+/// What would tell odd pictures by a model's first network.
+fn oddness(model: &Model) -> Oddness {
+    let features = model.description.architectures[0].layers().features;
+    let about =
+        About { network: "stage1".into(), features, components: 2, fitted: 300, held_out: 200 };
+    let value = |k: usize| (k % 7) as f32 - 3.0;
+    Oddness {
+        about,
+        mean: (0..features).map(value).collect(),
+        directions: (0..2 * features).map(value).collect(),
+        variances: vec![3.0, 2.0, 0.5],
+        distances: (0..DISTANCES).map(|k| k as f32 * 0.25).collect(),
+    }
+}
+
+#[test]
+fn an_oddness_stands_beside_the_weights_in_a_format_of_its_own() {
+    let (folder, path, mut model) = written(|_| {});
+    let without = fs::read(&path).unwrap();
+    model.set_oddness(Some(oddness(&model)));
+    assert!(model.description.scheme.tells_oddness());
+    model.write(&path, StoredPrecision::F16).unwrap();
+    let read = Model::read(&path).unwrap();
+    // In full precision, whatever the networks' is.
+    assert_eq!(read.oddness, model.oddness);
+    assert_eq!((read.description.format(), &read.description), (3, &model.description));
+    assert_eq!(Description::read(&path).unwrap(), model.description);
+    for (read, model) in read.networks.iter().zip(&model.networks) {
+        assert_eq!(read.iter().count(), model.iter().count());
+    }
+    // Without it the file is what it was.
+    let plain = folder.path().join("plain");
+    model.set_oddness(None);
+    model.write(&plain, StoredPrecision::F32).unwrap();
+    assert_eq!(fs::read(&plain).unwrap(), without);
+    assert!(!Model::read(&plain).unwrap().description.scheme.tells_oddness());
+}
+
+type Edit = Box<dyn Fn(&mut HashMap<String, Tensor>, &mut serde_json::Value)>;
+
+fn edit(how: impl Fn(&mut HashMap<String, Tensor>, &mut serde_json::Value) + 'static) -> Edit {
+    Box::new(how)
+}
+
+#[test]
+fn an_oddness_that_makes_no_sense_is_refused() {
+    let (.., mut model) = written(|_| {});
+    model.set_oddness(Some(oddness(&model)));
+    let description = serde_json::to_value(&model.description).unwrap();
+    let tensors = model.oddness.as_ref().unwrap().tensors().unwrap();
+    let with = |edit: &Edit| {
+        read_edited(|all, json| {
+            *json = description.clone();
+            all.extend(tensors.iter().map(|(n, t)| (format!("@oddness.{n}"), t.clone())));
+            edit(all, json);
+        })
+    };
+    assert!(with(&edit(|_, _| {})).is_ok());
+    let put = |name: &'static str, values: Vec<f32>| {
+        edit(move |all, _| {
+            let tensor = Tensor::from_slice(&values, values.len(), &Device::Cpu).unwrap();
+            all.insert(format!("@oddness.{name}"), tensor);
+        })
+    };
+    let falling = (0..DISTANCES).rev().map(|k| k as f32).collect();
+    for (words, edit) in [
+        ("`mean` is missing", edit(|all, _| drop(all.remove("@oddness.mean")))),
+        ("`variances` holds values", put("variances", vec![0.0; 3])),
+        ("`distances` holds values", put("distances", falling)),
+        ("`directions` has shape", put("directions", vec![0.0; 1])),
+        ("`more` is not needed", put("more", vec![0.0; 1])),
+        ("of the first network", edit(|_, json| json["oddness"]["features"] = 9.into())),
+        ("of the first network", edit(|_, json| json["oddness"]["network"] = "b".into())),
+        ("more components", edit(|_, json| json["oddness"]["components"] = 1_000_000.into())),
+        ("oddness is missing", edit(|_, json| json["oddness"] = serde_json::Value::Null)),
+        (
+            "`mean` is not needed",
+            edit(|all, json| {
+                all.retain(|name, _| !name.starts_with('@') || name.ends_with("mean"));
+                json["format"] = 2.into();
+            }),
+        ),
+    ] {
+        let error = with(&edit).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
     }
 }

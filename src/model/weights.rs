@@ -42,6 +42,12 @@ pub enum WeightsError {
         /// How many.
         count: usize,
     },
+    /// A tensor holds values that make no sense.
+    #[error("tensor `{name}` holds values that make no sense")]
+    Values {
+        /// Its name.
+        name: String,
+    },
     /// candle could not read or convert the tensor.
     #[error("tensor `{name}`: {source}")]
     Tensor {

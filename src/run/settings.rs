@@ -25,8 +25,9 @@ const LARGEST_RANGE: u64 = 1 << 22;
 
 /// The format of the runs that this program begins, and the last that it goes
 /// on with. It is raised when `run.json`, the listing or the parts are laid out
-/// otherwise, and when the same settings would give other rows.
-pub const FORMAT: u64 = 2;
+/// otherwise, and when the same settings would give other rows. A run whose model
+/// does not tell oddness begins in format 2, which has no column of it.
+pub const FORMAT: u64 = 3;
 
 /// Why a file of a run is not read.
 #[derive(Debug)]
@@ -119,6 +120,9 @@ pub struct ModelIdentity {
     /// not say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
+    /// Whether rows say how odd they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub oddness: bool,
 }
 
 impl ModelIdentity {
@@ -131,12 +135,13 @@ impl ModelIdentity {
             name: name.to_string_lossy().into_owned(),
             untrained: model.description.untrained,
             scheme: (!scheme.is_hiwl()).then(|| scheme.clone()),
+            oddness: scheme.tells_oddness(),
         }
     }
 
     /// What it answers.
     pub fn scheme(&self) -> Scheme {
-        self.scheme.clone().unwrap_or_else(Scheme::hiwl)
+        self.scheme.clone().unwrap_or_else(Scheme::hiwl).with_oddness(self.oddness)
     }
 }
 
@@ -227,7 +232,8 @@ impl Manifest {
     /// That of a new run.
     pub(super) fn new(settings: Settings, listing: Listing) -> Self {
         let program = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, program, settings, listing }
+        let format = if settings.model.oddness { FORMAT } else { 2 };
+        Self { format, program, settings, listing }
     }
 
     /// The bytes of `run.json`.
@@ -310,6 +316,7 @@ pub(crate) mod tests {
                 name: "B1".into(),
                 untrained: false,
                 scheme: None,
+                oddness: false,
             },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
             colours: None,
@@ -377,6 +384,19 @@ pub(crate) mod tests {
         assert!(!read.settings.differences(&settings(3)).is_empty());
     }
 
+    #[test]
+    fn a_run_says_that_its_rows_tell_oddness_and_others_keep_their_format() {
+        assert!(!json(&settings(3)).to_string().contains("oddness"));
+        assert_eq!(manifest().format, 2);
+        let mut odd = settings(3);
+        odd.model.oddness = true;
+        let manifest = Manifest::new(odd.clone(), Listing::default());
+        let (read, _) = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+        assert_eq!((read.format, read.settings.model.scheme().tells_oddness()), (3, true));
+        assert!(read.settings.model.scheme().is_hiwl());
+        assert!(!read.settings.differences(&settings(3)).is_empty());
+    }
+
     /// A `run.json` of before there were other trees.
     #[test]
     fn a_run_of_before_is_hiwls_and_is_written_back_as_it_was() {
@@ -414,12 +434,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_later_format_is_refused_by_its_number_whatever_else_it_holds() {
-        let later = br#"{"format": 3, "runs": []}"#;
+        let later = br#"{"format": 4, "runs": []}"#;
         let error = Manifest::from_bytes(later).unwrap_err().at(Path::new("run.json"), FORMAT);
         assert!(error.is_usage());
         assert_eq!(
             error.to_string(),
-            "run.json: format 3, while this program reads up to 2: update it"
+            "run.json: format 4, while this program reads up to 3: update it"
         );
         for broken in ["{}", r#"{"format": "2"}"#, r#"{"format": 2, "settings": {}}"#, "[]"] {
             let error = Manifest::from_bytes(broken.as_bytes()).unwrap_err();

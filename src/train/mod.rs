@@ -3,6 +3,7 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
+//! | [`oddness`] | what tells pictures unlike those that were learned from |
 //! | [`recipe`] | everything that decides a run, as a file |
 //! | [`targets`] | smoothed labels and the loss's reference |
 //! | [`schedule`] | the learning rate of every step |
@@ -15,6 +16,7 @@ pub mod calibrate;
 pub mod curves;
 pub mod early_stopping;
 pub mod history;
+pub mod oddness;
 pub mod recipe;
 pub mod run;
 pub mod schedule;

@@ -3,8 +3,8 @@
 //! First the probability of every class in the order of the classes, then that
 //! of every other answer, each `p_` and the answer's name (with the question's
 //! before it where two questions share an answer); then, for each network
-//! after the first, whether it was run, under its name. HIWL's eight columns
-//! are an instance.
+//! after the first, whether it was run, under its name; last, where the model
+//! tells it, how odd the cutout is. HIWL's eight columns are an instance.
 
 use super::Scheme;
 
@@ -27,7 +27,12 @@ pub enum Value {
     /// Whether the network at this place was run, which is whether the
     /// probabilities of the answer at the second place are known.
     Ran(usize, usize),
+    /// How odd the cutout is.
+    Oddness,
 }
+
+/// The name of the column of [`Value::Oddness`].
+pub const ODDNESS: &str = "oddness";
 
 impl Scheme {
     /// The columns, in order.
@@ -47,6 +52,17 @@ impl Scheme {
                 name: plain(&network.name),
                 description: format!("Whether {} was run on this cutout", network.spoken()),
                 value: Value::Ran(place, first),
+            });
+        }
+        if self.tells_oddness() {
+            columns.push(Column {
+                name: ODDNESS.to_owned(),
+                description: "How far the cutout's features lie from those of the galaxies that \
+                              the model learned from, as a percentile of galaxies that it did not \
+                              learn from: half of these lie below 50, none above 100; null for a \
+                              rejected cutout"
+                    .to_owned(),
+                value: Value::Oddness,
             });
         }
         for (place, column) in columns.iter().enumerate() {

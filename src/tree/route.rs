@@ -32,6 +32,9 @@ pub struct Prediction {
     /// The probability of every answer of the tree; `None` where it is not
     /// known because a network was not run.
     pub probabilities: Box<[Option<f32>]>,
+    /// How far it lies from what was learned from, as a percentile, 0 to 100;
+    /// `None` where the model does not tell.
+    pub oddness: Option<f32>,
 }
 
 /// What corrects a question's logits: they are divided by the temperature (Guo
@@ -173,7 +176,8 @@ pub fn route(tree: &Tree, answered: &[Answered<'_>]) -> Prediction {
                 // Where several ways lead to it and not all were asked about,
                 // what is known is this way's probability.
                 let confidence = probabilities[answer].unwrap_or(along);
-                return Prediction { class, confidence, probabilities: probabilities.into() };
+                let probabilities = probabilities.into();
+                return Prediction { class, confidence, probabilities, oddness: None };
             }
             Next::Aside => unreachable!("a way down that was laid ends on a class"),
         }

@@ -19,6 +19,8 @@ use super::{Calibration, Tree, hiwl};
 pub struct Scheme {
     tree: Tree,
     networks: Vec<Network>,
+    /// Whether rows say how odd they are.
+    tells_oddness: bool,
 }
 
 /// What a network's outputs mean.
@@ -75,7 +77,7 @@ impl Scheme {
                         down"
                 .into());
         }
-        let mut scheme = Self { tree, networks: Vec::new() };
+        let mut scheme = Self { tree, networks: Vec::new(), tells_oddness: false };
         for (name, outputs) in networks {
             scheme.add(name.as_ref(), &outputs)?;
         }
@@ -111,6 +113,17 @@ impl Scheme {
     /// The networks, in the order in which they run.
     pub fn networks(&self) -> &[Network] {
         &self.networks
+    }
+
+    /// Whether a catalog of it has a column `oddness`.
+    pub fn tells_oddness(&self) -> bool {
+        self.tells_oddness
+    }
+
+    /// The same with that column, or without. It is no part of what files write of
+    /// a scheme: who keeps one says so beside it.
+    pub fn with_oddness(self, tells_oddness: bool) -> Self {
+        Self { tells_oddness, ..self }
     }
 
     /// Every question's head.

@@ -53,6 +53,7 @@ fn a_whole_catalog_is_counted() {
         labels,
         rejected,
         with_rejected: with_rejected.collect(),
+        example: rows.iter().find_map(|row| Some((row.source.clone(), row.outcome.clone().err()?))),
         ..Verification::default()
     };
     assert_eq!(found, expected);

@@ -36,43 +36,51 @@ fn labels(output: &Path) -> BTreeMap<String, String> {
     column(output, "id").into_iter().zip(shown).collect()
 }
 
+/// Of 1,000 galaxies of each of two seeds 99.5 and 98.8 % of the labels agree, and
+/// accuracy is within 0.1 and 0.6 points. Those that do not agree have confidences
+/// about 0.5: of 400 six are expected, and twelve would be too many.
 #[test]
 fn simulated_galaxies_look_the_same_as_bands_and_as_pictures() {
-    let folder = tempfile::tempdir().unwrap();
-    let of = |format: &str| {
-        let images = folder.path().join(format);
-        let made = hiwl()
-            .arg("simulate")
-            .arg(&images)
-            .args(["--count", "200", "--seed", "5", "--format", format])
-            .output()
-            .unwrap();
-        assert_code(&made, 0);
-        let output = folder.path().join(format!("{format}-run"));
-        classify(&[&images], &[], &output);
-        labels(&output)
-    };
-    let (pictures, bands) = (of("jpeg"), of("fits"));
-    let truth = fs::read_to_string(folder.path().join("jpeg/labels.csv")).unwrap();
-    let truth: BTreeMap<String, String> = truth
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let mut cells = line.split(',').map(str::to_owned);
-            (cells.next().unwrap(), cells.next().unwrap())
-        })
-        .collect();
-    assert_eq!((pictures.len(), bands.len()), (200, 200));
-    let same = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
-        a.iter().filter(|(id, label)| b.get(*id) == Some(label)).count()
-    };
-    let (agree, right, right_bands) =
-        (same(&pictures, &bands), same(&truth, &pictures), same(&truth, &bands));
-    assert!(agree >= 194, "{agree} of 200 labels agree");
-    assert!(right >= 180, "{right} of 200 are right as pictures");
+    let (mut agree, mut right, mut right_bands, mut all) = (0, 0, 0, 0);
+    for seed in ["5", "13"] {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |format: &str| {
+            let images = folder.path().join(format);
+            let made = hiwl()
+                .arg("simulate")
+                .arg(&images)
+                .args(["--count", "200", "--seed", seed, "--format", format])
+                .output()
+                .unwrap();
+            assert_code(&made, 0);
+            let output = folder.path().join(format!("{format}-run"));
+            classify(&[&images], &[], &output);
+            labels(&output)
+        };
+        let (pictures, bands) = (of("jpeg"), of("fits"));
+        let truth = fs::read_to_string(folder.path().join("jpeg/labels.csv")).unwrap();
+        let truth: BTreeMap<String, String> = truth
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let mut cells = line.split(',').map(str::to_owned);
+                (cells.next().unwrap(), cells.next().unwrap())
+            })
+            .collect();
+        assert_eq!((pictures.len(), bands.len()), (200, 200));
+        let same = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
+            a.iter().filter(|(id, label)| b.get(*id) == Some(label)).count()
+        };
+        agree += same(&pictures, &bands);
+        right += same(&truth, &pictures);
+        right_bands += same(&truth, &bands);
+        all += pictures.len();
+    }
+    assert!(100 * agree >= 97 * all, "{agree} of {all} labels agree");
+    assert!(10 * right >= 9 * all, "{right} of {all} are right as pictures");
     assert!(
-        right.abs_diff(right_bands) <= 2,
-        "{right} are right as pictures, {right_bands} as bands"
+        100 * right.abs_diff(right_bands) <= all,
+        "{right} of {all} are right as pictures, {right_bands} as bands"
     );
 }
 
@@ -367,4 +375,37 @@ fn pictures_can_be_looked_at() {
     assert!(far < 100 && plain.iter().any(|v| *v > 100), "{far}");
     // What is there is not written over.
     assert_eq!(look(&[&images], &[], &images).0, 64);
+}
+
+#[test]
+fn positions_that_are_left_out_are_counted_by_their_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("in");
+    fs::create_dir(&images).unwrap();
+    let axes = ["BUNIT   = 'nanomaggy'", "CTYPE1  = 'RA---TAN'", "CTYPE2  = 'DEC--TAN'"];
+    let odd = |value: &'static str| [&axes[..], &[value]].concat();
+    for (name, cards) in [
+        ("plain", axes[..1].to_vec()),
+        ("a", axes.to_vec()),
+        ("b", axes.to_vec()),
+        ("c", odd("RADESYS = 'GAPPT'")),
+        ("d", odd("RADESYS = 7")),
+    ] {
+        let bytes = cube(240, &cards, |_, x, y| light(240, x, y));
+        fs::write(images.join(format!("{name}.fits")), bytes).unwrap();
+    }
+    let output = folder.path().join("out");
+    let (exit, told) = report(&[&images], &[], &output);
+    assert_eq!(exit, 0, "{told}");
+    let notes = told["notes_of_rows"].as_object().unwrap();
+    let rows = column(&output, "error");
+    assert_eq!(rows.iter().filter(|error| !error.is_empty()).count(), 4, "{rows:?}");
+    let counts: Vec<u64> = notes.values().map(|count| count.as_u64().unwrap()).collect();
+    assert_eq!(counts.iter().sum::<u64>(), 4, "{notes:?}");
+    assert!(notes.keys().all(|note| note.starts_with("no position: ")), "{notes:?}");
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    // A person sees them too, also when every part is there.
+    let again = hiwl().args(["classify", "--output"]).args([&output, &images]).output().unwrap();
+    let text = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(notes.keys().all(|note| text.contains(note.as_str())), "{text}");
 }

@@ -10,6 +10,7 @@ mod equal;
 mod failing_calls;
 mod faults;
 mod image_tables;
+mod oddness;
 mod plan;
 mod precision;
 mod real;

@@ -264,3 +264,36 @@ fn an_untrained_model_is_told_and_json_is_json() {
     let quiet = run(["classify", &path("in"), "--output", &path("c"), "--quiet"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", errors(&quiet));
 }
+
+#[test]
+fn quiet_says_in_a_line_why_rows_have_no_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 3, 1);
+    // Six bytes are no bzip2, however they are named; neither is text an image.
+    fs::write(path("in/frame.fits.bz2"), b"BZh9xx").unwrap();
+    fs::write(path("in/zz.jpg"), b"<html>not found</html>").unwrap();
+    let quiet = ["classify", &path("in"), "--output", &path("a"), "--quiet"];
+    let line = |output: &std::process::Output| {
+        assert!(output.stdout.is_empty());
+        let told = errors(output);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        told
+    };
+    let first = run(quiet);
+    assert_code(&first, 1);
+    let told = line(&first);
+    for words in
+        ["2 of 5 rows were rejected", "1 corrupt", "1 not_an_image", "frame.fits.bz2: corrupt: "]
+    {
+        assert!(told.contains(words), "`{words}` is not in: {told}");
+    }
+    // With nothing left to do the catalog tells it.
+    let again = run(quiet);
+    assert_code(&again, 1);
+    assert_eq!(line(&again), told);
+    // Whoever allows it is told nothing.
+    let allowed = run([&quiet[..], &["--allow-rejected"]].concat());
+    assert_code(&allowed, 0);
+    assert!(allowed.stderr.is_empty(), "{}", errors(&allowed));
+}

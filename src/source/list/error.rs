@@ -80,6 +80,14 @@ pub enum ListError {
         /// The names that are there.
         available: String,
     },
+    /// A table with two columns of the name that one must have.
+    #[error("{}: column '{column}' is there twice", table.display())]
+    TwoColumns {
+        /// The table.
+        table: PathBuf,
+        /// The column.
+        column: String,
+    },
     /// A table without a column of ids that is known.
     #[error("{}: no column of ids ({usual}); it has: {available}: name it with --id", table.display())]
     NoIds {

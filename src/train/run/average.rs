@@ -55,6 +55,8 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     provenance.metrics.clear();
     provenance.other.remove("epochs");
     provenance.other.insert("mean_of".into(), json!(told));
+    // It was told by the old weights' features.
+    model.set_oddness(None);
     model.digest = None;
     Ok(model)
 }

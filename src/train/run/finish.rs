@@ -8,18 +8,22 @@
 //! operating point is chosen, on the same images.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
+use super::data::Image;
 use super::feed::Shot;
 use super::state::State;
 use super::{Run, TrainError, judge};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::{Description, Input, Provenance};
 use crate::model::model_file::{Model, StoredPrecision, rounded};
+use crate::model::oddness::Oddness;
 use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::Weights;
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
+use crate::train::oddness;
 use crate::tree::{Answered, Given, Scheme, arg_max, route};
 
 /// What a run came to.
@@ -83,7 +87,9 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
     let report = report.with(&score.confidences);
     let mut description = describe(run, scheme, &report, &epochs)?;
     description.extras.operating_point = shares;
-    let model = Model { description, networks, digest: None };
+    let Some(oddness) = odd_ones(run, &description.scheme, &networks)? else { return Ok(None) };
+    let mut model = Model::new(description, networks);
+    model.set_oddness(oddness);
     model.write_into_run(&run.folder.model(), StoredPrecision::F16).map_err(TrainError::Model)?;
     Ok(Some(Finished { report, epochs }))
 }
@@ -141,8 +147,39 @@ fn calibrated(
     Ok(Some((all, shares)))
 }
 
+/// What tells pictures unlike those that were learned from, by the first network;
+/// a note where there are too few to say. `None` if the run is stopped.
+fn odd_ones(
+    run: &Run,
+    scheme: &Scheme,
+    networks: &[Weights],
+) -> Result<Option<Option<Oddness>>, TrainError> {
+    let (network, weights) = (&scheme.networks()[0], &networks[0]);
+    if run.data.train.len().min(run.data.val.len()) < oddness::LEAST {
+        run.note("too few images to tell odd ones: the model has no oddness");
+        return Ok(Some(None));
+    }
+    let of = |images: &Arc<Vec<Image>>| {
+        let count = images.len().min(oddness::ENOUGH);
+        let shot = |k: usize| Shot { image: k * images.len() / count, output: 0, repeat: 0 };
+        let shots: Vec<Shot> = (0..count).map(shot).collect();
+        judge::features(run, weights, images, &shots, network.outputs())
+    };
+    let Some(learned) = of(&run.data.train)? else { return Ok(None) };
+    let Some(held_out) = of(&run.data.val)? else { return Ok(None) };
+    let features = run.architecture.layers().features;
+    let fitted = run.pool.install(|| oddness::fit(&network.name, features, &learned, &held_out));
+    Ok(Some(match fitted {
+        Ok(oddness) => Some(oddness),
+        Err(what) => {
+            run.note(&format!("the model has no oddness: {what}"));
+            None
+        }
+    }))
+}
+
 /// A validation image and its class.
-fn all((image, of): (usize, &super::data::Image)) -> Shot {
+fn all((image, of): (usize, &Image)) -> Shot {
     Shot { image, output: of.class, repeat: 0 }
 }
 

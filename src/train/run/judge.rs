@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::data::Image;
 use super::feed::{Feed, Shot, View, even_batches};
 use super::{Run, TrainError, learner};
 use crate::engine::{Device, Precision, Tensors, Want, open};
@@ -56,6 +57,32 @@ pub fn logits(
     outputs: usize,
     size: usize,
 ) -> Result<Option<Vec<f32>>, TrainError> {
+    seen(run, weights, (&run.data.val, shots), (outputs, size), Want::LOGITS)
+}
+
+/// Features of some of the images, row by row, as they are when galaxies are
+/// classified; `None` if the run is stopped.
+///
+/// # Errors
+/// As [`logits`].
+pub fn features(
+    run: &Run,
+    weights: &Weights,
+    images: &Arc<Vec<Image>>,
+    shots: &[Shot],
+    outputs: usize,
+) -> Result<Option<Vec<f32>>, TrainError> {
+    seen(run, weights, (images, shots), (outputs, run.recipe.input.crop), Want::FEATURES)
+}
+
+/// What one thing that is wanted is of images, row by row.
+fn seen(
+    run: &Run,
+    weights: &Weights,
+    (images, shots): (&Arc<Vec<Image>>, &[Shot]),
+    (outputs, size): (usize, usize),
+    want: Want,
+) -> Result<Option<Vec<f32>>, TrainError> {
     let network = open::Network {
         architecture: &run.architecture,
         outputs,
@@ -65,7 +92,7 @@ pub fn logits(
     };
     let network = open::infer(network, Device::Cpu, None, Precision::F32, BATCH)?.network;
     let feed = Feed {
-        images: Arc::clone(&run.data.val),
+        images: Arc::clone(images),
         shots: shots.to_vec(),
         batches: even_batches(shots.len(), BATCH),
         view: View::Centre(run.recipe.input.crop),
@@ -73,15 +100,19 @@ pub fn logits(
     };
     let mut graph = Graph::new(run.stop.clone());
     let (batches, window) = feed.extend(&mut graph, &run.data);
-    let all = Arc::new(Mutex::new(Vec::with_capacity(shots.len() * outputs)));
+    let all = Arc::new(Mutex::new(Vec::new()));
     let (rows, pool) = (Arc::clone(&all), Arc::clone(&run.pool));
     let mut found = Tensors::default();
     graph.sink("judge", batches, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
         let count = batch.item.outputs.len();
         let images: Vec<&[u8]> = batch.item.pixels.chunks_exact(3 * size * size).collect();
-        pool.install(|| network.run(&images, Want::LOGITS, &mut found))?;
-        rows.lock().unwrap_or_else(|e| e.into_inner()).extend(&found.logits);
+        pool.install(|| network.run(&images, want, &mut found))?;
+        // What is not wanted is empty.
+        let mut rows = rows.lock().unwrap_or_else(|e| e.into_inner());
+        rows.extend(&found.logits);
+        rows.extend(&found.features);
+        drop(rows);
         window.leave(count);
         Ok(())
     });

@@ -57,6 +57,18 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
         let line = format!("  {from:.1}–{to:.1}  {:>12}  {bar}", count(*rows));
         writeln!(out, "{}", line.trim_end())?;
     }
+    if let Some(odd) = &found.oddness
+        && let Some(median) = odd.median()
+    {
+        writeln!(
+            out,
+            "oddness  median {median:.1} (about 50 where galaxies are like those learned from); {} of {} \
+             rows, {:.1} %, above 99",
+            count(odd.above_99),
+            count(odd.rows),
+            100.0 * odd.above_99 as f64 / odd.rows.max(1) as f64
+        )?;
+    }
     let sky = &found.sky;
     match (sky.ra, sky.dec) {
         (Some(ra), Some(dec)) => writeln!(
@@ -91,6 +103,9 @@ pub fn json(found: &Overview) -> Value {
         "labels": by_label(&found.classes, &found.labels),
         "rejected": found.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
         "confidence": found.confidence,
+        "oddness": found.oddness.as_ref().map(|odd| {
+            json!({ "rows": odd.rows, "above_99": odd.above_99, "median": odd.median() })
+        }),
         "sky": {
             "rows": found.sky.rows,
             "square_degrees": found.sky.square_degrees,

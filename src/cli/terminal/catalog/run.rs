@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{by_label, count, tally, verification};
 use crate::{
-    classify::RunReport,
+    classify::{RunReport, tally::Tally},
     cli::terminal::{format, summary},
     run::Listing,
 };
@@ -61,6 +61,7 @@ fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
         )?,
     }
     out.push_str(&tally(&report.classes(), &total.labels, &total.rejected));
+    out.push_str(&notes(&total));
     if let Some(line) = repeated_ids(listing) {
         writeln!(out, "{line}")?;
     }
@@ -100,6 +101,36 @@ pub fn repeated_ids(listing: &Listing) -> Option<String> {
     }
 }
 
+/// Rows that have a label and a note, by what it says.
+fn notes(total: &Tally) -> String {
+    if total.notes.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<_> = total.notes.iter().map(|(note, n)| [note.clone(), count(*n)]).collect();
+    format!("labelled, with a note in `error`:\n{}", format::table(&rows))
+}
+
+/// How many rows were rejected, for what, and one of them, in a line; nothing
+/// if none was.
+pub fn rejected(report: &RunReport) -> Option<String> {
+    let total = report.tally();
+    let (source, why) = total.example?;
+    let rows = total.rejected.values().sum();
+    let reasons: Vec<String> = total
+        .rejected
+        .iter()
+        .map(|(reason, n)| format!("{} {}", count(*n), reason.code()))
+        .collect();
+    let line = format!(
+        "{} of {} rows were rejected ({}), such as {source}: {why}",
+        count(rows),
+        count(total.rows),
+        reasons.join(", "),
+    );
+    // Names of files and what was found in them may hold anything.
+    Some(line.replace(char::is_control, " "))
+}
+
 /// What could not be listed, under a heading; nothing if all could.
 pub fn problems(listing: &Listing) -> Vec<String> {
     let problems = &listing.problems;
@@ -125,6 +156,7 @@ pub fn json(report: &RunReport) -> Value {
         "peak_memory_bytes": report.peak_memory,
         "labels": by_label(&report.classes(), &total.labels),
         "rejected": total.rejected.iter().map(|(r, n)| (r.code(), *n)).collect::<BTreeMap<_, _>>(),
+        "notes_of_rows": total.notes,
         "repeated_ids": report.listing.repeated_ids,
         "skipped": report.listing.skipped,
         "problems": report.listing.problems,

@@ -2,8 +2,8 @@
 //! time: what models of a single network, and of more than two, are run with.
 //!
 //! A batch is a copy of its pixels to the device, one recorded sequence of
-//! launches, and a copy of its logits back. Features and feature maps stay on
-//! the device: they are refused.
+//! launches, and a copy of its logits back, with its features where they are
+//! wanted. Feature maps stay on the device: they are refused.
 
 use std::sync::Arc;
 
@@ -36,9 +36,11 @@ struct Lane {
     pixels: Buffer,
     images: Buffer,
     logits: Buffer,
+    features: Buffer,
     host_pixels: Pinned,
     host_images: Pinned,
     host_logits: Pinned,
+    host_features: Pinned,
 }
 
 impl Alone {
@@ -95,17 +97,21 @@ impl Infer for Alone {
     }
 
     fn run(&self, images: &[&[u8]], want: Want, to: &mut Tensors) -> Result<(), InferenceError> {
-        let refused = [(Want::FEATURES, "features"), (Want::MAPS, "feature maps")];
-        if let Some((_, what)) = refused.into_iter().find(|(flag, _)| want.has(*flag)) {
-            return Err(InferenceError::Unsupported { engine: "cuda", what });
+        if want.has(Want::MAPS) {
+            return Err(InferenceError::Unsupported { engine: "cuda", what: "feature maps" });
         }
         InferenceError::check_sizes(images, self.image)?;
         to.resize(self, images.len(), want);
-        let outputs = self.outputs();
-        let batches = images.chunks(self.batch()).zip(to.logits.chunks_mut(self.batch() * outputs));
+        let Tensors { logits, features, .. } = to;
+        logits.clear();
+        features.clear();
         Ok(self.lanes.with(|lane| {
-            for (images, rows) in batches {
-                rows.copy_from_slice(&lane.run(images, self.image)?);
+            for images in images.chunks(self.batch()) {
+                let (rows, means) = lane.run(images, self.image, want.has(Want::FEATURES))?;
+                if want.has(Want::LOGITS) {
+                    logits.extend(rows);
+                }
+                features.extend(means);
             }
             Ok::<_, CudaError>(())
         })?)
@@ -120,15 +126,18 @@ impl Lane {
         batch: usize,
     ) -> Result<Self, CudaError> {
         let (pixels, logits) = (batch * image, batch * network.classes * size_of::<f32>());
+        let features = batch * network.features() * size_of::<f32>();
         let mut lane = Self {
             recorded: None,
             workspace: network.workspace(&queue, batch)?,
             pixels: Buffer::zeros(&queue, pixels)?,
             images: Buffer::zeros(&queue, size_of::<i32>())?,
             logits: Buffer::zeros(&queue, logits)?,
+            features: Buffer::zeros(&queue, features)?,
             host_pixels: Pinned::new(&queue, pixels)?,
             host_images: Pinned::new(&queue, size_of::<i32>())?,
             host_logits: Pinned::new(&queue, logits)?,
+            host_features: Pinned::new(&queue, features)?,
             network,
             queue,
         };
@@ -140,11 +149,18 @@ impl Lane {
     }
 
     fn launch(&self) -> Result<(), CudaError> {
-        let Self { network, queue, workspace, pixels, images, logits, .. } = self;
-        network.launch(&**queue, workspace, Batch { pixels, rows: None, images, logits })
+        let Self { network, queue, workspace, pixels, images, logits, features, .. } = self;
+        let features = Some(features);
+        network.launch(&**queue, workspace, Batch { pixels, rows: None, images, logits, features })
     }
 
-    fn run(&mut self, images: &[&[u8]], bytes: usize) -> Result<Vec<f32>, CudaError> {
+    /// Logits, and features if they are wanted.
+    fn run(
+        &mut self,
+        images: &[&[u8]],
+        bytes: usize,
+        features: bool,
+    ) -> Result<(Vec<f32>, Vec<f32>), CudaError> {
         let count = images.len();
         let rooms = self.host_pixels.as_mut_slice()?.chunks_mut(bytes);
         for (image, room) in images.iter().zip(rooms) {
@@ -159,6 +175,13 @@ impl Lane {
         }
         let outputs = self.network.classes;
         self.host_logits.download(&self.logits, count * outputs * size_of::<f32>())?;
-        floats(&mut self.host_logits, count * outputs)
+        let features = if features { count * self.network.features() } else { 0 };
+        if features > 0 {
+            self.host_features.download(&self.features, features * size_of::<f32>())?;
+        }
+        Ok((
+            floats(&mut self.host_logits, count * outputs)?,
+            floats(&mut self.host_features, features)?,
+        ))
     }
 }

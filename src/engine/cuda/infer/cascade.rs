@@ -13,12 +13,12 @@ use super::{
     forward::{Batch, Network, Workspace},
     lanes::Lanes,
 };
-use crate::engine::Normalisation;
 use crate::engine::cuda::{
     CudaError, Launch, Precision, Queue,
     device::{Buffer, Pinned, Recorded, run},
     kernels::shapes,
 };
+use crate::engine::{Normalisation, PairTensors};
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// How both networks are run.
@@ -41,6 +41,7 @@ pub struct CascadeOptions {
 pub struct Cascade {
     lanes: Lanes<Lane>,
     classes: [usize; 2],
+    features: usize,
     image: usize,
     all: bool,
 }
@@ -54,12 +55,15 @@ struct Lane {
     workspace: Workspace,
     pixels: Buffer,
     logits: [Buffer; 2],
+    /// The first network's.
+    features: Buffer,
     rows: Buffer,
     /// How many images there are, and how many the second network sees.
     counts: [Buffer; 2],
     host_pixels: Pinned,
     host_count: Pinned,
     host_logits: [Pinned; 2],
+    host_features: Pinned,
     combined: usize,
     all: bool,
 }
@@ -93,6 +97,7 @@ impl Cascade {
         Ok(Self {
             lanes,
             classes: [networks[0].classes, networks[1].classes],
+            features: networks[0].features(),
             image: 3 * size * size,
             all: options.all,
         })
@@ -111,6 +116,11 @@ impl Cascade {
     /// Logits an image, of each network.
     pub fn classes(&self) -> [usize; 2] {
         self.classes
+    }
+
+    /// Length of the first network's feature vector.
+    pub fn features(&self) -> usize {
+        self.features
     }
 
     /// Whether the second network sees all images.
@@ -135,18 +145,34 @@ impl Cascade {
     /// # Panics
     /// Where an image has another length.
     pub fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], CudaError> {
-        let mut logits = self.classes.map(|classes| Vec::with_capacity(images.len() * classes));
+        Ok(self.run(images, false)?.logits)
+    }
+
+    /// The same, and the first network's features if they are wanted.
+    ///
+    /// # Errors
+    /// As [`Self::logits`].
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    pub fn run(&self, images: &[&[u8]], features: bool) -> Result<PairTensors, CudaError> {
+        let mut found = PairTensors {
+            logits: self.classes.map(|classes| Vec::with_capacity(images.len() * classes)),
+            features: Vec::new(),
+        };
+        let wanted = if features { self.features } else { 0 };
         self.lanes
             .with(|lane| {
                 images.chunks(self.batch()).try_for_each(|images| {
-                    let rows = lane.run(images, self.image, self.classes)?;
-                    for (logits, rows) in logits.iter_mut().zip(rows) {
+                    let rows = lane.run(images, self.image, self.classes, wanted)?;
+                    for (logits, rows) in found.logits.iter_mut().zip(rows.logits) {
                         logits.extend(rows);
                     }
+                    found.features.extend(rows.features);
                     Ok(())
                 })
             })
-            .map(|()| logits)
+            .map(|()| found)
     }
 }
 
@@ -162,16 +188,19 @@ impl Lane {
         let host = |bytes| Pinned::new(&queue, bytes);
         let image = 3 * size * size;
         let row = |network: usize| batch * networks[network].classes * size_of::<f32>();
+        let features = batch * networks[0].features() * size_of::<f32>();
         let mut lane = Self {
             recorded: None,
             workspace: networks[0].workspace(&queue, batch)?,
             pixels: device(batch * image)?,
             logits: [device(row(0))?, device(row(1))?],
+            features: device(features)?,
             rows: device(batch * size_of::<i32>())?,
             counts: [device(size_of::<i32>())?, device(size_of::<i32>())?],
             host_pixels: host(batch * image)?,
             host_count: host(size_of::<i32>())?,
             host_logits: [host(row(0))?, host(row(1))?],
+            host_features: host(features)?,
             combined: options.combined,
             all: options.all,
             networks,
@@ -186,9 +215,15 @@ impl Lane {
 
     /// Launches both networks.
     fn launch(&self) -> Result<(), CudaError> {
-        let Self { networks, queue, workspace, pixels, logits, rows, counts, .. } = self;
+        let Self { networks, queue, workspace, pixels, logits, features, rows, counts, .. } = self;
         let [first, second] = &**networks;
-        let batch = Batch { pixels, rows: None, images: &counts[0], logits: &logits[0] };
+        let batch = Batch {
+            pixels,
+            rows: None,
+            images: &counts[0],
+            logits: &logits[0],
+            features: Some(features),
+        };
         first.launch(&**queue, workspace, batch)?;
         let warp = Launch { block: [32, 1, 1], ..shapes::flat("route", 1, 0) };
         run!(
@@ -202,7 +237,13 @@ impl Lane {
             self.combined,
             self.all,
         )?;
-        let batch = Batch { pixels, rows: Some(rows), images: &counts[1], logits: &logits[1] };
+        let batch = Batch {
+            pixels,
+            rows: Some(rows),
+            images: &counts[1],
+            logits: &logits[1],
+            features: None,
+        };
         second.launch(&**queue, workspace, batch)
     }
 
@@ -211,7 +252,8 @@ impl Lane {
         images: &[&[u8]],
         bytes: usize,
         classes: [usize; 2],
-    ) -> Result<[Vec<f32>; 2], CudaError> {
+        features: usize,
+    ) -> Result<PairTensors, CudaError> {
         let count = images.len();
         for (image, room) in images.iter().zip(self.host_pixels.as_mut_slice()?.chunks_mut(bytes)) {
             room.copy_from_slice(image);
@@ -231,9 +273,15 @@ impl Lane {
         {
             host.download(device, count * classes * size_of::<f32>())?;
         }
+        if features > 0 {
+            self.host_features.download(&self.features, count * features * size_of::<f32>())?;
+        }
         self.queue.finish()?;
         let [first, second] = &mut self.host_logits;
-        Ok([floats(first, count * classes[0])?, floats(second, count * classes[1])?])
+        Ok(PairTensors {
+            logits: [floats(first, count * classes[0])?, floats(second, count * classes[1])?],
+            features: floats(&mut self.host_features, count * features)?,
+        })
     }
 }
 

@@ -1,11 +1,15 @@
 //! Both networks of a [`Cascade`] behind the door of inference.
 
 use super::Cascade;
-use crate::engine::{InferPair, InferenceError};
+use crate::engine::{InferPair, InferenceError, PairTensors, Want};
 
 impl InferPair for Cascade {
     fn outputs(&self) -> [usize; 2] {
         self.classes()
+    }
+
+    fn features(&self) -> usize {
+        self.features()
     }
 
     fn lanes(&self) -> usize {
@@ -16,8 +20,8 @@ impl InferPair for Cascade {
         self.sees_all()
     }
 
-    fn logits(&self, images: &[&[u8]]) -> Result<[Vec<f32>; 2], InferenceError> {
+    fn run(&self, images: &[&[u8]], want: Want) -> Result<PairTensors, InferenceError> {
         InferenceError::check_sizes(images, self.image())?;
-        Ok(self.logits(images)?)
+        Ok(self.run(images, want.has(Want::FEATURES))?)
     }
 }

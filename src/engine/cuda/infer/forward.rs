@@ -89,6 +89,8 @@ pub struct Batch<'a> {
     pub images: &'a Buffer,
     /// `[..][classes]` floats.
     pub logits: &'a Buffer,
+    /// `[images][features]` floats, where they are wanted.
+    pub features: Option<&'a Buffer>,
 }
 
 impl Network {
@@ -329,6 +331,7 @@ impl Network {
             &self.classifier,
             &self.classifier_bias,
             batch.logits,
+            batch.features,
             live,
             pixels,
             features,

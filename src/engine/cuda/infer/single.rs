@@ -93,6 +93,10 @@ impl Single {
     /// [`CudaError::Lost`], [`CudaError::Driver`].
     pub fn launch(&self, queue: &dyn Queue) -> Result<(), CudaError> {
         let Self { network, workspace, pixels, images, logits, .. } = self;
-        network.launch(queue, workspace, Batch { pixels, rows: None, images, logits })
+        network.launch(
+            queue,
+            workspace,
+            Batch { pixels, rows: None, images, logits, features: None },
+        )
     }
 }

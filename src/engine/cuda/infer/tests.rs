@@ -85,6 +85,36 @@ impl Case {
         network.forward(&images, &mut logits);
         logits
     }
+
+    /// What the first stage's classifier sees, on the CPU.
+    fn features_on_the_cpu(&self) -> Vec<f32> {
+        let (size, weights) = (self.size, &self.weights[0]);
+        let network =
+            PackedNetwork::new(&self.architecture, 4, size, weights, NORMALISATION).unwrap();
+        let images: Vec<&[u8]> = self.images.iter().map(Vec::as_slice).collect();
+        let mut found = Tensors::default();
+        network.run(&images, Want::FEATURES, &mut found).unwrap();
+        found.features
+    }
+}
+
+#[test]
+fn a_pair_gives_the_first_networks_features_where_they_are_wanted() {
+    let case = case(Padding::Symmetric, 40, 5);
+    let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
+    let wanted = case.features_on_the_cpu();
+    let most = wanted.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    for batch in [5, 2] {
+        let cascade =
+            case.cascade(options(Precision::F32, batch, false), Mode::Forward, usize::MAX).unwrap();
+        let found = cascade.run(&images, true).unwrap();
+        assert_eq!((found.features.len(), cascade.features() * 5), (wanted.len(), wanted.len()));
+        for (found, expected) in found.features.iter().zip(&wanted) {
+            assert!((found - expected).abs() / most < 1e-5, "{found}, {expected}");
+        }
+        assert_eq!(found.logits[0], cascade.logits(&images).unwrap()[0]);
+        assert!(cascade.run(&images, false).unwrap().features.is_empty());
+    }
 }
 
 fn options(precision: Precision, batch: usize, all: bool) -> CascadeOptions {
@@ -205,12 +235,14 @@ fn batches_shrink_to_the_memory() {
 }
 
 #[test]
-fn a_network_alone_is_that_of_the_cpu_in_any_batch_and_gives_logits_only() {
+fn a_network_alone_is_that_of_the_cpu_in_any_batch_and_gives_no_maps() {
     let case = case(Padding::Symmetric, 40, 5);
     let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
     let expected = case.on_the_cpu(0);
     let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
-    let mut first: Option<Vec<f32>> = None;
+    let wanted = case.features_on_the_cpu();
+    let most = wanted.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    let mut first: Option<Tensors> = None;
     for (batch, lanes) in [(5, 1), (2, 3), (1, 1)] {
         // One device: its queues share their memory.
         let queue = Emulated::queue(Precision::F32, Mode::Forward);
@@ -228,12 +260,18 @@ fn a_network_alone_is_that_of_the_cpu_in_any_batch_and_gives_logits_only() {
         let layers = case.architecture.layers();
         assert_eq!((network.features(), network.map_side()), (layers.features, 2));
         let mut found = Tensors::default();
-        network.run(&images, Want::LOGITS, &mut found).unwrap();
+        network.run(&images, Want::LOGITS | Want::FEATURES, &mut found).unwrap();
         for (found, expected) in found.logits.iter().zip(&expected) {
             assert!((found - expected).abs() / largest < 1e-5, "{found}, {expected}");
         }
-        assert_eq!(found.logits.len(), expected.len());
-        assert_eq!(first.get_or_insert_with(|| found.logits.clone()), &found.logits);
+        for (found, expected) in found.features.iter().zip(&wanted) {
+            assert!((found - expected).abs() / most < 1e-5, "{found}, {expected}");
+        }
+        assert_eq!((found.logits.len(), found.features.len()), (expected.len(), wanted.len()));
+        assert_eq!(first.get_or_insert_with(|| found.clone()), &found);
+        let mut alone = Tensors::default();
+        network.run(&images, Want::LOGITS, &mut alone).unwrap();
+        assert_eq!((&alone.logits, alone.features.len()), (&found.logits, 0));
         let refused = network.run(&images, Want::LOGITS | Want::MAPS, &mut found).unwrap_err();
         assert_eq!(refused.to_string(), "the cuda engine gives no feature maps");
     }

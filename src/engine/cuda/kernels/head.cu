@@ -4,13 +4,14 @@
 //   input   [images][pixels][features]   after the head's SiLU
 //   weights [classes][features]          f32, with their bias
 //   logits  [..][classes]                f32, in the rows that `rows` says
+//   means   [images][features]           f32, or null: what the classifier sees
 //
-// Moved: 2 pixels × features bytes an image (0.16 MB in B1).
+// Moved: 2 pixels × features bytes an image (0.16 MB in B1), and the means.
 #include "device.cuh"
 
 KERNEL LAUNCH_BOUNDS(256, 4)
 head(const element *input, const int *rows, const float *weights, const float *bias,
-     float *logits, const int *images, int pixels, int features, int classes) {
+     float *logits, float *means, const int *images, int pixels, int features, int classes) {
     DYNAMIC_SHARED(memory);
     float *const mean = reinterpret_cast<float *>(memory);
     const int image = blockIdx.x, thread = threadIdx.x;
@@ -26,6 +27,10 @@ head(const element *input, const int *rows, const float *weights, const float *b
         }
 #pragma unroll
         for (int i = 0; i < 4; ++i) mean[f + i] = sum[i] / (float)pixels;
+        if (means) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) means[(long long)image * features + f + i] = mean[f + i];
+        }
     }
     __syncthreads();
     const int lane = thread % 32, warps = blockDim.x / 32;

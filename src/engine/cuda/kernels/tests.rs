@@ -442,6 +442,7 @@ fn the_head_writes_the_rows_it_is_told() {
             let list: Vec<u8> = rows.iter().flat_map(|row| (*row as i32).to_le_bytes()).collect();
             let list = Buffer::of(&on.queue, &list).unwrap();
             let logits = on.float_room(6 * classes);
+            let means = on.float_room(images * features);
             run!(
                 &*on.queue,
                 shapes::flat("head", images, features * 4),
@@ -450,6 +451,7 @@ fn the_head_writes_the_rows_it_is_told() {
                 &on.floats(&w),
                 &on.floats(&bias),
                 &logits,
+                &means,
                 &on.int(images),
                 pixels,
                 features,
@@ -458,7 +460,10 @@ fn the_head_writes_the_rows_it_is_told() {
             .unwrap();
             let logits = logits.floats(6 * classes).unwrap();
             assert!(logits[..classes].iter().all(|v| v.is_nan()), "a row of nobody's");
-            rows.iter().flat_map(|row| logits[row * classes..][..classes].to_vec()).collect()
+            let mut found: Vec<f32> =
+                rows.iter().flat_map(|row| logits[row * classes..][..classes].to_vec()).collect();
+            found.extend(means.floats(images * features).unwrap());
+            found
         },
         |on| {
             let x = on.stored(x.clone());
@@ -472,6 +477,12 @@ fn the_head_writes_the_rows_it_is_told() {
                     }
                     output.push(sum);
                 }
+            }
+            for image in 0..images {
+                output.extend((0..features).map(|f| {
+                    let of = |p| f64::from(x[(image * pixels + p) * features + f]);
+                    (0..pixels).map(of).sum::<f64>() / pixels as f64
+                }));
             }
             output
         },

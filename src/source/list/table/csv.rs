@@ -15,7 +15,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::carried::{parse_bool, type_of_text, unify};
-use super::{Columns, Place, Rows, check_id, position};
+use super::{Columns, Place, Rows, check_id, odd_place, position};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::source::Entry;
 use crate::source::list::notes::Notes;
@@ -52,7 +52,7 @@ pub(super) fn inspect(
 pub(super) struct CsvRows {
     rows: Rows,
     records: Records,
-    /// Whether a position that is no number was met.
+    /// Whether a position that is no number, or on no sky, was met.
     odd_position: bool,
 }
 
@@ -96,7 +96,15 @@ impl CsvRows {
             text => text.parse::<f64>().map(Some),
         };
         match (degrees(&ra), degrees(&dec)) {
-            (Ok(ra), Ok(dec)) => position(ra, dec),
+            (Ok(ra), Ok(dec)) => {
+                if !self.odd_position
+                    && let Some(words) = odd_place(row, ra, dec)
+                {
+                    self.odd_position = true;
+                    notes.problem(&self.rows.place.given, words);
+                }
+                position(ra, dec)
+            }
             _ => {
                 if !self.odd_position {
                     let words = format!(

@@ -6,6 +6,7 @@
 //! gives an identifier where no column does. Invariant: as for
 //! [`parquet`](super::parquet), one batch of rows is in memory.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -16,7 +17,7 @@ use parquet::arrow::ProjectionMask;
 
 use super::carried::as_carried;
 use super::parquet::{failed, is_text, not_read, open};
-use super::{Place, check_id, find_column, position};
+use super::{Place, check_id, find_column, odd_place, optional, position};
 use crate::cutout::{Rejection, SkyPosition};
 use crate::labels::ids::ID_COLUMNS;
 use crate::source::list::names::{cutout_id, not_utf8};
@@ -70,18 +71,26 @@ pub(super) fn inspect(
         },
     };
     let may_be = |name: &str, is: &dyn Fn(&DataType) -> bool| {
-        let column = names.iter().position(|n| n.eq_ignore_ascii_case(name))?;
-        is(fields[column].data_type()).then_some(column)
+        let found = optional(&names, name, &place.given)?;
+        Ok::<_, ListError>(found.filter(|column| is(fields[*column].data_type())))
+    };
+    let ids = |is: &dyn Fn(&DataType) -> bool| {
+        for name in ID_COLUMNS {
+            if let Some(column) = may_be(name, is)? {
+                return Ok::<_, ListError>(Some(column));
+            }
+        }
+        Ok(None)
     };
     let is_id = |t: &DataType| is_text(t) || t.is_integer();
     let id = match &options.id_column {
         Some(name) => Some(need(name)?),
-        None => ID_COLUMNS.iter().find_map(|name| may_be(name, &is_id)),
+        None => ids(&is_id)?,
     };
     // Without another one, ids that are floats are refused, not passed over for
     // names that the images once had.
-    let float = || ID_COLUMNS.iter().find_map(|name| may_be(name, &DataType::is_floating));
-    if let Some(column) = id.or_else(float)
+    let id_or_float = if id.is_some() { id } else { ids(&DataType::is_floating)? };
+    if let Some(column) = id_or_float
         && !is_id(fields[column].data_type())
     {
         return Err(wrong(column, "text or whole numbers"));
@@ -97,7 +106,7 @@ pub(super) fn inspect(
         name: names[image].to_owned(),
         has_path: path_of(fields, image),
         id,
-        position: may_be("ra", &DataType::is_numeric).zip(may_be("dec", &DataType::is_numeric)),
+        position: may_be("ra", &DataType::is_numeric)?.zip(may_be("dec", &DataType::is_numeric)?),
         carried,
     };
     Ok(Some((columns, types)))
@@ -125,6 +134,8 @@ pub(super) struct ImageRows {
     read: Vec<usize>,
     /// Rows read so far.
     done: u64,
+    /// What to tell of the first position that is on no sky, and whether it was.
+    odd: (OnceCell<String>, bool),
 }
 
 impl ImageRows {
@@ -161,6 +172,7 @@ impl ImageRows {
             reader,
             read,
             done: 0,
+            odd: (OnceCell::new(), false),
         })
     }
 
@@ -189,9 +201,15 @@ impl ImageRows {
         };
         let entries = (0..batch.num_rows())
             .map(|row| {
-                let at = positions
-                    .as_ref()
-                    .and_then(|(ra, dec)| position(degrees(ra, row), degrees(dec, row)));
+                let at = positions.as_ref();
+                let at = at.map(|(ra, dec)| (degrees(ra, row), degrees(dec, row)));
+                let number = self.done + row as u64 + 1;
+                let odd = at.and_then(|(ra, dec)| odd_place(format_args!("row {number}"), ra, dec));
+                if let Some(words) = odd {
+                    // The first is told.
+                    let _ = self.odd.0.set(words);
+                }
+                let at = at.and_then(|(ra, dec)| position(ra, dec));
                 let id = ids.as_ref().and_then(|ids| text(ids.as_string(), row));
                 self.entry(row, id, paths.as_ref().and_then(|paths| text(paths, row)), at)
             })
@@ -258,7 +276,7 @@ fn text(texts: &StringArray, row: usize) -> Option<&str> {
 }
 
 impl Source for ImageRows {
-    fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
+    fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
         loop {
             let Some(batch) = self.reader.next() else { return Ok(Chunk::of(Vec::new())) };
             let rows_error = |source| ListError::Rows {
@@ -274,6 +292,10 @@ impl Source for ImageRows {
                 }
             }
             self.done += chunk.entries.len() as u64;
+            if let (Some(words), false) = (self.odd.0.get(), self.odd.1) {
+                notes.problem(&self.place.given, words);
+                self.odd.1 = true;
+            }
             if !chunk.entries.is_empty() {
                 return Ok(chunk);
             }

@@ -164,23 +164,42 @@ impl Columns {
         Ok(Self {
             id: find_id(names, options.id_column.as_deref(), table)?,
             path: need("path")?,
-            position: need("ra").ok().zip(need("dec").ok()),
+            position: optional(names, "ra", table)?.zip(optional(names, "dec", table)?),
             carried: options.carry.iter().map(|name| need(name)).collect::<Result<_, _>>()?,
         })
     }
 }
 
 /// The column of this name, by index. A name that agrees to the letter goes
-/// before one that differs in case, then the first.
+/// before one that differs in case.
+///
+/// # Errors
+/// [`ListError::NoColumn`], [`ListError::TwoColumns`].
 fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, ListError> {
-    let exact = names.iter().position(|n| *n == wanted);
-    exact.or_else(|| names.iter().position(|n| n.eq_ignore_ascii_case(wanted))).ok_or_else(|| {
-        ListError::NoColumn {
+    let found = |same: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..names.len()).filter(|place| same(names[*place])).collect()
+    };
+    let exact = found(&|name| name == wanted);
+    let any = if exact.is_empty() { found(&|n| n.eq_ignore_ascii_case(wanted)) } else { exact };
+    match any[..] {
+        [only] => Ok(only),
+        [] => Err(ListError::NoColumn {
             table: table.to_owned(),
             column: wanted.to_owned(),
             available: names.join(", "),
+        }),
+        [first, ..] => {
+            Err(ListError::TwoColumns { table: table.to_owned(), column: names[first].to_owned() })
         }
-    })
+    }
+}
+
+/// The same, of a column that need not be there.
+fn optional(names: &[&str], wanted: &str, table: &Path) -> Result<Option<usize>, ListError> {
+    match find_column(names, wanted, table) {
+        Err(ListError::NoColumn { .. }) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// The column of ids, by index: the one that is `named`, or the first of the
@@ -189,8 +208,12 @@ fn find_id(names: &[&str], named: Option<&str>, table: &Path) -> Result<usize, L
     if let Some(name) = named {
         return find_column(names, name, table);
     }
-    let mut usual = ID_COLUMNS.iter().filter_map(|name| find_column(names, name, table).ok());
-    usual.next().ok_or_else(|| ListError::NoIds {
+    for name in ID_COLUMNS {
+        if let Some(place) = optional(names, name, table)? {
+            return Ok(place);
+        }
+    }
+    Err(ListError::NoIds {
         table: table.to_owned(),
         usual: ID_COLUMNS.join(", "),
         available: names.join(", "),
@@ -282,6 +305,22 @@ fn position(ra: Option<f64>, dec: Option<f64>) -> Option<SkyPosition> {
     on_sky.then_some(SkyPosition { ra: if ra < 0.0 { ra + 360.0 } else { ra }, dec })
 }
 
+/// What to tell of a position that is on no sky and does not say either that there
+/// is none; `row` names its row.
+fn odd_place(row: impl std::fmt::Display, ra: Option<f64>, dec: Option<f64>) -> Option<String> {
+    // As catalogs mark what they have not.
+    let marked = |degrees: f64| {
+        degrees.is_nan()
+            || degrees.abs() >= 1e9
+            || [-99.0, -999.0, -9999.0, -99_999.0].contains(&degrees)
+    };
+    let (ra, dec) = ra.zip(dec)?;
+    let odd = !marked(ra) && !marked(dec) && position(Some(ra), Some(dec)).is_none();
+    odd.then(|| {
+        format!("ra {ra}, dec {dec} ({row}) are on no sky: rows like this one have no position")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +349,23 @@ mod tests {
     }
 
     #[test]
+    fn two_columns_of_one_name_are_refused_where_they_are_needed() {
+        let table = Path::new("t.csv");
+        let find = |names: &[&str]| Columns::find(names, &ListOptions::default(), table);
+        for (names, twice) in [
+            (&["id", "path", "ra", "ra", "dec"][..], "ra"),
+            (&["id", "id", "path"], "id"),
+            (&["objid", "path", "path"], "path"),
+            (&["id", "path", "RA", "Ra", "dec"], "RA"),
+            (&["dr7objid", "dr7objid", "path"], "dr7objid"),
+        ] {
+            let error = find(names).unwrap_err().to_string();
+            assert_eq!(error, format!("t.csv: column '{twice}' is there twice"), "{names:?}");
+        }
+        assert!(find(&["id", "path", "z", "z"]).is_ok(), "nobody asks for it");
+    }
+
+    #[test]
     fn positions_off_the_sky_are_none() {
         let at = |ra, dec| position(Some(ra), Some(dec)).map(|p| (p.ra, p.dec));
         assert_eq!(at(10.0, -90.0), Some((10.0, -90.0)));
@@ -319,5 +375,10 @@ mod tests {
             assert_eq!(at(ra, dec), None, "{ra} {dec}");
         }
         assert_eq!(position(None, Some(1.0)), None);
+        let told = |ra, dec| odd_place("line 2", Some(ra), Some(dec)).is_some();
+        assert!(told(361.0, 0.0) && told(1.0, 91.0) && told(10.0 * 3600.0, 1.0));
+        for (ra, dec) in [(f64::NAN, 0.0), (-999.0, -999.0), (1.0, -9999.0), (-10.0, 1.0)] {
+            assert!(!told(ra, dec), "{ra} {dec}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! Ids of whole numbers become decimal text. Invariant: one batch of rows is
 //! in memory, beside the pages that it comes from.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
@@ -15,7 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::carried::as_carried;
-use super::{Columns, Place, Rows, check_id, position};
+use super::{Columns, Place, Rows, check_id, odd_place, position};
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::storage::chunks::Chunks;
@@ -121,6 +122,8 @@ pub(super) struct TypedRows {
     read: Vec<usize>,
     /// Rows read so far.
     done: u64,
+    /// What to tell of the first position that is on no sky, and whether it was.
+    odd: (OnceCell<String>, bool),
 }
 
 /// Where batches come from.
@@ -134,7 +137,7 @@ impl TypedRows {
     pub fn open_other(rows: Rows) -> Result<Self, ListError> {
         let read = Self::read(&rows.columns);
         let reader = Reader::Other(Table::open(&rows.place.given)?.rows(&read)?);
-        Ok(Self { rows, reader, read, done: 0 })
+        Ok(Self { rows, reader, read, done: 0, odd: Default::default() })
     }
 
     /// The columns that are read, in the order of the file.
@@ -157,7 +160,13 @@ impl TypedRows {
             .build()
             .map(Batches::of)
             .map_err(|source| failed(&rows.place, source))?;
-        Ok(Self { rows, reader: Reader::Parquet(reader, file), read, done: 0 })
+        Ok(Self {
+            rows,
+            reader: Reader::Parquet(reader, file),
+            read,
+            done: 0,
+            odd: Default::default(),
+        })
     }
 
     fn next_batch(&mut self) -> Option<Result<RecordBatch, ListError>> {
@@ -202,8 +211,12 @@ impl TypedRows {
         let entries = (0..batch.num_rows())
             .map(|row| {
                 let label = format!("row {}", self.done + row as u64 + 1);
-                let position =
-                    positions.and_then(|(ra, dec)| position(degrees(ra, row), degrees(dec, row)));
+                let at = positions.map(|(ra, dec)| (degrees(ra, row), degrees(dec, row)));
+                if let Some(words) = at.and_then(|(ra, dec)| odd_place(&label, ra, dec)) {
+                    // The first is told.
+                    let _ = self.odd.0.set(words);
+                }
+                let position = at.and_then(|(ra, dec)| position(ra, dec));
                 self.rows.entry(&label, &text(ids, row), &text(paths, row), position)
             })
             .collect();
@@ -222,7 +235,7 @@ impl TypedRows {
 }
 
 impl Source for TypedRows {
-    fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
+    fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
         loop {
             let Some(batch) = self.next_batch().transpose()? else {
                 return Ok(Chunk::of(Vec::new()));
@@ -233,6 +246,10 @@ impl Source for TypedRows {
                 check_id(&self.rows.place, || format!("row {row}"), &entry.id)?;
             }
             self.done += chunk.entries.len() as u64;
+            if let (Some(words), false) = (self.odd.0.get(), self.odd.1) {
+                notes.problem(&self.rows.place.given, words);
+                self.odd.1 = true;
+            }
             // A file may hold row groups without rows.
             if !chunk.entries.is_empty() {
                 return Ok(chunk);

@@ -1,0 +1,115 @@
+//! `hiwl model oddness`: a model whose rows say how odd they are.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::flags::{CatalogFlags, NetworkFlags};
+use super::input::InputFlags;
+use super::{CliError, Exit, print, signals, usage};
+use crate::classify::{self, Devices};
+use crate::cli::terminal::audience::Audience;
+use crate::cli::terminal::format;
+use crate::cli::terminal::progress::Progress;
+use crate::events::Listener;
+use crate::labels::{LabelColumns, LabelTable};
+use crate::model::model_file::{Model, StoredPrecision};
+use crate::pipeline::Stop;
+use crate::storage::output;
+use crate::train::oddness;
+
+/// Let a model tell pictures unlike those that it learned from.
+///
+/// Catalogs of the model then have a column `oddness`: how far the features of a
+/// cutout lie from those of training galaxies, as a percentile of galaxies that
+/// were not learned from. Half of such galaxies lie below 50; stars, noise, text
+/// and artefacts lie above 99. No label changes. `hiwl train` does the same at its
+/// end.
+///
+/// Give the model's training images and its validation images, with the label
+/// table that tells them apart by its column split (train, val). Without one, every
+/// other image is taken for one or the other: galaxies that the model did not
+/// learn from will do for both.
+#[derive(Debug, Args)]
+pub struct Oddness {
+    /// The model file.
+    model: PathBuf,
+
+    /// Folders, images, tar archives, tables, lists.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The label table, of which id and split are used.
+    #[arg(short, long, value_name = "TABLE")]
+    labels: Option<PathBuf>,
+
+    #[command(flatten)]
+    input: InputFlags,
+
+    /// The model file to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// How the networks' matrices are stored; f16 loses nothing where they were
+    /// stored so.
+    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
+    precision: StoredPrecision,
+}
+
+impl Oddness {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let mut model = Model::read(&self.model).map_err(usage)?;
+        output::refuse(&self.output, &[self.model.as_path()]).map_err(usage)?;
+        let asked = NetworkFlags::of_model(self.model.clone(), self.input);
+        let options =
+            asked.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
+        let classes = model.description.scheme.tree().class_names();
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
+        let columns = LabelColumns { id: options.id_column.as_deref(), split: None };
+        let labels = self.labels.map(|path| LabelTable::read(&path, Some(&classes), columns));
+        let labels = labels.transpose().map_err(usage)?;
+        let stop = Stop::new();
+        signals::stop_on_signal(stop.clone())?;
+        let progress = Arc::new(Progress::new(Audience::Person));
+        let listener: Arc<dyn Listener> = progress.clone();
+        let found = classify::features(
+            &options,
+            &model,
+            labels.as_ref(),
+            oddness::ENOUGH,
+            &listener,
+            &stop,
+        );
+        progress.finish();
+        let found = found
+            .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
+        let Some(found) = found else {
+            return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
+        };
+        let (network, architecture) =
+            model.description.networks().next().ok_or_else(|| anyhow!("a model has a network"))?;
+        let (name, length) = (network.name.clone(), architecture.layers().features);
+        let oddness = oddness::fit(&name, length, &found.learned, &found.held_out)
+            .map_err(|what| usage(anyhow!("{what}")))?;
+        let about = oddness.about.clone();
+        model.set_oddness(Some(oddness));
+        let digest = model.write(&self.output, self.precision)?;
+        let mut text = format!(
+            "oddness by {} directions of {} features, of {} galaxies, with percentiles of {} others\n",
+            about.components,
+            about.features,
+            format::count(about.fitted),
+            format::count(about.held_out),
+        );
+        if found.rejected > 0 {
+            text += &format!("{} images could not be used\n", format::count(found.rejected));
+        }
+        for note in &found.notes {
+            text += &format!("{note}\n");
+        }
+        print(&format!("{text}{digest}  {}\n", self.output.display()))?;
+        Ok(Exit::Ok)
+    }
+}

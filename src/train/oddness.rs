@@ -1,0 +1,345 @@
+//! What tells pictures unlike those that a model learned from
+//! ([`crate::model::oddness`]), fitted once its weights stand: the directions in
+//! which features of training galaxies vary most, and the distances of galaxies
+//! that were not learned from.
+//!
+//! Nothing here runs a network. Invariant: the same features give the same bits,
+//! with any number of threads.
+
+use rayon::prelude::*;
+
+use crate::model::oddness::{About, DISTANCES, Oddness};
+use crate::random::Stream;
+
+/// Directions that are kept, of features that are longer.
+pub const COMPONENTS: usize = 128;
+
+/// Galaxies of each kind that are looked at, at most. Of Galaxy Zoo 2 these tell all
+/// that 1,400 do, and little more (`benches/RESULTS.md`).
+pub const ENOUGH: usize = 4096;
+
+/// Galaxies of each kind below which nothing is told: a percentile of few says
+/// little.
+pub const LEAST: usize = 200;
+
+/// Rounds of the iteration that finds the directions. It brings the space that
+/// they span nearer by the ratio of neighbouring variances in each.
+const ROUNDS: usize = 40;
+
+/// Directions beside those that are kept, so that the last of these settle too.
+const SPARE: usize = 16;
+
+/// Variance that is added along each direction, as a part of the mean one:
+/// directions that hardly vary among training galaxies are not to decide alone.
+const SHRINKAGE: f64 = 0.01;
+
+/// Fits the features of galaxies, row by row: of those that the network learned
+/// from, and of others.
+///
+/// # Errors
+/// A phrase for a person, if there are too few, or features that are not finite.
+pub fn fit(
+    network: &str,
+    features: usize,
+    learned: &[f32],
+    held_out: &[f32],
+) -> Result<Oddness, String> {
+    let (fitted, held) = (learned.len() / features, held_out.len() / features);
+    if fitted < LEAST || held < LEAST {
+        return Err(format!(
+            "{fitted} galaxies that were learned from and {held} others: {LEAST} of each are \
+             needed to tell odd ones"
+        ));
+    }
+    if !learned.iter().chain(held_out).all(|value| value.is_finite()) {
+        return Err("the network gives features that are not finite".into());
+    }
+    let components = COMPONENTS.min(features / 2).min(fitted / 4).max(1);
+    let (mean, covariance) = moments(learned, features);
+    let total: f64 = (0..features).map(|k| covariance[k * features + k]).sum();
+    let (directions, variances) = principal(&covariance, features, components);
+    let kept: f64 = variances.iter().sum();
+    let floor = SHRINKAGE * total / features as f64;
+    let rest = ((total - kept) / (features - components) as f64).max(0.0) + floor;
+    let about = About {
+        network: network.to_owned(),
+        features,
+        components,
+        fitted: fitted as u64,
+        held_out: held as u64,
+    };
+    let positive = |variance: f64| (variance as f32).max(f32::MIN_POSITIVE);
+    let mut oddness = Oddness {
+        about,
+        mean: mean.iter().map(|value| *value as f32).collect(),
+        directions: directions.iter().map(|value| *value as f32).collect(),
+        variances: variances.iter().map(|v| positive(v + floor)).chain([positive(rest)]).collect(),
+        distances: Vec::new(),
+    };
+    let mut distances: Vec<f32> =
+        held_out.par_chunks_exact(features).map(|row| oddness.distance(row)).collect();
+    distances.sort_by(f32::total_cmp);
+    oddness.distances = (0..DISTANCES).map(|step| quantile(&distances, step)).collect();
+    Ok(oddness)
+}
+
+/// The distance below which `step` thousandths lie, between two where it must.
+fn quantile(sorted: &[f32], step: usize) -> f32 {
+    let place = step as f64 / (DISTANCES - 1) as f64 * (sorted.len() - 1) as f64;
+    let (below, part) = (place.floor() as usize, place.fract());
+    let above = (below + 1).min(sorted.len() - 1);
+    let between = f64::from(sorted[below]) * (1.0 - part) + f64::from(sorted[above]) * part;
+    // Rounding must not put two in the wrong order.
+    (between as f32).clamp(sorted[below], sorted[above])
+}
+
+/// Mean and covariance of rows of `length` values.
+fn moments(rows: &[f32], length: usize) -> (Vec<f64>, Vec<f64>) {
+    let count = rows.len() / length;
+    let mut mean = vec![0.0; length];
+    for row in rows.chunks_exact(length) {
+        mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    mean.iter_mut().for_each(|sum| *sum /= count as f64);
+    // A feature's values side by side: products of such lines are what is wanted.
+    let mut lines = vec![0.0_f32; count * length];
+    lines.par_chunks_exact_mut(count).enumerate().for_each(|(k, line)| {
+        for (value, row) in line.iter_mut().zip(rows.chunks_exact(length)) {
+            *value = (f64::from(row[k]) - mean[k]) as f32;
+        }
+    });
+    let mut covariance = vec![0.0; length * length];
+    covariance.par_chunks_exact_mut(length).enumerate().for_each(|(k, to)| {
+        for (l, value) in to.iter_mut().enumerate() {
+            let (a, b) = (&lines[k * count..][..count], &lines[l * count..][..count]);
+            *value = product(a, b) / (count - 1) as f64;
+        }
+    });
+    (mean, covariance)
+}
+
+/// A product of long vectors: short sums in f32, these in f64.
+fn product(a: &[f32], b: &[f32]) -> f64 {
+    let parts = a.chunks(256).zip(b.chunks(256)).map(|(a, b)| {
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        let mut sums = [0.0_f32; 16];
+        for (a, b) in a.iter().zip(b) {
+            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += a * b;
+            }
+        }
+        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+        sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() + f64::from(rest)
+    });
+    parts.sum()
+}
+
+/// The directions of greatest variance, row by row, and the variances along them,
+/// the greatest first: orthogonal iteration, then Rayleigh-Ritz (Golub & Van
+/// Loan, sections 7.3 and 8.1).
+fn principal(covariance: &[f64], length: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
+    let wide = (count + SPARE).min(length);
+    let mut stream = Stream::new("oddness", 0, &[]);
+    let mut basis: Vec<f64> = (0..wide * length).map(|_| stream.unit() - 0.5).collect();
+    orthonormalise(&mut basis, length);
+    for _ in 0..ROUNDS {
+        basis = times(&basis, covariance, length);
+        orthonormalise(&mut basis, length);
+    }
+    let turned = times(&basis, covariance, length);
+    let mut small: Vec<f64> = (0..wide * wide)
+        .map(|at| {
+            let (i, j) = (at / wide, at % wide);
+            dot(&basis[i * length..][..length], &turned[j * length..][..length])
+        })
+        .collect();
+    let vectors = jacobi(&mut small, wide);
+    let mut order: Vec<usize> = (0..wide).collect();
+    order.sort_by(|a, b| small[b * wide + b].total_cmp(&small[a * wide + a]));
+    let mut directions = vec![0.0; count * length];
+    let mut variances = Vec::with_capacity(count);
+    for (row, &of) in directions.chunks_exact_mut(length).zip(&order) {
+        for (i, own) in basis.chunks_exact(length).enumerate() {
+            let weight = vectors[i * wide + of];
+            row.iter_mut().zip(own).for_each(|(sum, value)| *sum += weight * value);
+        }
+        variances.push(small[of * wide + of].max(0.0));
+    }
+    (directions, variances)
+}
+
+/// Each row times a symmetric matrix.
+fn times(rows: &[f64], matrix: &[f64], length: usize) -> Vec<f64> {
+    let mut products = vec![0.0; rows.len()];
+    products.par_chunks_exact_mut(length).zip(rows.par_chunks_exact(length)).for_each(
+        |(to, row)| {
+            for (value, line) in to.iter_mut().zip(matrix.chunks_exact(length)) {
+                *value = dot(row, line);
+            }
+        },
+    );
+    products
+}
+
+/// A product of vectors, in eight sums side by side.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// Makes rows of length 1 and at right angles (Gram-Schmidt, twice for what
+/// rounding leaves). A row that lies in those before it becomes zero.
+fn orthonormalise(rows: &mut [f64], length: usize) {
+    for row in 0..rows.len() / length {
+        let (before, own) = rows.split_at_mut(row * length);
+        let own = &mut own[..length];
+        let whole = dot(own, own).sqrt();
+        for _ in 0..2 {
+            for other in before.chunks_exact(length) {
+                let part = dot(own, other);
+                own.iter_mut().zip(other).for_each(|(value, other)| *value -= part * other);
+            }
+        }
+        let left = dot(own, own).sqrt();
+        let scale = if left > 1e-12 * whole { 1.0 / left } else { 0.0 };
+        own.iter_mut().for_each(|value| *value *= scale);
+    }
+}
+
+/// Makes a small symmetric matrix diagonal by rotations; returns the vectors that
+/// its eigenvalues belong to, as columns.
+fn jacobi(matrix: &mut [f64], size: usize) -> Vec<f64> {
+    let mut vectors = vec![0.0; size * size];
+    (0..size).for_each(|k| vectors[k * size + k] = 1.0);
+    let trace: f64 = (0..size).map(|k| matrix[k * size + k].abs()).sum();
+    for _ in 0..60 {
+        let off = |m: &[f64]| -> f64 {
+            (0..size * size).filter(|at| at / size != at % size).map(|at| m[at].powi(2)).sum()
+        };
+        if off(matrix).sqrt() <= 1e-12 * trace {
+            break;
+        }
+        for p in 0..size {
+            for q in p + 1..size {
+                let apq = matrix[p * size + q];
+                if apq == 0.0 {
+                    continue;
+                }
+                let theta = (matrix[q * size + q] - matrix[p * size + p]) / (2.0 * apq);
+                let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
+                let t = if theta == 0.0 { 1.0 } else { t };
+                let c = 1.0 / t.hypot(1.0);
+                let s = t * c;
+                for k in 0..size {
+                    let (a, b) = (matrix[k * size + p], matrix[k * size + q]);
+                    matrix[k * size + p] = c * a - s * b;
+                    matrix[k * size + q] = s * a + c * b;
+                }
+                for k in 0..size {
+                    let (a, b) = (matrix[p * size + k], matrix[q * size + k]);
+                    matrix[p * size + k] = c * a - s * b;
+                    matrix[q * size + k] = s * a + c * b;
+                    let (a, b) = (vectors[k * size + p], vectors[k * size + q]);
+                    vectors[k * size + p] = c * a - s * b;
+                    vectors[k * size + q] = s * a + c * b;
+                }
+            }
+        }
+    }
+    vectors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of normal numbers with these deviations, turned about.
+    fn rows(count: usize, deviations: &[f64], seed: u64) -> Vec<f32> {
+        let mut stream = Stream::new("rows", seed, &[]);
+        let mut normal = || (0..12).map(|_| stream.unit()).sum::<f64>() - 6.0;
+        let mut rows = Vec::new();
+        for _ in 0..count {
+            let own: Vec<f64> = deviations.iter().map(|d| d * normal()).collect();
+            // Neighbours mixed, and a mean of 3.
+            for k in 0..own.len() {
+                let next = own[(k + 1) % own.len()];
+                rows.push((3.0 + 0.8 * own[k] + 0.6 * next) as f32);
+            }
+        }
+        rows
+    }
+
+    const DEVIATIONS: [f64; 12] = [5.0, 0.1, 3.0, 0.1, 2.0, 0.1, 1.0, 0.1, 0.1, 0.1, 0.1, 0.1];
+
+    #[test]
+    fn held_out_galaxies_fill_the_percentiles_evenly_and_others_lie_beyond() {
+        let (learned, held) = (rows(3000, &DEVIATIONS, 1), rows(2000, &DEVIATIONS, 2));
+        let oddness = fit("stage1", 12, &learned, &held).unwrap();
+        assert_eq!((oddness.about.components, oddness.about.fitted), (6, 3000));
+        let others = rows(2000, &DEVIATIONS, 3);
+        let mut told: Vec<f32> =
+            others.chunks_exact(12).map(|row| oddness.of(row).unwrap()).collect();
+        told.sort_by(f32::total_cmp);
+        for (share, place) in [(0.1, 200), (0.5, 1000), (0.9, 1800)] {
+            assert!((told[place] - 100.0 * share).abs() < 4.0, "{share}: {}", told[place]);
+        }
+        // Off in a direction in which nothing varies.
+        let mut odd = others[..12].to_vec();
+        odd[7] += 4.0;
+        odd[9] -= 4.0;
+        assert_eq!(oddness.of(&odd), Some(100.0));
+        // Not in one in which much does.
+        let mut usual = vec![3.0; 12];
+        usual[0] += 2.0;
+        assert!(oddness.of(&usual).unwrap() < 60.0);
+        assert_eq!(oddness.of(&[f32::NAN; 12]), None);
+    }
+
+    #[test]
+    fn directions_are_those_of_the_covariance() {
+        let learned = rows(2500, &DEVIATIONS, 4);
+        let (_, covariance) = moments(&learned, 12);
+        let (directions, variances) = principal(&covariance, 12, 4);
+        for (place, (row, variance)) in directions.chunks_exact(12).zip(&variances).enumerate() {
+            let turned = times(row, &covariance, 12);
+            for (a, b) in turned.iter().zip(row) {
+                assert!((a - variance * b).abs() < 1e-6 * variances[0], "{place}: {a} {b}");
+            }
+            for other in directions.chunks_exact(12).take(place) {
+                assert!(dot(row, other).abs() < 1e-9);
+            }
+            assert!((dot(row, row) - 1.0).abs() < 1e-9);
+        }
+        assert!(variances.windows(2).all(|pair| pair[0] >= pair[1]));
+    }
+
+    #[test]
+    fn the_same_features_give_the_same_bits() {
+        let (learned, held) = (rows(300, &DEVIATIONS, 5), rows(300, &DEVIATIONS, 6));
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fit("stage1", 12, &learned, &held).unwrap())
+        };
+        assert_eq!(with(1), with(3));
+    }
+
+    #[test]
+    fn few_galaxies_and_odd_numbers_are_refused() {
+        let many = rows(300, &DEVIATIONS, 7);
+        let few = fit("stage1", 12, &many, &many[..12 * 150]).unwrap_err();
+        assert!(few.contains("150"), "{few}");
+        let mut broken = many.clone();
+        broken[5] = f32::INFINITY;
+        assert!(fit("stage1", 12, &many, &broken).unwrap_err().contains("finite"));
+        // Features that never vary are no reason to fail.
+        let flat = vec![2.0; 12 * 300];
+        let oddness = fit("stage1", 12, &flat, &flat).unwrap();
+        assert!(oddness.of(&[2.0; 12]).is_some());
+    }
+}
