@@ -159,10 +159,10 @@ fn files_that_are_no_models_are_named_by_what_is_wrong() {
 #[test]
 fn descriptions_that_make_no_sense_are_refused() {
     let newer = read_edited(|_, json| {
-        json["format"] = 3.into();
+        json["format"] = 4.into();
         json["something"] = "new".into();
     });
-    assert!(matches!(newer.unwrap_err(), ModelError::Newer { found: 3, .. }));
+    assert!(matches!(newer.unwrap_err(), ModelError::Newer { found: 4, .. }));
 
     let unknown = read_edited(|_, json| json["input"]["gamma"] = 2.into());
     assert!(matches!(unknown.unwrap_err(), ModelError::Description { .. }));
