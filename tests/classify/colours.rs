@@ -383,7 +383,15 @@ fn positions_that_are_left_out_are_counted_by_their_reasons() {
     let images = folder.path().join("in");
     fs::create_dir(&images).unwrap();
     let axes = ["BUNIT   = 'nanomaggy'", "CTYPE1  = 'RA---TAN'", "CTYPE2  = 'DEC--TAN'"];
-    let odd = |value: &'static str| [&axes[..], &[value]].concat();
+    let whole = [
+        "CRPIX1  = 120.5",
+        "CRPIX2  = 120.5",
+        "CRVAL1  = 150.0",
+        "CRVAL2  = 2.0",
+        "CDELT1  = -1.1E-4",
+        "CDELT2  = 1.1E-4",
+    ];
+    let odd = |value: &'static str| [&axes[..], &whole, &[value]].concat();
     for (name, cards) in [
         ("plain", axes[..1].to_vec()),
         ("a", axes.to_vec()),

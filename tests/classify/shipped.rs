@@ -62,6 +62,12 @@ fn one_label_in_a_thousand_may_differ_in_bf16() {
             .output()
             .unwrap();
         assert_code(&run, 0);
+        // Validation's own percentiles, which are those of f32.
+        let bits = |cell: &String| f32::from_bits(u32::from_str_radix(cell, 16).unwrap());
+        let mut oddness: Vec<f32> = column(&output, "oddness").iter().map(bits).collect();
+        oddness.sort_by(f32::total_cmp);
+        let median = oddness[oddness.len() / 2];
+        assert!((45.0..55.0).contains(&median), "{precision}: {median}");
         column(&output, "label")
     };
     let (single, chosen) = (labels("f32"), labels("auto"));
