@@ -175,6 +175,8 @@ impl Setting {
             devices: Devices::Cpu,
             range_size: 16_384,
             shard: None,
+            copied: false,
+            alone: None,
         };
         let listener: Arc<dyn Listener> = Arc::new(Silent);
         let report = classify::run(&options, &listener, &Stop::new()).expect("a run");

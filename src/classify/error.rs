@@ -11,7 +11,7 @@ use crate::{
     pipeline::Failure,
     run::RunError,
     source::list::ListError,
-    storage::StorageError,
+    storage::{StorageError, patience::may_pass},
 };
 
 /// Why a classification could not begin or go on. What is wrong with a single
@@ -169,6 +169,7 @@ impl ClassifyError {
                 ];
                 asked.contains(&source.kind())
             }
+            Self::Model(ModelError::Unreadable { source, .. }) => !may_pass(source),
             Self::List(_)
             | Self::Model(_)
             | Self::Weights(_)

@@ -16,6 +16,7 @@ use crate::cutout::RgbImage;
 use crate::line::{self, Found};
 use crate::model::model_file::Model;
 use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
+use crate::storage::output;
 
 /// What was written.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
         let path = path.to_owned();
         move |source| ClassifyError::Pictures { path, source }
     };
+    output::refuse_folder(folder)?;
     fs::create_dir_all(folder).map_err(failed(folder))?;
     if fs::read_dir(folder).map_err(failed(folder))?.next().is_some() {
         let source = std::io::Error::from(std::io::ErrorKind::DirectoryNotEmpty);

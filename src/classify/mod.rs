@@ -9,6 +9,7 @@
 //! appears whole or not at all, so that a run ends at any moment and the same
 //! [`run()`] goes on.
 
+mod alone;
 mod classifier;
 mod error;
 mod evaluate;
@@ -24,6 +25,7 @@ mod setup;
 mod sink;
 pub mod tally;
 
+pub use alone::{Alone, try_alone};
 pub use classifier::{Classification, Classifier, Picture};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, classes, evaluate};

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     ClassifyError, Devices,
+    alone::{self, Alone, Trial},
     recipe::{PrecisionChoice, ResampleChoice},
     resolved::Resolved,
     setup,
@@ -26,7 +27,7 @@ use crate::{
     cutout::colour,
     engine::Engine,
     events::{Event, Listener},
-    line::{Cutout, Looks, Places, QUEUE, Sources, holds_something, radii},
+    line::{Crops, Cutout, Front, Looks, Places, QUEUE, Sources, holds_something, radii},
     model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{
@@ -100,6 +101,14 @@ pub struct ClassifyOptions {
     /// The share of the ranges that is this process's.
     #[serde(skip)]
     pub shard: Option<Shard>,
+    /// Archives and tables were copied since they were listed, and are known by
+    /// their sizes and indexes, not by their times.
+    #[serde(skip)]
+    pub copied: bool,
+    /// In what processes cutouts are tried over which one died; in this one, if
+    /// none is named.
+    #[serde(skip)]
+    pub alone: Option<Alone>,
 }
 
 impl ClassifyOptions {
@@ -128,6 +137,8 @@ impl ClassifyOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             range_size: RANGE_SIZE,
             shard: None,
+            copied: false,
+            alone: None,
         }
     }
 }
@@ -242,14 +253,12 @@ pub fn run(
     let (mut stages, mut elapsed) = (Vec::new(), Duration::ZERO);
     let away = Arc::new(Mutex::new(None));
     if !missing.is_empty() {
-        let sources = Arc::new(Sources::of(&run.manifest().listing));
+        let sources = Arc::new(Sources::of(&run.manifest().listing, options.copied));
         sources.check_stores()?;
         let (first, _) = run.inputs().range(missing[0].index)?;
         // Tables and lists lead to stores from local files.
         line.front.remote |= first.iter().any(Entry::is_remote);
-        if run.manifest().settings.colours.is_none() && first.iter().any(Entry::may_hold_bands) {
-            // Its parts have them so, and a catalog has one look.
-            line.crops.preparation = Arc::new(setup::of_old(&input, preparation)?);
+        if alone::crops_of_old(&mut line.crops, &input, run.manifest(), &first)? {
             listener.tell(Event::Note(
                 "this run was begun by a version that showed FITS by astropy's defaults, not as \
                  the model's pictures were made, and goes on so; begin another for better labels",
@@ -263,6 +272,10 @@ pub fn run(
             sources: Arc::clone(&sources),
             missing,
             radius_column: resolved.reading.looks.radius_column.clone(),
+            front: line.front.clone(),
+            crops: line.crops.clone(),
+            alone: options.alone.clone(),
+            listener: Arc::clone(listener),
             window: window.clone(),
             claims,
             stop: stop.clone(),
@@ -332,10 +345,8 @@ pub(super) struct Waiting<'a> {
 }
 
 impl Wait for Waiting<'_> {
-    fn waits(&self, lock: &Path) {
-        let lock = lock.display();
-        let note = format!("another process holds {lock}: waiting until it is done");
-        self.listener.tell(Event::Note(&note));
+    fn waits(&self, what: &str) {
+        self.listener.tell(Event::Note(what));
     }
 
     fn stopped(&self) -> bool {
@@ -387,10 +398,11 @@ fn list(
     stop: &Stop,
 ) -> Result<(), ClassifyError> {
     let mut lister = Lister::open(&resolved.inputs, resolved.list_options())?;
+    let wait = Waiting { listener, stop };
     inputs.carry(lister.carried(), own)?;
     let mut places = Places::default();
     let mut ids = Ok(RepeatedIds::default());
-    for chunk in lister.by_ref() {
+    while let Some(chunk) = lister.next_or_wait(&wait) {
         if stop.requested() {
             return Err(ClassifyError::Stopped);
         }
@@ -413,6 +425,7 @@ fn list(
     for folder in places.into_folders() {
         inputs.place(folder.display().to_string());
     }
+    inputs.pins(lister.pins());
     inputs.skip(lister.skipped());
     match ids.and_then(RepeatedIds::count) {
         Ok(count) => inputs.repeated_ids(count),
@@ -439,6 +452,10 @@ struct RangeSource {
     sources: Arc<Sources>,
     missing: Vec<RowRange>,
     radius_column: Option<String>,
+    front: Front,
+    crops: Crops,
+    alone: Option<Alone>,
+    listener: Arc<dyn Listener>,
     window: Window,
     claims: Sender<ClaimedRange>,
     stop: Stop,
@@ -465,7 +482,7 @@ impl RangeSource {
         let mut turns: VecDeque<(RowRange, bool)> =
             self.missing.into_iter().map(|range| (range, true)).collect();
         while let Some((range, first)) = turns.pop_front() {
-            let claim = match self.run.claim(range.index).map_err(failed)? {
+            let mut claim = match self.run.claim(range.index).map_err(failed)? {
                 Claimed::Ours(claim) => claim,
                 Claimed::Elsewhere if first => {
                     debug!(range = range.index, "another process works on it");
@@ -473,7 +490,15 @@ impl RangeSource {
                     continue;
                 }
                 Claimed::Elsewhere => {
-                    let since: &Instant = waiting.get_or_insert_with(Instant::now);
+                    let since: &Instant = waiting.get_or_insert_with(|| {
+                        let ranges = turns.len() + 1;
+                        self.listener.tell(Event::Note(&format!(
+                            "other processes work on the rest ({ranges} ranges): waiting up to \
+                             {} s, should one of them have died",
+                            PATIENCE.as_secs()
+                        )));
+                        Instant::now()
+                    });
                     if since.elapsed() < PATIENCE && !self.stop.requested() {
                         std::thread::sleep(Duration::from_millis(100));
                         turns.push_back((range, false));
@@ -493,11 +518,29 @@ impl RangeSource {
             }
             debug!(range = range.index, rows = range.count, "begun");
             let radii = radii(self.radius_column.as_deref(), carried.as_ref(), entries.len());
+            let trial = Trial {
+                alone: self.alone.as_ref(),
+                front: &self.front,
+                crops: &self.crops,
+                listener: self.listener.as_ref(),
+                stop: &self.stop,
+            };
+            if !trial.run(&mut claim, &entries, &radii).map_err(Ended::Failed)? {
+                return Err(Ended::Stopped);
+            }
+            claim.begin(&self.front.journal).map_err(failed)?;
+            let crashed = claim.left().crashed.clone();
             // The sink has gone only if the run is being stopped.
-            self.claims.send(ClaimedRange { claim, carried }).map_err(|_| Ended::Stopped)?;
+            let archives = Sources::archives_of(&entries);
+            self.claims
+                .send(ClaimedRange { claim, carried, archives })
+                .map_err(|_| Ended::Stopped)?;
             for (index, (entry, radius)) in (range.first..).zip(entries.into_iter().zip(radii)) {
                 self.window.enter(out)?;
-                let item = Cutout::listed(index, index == range.last(), entry, radius);
+                let mut item = Cutout::listed(index, index == range.last(), entry, radius);
+                if let Some(how) = crashed.get(&index) {
+                    item.state = Err(alone::rejection(how));
+                }
                 out.send(Sequenced { sequence, item })?;
                 sequence += 1;
             }

@@ -14,6 +14,7 @@ use crate::{
     },
     line::{Crops, Front, LineError},
     model::{description::Input, model_file::Model},
+    run::Journal,
     tree::Stage2,
 };
 
@@ -37,6 +38,7 @@ pub fn front(run: &Resolved) -> Front {
         decode: Arc::new(run.reading.decode_options()),
         remote: run.is_remote(),
         workers: run.workers,
+        journal: Journal::default(),
     }
 }
 

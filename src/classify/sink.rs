@@ -1,5 +1,6 @@
 //! The end of the line: rows into the parts of the catalog.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
@@ -15,6 +16,7 @@ use crate::{
     pipeline::{Resequencer, Sequenced, Window},
     run::{Claim, RowRange, RunFolder},
     source::Entry,
+    storage::remote::is_remote,
 };
 
 /// A range that the source has begun: the claim on it, and the columns that
@@ -24,6 +26,8 @@ pub struct ClaimedRange {
     pub claim: Claim,
     /// Carried columns, if the run has any.
     pub carried: Option<RecordBatch>,
+    /// Archives and tables of its cutouts.
+    pub archives: Vec<PathBuf>,
 }
 
 /// Writes rows; one of it ends a line.
@@ -40,6 +44,8 @@ pub struct Sink {
     order: Resequencer<Classified>,
     part: Option<PartWriter>,
     tally: Tally,
+    /// Archives and tables of the part.
+    archives: Vec<PathBuf>,
     /// Rows of the part whose bytes were not had.
     without_bytes: Vec<u64>,
 }
@@ -62,6 +68,7 @@ impl Sink {
             order: Resequencer::new(),
             part: None,
             tally: Tally::default(),
+            archives: Vec::new(),
             without_bytes: Vec::new(),
         }
     }
@@ -106,15 +113,20 @@ impl Sink {
         Ok(())
     }
 
-    fn begin(&self) -> Result<PartWriter, ClassifyError> {
-        let ClaimedRange { claim, carried } =
+    fn begin(&mut self) -> Result<PartWriter, ClassifyError> {
+        let ClaimedRange { claim, carried, archives } =
             self.begun.try_recv().expect("the source begins a range before it sends its rows");
+        self.archives = archives;
         Ok(PartWriter::create(&self.run, claim, carried)?)
     }
 
-    /// Where files were missing, their folders must be there, or their store
-    /// answer; where archives ended early, they must be those that were listed.
+    /// Archives must still be those that were listed. Where files were missing,
+    /// their folders must be there, or their store answer.
     fn check_sources(&mut self, range: RowRange) -> Result<(), ClassifyError> {
+        // Objects are read in the version that was there when they were opened.
+        for archive in self.archives.drain(..).filter(|archive| !is_remote(archive)) {
+            self.sources.check_archive(&archive)?;
+        }
         let rows = std::mem::take(&mut self.without_bytes);
         if rows.is_empty() {
             return Ok(());

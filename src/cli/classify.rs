@@ -1,7 +1,7 @@
 //! `hiwl classify`: what was typed, or what a plan holds, becomes [`ClassifyOptions`],
 //! and their run is told to whoever listens.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -13,7 +13,7 @@ use super::{
     signals, usage,
 };
 use crate::{
-    classify::{self, ClassifyError, ClassifyOptions, Devices, DevicesChoice},
+    classify::{self, Alone, ClassifyError, ClassifyOptions, Devices, DevicesChoice},
     cli::terminal::{audience::Audience, catalog::run, progress::Progress},
     events::Listener,
     pipeline::Stop,
@@ -93,6 +93,17 @@ pub struct Arguments {
     #[arg(long)]
     allow_rejected: bool,
 
+    /// Archives and tables were copied since they were listed, without their
+    /// times: know them by their sizes and by what they hold (names, sizes and
+    /// times of members) instead.
+    #[arg(long)]
+    copied: bool,
+
+    /// Only read the cutouts of a range that are named on standard input: what
+    /// another process starts in order to see whether it ends this one.
+    #[arg(long, hide = true, value_name = "RANGE")]
+    try_alone: Option<u64>,
+
     /// Say nothing but errors, and in a line how many cutouts were rejected.
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -106,7 +117,14 @@ impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let audience = Audience::of_flags(self.quiet, self.json);
         let allow_rejected = self.allow_rejected;
-        let options = self.resolve()?;
+        let (alone, copied) = (self.try_alone, self.copied);
+        let mut options = self.resolve()?;
+        options.copied = copied;
+        if let Some(range) = alone {
+            classify::try_alone(&options, range, io::stdin().lock(), io::stdout().lock())?;
+            return Ok(Exit::Ok);
+        }
+        options.alone = same_command();
         super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
@@ -171,6 +189,16 @@ impl Arguments {
         }
         Ok(options)
     }
+}
+
+/// This command once more, to try cutouts alone.
+fn same_command() -> Option<Alone> {
+    let program = std::env::current_exe().ok()?;
+    let mut before: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let place = before.iter().position(|argument| argument == "classify")?;
+    let behind = before.split_off(place + 1);
+    before.push("--try-alone".into());
+    Some(Alone { program, arguments: (before, behind) })
 }
 
 /// What is wrong with a plan is wrong with what was typed.

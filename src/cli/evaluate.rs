@@ -1,6 +1,6 @@
 //! `hiwl evaluate`: how good a model is on labelled images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -87,6 +87,11 @@ impl Arguments {
         };
         let (table, column) = (self.labels.clone(), column.map(str::to_owned));
         let options = self.resolve()?;
+        let read = options.inputs.iter().chain([&table, &options.model]);
+        let read: Vec<&Path> = read.map(PathBuf::as_path).collect();
+        if let Some(path) = &csv {
+            output::refuse(path, &read).map_err(usage)?;
+        }
         let classes = classify::classes(&options.model)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
@@ -112,7 +117,7 @@ impl Arguments {
             output::write(&path, found.predictions_csv().as_bytes(), &[&table])?;
         }
         if let Some(path) = csv {
-            output::write(&path, found.report.to_csv().as_bytes(), &[])?;
+            output::write(&path, found.report.to_csv().as_bytes(), &read)?;
         }
         print(&if json { found.report.to_json()? + "\n" } else { text(&found) })?;
         Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })

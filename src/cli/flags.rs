@@ -104,6 +104,8 @@ impl NetworkFlags {
                 .or(recipe.run.range_size)
                 .unwrap_or(classify::RANGE_SIZE),
             shard: None,
+            copied: false,
+            alone: None,
         })
     }
 }

@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::{CliError, Exit, print};
+use super::{CliError, Exit, print, usage};
+use crate::storage::output;
 
 /// Print a completion script for a shell.
 ///
@@ -39,6 +40,7 @@ pub struct Manual {
 
 impl Manual {
     pub(super) fn run(self, command: clap::Command) -> Result<Exit, CliError> {
+        output::refuse_folder(&self.folder).map_err(usage)?;
         let folder = self.folder.display();
         std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {folder}"))?;
         clap_mangen::generate_to(command, &self.folder)

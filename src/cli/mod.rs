@@ -7,12 +7,16 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{catalog::CatalogError, engine::cuda::CudaError, pipeline::memory, run::RunError};
+use crate::{
+    catalog::CatalogError, classify::ClassifyError, engine::cuda::CudaError, pipeline::memory,
+    run::RunError, train::run::TrainError,
+};
 
 mod bands;
 mod bench;
@@ -56,7 +60,11 @@ Exit codes:
   1   finished; some cutouts were rejected (their rows say why)
   2   failed or incomplete; the same command resumes
   64  wrong usage
-  130, 143  interrupted, terminated; the same command resumes")]
+  70  a defect of hiwl, which is told; please report it
+  129, 130, 143  stopped by SIGHUP, SIGINT, SIGTERM; the same command resumes
+Shells say 128 + n of a process that signal n killed (134 aborted, as when
+memory is refused, 137 killed, 139 out of bounds): the same command resumes,
+and a cutout that kills it again, alone, has a row with status `crashed`.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -133,6 +141,9 @@ fn of_run(error: RunError) -> CliError {
 
 const USAGE: u8 = 64;
 
+/// Of a panic.
+const DEFECT: u8 = 70;
+
 /// Parses `arguments`, the program's name first, and runs the command.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(bands::joined(arguments)) {
@@ -145,7 +156,32 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     verbosity::start(cli.verbose);
-    let result = match cli.command {
+    // Without it, such a limit ends the process, and nothing worse.
+    let _ = signals::survive_file_limits();
+    let Ok(result) = catch_unwind(AssertUnwindSafe(|| run(cli.command))) else {
+        let _ = writeln!(io::stderr(), "hiwl: this is a defect of hiwl; please report it");
+        return DEFECT.into();
+    };
+    match result {
+        Ok(Exit::Ok) => ExitCode::SUCCESS,
+        Ok(Exit::Flawed) => ExitCode::from(1),
+        Ok(Exit::Incomplete) => ExitCode::from(2),
+        // Shells say 128 + n for signal n; no signal is above 64.
+        Ok(Exit::Signal(signal)) => ExitCode::from(128u8.saturating_add(signal as u8)),
+        Err(error) => {
+            let (code, error) = match error {
+                CliError::Usage(error) => (USAGE, error),
+                CliError::Failed(error) if is_defect(&error) => (DEFECT, error),
+                CliError::Failed(error) => (2, error),
+            };
+            let _ = writeln!(io::stderr(), "hiwl: {}", in_words(&error));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Exit, CliError> {
+    match command {
         Command::Classify(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
@@ -161,22 +197,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate(arguments) => arguments.run(),
         Command::Completions(arguments) => arguments.run(Cli::command()),
         Command::Manual(arguments) => arguments.run(Cli::command()),
-    };
-    match result {
-        Ok(Exit::Ok) => ExitCode::SUCCESS,
-        Ok(Exit::Flawed) => ExitCode::from(1),
-        Ok(Exit::Incomplete) => ExitCode::from(2),
-        // Shells say 128 + n for signal n; no signal is above 64.
-        Ok(Exit::Signal(signal)) => ExitCode::from(128u8.saturating_add(signal as u8)),
-        Err(error) => {
-            let (code, error) = match error {
-                CliError::Usage(error) => (USAGE, error),
-                CliError::Failed(error) => (2, error),
-            };
-            let _ = writeln!(io::stderr(), "hiwl: {}", in_words(&error));
-            ExitCode::from(code)
-        }
     }
+}
+
+/// Whether an error is a worker's panic.
+fn is_defect(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClassifyError::Panic(_)))
+        || matches!(error.downcast_ref(), Some(TrainError::Panic(_)))
 }
 
 /// An error with its causes, each said once: many of ours quote their cause.

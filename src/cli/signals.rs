@@ -1,10 +1,14 @@
-//! SIGINT and SIGTERM: the first asks the run to stop in order, the second
-//! ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks the run to stop in order, the
+//! second ends the process at once. SIGXFSZ, by which a limit on the size of
+//! files (`ulimit -f`) ends a process, is an error of the write instead.
 
+use std::fs;
+use std::sync::{Arc, atomic::AtomicBool};
 use std::thread;
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
     iterator::Signals,
     low_level,
 };
@@ -16,7 +20,12 @@ use crate::pipeline::Stop;
 /// # Errors
 /// The system's, if handlers cannot be set.
 pub fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut wanted = vec![SIGINT, SIGTERM];
+    // `nohup` ignores it for this process: so it stays.
+    if !is_ignored(SIGHUP, &fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+        wanted.push(SIGHUP);
+    }
+    let mut signals = Signals::new(wanted)?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             if stop.signal().is_some() {
@@ -27,4 +36,33 @@ pub fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Lets a write beyond the limit of a file's size fail, rather than end the
+/// process.
+///
+/// # Errors
+/// The system's, if a handler cannot be set.
+pub fn survive_file_limits() -> std::io::Result<()> {
+    flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
+}
+
+/// Whether a signal was ignored when the process began, by what the system says
+/// of it (`/proc/self/status`).
+fn is_ignored(signal: i32, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_told_from_the_mask() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t1\n";
+        assert!(is_ignored(SIGHUP, status) && is_ignored(libc::SIGPIPE, status));
+        assert!(!is_ignored(SIGTERM, status) && !is_ignored(SIGHUP, ""));
+    }
 }

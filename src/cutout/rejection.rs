@@ -40,11 +40,13 @@ pub enum Reason {
     MissingBand,
     /// The network's output for it is not finite.
     NotFinite,
+    /// Reading or decoding it ended the program, or a part of it.
+    Crashed,
 }
 
 impl Reason {
     /// Every reason, in the order of summaries.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Missing,
         Self::Unreadable,
         Self::Empty,
@@ -61,6 +63,7 @@ impl Reason {
         Self::NoData,
         Self::MissingBand,
         Self::NotFinite,
+        Self::Crashed,
     ];
 
     /// The catalog's `status` for this reason.
@@ -82,6 +85,7 @@ impl Reason {
             Self::NoData => "no_data",
             Self::MissingBand => "missing_band",
             Self::NotFinite => "not_finite",
+            Self::Crashed => "crashed",
         }
     }
 

@@ -27,14 +27,12 @@ pub enum LineError {
         source: std::io::Error,
     },
     /// An archive is not the one that was listed.
-    #[error("{} is not as it was when it was listed ({was} bytes then, {now} now): put it back, or plan another run", path.display())]
+    #[error("{} is not as it was when it was listed ({what}): put it back, or plan another run", path.display())]
     SourceChanged {
         /// The archive.
         path: PathBuf,
-        /// Bytes when it was listed.
-        was: u64,
-        /// Bytes now.
-        now: u64,
+        /// In what.
+        what: String,
     },
 }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     cutout::{Decoded, RgbImage, decode::DecodeOptions, prepare::Preparation},
     pipeline::{Graph, Inlet, Sequenced, map},
+    run::Journal,
     source::{read::Reader, rows::RowImages},
 };
 
@@ -40,6 +41,8 @@ pub struct Front {
     pub remote: bool,
     /// Threads that decode, and that prepare.
     pub workers: usize,
+    /// Where they say what they are at, where somebody may ask.
+    pub journal: Journal,
 }
 
 impl Front {
@@ -60,15 +63,27 @@ impl Front {
         let readers = if self.remote { REMOTE_READERS } else { READERS };
         let read = graph.stage("read", readers, QUEUE, listed, || {
             let mut reader = Reader::sharing(rows.clone());
-            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::read(&mut reader, cutout))))
+            let journal = self.journal.worker();
+            map(move |item: Sequenced<Cutout<_>>| {
+                let at = item.item.index;
+                Ok(journal.at(at, || item.map(|cutout| stages::read(&mut reader, cutout))))
+            })
         });
         let decoded = graph.stage("decode", self.workers, QUEUE, read, || {
             let options = Arc::clone(&self.decode);
-            map(move |item: Sequenced<_>| Ok(item.map(|cutout| stages::decode(&options, cutout))))
+            let journal = self.journal.worker();
+            map(move |item: Sequenced<Cutout<_>>| {
+                let at = item.item.index;
+                Ok(journal.at(at, || item.map(|cutout| stages::decode(&options, cutout))))
+            })
         });
         graph.stage("prepare", self.workers, QUEUE, decoded, || {
             let mut prepare = prepare();
-            map(move |item: Sequenced<_>| Ok(item.map(&mut prepare)))
+            let journal = self.journal.worker();
+            map(move |item: Sequenced<Cutout<_>>| {
+                let at = item.item.index;
+                Ok(journal.at(at, || item.map(&mut prepare)))
+            })
         })
     }
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::sources::holds_something;
 use crate::source::{Entry, Locator};
+use crate::storage::patience::patiently;
 use crate::storage::remote;
 
 /// Folders that are remembered, at most: 100 kB of `run.json`.
@@ -55,7 +56,7 @@ impl Places {
         if self.seen.len() == LOOKS || !self.seen.insert(hasher.finish()) {
             return;
         }
-        let Ok(metadata) = fs::metadata(folder) else { return };
+        let Ok(metadata) = patiently(|| fs::metadata(folder)) else { return };
         if self.devices.insert(metadata.dev()) {
             let mount = mount_point(folder, metadata.dev());
             if mount.parent().is_some() && holds_something(&mount) {
@@ -75,7 +76,9 @@ impl Places {
 
 /// The highest folder above `folder`, or itself, that is on the same device.
 fn mount_point(folder: &Path, device: u64) -> PathBuf {
-    let same = |above: &&Path| fs::metadata(above).is_ok_and(|metadata| metadata.dev() == device);
+    let same = |above: &&Path| {
+        patiently(|| fs::metadata(above)).is_ok_and(|metadata| metadata.dev() == device)
+    };
     folder.ancestors().take_while(same).last().unwrap_or(folder).to_owned()
 }
 

@@ -2,31 +2,37 @@
 //!
 //! A file that vanishes is a row that says so. A disk that vanishes must not
 //! be: a night's rows would say `missing`, and parts that are written are never
-//! looked at again. So before a range is begun its archives must have the size
-//! that they had, and members where they were, and the folders of its files must
-//! be there with something in them; and before a part with missing files is put
-//! in place all that is asked again, and whether their store answers. Otherwise
-//! that part is not made, and the run goes on with it when the inputs are back.
+//! looked at again. So before a range is begun its archives must be those that
+//! were listed (see [`Pin`]), with members where they were, and the folders of
+//! its files must be there with something in them; archives are looked at once
+//! more before its part is put in place, and where files are missing all that is
+//! asked again, and whether their store answers. Otherwise that part is not
+//! made, and the run goes on with it when the inputs are back.
 //!
-//! Invariant: no part is committed whose rows are missing because a whole
-//! input is.
+//! Invariants: no part is committed whose rows are missing because a whole
+//! input is; all rows of an archive are of one archive, whoever made them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 use super::{LineError, places};
 use crate::run::Listing;
 use crate::source::list::is_member;
-use crate::source::{Entry, Locator};
+use crate::source::{Entry, Locator, Pin};
 use crate::storage::patience::patiently;
 use crate::storage::read_at::Positional;
 use crate::storage::remote;
 
 /// The inputs as the plan found them.
 pub struct Sources {
-    /// Archives, tables and their bytes.
-    archives: BTreeMap<PathBuf, u64>,
+    /// Archives and tables.
+    archives: BTreeMap<PathBuf, Pin>,
+    /// Whether times do not count, since the inputs were copied.
+    copied: bool,
+    /// Those whose times or versions are others, and that hold what they held.
+    copies: Mutex<BTreeMap<PathBuf, Pin>>,
     /// Inputs.
     folders: Vec<PathBuf>,
     /// Where files lie.
@@ -34,10 +40,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// What the listing pins.
-    pub fn of(listing: &Listing) -> Self {
+    /// What the listing pins. Where inputs were `copied`, archives are known by
+    /// their sizes and indexes, and not by their times.
+    pub fn of(listing: &Listing, copied: bool) -> Self {
+        let archives = listing.archives.iter();
         Self {
-            archives: listing.archives.iter().map(|(path, size)| (path.into(), *size)).collect(),
+            archives: archives.map(|(path, pin)| (path.into(), pin.clone())).collect(),
+            copied,
+            copies: Mutex::default(),
             folders: listing.folders.iter().map(PathBuf::from).collect(),
             places: listing.places.iter().chain(&listing.folders).map(PathBuf::from).collect(),
         }
@@ -91,21 +101,64 @@ impl Sources {
         for members in members.chunk_by(|a, b| a.archive == b.archive) {
             let (Some(first), Some(last)) = (members.first(), members.last()) else { continue };
             let path = || first.archive.to_owned();
-            // One whose size was not known has gone while it was listed.
-            let Some(was) = self.archives.get(first.archive) else { continue };
+            if !self.archives.contains_key(first.archive) {
+                continue;
+            }
+            self.check_archive(first.archive)?;
             let gone = |source| LineError::SourceGone { path: path(), source };
-            let (file, now) = patiently(|| Positional::open(first.archive)).map_err(gone)?;
+            let (file, _) = patiently(|| Positional::open(first.archive)).map_err(gone)?;
             let here = |member: &Member<'_>| match member.stretch {
                 Some((offset, length)) => is_member(&file, offset, length),
                 None => Ok(true),
             };
-            let same =
-                now == *was && here(first).and_then(|a| Ok(a && here(last)?)).map_err(gone)?;
-            if !same {
-                return Err(LineError::SourceChanged { path: path(), was: *was, now });
+            if !here(first).and_then(|a| Ok(a && here(last)?)).map_err(gone)? {
+                let what = "its members are not where they were".to_owned();
+                return Err(LineError::SourceChanged { path: path(), what });
             }
         }
         Ok(())
+    }
+
+    /// Looks at an archive or a table as a whole.
+    ///
+    /// # Errors
+    /// As [`check_archives`](Self::check_archives).
+    pub fn check_archive(&self, path: &Path) -> Result<(), LineError> {
+        // One that was not pinned has gone while it was listed.
+        let Some(was) = self.archives.get(path) else { return Ok(()) };
+        let gone = |source| LineError::SourceGone { path: path.to_owned(), source };
+        let now = patiently(|| Pin::of(path)).map_err(gone)?;
+        if was.is_untouched(&now) {
+            return Ok(());
+        }
+        let changed = |what: String| LineError::SourceChanged { path: path.to_owned(), what };
+        if was.bytes != now.bytes {
+            return Err(changed(format!("{} bytes then, {} now", was.bytes, now.bytes)));
+        }
+        if !self.copied {
+            return Err(changed(
+                "as many bytes, written at another time; if it was only copied since, without \
+                 its time, add --copied to the command"
+                    .to_owned(),
+            ));
+        }
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        if copies.get(path).is_some_and(|copy| copy.is_untouched(&now)) {
+            return Ok(());
+        }
+        let found = patiently(|| now.clone().with_index(path)).map_err(gone)?;
+        if found.index != was.index {
+            return Err(changed("as many bytes, and other members, or elsewhere".to_owned()));
+        }
+        copies.insert(path.to_owned(), now);
+        Ok(())
+    }
+
+    /// The archives and tables of some entries.
+    pub fn archives_of(entries: &[Entry]) -> Vec<PathBuf> {
+        let members = entries.iter().filter_map(Member::of).map(|member| member.archive);
+        let archives: BTreeSet<&Path> = members.collect();
+        archives.into_iter().map(Path::to_owned).collect()
     }
 }
 
@@ -158,7 +211,7 @@ pub fn holds_something(folder: &Path) -> bool {
     if remote::is_remote(folder) {
         return remote::exists(folder).is_ok();
     }
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some_and(|e| e.is_ok()))
+    patiently(|| fs::read_dir(folder)?.next().transpose()).is_ok_and(|entry| entry.is_some())
 }
 
 #[cfg(test)]
@@ -180,7 +233,7 @@ mod tests {
         fs::write(disk.join("1.jpg"), "").unwrap();
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let listing = Listing {
-            archives: [(text(&archive), whole.len() as u64)].into(),
+            archives: [(text(&archive), Pin::of(&archive).unwrap())].into(),
             folders: vec![text(&disk)],
             ..Listing::default()
         };
@@ -191,7 +244,7 @@ mod tests {
             position: None,
         };
         let entries = [entry(512)];
-        let check = || Sources::of(&listing).check_archives(&entries);
+        let check = || Sources::of(&listing, false).check_archives(&entries);
         check().unwrap();
         let changed = |bytes: &[u8]| {
             fs::write(&archive, bytes).unwrap();
@@ -204,7 +257,8 @@ mod tests {
         assert!(matches!(check(), Err(LineError::SourceGone { .. })));
         // A file of a folder that is still there, and of one that is not.
         let file = |name: &str| Entry { locator: Locator::File(disk.join(name)), ..entry(0) };
-        let check = || Sources::of(&listing).check_places(&[file("2.jpg"), file("below/3.jpg")]);
+        let check =
+            || Sources::of(&listing, false).check_places(&[file("2.jpg"), file("below/3.jpg")]);
         check().unwrap();
         fs::remove_file(disk.join("1.jpg")).unwrap();
         assert!(matches!(check(), Err(LineError::SourceGone { .. })));

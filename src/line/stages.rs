@@ -3,13 +3,16 @@
 //! Each is a thin hand on something that lives elsewhere: reading in
 //! [`crate::source`], decoding and cropping in [`crate::cutout`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{cutout::Cutout, observed::Observed};
 use crate::{
     cutout::{
-        Decoded, Payload, Rejection, RgbImage,
+        Decoded, Payload, Reason, Rejection, RgbImage,
         decode::{self, DecodeOptions},
         prepare::{self, Preparation},
     },
+    pipeline::stage::panic_message,
     source::{Locator, read::Reader},
 };
 
@@ -30,12 +33,22 @@ impl Fetch for Locator {
 
 /// Fetches the bytes.
 pub fn read<L: Fetch>(reader: &mut Reader, listed: Cutout<L>) -> Cutout<Payload> {
-    listed.advance(|place| place.fetch(reader))
+    listed.advance(|place| shielded(|| place.fetch(reader)))
+}
+
+/// A panic over a cutout is a defect, and no reason for the others to have no
+/// rows.
+fn shielded<T>(work: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let words = panic_message(&*panic);
+        let words = format!("the program failed over it ({words}): please report this defect");
+        Err(Rejection::new(Reason::Crashed, words))
+    })
 }
 
 /// Turns bytes into pixels.
 pub fn decode(options: &DecodeOptions, read: Cutout<Payload>) -> Cutout<Decoded> {
-    let mut decoded = read.advance(|payload| decode::decode(&payload, options));
+    let mut decoded = read.advance(|payload| shielded(|| decode::decode(&payload, options)));
     // A table knows its objects better than a header does.
     if let (None, Ok(image)) = (decoded.position, &decoded.state) {
         decoded.position = image.centre();
@@ -52,7 +65,7 @@ pub fn crop(
 ) -> Cutout<RgbImage> {
     let radius = decoded.radius;
     decoded.advance(|decoded| {
-        let prepared = prepare::prepare(&decoded, preparation, radius)?;
+        let prepared = shielded(|| prepare::prepare(&decoded, preparation, radius))?;
         observed.take(&prepared);
         Ok(prepared.picture)
     })
@@ -62,6 +75,15 @@ pub fn crop(
 mod tests {
     use super::*;
     use crate::cutout::SkyPosition;
+
+    #[test]
+    fn a_panic_over_a_cutout_is_its_row() {
+        let told: Result<(), _> = shielded(|| panic!("out of luck"));
+        let told = told.unwrap_err();
+        assert_eq!(told.reason, Reason::Crashed);
+        assert!(told.detail.contains("out of luck"), "{told}");
+        assert_eq!(shielded(|| Ok(1)), Ok(1));
+    }
 
     /// A FITS cube whose header names axes on the sky, and no place.
     fn cube() -> Vec<u8> {

@@ -17,15 +17,17 @@ use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::names::{self, CATALOG, INPUTS, MANIFEST, PLAN_LOCK};
+use super::journal::{Desk, Journal, Left};
+use super::names::{self, CATALOG, INPUTS, Lock, MANIFEST, PLAN_LOCK};
 use super::ranges::Ranges;
 use super::settings::FORMAT;
 use super::{InputsReader, InputsWriter, Manifest, RowRange, RunError, Settings, Shard};
 use crate::storage::file::TempFile;
 use crate::storage::lock::{self, PathLock, Wait};
 use crate::storage::remote::is_remote;
-use crate::storage::{StorageError, place, sweep};
+use crate::storage::{StorageError, output, place, sweep};
 
 /// A planned run.
 #[derive(Clone)]
@@ -41,13 +43,53 @@ pub struct RunFolder {
 #[derive(Debug)]
 pub struct Claim {
     range: RowRange,
-    _lock: PathLock,
+    left: Left,
+    desk: Arc<Desk>,
 }
 
 impl Claim {
+    fn new(range: RowRange, part: PathBuf, lock: PathLock) -> Self {
+        let (desk, left) = Desk::open(range, part, lock);
+        Self { range, left, desk: Arc::new(desk) }
+    }
+
     /// The range.
     pub fn range(&self) -> RowRange {
         self.range
+    }
+
+    /// What is known of its rows from processes that died over them.
+    pub fn left(&self) -> &Left {
+        &self.left
+    }
+
+    /// Says that a suspect is being tried in this process, and nothing else is
+    /// done: should the process die, it was that one.
+    ///
+    /// # Errors
+    /// What the system says of writing.
+    pub fn try_alone(&self, row: u64) -> Result<(), RunError> {
+        self.desk.alone(&self.left, row)
+    }
+
+    /// Notes that a row ended a process when it was tried alone, and how; it is
+    /// written with the beginning of the range.
+    pub fn crashed(&mut self, row: u64, how: String) {
+        self.left.suspects.remove(&row);
+        self.left.crashed.insert(row, how);
+    }
+
+    /// Begins the range: from here on the workers of `journal` say in the file
+    /// of the claim what they are at.
+    ///
+    /// # Errors
+    /// What the system says of writing.
+    pub fn begin(&mut self, journal: &Journal) -> Result<(), RunError> {
+        self.left.suspects.clear();
+        let desk = Arc::get_mut(&mut self.desk).expect("nobody watches it before it is begun");
+        desk.begin(&self.left, journal.workers())?;
+        journal.watch(&self.desk);
+        Ok(())
     }
 }
 
@@ -89,6 +131,7 @@ impl RunFolder {
         settings.check()?;
         let exists = || place::exists(&dir.join(MANIFEST)).map_err(RunError::from);
         place::check(dir).map_err(RunError::from)?;
+        output::refuse_run_in_run(dir).map_err(RunError::from)?;
         let made = MadeFolders::make(dir).map_err(RunError::from)?;
         if !exists()? {
             // The thousand tasks of a planned run need no turns.
@@ -141,10 +184,24 @@ impl RunFolder {
         if !is_remote(dir) {
             fs::create_dir_all(&catalog).map_err(StorageError::io("create", &catalog))?;
         }
-        lock::sweep(dir, names::is_lock)?;
+        lock::sweep(dir, |name| match names::lock(name) {
+            Some(Lock::Plan) => true,
+            Some(Lock::Range(index)) => run.is_of_no_use(index, &dir.join(name)),
+            None => false,
+        })?;
         sweep::sweep(dir)?;
         sweep::sweep(&catalog)?;
         Ok(run)
+    }
+
+    /// Whether the lock of a range that somebody left says nothing, or of a
+    /// range that is done.
+    fn is_of_no_use(&self, index: u64, lock: &Path) -> bool {
+        let says_nothing = || fs::symlink_metadata(lock).is_ok_and(|found| found.len() == 0);
+        match ranges(&self.manifest).get(index) {
+            Some(range) => range.part_path(&self.dir).exists() || says_nothing(),
+            None => true,
+        }
     }
 
     /// The folder.
@@ -170,6 +227,15 @@ impl RunFolder {
     /// The listing.
     pub fn inputs(&self) -> &InputsReader {
         &self.inputs
+    }
+
+    /// Range `index`.
+    ///
+    /// # Errors
+    /// [`RunError::NoSuchRange`].
+    pub fn range(&self, index: u64) -> Result<RowRange, RunError> {
+        let ranges = ranges(&self.manifest);
+        ranges.get(index).ok_or_else(|| RunError::NoSuchRange { index, ranges: ranges.len() })
     }
 
     /// Every range of the run.
@@ -201,10 +267,7 @@ impl RunFolder {
     /// then two processes may do the same work, and the second part replaces the
     /// first.
     pub fn claim(&self, index: u64) -> Result<Claimed, RunError> {
-        let ranges = ranges(&self.manifest);
-        let range = ranges
-            .get(index)
-            .ok_or_else(|| RunError::NoSuchRange { index, ranges: ranges.len() })?;
+        let range = self.range(index)?;
         let part = range.part_path(&self.dir);
         if place::exists(&part)? {
             return Ok(Claimed::Complete);
@@ -217,7 +280,7 @@ impl RunFolder {
         if !is_remote(&part) && place::exists(&part)? {
             return Ok(Claimed::Complete);
         }
-        Ok(Claimed::Ours(Claim { range, _lock: lock }))
+        Ok(Claimed::Ours(Claim::new(range, part, lock)))
     }
 }
 

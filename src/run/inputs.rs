@@ -7,7 +7,7 @@
 //! Memory: one range of rows while writing, and one a reader while reading;
 //! with 65,536 rows of some 300 bytes that is 20 MB and the carried columns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use super::entries::{self, EntryBuffer};
 use super::names::INPUTS;
 use super::row_digest::RowDigest;
 use super::{Listing, RunError, carried};
-use crate::source::{Entry, Locator};
+use crate::source::{Entry, Locator, Pin};
 use crate::storage::chunks::Chunks;
 use crate::storage::file::TempFile;
 use crate::storage::parquet::{Batches, footer};
@@ -60,6 +60,8 @@ pub struct InputsWriter {
     problems: Vec<String>,
     /// Files that hold many cutouts.
     containers: BTreeSet<PathBuf>,
+    /// As they were when they were listed.
+    pins: BTreeMap<PathBuf, Pin>,
     folders: Vec<String>,
     places: Vec<String>,
     /// Whether a cutout may hold bands.
@@ -82,6 +84,7 @@ impl InputsWriter {
             repeated_ids: 0,
             problems: Vec::new(),
             containers: BTreeSet::new(),
+            pins: BTreeMap::new(),
             folders: Vec::new(),
             places: Vec::new(),
             bands: false,
@@ -174,6 +177,12 @@ impl InputsWriter {
         self.problems.push(what.into());
     }
 
+    /// Notes the archives and tables as they were when they were listed; one
+    /// that is not among them is taken as it is at the end.
+    pub fn pins(&mut self, pins: &BTreeMap<PathBuf, Pin>) {
+        self.pins.extend(pins.iter().map(|(path, pin)| (path.clone(), pin.clone())));
+    }
+
     /// Notes a folder that was listed and was not empty.
     pub fn folder(&mut self, path: impl Into<String>) {
         self.folders.push(path.into());
@@ -204,10 +213,13 @@ impl InputsWriter {
         writer.append_key_value_metadata(KeyValue::new(DIGEST.into(), digest.clone()));
         writer.append_key_value_metadata(KeyValue::new(ROWS.into(), self.rows.to_string()));
         seal::close(writer, self.temp.path())?;
-        // An archive that has gone meanwhile has no size to hold it against.
+        // One that has gone meanwhile can be held against nothing.
         let archives = self.containers.iter().filter_map(|path| {
-            let size = remote::size(path).ok()?;
-            Some((path.to_str()?.to_owned(), size))
+            let pin = match self.pins.get(path) {
+                Some(pin) => pin.clone(),
+                None => Pin::of(path).and_then(|pin| pin.with_index(path)).ok()?,
+            };
+            Some((path.to_str()?.to_owned(), pin))
         });
         let listing = Listing {
             rows: self.rows,

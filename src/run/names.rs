@@ -22,8 +22,20 @@ pub(crate) fn range_lock(index: u64) -> String {
     format!(".range-{index}.lock")
 }
 
-/// Whether this is the name of a lock in the run folder.
-pub(crate) fn is_lock(name: &str) -> bool {
-    let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"));
-    name == PLAN_LOCK || index.is_some_and(|index| index.parse::<u64>().is_ok())
+/// Whose lock has this name in the run folder.
+pub(crate) fn lock(name: &str) -> Option<Lock> {
+    if name == PLAN_LOCK {
+        return Some(Lock::Plan);
+    }
+    let index = name.strip_prefix(".range-").and_then(|rest| rest.strip_suffix(".lock"))?;
+    index.parse().ok().map(Lock::Range)
+}
+
+/// What a lock is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// Planning.
+    Plan,
+    /// A range.
+    Range(u64),
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::RunError;
 use crate::engine::{Engine, Precision};
 use crate::model::model_file::Model;
+use crate::source::Pin;
 use crate::storage::digest::sha256;
 use crate::storage::json::{Difference, Words, differences, json};
 use crate::tree::{Scheme, Stage2};
@@ -26,7 +27,8 @@ const LARGEST_RANGE: u64 = 1 << 22;
 /// The format of the runs that this program begins, and the last that it goes
 /// on with. It is raised when `run.json`, the listing or the parts are laid out
 /// otherwise, and when the same settings would give other rows. A run whose model
-/// does not tell oddness begins in format 2, which has no column of it.
+/// does not tell oddness, and that has no archives to know again, begins in format
+/// 2, which has neither.
 pub const FORMAT: u64 = 3;
 
 /// Why a file of a run is not read.
@@ -160,10 +162,10 @@ pub struct Listing {
     /// Identifiers that more than one row has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeated_ids: u64,
-    /// Bytes of the archives and tables that hold cutouts, by path: of another
-    /// size, an archive is another one, and its members lie elsewhere.
+    /// The archives and tables that hold cutouts, by path, as they were: one
+    /// that was written anew holds other members, or elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub archives: BTreeMap<String, u64>,
+    pub archives: BTreeMap<String, Pin>,
     /// Folders among the inputs that were not empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
@@ -232,7 +234,8 @@ impl Manifest {
     /// That of a new run.
     pub(super) fn new(settings: Settings, listing: Listing) -> Self {
         let program = env!("CARGO_PKG_VERSION").to_owned();
-        let format = if settings.model.oddness { FORMAT } else { 2 };
+        let says_more = settings.model.oddness || !listing.archives.is_empty();
+        let format = if says_more { FORMAT } else { 2 };
         Self { format, program, settings, listing }
     }
 

@@ -24,7 +24,8 @@ pub enum SimulateError {
         /// What the system said.
         source: io::Error,
     },
-    /// The table of labels could not be written.
+    /// The table of labels could not be written, or the folder is one into which
+    /// nothing is.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A cutout of this size is not made.

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::{Classes, SimulateError, Simulation, Truth, encode};
 use crate::simulate::Class;
 use crate::storage::file::TempFile;
+use crate::storage::output;
 
 /// Galaxies a thread between two writes.
 const CHUNK: u64 = 16;
@@ -104,6 +105,7 @@ pub fn write(
         return Err(SimulateError::NoGalaxies);
     }
     let end = first.checked_add(count).ok_or(SimulateError::Indices { first, count })?;
+    output::refuse_folder(folder)?;
     prepare(folder)?;
 
     let mut output = Output::new(folder, options.format)?;

@@ -8,12 +8,15 @@
 //! Invariant: what cannot be listed or read is an entry or a payload with a
 //! [`Rejection`], so that the catalog has a row for it.
 
+pub use pin::Pin;
+
 use std::path::PathBuf;
 
 use crate::cutout::{Rejection, SkyPosition};
 use crate::storage::remote::is_remote;
 
 pub mod list;
+mod pin;
 pub mod read;
 pub mod rows;
 

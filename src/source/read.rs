@@ -7,7 +7,7 @@
 //! memory; nothing waits for the far end of a pipe.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::Locator;
@@ -22,6 +22,9 @@ use crate::storage::remote::{self, Whole, is_remote};
 /// largest cutouts that survey services hand out (3000 × 3000 pixels, three
 /// bands, 64-bit floats) have 216 MB.
 pub const MAX_BYTES: u64 = 256 << 20;
+
+/// How often a file is read that is written into meanwhile.
+const WRITTEN_INTO: usize = 3;
 
 /// Archives that a reader keeps open. Workers go through the entries in
 /// order, so few are ever in use at once.
@@ -180,10 +183,19 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
         if let Err(rejection) = check_size(path, size, limit) {
             return Ok(Err(rejection));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        // A file that grows meanwhile stays within the limit.
-        (&file).take(limit + 1).read_to_end(&mut bytes)?;
-        Ok(check_size(path, bytes.len() as u64, limit).map(|()| bytes))
+        // What is written meanwhile would be a picture that never was.
+        for _ in 0..WRITTEN_INTO {
+            let before = file.metadata()?;
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            // A file that grows meanwhile stays within the limit.
+            (&file).take(limit + 1).read_to_end(&mut bytes)?;
+            let after = file.metadata()?;
+            if before.modified().ok() == after.modified().ok() && before.len() == after.len() {
+                return Ok(check_size(path, bytes.len() as u64, limit).map(|()| bytes));
+            }
+            (&file).rewind()?;
+        }
+        Err(io::Error::other("it was written into whenever it was read"))
     })
 }
 

@@ -48,7 +48,7 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// An output is something that is never replaced.
-    #[error("{} {why}: name a new file", path.display())]
+    #[error("{} {why}: name another output", path.display())]
     Output {
         /// The output.
         path: PathBuf,
@@ -141,6 +141,9 @@ fn explain(doing: &str, path: &Path, source: &io::Error) -> String {
         }
         ErrorKind::PermissionDenied => {
             format!("{what}: no permission: change the folder's, or name another output")
+        }
+        ErrorKind::FileTooLarge => {
+            format!("{what}: {source}: beyond what one file may have here (ulimit -f)")
         }
         ErrorKind::NotADirectory => format!("{what}: a part of its path is not a folder"),
         _ => format!("{what}: {source}"),

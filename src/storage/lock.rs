@@ -17,29 +17,34 @@ use super::file::open_own;
 use super::remote::is_remote;
 use super::{StorageError, place};
 
-/// Who waits for a lock.
-pub trait Wait {
-    /// Is told, once, that another process has held this lock for seconds.
-    fn waits(&self, lock: &Path);
+/// How long is waited without a word.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+
+/// Who waits, for a lock or for what somebody writes.
+pub trait Wait: Send + Sync {
+    /// Is told, once, what has been waited for for seconds.
+    fn waits(&self, what: &str);
     /// Whether to give up.
     fn stopped(&self) -> bool;
 }
 
 /// Waits without a word, for as long as it takes.
 impl Wait for () {
-    fn waits(&self, _: &Path) {}
+    fn waits(&self, _: &str) {}
 
     fn stopped(&self) -> bool {
         false
     }
 }
 
-/// A lock that is held. Dropping it removes its file.
+/// A lock that is held. Dropping it removes its file, unless it is
+/// [kept](Self::keep).
 #[derive(Debug)]
 pub(crate) struct PathLock {
     path: PathBuf,
     /// None in a store.
     file: Option<File>,
+    keep: bool,
 }
 
 impl PathLock {
@@ -49,8 +54,6 @@ impl PathLock {
     /// [`StorageError::Stopped`] if a stop is asked for while another holds
     /// it, and what the system says.
     pub(crate) fn acquire(path: &Path, wait: &dyn Wait) -> Result<Self, StorageError> {
-        /// How long is waited without a word.
-        const SILENCE: Duration = Duration::from_secs(2);
         const LONGEST_PAUSE: Duration = Duration::from_millis(100);
         let (begun, mut told) = (Instant::now(), false);
         let mut pause = Duration::from_millis(1);
@@ -64,12 +67,28 @@ impl PathLock {
                 return Err(StorageError::Stopped { path: path.to_owned() });
             }
             if !told && begun.elapsed() > SILENCE {
-                wait.waits(path);
+                let path = path.display();
+                wait.waits(&format!("another process holds {path}: waiting until it is done"));
                 told = true;
             }
             thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its file, in which the holder may write; none in a store.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    /// Leaves the file where it is when the lock is dropped.
+    pub(crate) fn keep(&mut self) {
+        self.keep = true;
     }
 
     /// Takes the lock, or says that another holds it.
@@ -86,7 +105,7 @@ impl PathLock {
         lock: impl Fn(&File) -> io::Result<bool>,
     ) -> Result<Option<Self>, StorageError> {
         if is_remote(path) {
-            return Ok(Some(Self { path: path.to_owned(), file: None }));
+            return Ok(Some(Self { path: path.to_owned(), file: None, keep: false }));
         }
         loop {
             // The last holder may have removed the folder with its lock.
@@ -103,7 +122,7 @@ impl PathLock {
             // Whoever held it until now has removed the name: what is locked
             // here may be a file that nobody else will ever open.
             if same_file(&file, path) {
-                return Ok(Some(Self { path: path.to_owned(), file: Some(file) }));
+                return Ok(Some(Self { path: path.to_owned(), file: Some(file), keep: false }));
             }
         }
     }
@@ -113,13 +132,14 @@ impl Drop for PathLock {
     fn drop(&mut self) {
         // Removed while still held, so that the next holder finds either this
         // file locked or none; an empty leftover does no harm.
-        if self.file.is_some() {
+        if self.file.is_some() && !self.keep {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes the locks of these names in `folder` that nobody holds.
+/// Removes the locks of these names in `folder` that nobody holds. Whoever died
+/// may have left something in one, which `is_lock` then knows.
 pub(crate) fn sweep(folder: &Path, is_lock: impl Fn(&str) -> bool) -> Result<(), StorageError> {
     if is_remote(folder) {
         return Ok(());
@@ -192,7 +212,7 @@ mod tests {
     fn whoever_waits_says_so_within_seconds_and_can_be_stopped() {
         struct Waiting(AtomicU32);
         impl Wait for Waiting {
-            fn waits(&self, _: &Path) {
+            fn waits(&self, _: &str) {
                 self.0.fetch_add(1, Ordering::SeqCst);
             }
             fn stopped(&self) -> bool {

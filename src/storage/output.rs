@@ -14,8 +14,11 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
+
 use super::file::{TempFile, replace, split, sync_folder};
 use super::lock::{lockless, same_file};
+use super::remote::is_remote;
 use super::{StorageError, place, sweep};
 
 /// By which the folder of a run is known.
@@ -43,6 +46,30 @@ pub(crate) fn refuse(path: &Path, inputs: &[&Path]) -> Result<(), StorageError> 
     check(path, inputs).map(drop)
 }
 
+/// Refuses a folder, to be made or there, that lies in the folder of a run.
+///
+/// # Errors
+/// [`StorageError::Output`].
+pub(crate) fn refuse_folder(path: &Path) -> Result<(), StorageError> {
+    if is_remote(path) || !in_run(path) {
+        return Ok(());
+    }
+    let why = "lies in the folder of a run, into which only the run writes";
+    Err(StorageError::Output { path: path.to_owned(), why })
+}
+
+/// The same of the folder of a run itself, if it is a new one.
+///
+/// # Errors
+/// As [`refuse_folder`].
+pub(crate) fn refuse_run_in_run(path: &Path) -> Result<(), StorageError> {
+    let Some(folder) = path.parent().filter(|_| !path.join(RUN).exists()) else { return Ok(()) };
+    refuse_folder(folder).map_err(|error| match error {
+        StorageError::Output { why, .. } => StorageError::Output { path: path.to_owned(), why },
+        error => error,
+    })
+}
+
 /// What is under an output's name.
 enum Target {
     /// A plain file, or nothing.
@@ -53,7 +80,7 @@ enum Target {
 
 fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
     let refused = |why| Err(StorageError::Output { path: path.to_owned(), why });
-    let (folder, _) = split(path)?;
+    let (folder, name) = split(path)?;
     if in_run(folder) {
         return refused("lies in the folder of a run, into which only the run writes");
     }
@@ -81,6 +108,7 @@ fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
     }
     if let Target::File = target {
         sweep::sweep(folder)?;
+        sweep::sweep_old(folder, name)?;
     }
     Ok(target)
 }
@@ -93,14 +121,32 @@ fn identity(of: &Metadata) -> (u64, u64) {
     (of.dev(), of.ino())
 }
 
-/// Whether a folder is that of a run, or one in it.
+/// Whether a folder, which need not be there, is that of a run, or lies in one.
 fn in_run(folder: &Path) -> bool {
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(folder) = std::path::absolute(folder) else { return false };
     // As it is: links into a run lead into it.
-    let Ok(here) = fs::canonicalize(here) else { return false };
-    let within = ["catalog", "checkpoints"].iter().any(|name| here.ends_with(name));
-    let is_run = |folder: &Path| folder.join(RUN).is_file();
-    is_run(&here) || within && here.parent().is_some_and(is_run)
+    let Some(here) = folder.ancestors().find_map(|folder| fs::canonicalize(folder).ok()) else {
+        return false;
+    };
+    here.ancestors().any(|folder| is_run(&folder.join(RUN)))
+}
+
+/// Whether this is the description of a run, of whichever kind: it has settings,
+/// or the data that it learns from.
+fn is_run(description: &Path) -> bool {
+    /// Largest description that is read.
+    const LARGEST: u64 = 256 << 20;
+    let is_small = fs::symlink_metadata(description)
+        .is_ok_and(|found| found.is_file() && found.len() <= LARGEST);
+    let Some(bytes) = is_small.then(|| fs::read(description).ok()).flatten() else { return false };
+    #[derive(serde::Deserialize)]
+    struct Description {
+        settings: Option<IgnoredAny>,
+        recipe: Option<IgnoredAny>,
+    }
+    // One that cannot be read may be a run's all the same.
+    serde_json::from_slice::<Description>(&bytes)
+        .map_or(true, |it| it.settings.is_some() || it.recipe.is_some())
 }
 
 fn stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -317,13 +363,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         fs::create_dir_all(run.join("catalog")).unwrap();
-        fs::write(run.join(RUN), "{}").unwrap();
+        fs::write(run.join(RUN), r#"{"settings": {}}"#).unwrap();
         symlink(&run, folder.path().join("link")).unwrap();
-        for name in ["run/run.json", "run/new.csv", "run/catalog/part", "link/new.csv"] {
+        let names = ["run/run.json", "run/new.csv", "run/catalog/part", "link/new.csv"];
+        for name in names.into_iter().chain(["run/made/by/nobody/x.csv"]) {
             let text = refused(&folder.path().join(name), &[]);
             assert!(text.contains("the folder of a run"), "{text}");
         }
-        assert_eq!(fs::read(run.join(RUN)).unwrap(), b"{}");
+        for name in ["run", "run/new", "run/catalog", "link/a/b"] {
+            assert!(refuse_folder(&folder.path().join(name)).is_err(), "{name}");
+        }
+        refuse_folder(&folder.path().join("new/er")).unwrap();
+        refuse_run_in_run(&run).unwrap();
+        refuse_run_in_run(&folder.path().join("another")).unwrap();
+        assert!(refuse_run_in_run(&run.join("catalog")).is_err());
+        assert!(refuse_run_in_run(&run.join("new")).is_err());
+        // Somebody else's file of that name is no run.
+        fs::create_dir(folder.path().join("theirs")).unwrap();
+        fs::write(folder.path().join("theirs").join(RUN), r#"{"scripts": {}}"#).unwrap();
+        write(&folder.path().join("theirs/x.csv"), b"x", &[]).unwrap();
+        assert_eq!(fs::read(run.join(RUN)).unwrap(), br#"{"settings": {}}"#);
         write(&folder.path().join("new.csv"), b"x", &[]).unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! Reading a stretch of a file or of an object in a store.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -15,6 +15,15 @@ pub(crate) enum Positional {
     Object(Object),
 }
 
+/// What the system, or a store, says of a file.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    /// Of a file.
+    File(Metadata),
+    /// Of an object: its size, and the store's word for this version of it.
+    Object { bytes: u64, version: Option<String> },
+}
+
 impl Positional {
     /// Opens a path or a URL; its bytes.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
@@ -26,6 +35,16 @@ impl Positional {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         Ok((Self::File(file), size))
+    }
+
+    /// The file as it was opened, without its index.
+    pub(crate) fn metadata(&self) -> io::Result<Looked> {
+        match self {
+            Self::File(file) => file.metadata().map(Looked::File),
+            Self::Object(object) => {
+                Ok(Looked::Object { bytes: object.size(), version: object.version() })
+            }
+        }
     }
 
     /// Fills `buffer` from byte `offset`, with patience.

@@ -113,6 +113,36 @@ pub(crate) fn sweep(folder: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// Removes what versions of before locks left of the output `name` in `folder`:
+/// `.<name>.<pid>.tmp` and `.<name>.<pid>-<random>.tmp`. Nothing says whether
+/// they are somebody's but that for a day nobody wrote, and that here no such
+/// process lives.
+pub(super) fn sweep_old(folder: &Path, name: &OsStr) -> Result<(), StorageError> {
+    if is_remote(folder) {
+        return Ok(());
+    }
+    let prefix = [b".", name.as_bytes(), b"."].concat();
+    for path in place::entries(folder)? {
+        let file_name = path.file_name().unwrap_or_default().as_bytes();
+        let by = file_name.strip_prefix(&prefix[..]).and_then(|by| by.strip_suffix(b".tmp"));
+        let Some((pid, random)) = by
+            .and_then(|by| std::str::from_utf8(by).ok())
+            .map(|by| by.split_once('-').unwrap_or((by, "00000000")))
+        else {
+            continue;
+        };
+        let is_ours = pid.parse::<u32>().is_ok()
+            && random.len() == 8
+            && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        let lives = || Path::new("/proc").join(pid).exists();
+        if is_ours && is_file && !is_elsewhere(OsStr::new(""), &path) && !lives() {
+            place::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::file::TempFile;
@@ -145,6 +175,31 @@ mod tests {
         sweep(folder.path()).unwrap();
         assert!(alive.path().exists() && foreign.exists() && !elsewhere.exists());
         sweep(&folder.path().join("no such folder")).unwrap();
+    }
+
+    #[test]
+    fn what_old_versions_left_goes_after_a_day_and_nothing_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |text: &str| folder.path().join(text);
+        // No process has a number that large.
+        let left =
+            [name(".m.safetensors.4294967290.tmp"), name(".m.safetensors.4294967290-0a1b2c3d.tmp")];
+        let alive = name(&format!(".m.safetensors.{}.tmp", std::process::id()));
+        let others = [
+            name(".n.safetensors.4294967290.tmp"),
+            name(".m.safetensors.old.tmp"),
+            name(".m.safetensors.4294967290"),
+            name("m.safetensors"),
+        ];
+        let young = name(".m.safetensors.4294967291.tmp");
+        let yesterday = std::time::SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+        for path in left.iter().chain(&others).chain([&alive]) {
+            File::create(path).unwrap().set_modified(yesterday).unwrap();
+        }
+        fs::write(&young, "").unwrap();
+        sweep_old(folder.path(), OsStr::new("m.safetensors")).unwrap();
+        assert!(left.iter().all(|path| !path.exists()));
+        assert!(others.iter().chain([&alive, &young]).all(|path| path.exists()));
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! its rows are those of an undisturbed run.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::util::catalog::{column, parts, rows};
 use crate::util::command::{assert_code, errors, hiwl, simulate};
@@ -18,7 +22,7 @@ const EIO: &str = "5";
 const ESTALE: &str = "116";
 
 /// The library that makes calls fail, built once.
-fn library() -> &'static Path {
+pub(super) fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -35,16 +39,16 @@ fn library() -> &'static Path {
     })
 }
 
-struct Scene {
+pub(super) struct Scene {
     folder: tempfile::TempDir,
-    input: PathBuf,
-    expected: Vec<String>,
+    pub(super) input: PathBuf,
+    pub(super) expected: Vec<String>,
 }
 
 impl Scene {
     /// `count` cutouts as files or in a tar archive, and the rows of an
     /// undisturbed run.
-    fn new(count: usize, seed: u64, archive: bool) -> Self {
+    pub(super) fn new(count: usize, seed: u64, archive: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut input = folder.path().join("cutouts");
         if archive {
@@ -66,11 +70,11 @@ impl Scene {
         scene
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, output: &str) -> Command {
+    pub(super) fn command(&self, output: &str) -> Command {
         let mut command = hiwl();
         command.args(["classify", "--range-size", "12", "--workers", "2", "--batch", "4"]);
         command.arg(&self.input).arg("--output").arg(self.path(output));
@@ -87,7 +91,7 @@ impl Scene {
 
     /// The same command without failures completes the catalog.
     #[track_caller]
-    fn completes(&self, output: &str) {
+    pub(super) fn completes(&self, output: &str) {
         assert_code(&self.command(output).output().unwrap(), 0);
         assert_eq!(rows(&self.path(output)), self.expected);
         assert_code(&hiwl().arg("verify").arg(self.path(output)).output().unwrap(), 0);
@@ -210,6 +214,50 @@ fn an_archive_that_ends_early_costs_the_rows_that_it_cuts() {
     scene.completes("out");
 }
 
+/// Of every kind of call one of the first and one further on; all of them fail in
+/// turn in `benches/faults.py`.
+#[test]
+fn whatever_call_fails_once_nothing_is_lost() {
+    let scene = Scene::new(24, 68, false);
+    let tally = scene.path("tally");
+    let mut random = ChaCha8Rng::seed_from_u64(68);
+    for (kind, errno) in [
+        ("open", EIO),
+        ("read", EIO),
+        ("write", ENOSPC),
+        ("pwrite", ENOSPC),
+        ("fsync", EIO),
+        ("rename", ENOSPC),
+        ("unlink", EIO),
+        ("mkdir", ENOSPC),
+        ("flock", EIO),
+        ("ftruncate", ENOSPC),
+        ("fstat", EIO),
+        ("readdir", EIO),
+        ("mmap", "12"),
+        ("malloc", "12"),
+        ("thread", "11"),
+    ] {
+        let never = [("CALL", kind), ("FROM", "1000000000"), ("TALLY", tally.to_str().unwrap())];
+        assert_code(&scene.failing("counted", &never), 0);
+        fs::remove_dir_all(scene.path("counted")).unwrap();
+        let counted = fs::read_to_string(&tally).unwrap();
+        let count: u64 = counted.trim().rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(count > 0, "no call is a {kind}");
+        for number in [random.random_range(1..=count.min(10)), random.random_range(1..=count)] {
+            let output = format!("{kind}-{number}");
+            let from = number.to_string();
+            let once = [("CALL", kind), ("FROM", &from), ("COUNT", "1"), ("ERRNO", errno)];
+            let failed = scene.failing(&output, &once);
+            let aborted = failed.status.signal() == Some(6) && ["mmap", "malloc"].contains(&kind);
+            let documented = matches!(failed.status.code(), Some(0 | 2));
+            assert!(documented || aborted, "{output}: {failed:?}");
+            scene.completes(&output);
+        }
+        fs::remove_file(&tally).unwrap();
+    }
+}
+
 #[test]
 fn a_clock_that_jumps_changes_no_row() {
     let scene = Scene::new(30, 56, false);
@@ -226,7 +274,7 @@ fn a_clock_that_jumps_changes_no_row() {
 }
 
 /// Stops a run once its first part is there.
-fn stopped(command: &mut Command, output: &Path) -> std::process::Child {
+pub(super) fn stopped(command: &mut Command, output: &Path) -> std::process::Child {
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     while parts(output).is_empty() {
@@ -237,7 +285,7 @@ fn stopped(command: &mut Command, output: &Path) -> std::process::Child {
     child
 }
 
-fn signal(child: &std::process::Child, signal: &str) {
+pub(super) fn signal(child: &std::process::Child, signal: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

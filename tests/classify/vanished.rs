@@ -142,14 +142,95 @@ fn an_archive_that_changed_holds_up_its_own_rows_alone() {
     scene.expect(0, &format!("classify {inputs} --output whole --range-size 5 --quiet"));
     scene.expect(0, &format!("plan {inputs} --output night --range-size 5 --shards 1 --quiet"));
     let good = fs::read(scene.path("1.tar")).unwrap();
+    let time = fs::metadata(scene.path("1.tar")).unwrap().modified().unwrap();
     fs::write(scene.path("1.tar"), &good[..good.len() - 512]).unwrap();
     let task = "classify --plan night --shard 0";
     let first = scene.expect(2, task);
     assert!(errors(&first).contains("1.tar is not as it was"), "{}", errors(&first));
     assert_eq!(parts(&scene.path("night")).len(), 6);
     fs::write(scene.path("1.tar"), good).unwrap();
+    let file = fs::File::options().write(true).open(scene.path("1.tar")).unwrap();
+    file.set_modified(time).unwrap();
     scene.expect(0, task);
     assert_eq!(rows(&scene.path("night")), rows(&scene.path("whole")));
+}
+
+/// Names, sizes and places of members are what they were, and the pictures are
+/// others: half of a catalog would be of the one, half of the other.
+#[test]
+fn an_archive_made_anew_between_two_shards_holds_up_the_second() {
+    let scene = Scene::new();
+    scene.archive("a.tar", 20, 84);
+    let (archive, night) = (scene.path("a.tar"), scene.path("night"));
+    scene.expect(0, "classify a.tar --output whole --range-size 5 --quiet");
+    scene.expect(0, "plan a.tar --output night --range-size 5 --shards 2 --quiet");
+    scene.expect(0, "classify --plan night --shard 0 --quiet");
+
+    let (good, time) = (fs::read(&archive).unwrap(), fs::metadata(&archive).unwrap());
+    let time = time.modified().unwrap();
+    let write = |bytes: &[u8]| {
+        fs::remove_file(&archive).unwrap();
+        fs::write(&archive, bytes).unwrap();
+    };
+    let mut anew = good.clone();
+    // The pictures turned around, each in its place.
+    let mut tar = tar::Archive::new(&good[..]);
+    for member in tar.entries().unwrap() {
+        let member = member.unwrap();
+        let place = member.raw_file_position() as usize;
+        anew[place..place + member.size() as usize].reverse();
+    }
+    assert_eq!(anew.len(), good.len());
+    write(&anew);
+    let task = "classify --plan night --shard 1 --quiet";
+    let waits = scene.expect(2, task);
+    assert!(errors(&waits).contains("written at another time"), "{}", errors(&waits));
+    assert_eq!(parts(&night).len(), 2);
+    scene.expect(2, "verify night");
+
+    // Of other members, whatever is said of it.
+    let mut other = good.clone();
+    let name = &mut other[..100];
+    name[0] = if name[0] == b'x' { b'y' } else { b'x' };
+    let sum: u32 = other[..148].iter().chain(&other[156..512]).map(|b| u32::from(*b)).sum();
+    other[148..155].copy_from_slice(format!("{:06o}\0", sum + 8 * 32).as_bytes());
+    write(&other);
+    let waits = scene.expect(2, &format!("{task} --copied"));
+    assert!(errors(&waits).contains("other members"), "{}", errors(&waits));
+
+    // Put back with its time, or copied without it and said to be so.
+    write(&good);
+    scene.expect(2, task);
+    let file = fs::File::options().write(true).open(&archive).unwrap();
+    file.set_modified(time).unwrap();
+    scene.expect(0, task);
+    assert_eq!(rows(&night), rows(&scene.path("whole")));
+    fs::remove_file(&parts(&night)[1]).unwrap();
+    write(&good);
+    scene.expect(0, &format!("{task} --copied"));
+    assert_eq!(rows(&night), rows(&scene.path("whole")));
+}
+
+/// Runs of before archives were known by more than their size go on.
+#[test]
+fn a_run_that_knows_sizes_alone_goes_on() {
+    let scene = Scene::new();
+    scene.archive("a.tar", 20, 85);
+    scene.expect(0, "plan a.tar --output night --range-size 5 --shards 2 --quiet");
+    let manifest = scene.path("night/run.json");
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    let archive = scene.path("a.tar");
+    let archives = &mut json["listing"]["archives"];
+    assert!(archives[archive.to_str().unwrap()]["index"].is_string(), "{archives}");
+    archives[archive.to_str().unwrap()] = fs::metadata(&archive).unwrap().len().into();
+    json["format"] = 2.into();
+    fs::write(&manifest, format!("{json:#}\n")).unwrap();
+    fs::remove_file(scene.path("night/plan.json")).unwrap();
+    scene.expect(0, "classify a.tar --output night --range-size 5 --shard 0/2 --quiet");
+    fs::write(&archive, fs::read(&archive).unwrap()).unwrap();
+    scene.expect(0, "classify a.tar --output night --range-size 5 --quiet");
+    scene.expect(0, "verify night");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
@@ -88,4 +89,63 @@ fn one_very_long_id_does_not_widen_every_row_of_a_fits_table() {
 
 fn run_command(arguments: &[&str]) -> Output {
     run(arguments.iter().copied())
+}
+
+#[test]
+fn no_command_writes_into_the_folder_of_a_run_but_the_runs_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = complete(&folder.path().join("run"), 20, 10);
+    let run = run.dir().to_str().unwrap();
+    let before = names(Path::new(run));
+    let cutouts = crate::util::fixture("cutouts/jpeg");
+    let cutouts = cutouts.to_str().unwrap();
+    let at = |name: &str| format!("{run}/{name}");
+    for place in ["new", "catalog/new"] {
+        let place = at(place);
+        for command in [
+            vec!["simulate", &place, "--count", "1"],
+            vec!["look", cutouts, "--output", &place],
+            vec!["classify", cutouts, "--output", &place],
+            vec!["plan", cutouts, "--shards", "1", "--output", &place],
+            vec!["man", &place],
+            vec!["export", run, "--to", "csv", "-o", &place],
+            vec!["export", run, "--to", "hats", "-o", &place],
+            vec!["model", "new", "--output", &place, "--architecture", "efficientnet-nano"],
+        ] {
+            let refused = run_command(&command);
+            assert_code(&refused, 64);
+            let words = String::from_utf8_lossy(&refused.stderr);
+            assert!(words.contains("the folder of a run"), "{command:?}: {words}");
+        }
+    }
+    assert_code(&run_command(&["classify", cutouts, "--output", &at("catalog")]), 64);
+    assert_eq!(names(Path::new(run)), before);
+}
+
+#[test]
+fn metrics_are_not_written_over_what_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = folder.path().join("labels.csv");
+    let cutouts = crate::util::fixture("cutouts/jpeg");
+    fs::write(&labels, "id,label\nx,CRS\n").unwrap();
+    let (table, cutouts) = (labels.to_str().unwrap(), cutouts.to_str().unwrap());
+    let same = folder.path().join("same.csv");
+    fs::hard_link(&labels, &same).unwrap();
+    for output in [table, same.to_str().unwrap()] {
+        let refused = run_command(&["evaluate", cutouts, "--labels", table, "--csv", output]);
+        assert_code(&refused, 64);
+        let words = String::from_utf8_lossy(&refused.stderr);
+        assert!(words.contains("is an input"), "{words}");
+    }
+    assert_eq!(fs::read_to_string(&labels).unwrap(), "id,label\nx,CRS\n");
+}
+
+/// All names below a folder.
+fn names(folder: &Path) -> Vec<PathBuf> {
+    let below = |path: &Path| if path.is_dir() { names(path) } else { Vec::new() };
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<PathBuf> =
+        paths.flat_map(|path| [below(&path), vec![path]].concat()).collect();
+    names.sort();
+    names
 }

@@ -45,7 +45,10 @@ impl Listener for Progress {
                     json!({"event": "part", "path": path.display().to_string(), "rows": rows}),
                 );
             }
-            Event::Note(note) => self.say(note),
+            Event::Note(note) => {
+                self.say(note);
+                self.event(json!({"event": "note", "text": note}));
+            }
             _ => {}
         }
     }

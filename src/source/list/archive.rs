@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fs, io};
 
-use super::super::{Entry, Locator};
+use super::super::{Entry, Locator, Pin};
 use super::bands::BandGroups;
 use super::names::{FileKind, cutout_id, is_hidden, not_utf8, passed_over};
 use super::notes::Notes;
@@ -29,6 +29,8 @@ pub(super) struct Archive {
     /// Why none of its members can be named in a catalog.
     unnameable: Option<Rejection>,
     walker: Walker,
+    /// As it was when it was opened.
+    pin: Pin,
     cutouts: u64,
     done: bool,
     /// Knows the names of band files; taken once one was met.
@@ -67,8 +69,14 @@ impl Archive {
                 Err(error) => return failed(error),
             }
         }
-        match patiently(|| Positional::open(&absolute)) {
-            Ok((file, size)) => Ok(Some(Self {
+        let open = || {
+            let (file, size) = Positional::open(&absolute)?;
+            let pin = Pin::of_open(&file)?;
+            Ok((file, size, pin))
+        };
+        match patiently(open) {
+            Ok((file, size, pin)) => Ok(Some(Self {
+                pin,
                 given,
                 unnameable: not_utf8(&absolute),
                 absolute,
@@ -94,11 +102,11 @@ impl Archive {
                         entries.push(entry);
                     }
                 }
-                Step::End => self.done = true,
+                Step::End => self.end(notes)?,
                 Step::Damage(words) => {
                     let listed = self.cutouts;
                     notes.problem(&self.given, format!("{words} (cutouts listed: {listed})"));
-                    self.done = true;
+                    self.end(notes)?;
                 }
                 Step::Failed(source) => {
                     self.done = true;
@@ -107,6 +115,20 @@ impl Archive {
             }
         }
         Ok(!self.done)
+    }
+
+    /// Notes the archive as it was listed, if that is how it still is.
+    fn end(&mut self, notes: &mut Notes) -> Result<(), ListError> {
+        self.done = true;
+        let failed = |source| ListError::Io { path: self.given.clone(), source };
+        let now = patiently(|| Pin::of(&self.absolute)).map_err(failed)?;
+        if !self.pin.is_untouched(&now) {
+            let changed = io::Error::other("it was written into while it was being listed");
+            return Err(failed(changed));
+        }
+        let pin = Pin { index: Some(self.walker.index()), ..self.pin.clone() };
+        notes.pin(self.absolute.clone(), pin);
+        Ok(())
     }
 
     fn entry(&mut self, member: &Member, notes: &mut Notes) -> Option<Entry> {

@@ -11,6 +11,7 @@
 //! the size of the whole (band files named one by one, on the command line or
 //! in a list, are kept by name until the end).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ use std::vec;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::Entry;
+use super::{Entry, Pin};
+use crate::storage::Wait;
 use crate::storage::file::irregular;
 use crate::storage::remote::is_remote;
 use crate::tables::{Column, Table as Tabular};
@@ -41,7 +43,7 @@ pub use bands::BandPattern;
 pub use error::ListError;
 pub use notes::Problem;
 pub use repeated::RepeatedIds;
-pub(crate) use tar::is_member;
+pub(crate) use tar::{index as tar_index, is_member};
 
 use bands::BandGroups;
 use names::{FileKind, TableForm, broken_link, compressed, fits_stem, without_extension};
@@ -187,14 +189,36 @@ impl Lister {
         self.notes.problem_count()
     }
 
+    /// The archives and tables so far that were listed to their end, as they
+    /// were then.
+    pub fn pins(&self) -> &BTreeMap<PathBuf, Pin> {
+        self.notes.pins()
+    }
+
     /// Files so far that were found in folders and archives and are no
     /// cutouts, or were set aside as further bands.
     pub fn skipped(&self) -> u64 {
         self.notes.skipped()
     }
 
+    /// The next chunk; while it waits for somebody else, `wait` is told and may
+    /// end it: then the chunk is an error.
+    pub fn next_or_wait(&mut self, wait: &dyn Wait) -> Option<Result<Chunk, ListError>> {
+        let next = self.try_next(wait).transpose();
+        if let Some(Err(_)) = next {
+            // A listing with a gap is no listing: end here.
+            self.current = None;
+            self.planned = Vec::new().into_iter();
+        }
+        next
+    }
+
     /// Begins with an input; `None` if a problem says why it cannot.
-    fn start(&mut self, planned: Planned) -> Result<Option<Box<dyn Source>>, ListError> {
+    fn start(
+        &mut self,
+        planned: Planned,
+        wait: &dyn Wait,
+    ) -> Result<Option<Box<dyn Source>>, ListError> {
         let notes = &mut self.notes;
         Ok(match planned {
             Planned::Entries(entries) => Some(Box::new(Named(entries.into_iter()))),
@@ -208,12 +232,14 @@ impl Lister {
                 archive::Archive::open(given, absolute, &self.options, notes)?
                     .map(|archive| Box::new(archive) as Box<dyn Source>)
             }
-            Planned::Paths(given) => Some(Box::new(paths::PathList::open(given, &self.options)?)),
+            Planned::Paths(given) => {
+                Some(Box::new(paths::PathList::open(given, &self.options, wait)?))
+            }
             Planned::Table(table) => Some(table.start(&self.carried, &self.options)?),
         })
     }
 
-    fn try_next(&mut self) -> Result<Option<Chunk>, ListError> {
+    fn try_next(&mut self, wait: &dyn Wait) -> Result<Option<Chunk>, ListError> {
         loop {
             if let Some(source) = &mut self.current {
                 let chunk = source.next_chunk(&mut self.notes)?;
@@ -226,7 +252,7 @@ impl Lister {
                 self.notes.finish();
                 return Ok(None);
             };
-            self.current = self.start(planned)?;
+            self.current = self.start(planned, wait)?;
         }
     }
 }
@@ -235,13 +261,7 @@ impl Iterator for Lister {
     type Item = Result<Chunk, ListError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.try_next().transpose();
-        if let Some(Err(_)) = next {
-            // A listing with a gap is no listing: end here.
-            self.current = None;
-            self.planned = Vec::new().into_iter();
-        }
-        next
+        self.next_or_wait(&())
     }
 }
 

@@ -3,7 +3,10 @@
 //! Invariant: memory is bounded however many problems there are; the count
 //! stays exact.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::source::Pin;
 
 /// Problems kept with their words; the rest are counted.
 const KEPT: usize = 1000;
@@ -26,6 +29,7 @@ pub(super) struct Notes {
     skipped: u64,
     /// Cutouts in a form that is not read: why, how many, and the first.
     unread: Vec<(&'static str, u64, PathBuf)>,
+    pins: BTreeMap<PathBuf, Pin>,
 }
 
 impl Notes {
@@ -56,6 +60,16 @@ impl Notes {
             };
             self.problem(first, format!("{why}{more}"));
         }
+    }
+
+    /// Notes an archive or a table as it was when it was listed.
+    pub fn pin(&mut self, path: PathBuf, pin: Pin) {
+        self.pins.insert(path, pin);
+    }
+
+    /// All of them.
+    pub fn pins(&self) -> &BTreeMap<PathBuf, Pin> {
+        &self.pins
     }
 
     /// Counts a file that is no cutout.

@@ -6,10 +6,12 @@
 //! stand. Invariant: a line that says something is an entry, or part of one.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::super::{Entry, Locator};
 use super::bands::{BandGroups, Role};
@@ -17,7 +19,9 @@ use super::names::{FileKind, file_entry};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection};
+use crate::storage::lock::SILENCE;
 use crate::storage::remote::{is_remote, join};
+use crate::storage::{Wait, file};
 
 /// Longest line. Systems allow paths of 4 KiB.
 const MAX_LINE: u64 = 64 << 10;
@@ -39,15 +43,13 @@ impl<T: BufRead + Seek + Send> Text for T {}
 impl PathList {
     /// Opens a list and notes its band files. Standard input (`-`) is kept in
     /// memory, as it cannot be read twice.
-    pub fn open(given: PathBuf, options: &ListOptions) -> Result<Self, ListError> {
+    pub fn open(given: PathBuf, options: &ListOptions, wait: &dyn Wait) -> Result<Self, ListError> {
         let failed = |source| ListError::Io { path: given.clone(), source };
         let (folder, text): (_, Box<dyn Text>) = if given == Path::new("-") {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
-            (PathBuf::new(), Box::new(Cursor::new(bytes)))
+            (PathBuf::new(), Box::new(Cursor::new(standard_input(wait).map_err(failed)?)))
         } else {
             let folder = given.parent().unwrap_or(Path::new("")).to_owned();
-            (folder, Box::new(BufReader::new(File::open(&given).map_err(failed)?)))
+            (folder, Box::new(BufReader::new(file::open(&given).map_err(failed)?)))
         };
         let groups = BandGroups::new(&options.band_pattern, &options.bands);
         let mut list = Self { given, folder, text, line: 0, groups };
@@ -86,6 +88,36 @@ impl PathList {
             if !line.is_empty() && line[0] != b'#' {
                 return Ok(Some(join(&self.folder, Path::new(OsStr::from_bytes(&line)))));
             }
+        }
+    }
+}
+
+/// All of standard input. Whoever writes into it may take an hour, and a read
+/// that waits sees no signal: a thread of its own reads.
+fn standard_input(wait: &dyn Wait) -> io::Result<Vec<u8>> {
+    const TURN: Duration = Duration::from_millis(50);
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::Builder::new().name("standard input".to_owned()).spawn(move || {
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
+        // Nobody waits any more if the run was stopped.
+        let _ = sender.send(read);
+    })?;
+    let (begun, mut told) = (Instant::now(), false);
+    loop {
+        match receiver.recv_timeout(TURN) {
+            Ok(read) => return read,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("its reader has ended"));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if wait.stopped() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped"));
+        }
+        if !told && begun.elapsed() > SILENCE {
+            wait.waits("the inputs are listed on standard input (-): waiting for its end");
+            told = true;
         }
     }
 }

@@ -13,8 +13,10 @@
 
 use std::io;
 
+use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
+use crate::storage::digest::hex;
 use crate::storage::read_at::Positional;
 
 /// Size of a header, and what data is padded to.
@@ -73,6 +75,8 @@ pub(super) struct Walker {
     next: u64,
     /// Set by a member that the end of the archive cuts.
     cut: Option<String>,
+    /// Of the headers so far, and where they are.
+    index: Sha256,
 }
 
 /// What extension headers say of the member that follows.
@@ -88,7 +92,12 @@ struct Extensions {
 impl Walker {
     /// At the beginning of an archive of `length` bytes.
     pub fn new(file: Positional, length: u64) -> Self {
-        Self { file, length, next: 0, cut: None }
+        Self { file, length, next: 0, cut: None, index: Sha256::new() }
+    }
+
+    /// The digest of the headers so far and of where they are, in hexadecimal.
+    pub fn index(&self) -> String {
+        hex(&self.index.clone().finalize())
     }
 
     /// The next member, the end, or what is wrong. After anything but a member
@@ -119,6 +128,8 @@ impl Walker {
             if !checksum_holds(&header) {
                 return Ok(Step::Damage(self.no_header(at, &header)));
             }
+            self.index.update(at.to_le_bytes());
+            self.index.update(header.as_bytes());
             let kind = header.entry_type();
             // Where no data follows, the field may hold anything: GNU tar leaves
             // it blank in the label that `tar -V` writes.
@@ -200,7 +211,7 @@ impl Walker {
 
     /// Takes up an extension header; the inner error is the archive's.
     fn extend(
-        &self,
+        &mut self,
         extensions: &mut Extensions,
         kind: EntryType,
         at: u64,
@@ -217,6 +228,7 @@ impl Walker {
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
         self.file.read_exact_at(&mut bytes, offset)?;
+        self.index.update(&bytes);
         extensions.any = true;
         if kind == EntryType::GNULongName {
             let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
@@ -346,6 +358,18 @@ fn checksum_holds(header: &Header) -> bool {
     let sum: u32 =
         bytes[..148].iter().chain(&bytes[156..]).map(|b| u32::from(*b)).sum::<u32>() + 8 * 32;
     header.cksum().is_ok_and(|stated| stated == sum)
+}
+
+/// The digest of an archive's headers, as far as it can be followed.
+pub(crate) fn index(file: Positional, length: u64) -> io::Result<String> {
+    let mut walker = Walker::new(file, length);
+    loop {
+        match walker.step() {
+            Step::Member(_) => {}
+            Step::End | Step::Damage(_) => return Ok(walker.index()),
+            Step::Failed(error) => return Err(error),
+        }
+    }
 }
 
 /// Whether the data at `offset` is still that of a member of `length` bytes:

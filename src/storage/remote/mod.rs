@@ -120,6 +120,10 @@ mod without {
             match *self {}
         }
 
+        pub(crate) fn version(&self) -> Option<String> {
+            match *self {}
+        }
+
         pub(crate) fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
             match *self {}
         }

@@ -137,6 +137,11 @@ impl Object {
         self.meta.size
     }
 
+    /// The store's word for this version of it.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.meta.e_tag.clone()
+    }
+
     /// Fills `buffer` from byte `offset`.
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.meta.size);

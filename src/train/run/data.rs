@@ -28,6 +28,7 @@ use crate::line::stages::Fetch;
 use crate::line::{self, Cutout, Found, Front, Listed, QUEUE, Reading};
 use crate::pipeline::{Graph, Sequenced, Stop};
 use crate::random;
+use crate::run::Journal;
 use crate::source::Locator;
 use crate::source::read::Reader;
 use crate::storage::remote::is_remote;
@@ -133,7 +134,12 @@ impl Dataset {
         }
         let remote = sources.inputs.iter().any(|input| is_remote(input))
             || images.iter().any(|image| image.entry.is_remote());
-        let front = Front { decode: Arc::new(reading.decode_options()), remote, workers };
+        let front = Front {
+            decode: Arc::new(reading.decode_options()),
+            remote,
+            workers,
+            journal: Journal::default(),
+        };
 
         // Ordered by split and id, from now on.
         let mut wanted = Vec::new();

@@ -28,7 +28,7 @@ use crate::line::Reading;
 use crate::model::description::Input;
 use crate::storage::lock::PathLock;
 use crate::storage::remote::is_remote;
-use crate::storage::{StorageError, digest, file, json, place};
+use crate::storage::{StorageError, digest, file, json, output, place};
 use crate::train::curves;
 use crate::train::history::{self, Epoch};
 use crate::train::recipe::Recipe;
@@ -132,6 +132,7 @@ impl Folder {
         if dir.exists() && !dir.is_dir() {
             return Err(StorageError::NotAFolder { path: dir.to_owned() }.into());
         }
+        output::refuse_run_in_run(dir)?;
         PathLock::try_acquire(&dir.join(".lock"))?
             .ok_or_else(|| TrainError::Busy { path: dir.to_owned() })
     }

@@ -7,6 +7,7 @@
 //! [`parquet`](super::parquet), one batch of rows is in memory.
 
 use std::cell::OnceCell;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -24,7 +25,7 @@ use crate::source::list::names::{cutout_id, not_utf8};
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::source::rows::ImageLayout;
-use crate::source::{Entry, Locator};
+use crate::source::{Entry, Locator, Pin};
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{Batches, texts};
 
@@ -136,6 +137,8 @@ pub(super) struct ImageRows {
     done: u64,
     /// What to tell of the first position that is on no sky, and whether it was.
     odd: (OnceCell<String>, bool),
+    /// The table as it was opened; none once it is noted.
+    pin: Option<(PathBuf, Pin)>,
 }
 
 impl ImageRows {
@@ -163,7 +166,10 @@ impl ImageRows {
             .map(Batches::of)
             .map_err(|source| failed(&place, source))?;
         let absolute = place.absolute_table();
+        let pin = Pin::of(&absolute).and_then(|pin| pin.with_index(&absolute));
+        let pin = pin.map_err(|source| ListError::Io { path: place.given.clone(), source })?;
         Ok(Self {
+            pin: Some((absolute.clone(), pin)),
             file,
             unnameable: not_utf8(&absolute),
             place,
@@ -277,6 +283,9 @@ fn text(texts: &StringArray, row: usize) -> Option<&str> {
 
 impl Source for ImageRows {
     fn next_chunk(&mut self, notes: &mut Notes) -> Result<Chunk, ListError> {
+        if let Some((path, pin)) = self.pin.take() {
+            notes.pin(path, pin);
+        }
         loop {
             let Some(batch) = self.reader.next() else { return Ok(Chunk::of(Vec::new())) };
             let rows_error = |source| ListError::Rows {
