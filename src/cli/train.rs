@@ -65,7 +65,7 @@ pub struct Arguments {
     #[command(flatten)]
     input: InputFlags,
 
-    /// Start from a model file, from kept weights of a run, or from the
+    /// Start from a model file, from saved weights of a run, or from the
     /// weights of an EfficientNet (torchvision, timm, EfficientNet-PyTorch,
     /// EfficientNet-Lite).  [default: random weights]
     #[arg(long, value_name = "FILE")]

@@ -16,7 +16,7 @@ use crate::storage::{StorageError, digest, file};
 /// Key of the description in the metadata.
 const KEY: &str = "hiwl-weights";
 
-/// What kept weights are.
+/// What saved weights are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
@@ -37,7 +37,7 @@ pub struct Description {
     pub input: Option<Input>,
 }
 
-/// Why kept weights cannot be read or written.
+/// Why saved weights cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedWeightsError {
     /// The system does not let them.
@@ -72,7 +72,7 @@ pub struct SavedWeights {
     pub digest: String,
 }
 
-/// Writes kept weights; the file appears whole or not at all.
+/// Writes saved weights; the file appears whole or not at all.
 ///
 /// # Errors
 /// [`SavedWeightsError`].
@@ -88,7 +88,7 @@ pub fn write(
     Ok(file::replace(path, &bytes)?)
 }
 
-/// Reads kept weights; `None` if the file is something else.
+/// Reads saved weights; `None` if the file is something else.
 ///
 /// # Errors
 /// [`SavedWeightsError`].

@@ -238,7 +238,7 @@ impl Folder {
         self.dir.join("evaluation.json")
     }
 
-    /// Removes kept weights that are not among the best any more.
+    /// Removes saved weights that are not among the best any more.
     ///
     /// # Errors
     /// What the system says.

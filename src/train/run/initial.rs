@@ -1,4 +1,4 @@
-//! What a model starts from: a model file, kept weights, other people's
+//! What a model starts from: a model file, saved weights, other people's
 //! weights, or nothing.
 //!
 //! A classifier is taken over where its outputs are those of the recipe in
