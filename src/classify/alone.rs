@@ -127,7 +127,7 @@ impl Trial<'_> {
             if let Tried::Died(status) = tried
                 && !asked_to_end(status)
             {
-                let how = status.to_string();
+                let how = ended(status);
                 let entry = &entries[(row - claim.range().first) as usize];
                 warn!(row, id = entry.id, "ends processes: {how}");
                 self.listener.tell(Event::Note(&format!(
@@ -160,6 +160,25 @@ impl Trial<'_> {
             taster.try_entry(row, &entries[place], radii[place]);
         }
         Ok(true)
+    }
+}
+
+/// How a process ended, in words that are the same wherever it did so (whether a
+/// core was dumped is the machine's).
+fn ended(status: ExitStatus) -> String {
+    let name = match status.signal() {
+        Some(libc::SIGILL) => " (SIGILL)",
+        Some(libc::SIGABRT) => " (SIGABRT)",
+        Some(libc::SIGBUS) => " (SIGBUS)",
+        Some(libc::SIGFPE) => " (SIGFPE)",
+        Some(libc::SIGKILL) => " (SIGKILL)",
+        Some(libc::SIGSEGV) => " (SIGSEGV)",
+        _ => "",
+    };
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}{name}"),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => "no word of its end".to_owned(),
     }
 }
 
