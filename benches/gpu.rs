@@ -105,6 +105,7 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
         normalisation: Normalisation { mean: input.mean, std: input.std },
         frozen_backbone: false,
         stochastic_depth: 0.0,
+        loss: hiwl::engine::Loss::Classes,
     };
     let rule = Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
     let queue = gpu.queue()?;

@@ -57,6 +57,7 @@ impl Learner {
             normalisation,
             frozen_backbone: false,
             stochastic_depth: 0.0,
+            loss: hiwl::engine::Loss::Classes,
         };
         let backend = Backend::detect();
         let network = TrainNetwork::with(&architecture, &weights, settings, backend, precision)?;

@@ -78,7 +78,7 @@ pub struct Arguments {
     output: Option<PathBuf>,
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
+pub(super) fn kind(text: &str) -> Result<Kind, String> {
     Kind::from_name(text).ok_or_else(|| "best, debiased, plain, weighted or counts".to_owned())
 }
 

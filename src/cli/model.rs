@@ -154,8 +154,10 @@ impl Info {
         for head in description.scheme.heads() {
             if let Some(calibration) = &head.calibration {
                 let question = &tree.questions()[head.question].name;
-                let Calibration { temperature, offset, decision } = calibration;
-                let text = format!("{question}: temperature {temperature}, offsets {offset:?}");
+                let Calibration { temperature, offset, decision, concentrations } = calibration;
+                let what = if *concentrations { ", concentrations" } else { "" };
+                let text =
+                    format!("{question}: temperature {temperature}, offsets {offset:?}{what}");
                 rows.push(("calibration".into(), text));
                 if !decision.is_empty() {
                     rows.push((String::new(), format!("answers are chosen with {decision:?}")));

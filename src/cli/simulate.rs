@@ -48,6 +48,11 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Mixture::Balanced)]
     classes: Mixture,
 
+    /// Also write DIR/votes.csv: what so many volunteers say of each galaxy, as
+    /// numbers of votes for Galaxy Zoo DECaLS' questions and three more.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    votes: u32,
+
     /// Say nothing but errors.
     #[arg(short, long)]
     quiet: bool,
@@ -74,6 +79,7 @@ impl Arguments {
                 Mixture::Balanced => Classes::Balanced,
                 Mixture::GalaxyZoo => Classes::GALAXY_ZOO,
             },
+            votes: self.votes,
         };
         let audience = if self.quiet { Audience::Nobody } else { Audience::Person };
         let progress = Progress::new(audience);

@@ -16,6 +16,7 @@ use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::training::TrainingProgress;
 use crate::engine::{DeviceChoice, Precision};
 use crate::events::Listener;
+use crate::labels::grammar::{Kind, Wanted};
 use crate::pipeline::Stop;
 use crate::train::recipe::Recipe;
 use crate::train::run::{self, TrainError, TrainOptions, TrainReport, TrainingData};
@@ -44,9 +45,25 @@ pub struct Arguments {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// The label table.
+    /// The label table; for a recipe that learns votes, the table of votes.
     #[arg(short, long, value_name = "TABLE")]
     labels: PathBuf,
+
+    /// Which fractions to learn of a vote table that holds several: best, debiased,
+    /// plain, weighted, or counts.  [default: the first of these that is there]
+    #[arg(long, value_name = "KIND", value_parser = super::labels::kind)]
+    fractions: Option<Kind>,
+
+    /// Whose votes to learn of a table that holds those of several campaigns, or of
+    /// which workflow.
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
+
+    /// Learn these probabilities of the classes in place of the labels, for the
+    /// galaxies that the table has: a catalog, exported as one table, or any table
+    /// with a column a class (a teacher's, or an ensemble's means).
+    #[arg(long, value_name = "TABLE")]
+    soft_labels: Option<PathBuf>,
 
     /// The column of splits.  [default: split, if there is one]
     #[arg(long, value_name = "COLUMN")]
@@ -166,6 +183,8 @@ impl Arguments {
                 split_column: self.split_column,
                 reading,
                 colours,
+                wanted: Wanted { kind: self.fractions, campaign: self.campaign },
+                soft: self.soft_labels,
             },
             recipe,
             output: self.output,

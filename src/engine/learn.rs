@@ -11,6 +11,7 @@ use candle_core::{Device, Tensor};
 
 use super::Normalisation;
 use super::cuda::CudaError;
+use super::loss::Loss;
 use super::optimizer::{Rule, State};
 use crate::model::parameters::Parameter;
 use crate::model::weights::{Weights, WeightsError};
@@ -33,6 +34,8 @@ pub struct Settings {
     /// grows linearly from zero at the first (Huang et al. 2016,
     /// arXiv:1603.09382). The HIWL paper uses none.
     pub stochastic_depth: f64,
+    /// What the outputs are compared with. A GPU learns [`Loss::Classes`] alone.
+    pub loss: Loss,
 }
 
 /// How gradients become steps.
@@ -53,7 +56,7 @@ pub struct Updates {
 /// What a step says of its batch, before its gradients are used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepOutput {
-    /// Mean of `−Σ target · log softmax(logits)`.
+    /// The settings' loss, as the mean of the images.
     pub loss: f64,
     /// `[images × classes]`.
     pub logits: Vec<f32>,

@@ -15,6 +15,7 @@ mod device;
 pub mod fused;
 mod infer;
 pub mod learn;
+pub mod loss;
 pub mod open;
 pub mod optimizer;
 mod precision;
@@ -25,6 +26,7 @@ pub use self::{
     device::{Device, DeviceChoice, Devices, DevicesChoice},
     infer::{Infer, InferPair, InferenceError, Normalisation, PairTensors, Tensors, Want},
     learn::{Learn, LearnError},
+    loss::Loss,
     open::{Engine, EngineError},
     precision::Precision,
 };

@@ -16,7 +16,7 @@ use super::cuda::{self, Cascade, CascadeOptions, CudaError};
 use super::fused::learn::FusedLearner;
 use super::fused::{Backend, PackedNetwork};
 use super::learn::{Learn, Settings, Updates};
-use super::{Device, Infer, InferPair, Normalisation, Precision};
+use super::{Device, Infer, InferPair, Loss, Normalisation, Precision};
 use crate::model::architecture::Architecture;
 use crate::model::weights::{Weights, WeightsError};
 
@@ -143,6 +143,12 @@ pub enum EngineError {
         /// Which was asked for.
         engine: Engine,
         /// Where.
+        device: Device,
+    },
+    /// It learns classes and no votes.
+    #[error("votes are learned on the processor, not on {device}: --device cpu")]
+    NoVotes {
+        /// Where they were to be learned.
         device: Device,
     },
     /// It does not train.
@@ -342,6 +348,9 @@ pub fn learn(
     if can.engine != Engine::Cuda {
         let learner = FusedLearner::new(architecture, weights, settings, updates, precision)?;
         return Ok(Box::new(learner));
+    }
+    if settings.loss != Loss::Classes {
+        return Err(EngineError::NoVotes { device });
     }
     let gpu = open_gpu(device, precision)?;
     let learner = gpu.queue().and_then(|queue| {

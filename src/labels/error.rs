@@ -154,6 +154,18 @@ pub enum LabelError {
         /// What stands there.
         value: String,
     },
+    /// Probabilities that are none.
+    #[error("{path}: row {row} (id {id}): {value} are no probabilities that add up to 1")]
+    NotADistribution {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The row's id.
+        id: String,
+        /// What stands there.
+        value: String,
+    },
     /// A number of votes that is none.
     #[error("{path}: row {row} (id {id}): {column} is {value:?}, not a number of votes")]
     NotACount {

@@ -10,6 +10,7 @@
 //! | `panoptes` | exports of Zooniverse's platform, votes counted by subject |
 //! | [`schema`] | which column of a vote table answers which question |
 //! | [`clean`] | thresholds that turn votes into classes |
+//! | [`soft`] | probabilities of classes by id, of a teacher |
 //! | [`split`] | train, validation and test |
 //! | [`join`] | labels meet images |
 //! | [`ids`] | which column identifies an object, and what is no identifier |
@@ -27,6 +28,7 @@ mod panoptes;
 pub mod sampler;
 pub mod schema;
 mod semantics;
+pub mod soft;
 pub mod split;
 pub mod table;
 pub mod votes;

@@ -17,6 +17,7 @@ pub mod fit;
 pub mod precision;
 pub mod recall;
 pub mod report;
+pub mod votes;
 
 pub use accuracy::accuracy;
 pub use average::{macro_average, macro_average_of};
@@ -28,6 +29,7 @@ pub use fit::{Fit, fit};
 pub use precision::precision;
 pub use recall::recall;
 pub use report::ClassificationReport;
+pub use votes::VoteReport;
 
 /// `part / whole`, 0 for 0/0.
 fn ratio(part: u64, whole: u64) -> f64 {

@@ -268,8 +268,12 @@ fn any_tree_and_any_number_of_networks_survive_the_round_trip() {
     ];
     for (networks, architectures) in cases {
         let mut scheme = Scheme::new(tree.clone(), networks).unwrap();
-        let calibration =
-            Calibration { temperature: 1.5, offset: vec![0.25, 0.0], decision: vec![] };
+        let calibration = Calibration {
+            temperature: 1.5,
+            offset: vec![0.25, 0.0],
+            decision: vec![],
+            concentrations: false,
+        };
         scheme.calibrate("arms", calibration).unwrap();
         let weights = scheme.networks().iter().zip(&architectures).map(|(network, own)| {
             seeded::weights(own, network.outputs(), 3, &format!("{}.", network.name)).unwrap()

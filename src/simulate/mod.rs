@@ -26,6 +26,7 @@ mod scene;
 mod sersic;
 mod table;
 mod truth;
+pub mod votes;
 mod write;
 
 pub use class::Class;

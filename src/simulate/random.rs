@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     Field = 4,
     /// Noise of the pixels.
     Noise = 5,
+    /// What volunteers say of it.
+    Votes = 6,
 }
 
 /// The generator for one purpose of one galaxy.

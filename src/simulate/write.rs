@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Classes, SimulateError, Simulation, Truth, encode};
+use super::{Classes, SimulateError, Simulation, Truth, encode, votes};
 use crate::simulate::Class;
 use crate::storage::file::TempFile;
 use crate::storage::output;
@@ -56,6 +56,8 @@ pub struct SimulateOptions {
     pub size: usize,
     /// How classes are chosen.
     pub classes: Classes,
+    /// Volunteers who look at each, whose votes are written; none for no votes.
+    pub votes: u32,
 }
 
 impl Default for SimulateOptions {
@@ -68,6 +70,7 @@ impl Default for SimulateOptions {
             format: Format::Jpeg,
             size: 424,
             classes: Classes::Balanced,
+            votes: 0,
         }
     }
 }
@@ -109,6 +112,12 @@ pub fn write(
     prepare(folder)?;
 
     let mut output = Output::new(folder, options.format)?;
+    let tree = votes::tree();
+    let path = folder.join("votes.csv");
+    let mut table = String::new();
+    if options.votes > 0 {
+        table = votes::header(&tree);
+    }
     let chunk = CHUNK * rayon::current_num_threads() as u64;
     let mut start = first;
     while start < end {
@@ -117,12 +126,22 @@ pub fn write(
             .into_par_iter()
             .map(|index| render(&simulation, index, options.format))
             .collect();
-        for made in made {
+        for (index, made) in (start..).zip(made) {
             let (truth, files) = made?;
             output.add(&truth, &files)?;
+            if options.votes > 0 {
+                let given = votes::draw(&tree, truth.class, options.seed, index, options.votes);
+                table += &votes::line(&tree, &truth.id, &given);
+            }
         }
         progress(stop - first);
         start = stop;
+    }
+    if options.votes > 0 {
+        // At some 100 bytes a galaxy less than its pictures by far.
+        fs::write(&path, &table).map_err(SimulateError::io(&path))?;
+        output.report.files += 1;
+        output.report.bytes += table.len() as u64;
     }
     output.finish()
 }

@@ -108,6 +108,7 @@ pub fn calibrate(
             temperature: fit.temperature as f32,
             offset: fit.offset.iter().map(|&b| b as f32).collect(),
             decision: Vec::new(),
+            concentrations: false,
         };
         own.calibrate(&name, calibration.clone())?;
         let before = head.calibration.clone().filter(|_| corrected);
@@ -133,7 +134,8 @@ pub fn calibrate(
 
 /// A calibration that changes nothing.
 fn plain() -> Calibration {
-    Calibration { temperature: 1.0, offset: Vec::new(), decision: Vec::new() }
+    let (offset, decision) = (Vec::new(), Vec::new());
+    Calibration { temperature: 1.0, offset, decision, concentrations: false }
 }
 
 /// What two corrections come to, one after the other.
@@ -143,7 +145,8 @@ fn joined(first: &Calibration, second: &Calibration) -> Calibration {
         .map(|i| at(&first.offset, i) / second.temperature + second.offset[i])
         .collect();
     let temperature = first.temperature * second.temperature;
-    Calibration { temperature, offset, decision: Vec::new() }
+    let (decision, concentrations) = (Vec::new(), first.concentrations);
+    Calibration { temperature, offset, decision, concentrations }
 }
 
 /// The logits of a question, of rows whose class lies below one of its answers

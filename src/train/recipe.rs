@@ -17,7 +17,7 @@ use super::schedule::Schedule;
 use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
 use crate::model::architecture::Architecture;
-use crate::tree::{Combined, Scheme, Tree};
+use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
 
 /// Every way to join the epochs that were kept is scored at the end: with three
 /// of each, 6,561 ways for eight models.
@@ -83,10 +83,13 @@ pub struct Recipe {
     /// How much of a batch's statistics enters the running ones of batch norm
     /// (PyTorch's `momentum`).
     pub bn_momentum: f64,
-    /// The classes of the labels, in the order of reports.
+    /// The classes of the labels, in the order of reports; a recipe of votes need
+    /// not repeat those of its tree.
+    #[serde(default)]
     pub classes: Vec<String>,
     /// The decision tree that leads to them, if the models' outputs are not to
-    /// say: each model then names its question.
+    /// say: each model then names its question. A file may name one of the
+    /// program's in its place (`tree = "galaxy-zoo-decals-5"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Tree>,
     /// What the networks are fed.
@@ -127,6 +130,12 @@ pub struct Model {
     /// The question of the recipe's tree that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// Whether it learns votes in place of classes, and which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<Votes>,
+    /// The questions of the tree whose votes it learns; all without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<String>,
     /// How an epoch draws its images.
     pub sampling: Sampling,
     /// An earlier model of the recipe, the weights of whose best epoch this
@@ -136,6 +145,17 @@ pub struct Model {
     pub starts_from: Option<String>,
     /// How this model learns, in place of the recipe's `training` as a whole.
     pub training: Option<Training>,
+}
+
+/// What a model learns of votes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Votes {
+    /// Fractions of those who were asked, by cross-entropy.
+    Fractions,
+    /// Numbers of votes, by the Dirichlet-multinomial likelihood (Walmsley et al.
+    /// 2022): few volunteers say less than many.
+    Counts,
 }
 
 /// How a model learns.
@@ -291,6 +311,47 @@ impl Model {
         self.outputs.iter().position(|classes| classes.iter().any(|c| c == class))
     }
 
+    /// Outputs of a model of votes: the answers to its questions.
+    fn ask(&mut self, tree: Option<&Tree>) -> Result<(), String> {
+        let name = self.name.clone();
+        let tree =
+            tree.ok_or_else(|| format!("{name}: votes need a tree that says what was asked"))?;
+        if self.question.is_some() {
+            return Err(format!("{name}: a model of votes names its questions"));
+        }
+        if self.questions.is_empty() {
+            self.questions = tree.questions().iter().map(|q| q.name.clone()).collect();
+        }
+        let mut outputs = Vec::new();
+        for question in &self.questions {
+            let place = tree.question(question);
+            let place =
+                place.ok_or_else(|| format!("{name}: the tree has no question {question:?}"))?;
+            let answers = tree.questions()[place].answers.clone();
+            outputs.extend(answers.map(|answer| vec![tree.path(answer)]));
+        }
+        if !self.outputs.is_empty() && self.outputs != outputs {
+            return Err(format!("{name}: its outputs are not the answers to its questions"));
+        }
+        self.outputs = outputs;
+        Ok(())
+    }
+
+    /// Which outputs answer each question of a model of votes.
+    pub fn ranges(&self) -> Vec<std::ops::Range<usize>> {
+        let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
+        let mut last = None;
+        for (place, output) in self.outputs.iter().enumerate() {
+            let question = output.first().and_then(|path| path.split('/').next());
+            match ranges.last_mut().filter(|_| last == question) {
+                Some(range) => range.end = place + 1,
+                None => ranges.push(place..place + 1),
+            }
+            last = question;
+        }
+        ranges
+    }
+
     /// Names of the outputs: combined classes are joined by `+`.
     pub fn output_names(&self) -> Vec<String> {
         self.outputs.iter().map(|classes| classes.join("+")).collect()
@@ -325,15 +386,37 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, RecipeError> {
-        let mut recipe: Self = toml::from_str(text).map_err(|source| RecipeError::Syntax {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
+        let syntax =
+            |source| RecipeError::Syntax { path: path.to_owned(), source: Box::new(source) };
+        let mut recipe: Self = match Self::with_named_tree(text) {
+            Some(named) => named
+                .map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?
+                .try_into()
+                .map_err(syntax)?,
+            None => toml::from_str(text).map_err(syntax)?,
+        };
         recipe
             .follow_the_tree()
             .map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
         recipe.check().map_err(|what| RecipeError::Invalid { path: path.to_owned(), what })?;
         Ok(recipe)
+    }
+
+    /// The recipe's values with the tree that it names in the place of the name;
+    /// `None` if it names none.
+    fn with_named_tree(text: &str) -> Option<Result<toml::Table, String>> {
+        let mut values: toml::Table = toml::from_str(text).ok()?;
+        let name = values.get("tree")?.as_str()?.to_owned();
+        let known = || galaxy_zoo().iter().chain([hiwl()]);
+        let found = known().find(|tree| tree.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = known().map(Tree::name).collect();
+            format!("there is no tree {name:?}; there are {}", names.join(", "))
+        });
+        let written = found.and_then(|tree| toml::Value::try_from(tree).map_err(|e| e.to_string()));
+        Some(written.map(|tree| {
+            values.insert("tree".to_owned(), tree);
+            values
+        }))
     }
 
     /// How a model learns.
@@ -344,7 +427,14 @@ impl Recipe {
     /// The outputs of models that name a question of the tree: the classes
     /// below each of its answers.
     fn follow_the_tree(&mut self) -> Result<(), String> {
+        if let (Some(tree), true) = (&self.tree, self.classes.is_empty()) {
+            self.classes = tree.class_names();
+        }
         for model in &mut self.models {
+            if model.votes.is_some() {
+                model.ask(self.tree.as_ref())?;
+                continue;
+            }
             match (&self.tree, &model.question) {
                 (None, None) => {}
                 (None, Some(question)) => {
@@ -396,11 +486,31 @@ impl Recipe {
             return Scheme::combined(Some(&self.classes), &outputs);
         };
         let networks = self.models.iter().map(|model| {
+            if model.votes.is_some() {
+                return (model.name.as_str(), model.outputs.concat());
+            }
             let place = model.question.as_deref().and_then(|question| tree.question(question));
             let answers = place.map_or(0..0, |place| tree.questions()[place].answers.clone());
             (model.name.as_str(), answers.map(|answer| tree.path(answer)).collect::<Vec<_>>())
         });
-        Scheme::new(tree.clone(), networks.collect::<Vec<_>>())
+        let mut scheme = Scheme::new(tree.clone(), networks.collect::<Vec<_>>())?;
+        for model in self.models.iter().filter(|model| model.votes == Some(Votes::Counts)) {
+            for question in &model.questions {
+                let calibration = Calibration {
+                    temperature: 1.0,
+                    offset: Vec::new(),
+                    decision: Vec::new(),
+                    concentrations: true,
+                };
+                scheme.calibrate(question, calibration)?;
+            }
+        }
+        Ok(scheme)
+    }
+
+    /// The model that learns votes, if one does: then it is the only one.
+    pub fn of_votes(&self) -> Option<(&Model, Votes)> {
+        self.models.iter().find_map(|model| Some((model, model.votes?)))
     }
 
     /// Whether every value makes sense; if not, which does not.
@@ -432,6 +542,17 @@ impl Recipe {
                 && !self.models[..place].iter().any(|earlier| earlier.name == *name)
             {
                 return Err(format!("{}: starts_from {name:?} is no earlier model", model.name));
+            }
+        }
+        if let Some((model, votes)) = self.of_votes() {
+            if self.models.len() > 1 {
+                return Err(format!("{} learns votes, and so is the only model", model.name));
+            }
+            if model.sampling != Sampling::Shuffle {
+                return Err(format!("{}: votes are of no class to sample by", model.name));
+            }
+            if votes == Votes::Counts && self.training(model).smoothing != 0.0 {
+                return Err(format!("{}: numbers of votes are not smoothed", model.name));
             }
         }
         self.check_outputs()

@@ -26,6 +26,35 @@ pub fn smoothed(classes: &[usize], number: usize, smoothing: f32, out: &mut [f32
     }
 }
 
+/// Writes what a model of votes learns of each image to its row of `out`:
+/// fractions are smoothed question by question, as classes are; what nobody was
+/// asked stays zero.
+///
+/// # Panics
+/// If the lengths do not agree.
+pub fn of_votes(
+    votes: &[&[f32]],
+    questions: &[std::ops::Range<usize>],
+    smoothing: f32,
+    out: &mut [f32],
+) {
+    let width = votes.first().map_or(0, |row| row.len());
+    assert_eq!(out.len(), votes.len() * width);
+    for (own, row) in votes.iter().zip(out.chunks_exact_mut(width.max(1))) {
+        row.copy_from_slice(own);
+        if smoothing == 0.0 {
+            continue;
+        }
+        for question in questions {
+            let of = &mut row[question.clone()];
+            let sum: f32 = of.iter().sum();
+            let others = of.len().saturating_sub(1).max(1) as f32;
+            // Each gives its part to the others.
+            of.iter_mut().for_each(|t| *t += smoothing * ((sum - *t) / others - *t));
+        }
+    }
+}
+
 /// Cross-entropy between the softmax of `logits` and `targets`, both rows of
 /// `number`, as the mean of the rows: −Σ t · log softmax(z). It is NaN for no
 /// rows.
@@ -71,6 +100,18 @@ mod tests {
             assert_eq!(row[0], 1.0);
             assert!(row[1..].iter().all(|&t| t == 0.0));
         }
+    }
+
+    #[test]
+    fn votes_are_smoothed_question_by_question() {
+        let mut out = [9.0; 5];
+        of_votes(&[&[1.0, 0.0, 0.0, 0.0, 0.0]], &[0..3, 3..5], 0.1, &mut out);
+        for (found, expected) in out.iter().zip([0.9, 0.05, 0.05, 0.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-6, "{out:?}");
+        }
+        let mut even = [0.0; 2];
+        of_votes(&[&[0.5, 0.5]], std::slice::from_ref(&(0..2)), 0.3, &mut even);
+        assert_eq!(even, [0.5, 0.5]);
     }
 
     #[derive(Deserialize)]

@@ -38,7 +38,7 @@ pub use self::columns::{Column, ODDNESS, Value, label_text};
 pub use self::combined::Combined;
 pub use self::declared::{Declared, DeclaredAnswer, DeclaredClass, DeclaredQuestion};
 pub use self::fractions::Semantics;
-pub use self::route::{Answered, Calibration, Given, Prediction, arg_max, route};
+pub use self::route::{Answered, Calibration, Given, Prediction, arg_max, concentration, route};
 pub use self::scheme::{Head, Network, Scheme};
 
 /// Which rows a network after the first sees.

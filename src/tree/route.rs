@@ -55,6 +55,16 @@ pub struct Calibration {
     /// zeros.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decision: Vec<f32>,
+    /// Whether the logits stand for concentrations of a Dirichlet distribution,
+    /// 1 + 100 σ(z) (Walmsley et al. 2022, arXiv:2102.08414), whose shares are
+    /// the expected fractions of votes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub concentrations: bool,
+}
+
+/// The concentration that a logit stands for, where logits do.
+pub fn concentration(logit: f32) -> f32 {
+    1.0 + 100.0 / (1.0 + (-logit).exp())
 }
 
 impl Calibration {
@@ -114,11 +124,14 @@ impl Given {
 impl Answered<'_> {
     /// The logits as the head's calibration has them.
     fn corrected(&self) -> std::borrow::Cow<'_, [f32]> {
-        let Some(Calibration { temperature, offset, .. }) = &self.head.calibration else {
+        let Some(Calibration { temperature, offset, concentrations, .. }) = &self.head.calibration
+        else {
             return self.logits.into();
         };
+        // Shares of concentrations are the softmax of their logarithms.
+        let of = |z: f32| if *concentrations { concentration(z).ln() } else { z };
         let offsets = offset.iter().copied().chain(std::iter::repeat(0.0));
-        self.logits.iter().zip(offsets).map(|(z, offset)| z / temperature + offset).collect()
+        self.logits.iter().zip(offsets).map(|(z, offset)| of(*z) / temperature + offset).collect()
     }
 
     /// The place of the output that is chosen.

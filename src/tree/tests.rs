@@ -351,7 +351,12 @@ fn the_order_of_outputs_is_honoured() {
 fn calibration_divides_and_then_shifts() {
     let mut scheme = all_in_one(flat(&["a", "b"]));
     let logits = [vec![2.0, 0.0]];
-    let calibration = Calibration { temperature: 2.0, offset: vec![0.0, 3.0], decision: vec![] };
+    let calibration = Calibration {
+        temperature: 2.0,
+        offset: vec![0.0, 3.0],
+        decision: vec![],
+        concentrations: false,
+    };
     assert!(calibration.reorders());
     scheme.calibrate("class", calibration).unwrap();
     let found = route(scheme.tree(), &answered(&scheme, &logits));
@@ -363,11 +368,19 @@ fn calibration_divides_and_then_shifts() {
         (1.0, vec![0.0, f32::NAN], "finite"),
     ] {
         let error = scheme
-            .calibrate("class", Calibration { temperature, offset, decision: vec![] })
+            .calibrate(
+                "class",
+                Calibration { temperature, offset, decision: vec![], concentrations: false },
+            )
             .unwrap_err();
         assert!(error.contains(phrase), "{error}");
     }
-    let none = Calibration { temperature: 1.0, offset: Vec::new(), decision: vec![] };
+    let none = Calibration {
+        temperature: 1.0,
+        offset: Vec::new(),
+        decision: vec![],
+        concentrations: false,
+    };
     assert!(!none.reorders() && scheme.calibrate("klass", none).is_err());
 }
 
@@ -421,4 +434,20 @@ fn networks_are_spoken_of_as_people_do() {
     assert_eq!(spoken("stage2"), "stage 2");
     assert_eq!(spoken("fine"), "fine");
     assert_eq!(spoken("7"), "7");
+}
+
+/// Shares of concentrations: 1 + 100 σ(0) = 51 and 1 + 100 σ(ln 4) = 81.
+#[test]
+fn concentrations_give_expected_fractions() {
+    let mut scheme = Scheme::hiwl();
+    let calibration =
+        Calibration { temperature: 1.0, offset: vec![], decision: vec![], concentrations: true };
+    scheme.calibrate("css-or-eo", calibration).unwrap();
+    let logits = [vec![0.0, 0.0, 0.0, 30.0], vec![0.0, 4f32.ln()]];
+    let answered: Vec<Answered<'_>> =
+        scheme.heads().zip(&logits).map(|(head, logits)| Answered { head, logits }).collect();
+    let said = route(scheme.tree(), &answered);
+    let eo = scheme.tree().answer("css-or-eo/EO").unwrap();
+    let share = f64::from(said.probabilities[eo].unwrap());
+    assert!((share - 81.0 / 132.0).abs() < 1e-5, "{share}");
 }

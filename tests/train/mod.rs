@@ -3,8 +3,10 @@
 //! Whole runs are in [`run`], and those of other trees in [`trees`].
 
 mod inputs;
+mod page;
 mod run;
 mod trees;
+mod votes;
 
 use std::collections::BTreeMap;
 
@@ -98,6 +100,7 @@ impl Golden {
             normalisation: Normalisation { mean: self.mean, std: self.std },
             frozen_backbone,
             stochastic_depth: 0.0,
+            loss: hiwl::engine::Loss::Classes,
         };
         TrainNetwork::with(&architecture, &weights, settings, backend, precision)
             .expect("a network of seeded weights")
@@ -342,6 +345,7 @@ fn gradients_are_the_slope_of_the_loss() {
             normalisation: Normalisation { mean: [0.4; 3], std: [0.2; 3] },
             frozen_backbone: false,
             stochastic_depth: 0.5,
+            loss: hiwl::engine::Loss::Classes,
         };
         let weights = seeded::weights(&tiny, classes, 3, "").unwrap();
         let mut network = TrainNetwork::new(&tiny, &weights, settings).unwrap();
@@ -390,6 +394,7 @@ fn evaluation_is_that_of_inference() {
             normalisation: Normalisation { mean: input.mean, std: input.std },
             frozen_backbone: false,
             stochastic_depth: 0.0,
+            loss: hiwl::engine::Loss::Classes,
         };
         let mut network = TrainNetwork::new(&architecture, &weights, settings).unwrap();
         let images: Vec<u8> = (0..3).flat_map(|i| image(5, i, size)).collect();

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,9 +20,12 @@ use sha2::{Digest, Sha256};
 use super::{TrainError, ended};
 use crate::cutout::prepare::{self, Preparation, Wide};
 use crate::cutout::{Decoded, Payload, Reason, Rejection};
+use crate::labels::grammar::Wanted;
 use crate::labels::join::Join;
+use crate::labels::soft::SoftLabels;
 use crate::labels::split::{PAPER_RATIO, stratified};
-use crate::labels::{LabelColumns, LabelTable, Split};
+use crate::labels::votes::VoteTable;
+use crate::labels::{LabelColumns, LabelTable, Labelled, Split};
 use crate::line::cutout::Bytes;
 use crate::line::stages::Fetch;
 use crate::line::{self, Cutout, Found, Front, Listed, QUEUE, Reading};
@@ -32,21 +35,32 @@ use crate::run::Journal;
 use crate::source::Locator;
 use crate::source::read::Reader;
 use crate::storage::remote::is_remote;
-use crate::train::recipe::Recipe;
+use crate::train::recipe::{Model, Recipe, Votes};
+use crate::tree::Semantics;
 
 /// Encoded bytes that are kept in memory: the paper's whole sample has
 /// 0.15 GB at 264 px and 0.4 GB at 424 px.
 const CACHE_BYTES: u64 = 2 << 30;
+
+/// Fewer training images of a class are too few to speak of it: the paper's rarest
+/// has 463.
+const FEW_TO_LEARN: usize = 50;
+
+/// Fewer validation images of a class tell little of its recall.
+const FEW_TO_JUDGE: usize = 10;
 
 /// An image with its class.
 #[derive(Debug)]
 pub struct Image {
     /// Its id.
     pub id: String,
-    /// The place of its class in the recipe's.
+    /// The place of its class in the recipe's; 0 where votes are learned.
     pub class: usize,
     /// The radius of its object, where the run goes by it.
     pub radius: Option<f64>,
+    /// What a model of votes learns of it: a number for each of its outputs; or what
+    /// a teacher says of it: a probability for each of the recipe's classes.
+    pub votes: Option<Box<[f32]>>,
     locator: Locator,
     kept: Option<Payload>,
 }
@@ -89,6 +103,11 @@ pub struct TrainingData {
     pub labels: PathBuf,
     /// The column of its splits, if it is not called `split`.
     pub split_column: Option<String>,
+    /// Which of a vote table's votes are learned, where it holds several.
+    pub wanted: Wanted,
+    /// Probabilities of the classes that are learned in place of the labels, of the
+    /// galaxies that the table has.
+    pub soft: Option<PathBuf>,
     /// How inputs are listed and read. Its column of ids is the label table's
     /// too.
     pub reading: Reading,
@@ -115,8 +134,29 @@ impl Dataset {
         let id = reading.id_column.as_deref();
         let columns = LabelColumns { id, split: sources.split_column.as_deref() };
         let of = ("the recipe", &classes[..]);
-        let (mut table, left) = LabelTable::read_within(&sources.labels, of, columns)?;
-        let mut notes: Vec<String> = left.note().into_iter().collect();
+        let (mut table, mut notes, votes) = match recipe.of_votes() {
+            None => {
+                let (table, left) = LabelTable::read_within(&sources.labels, of, columns)?;
+                let mut notes: Vec<String> = left.note().into_iter().collect();
+                let soft = sources.soft.as_deref().map(|path| taught(path, &classes, id, &table));
+                let soft = soft.transpose()?.map(|(soft, note)| {
+                    notes.push(note);
+                    soft
+                });
+                (table, notes, soft)
+            }
+            Some((model, _)) if sources.soft.is_some() => {
+                return Err(TrainError::Data(format!(
+                    "{} learns votes, and no soft labels",
+                    model.name
+                )));
+            }
+            Some((model, learned)) => {
+                let source = VoteTable::open(&sources.labels, None, id, &sources.wanted)?;
+                let (table, notes, votes) = targets(&source, model, learned)?;
+                (table, notes, Some(votes.into_iter().map(Some).collect()))
+            }
+        };
         if !table.is_split() {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
             notes.push("the labels name no split: 8:1:1 within every class".to_owned());
@@ -162,8 +202,8 @@ impl Dataset {
         let mut rejected = Rejected::default();
         let mut lines = Vec::new();
         let (mut train, mut val) = (Vec::new(), Vec::new());
-        for (((split, row, _), listed), looked) in wanted.into_iter().zip(listed).zip(looked) {
-            let row = &table.rows[row];
+        for (((split, place, _), listed), looked) in wanted.into_iter().zip(listed).zip(looked) {
+            let row = &table.rows[place];
             let Looked { digest, kept } = match looked {
                 Ok(looked) => looked,
                 Err(rejection) => {
@@ -171,15 +211,18 @@ impl Dataset {
                     continue;
                 }
             };
-            let class = &recipe.classes[row.class];
-            for part in [row.id.as_bytes(), class.as_bytes(), split.name().as_bytes()] {
-                lines.push(part.to_vec());
+            let votes = votes.as_ref().and_then(|votes| votes[place].clone());
+            let mut said = recipe.classes[row.class].as_bytes().to_vec();
+            if let Some(votes) = &votes {
+                said.extend(votes.iter().flat_map(|v| v.to_le_bytes()));
             }
+            lines.extend([row.id.as_bytes().to_vec(), said, split.name().as_bytes().to_vec()]);
             lines.push(digest.to_vec());
             let Listed { entry, radius } = listed;
             let image = Image {
                 id: row.id.clone(),
                 class: row.class,
+                votes,
                 radius,
                 locator: entry.locator,
                 kept,
@@ -192,8 +235,9 @@ impl Dataset {
         let parts: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
         let digest = hex(&random::digest("training data", 0, &parts));
         let (train, val) = (Arc::new(train), Arc::new(val));
-        let dataset = Self { train, val, digest, notes, front, reading };
+        let mut dataset = Self { train, val, digest, notes, front, reading };
         dataset.check(recipe, &rejected)?;
+        dataset.warn(recipe);
         Ok(Some(dataset))
     }
 
@@ -208,6 +252,29 @@ impl Dataset {
         prepared(&self.reading, crop)
     }
 
+    /// Says which classes have too few examples to learn from, or to be judged by.
+    fn warn(&mut self, recipe: &Recipe) {
+        if recipe.of_votes().is_some() {
+            return;
+        }
+        for (place, class) in recipe.classes.iter().enumerate() {
+            let of = |images: &[Image]| images.iter().filter(|i| i.class == place).count();
+            let (train, val) = (of(&self.train), of(&self.val));
+            if train < FEW_TO_LEARN {
+                self.notes.push(format!(
+                    "{class} has {train} training images: what is learned from so few seldom \
+                     holds for others"
+                ));
+            }
+            if val < FEW_TO_JUDGE {
+                self.notes.push(format!(
+                    "{class} has {val} validation images: its recall is known to {:.0} % at best",
+                    100.0 / val.max(1) as f64
+                ));
+            }
+        }
+    }
+
     /// Every output needs images to learn from, and every model some to be
     /// judged by.
     fn check(&self, recipe: &Recipe, rejected: &Rejected) -> Result<(), TrainError> {
@@ -217,6 +284,15 @@ impl Dataset {
             images.iter().filter(|i| output.contains(&recipe.classes[i.class])).count()
         };
         for model in &recipe.models {
+            if model.votes.is_some() {
+                for (images, what) in [(&self.train, "training"), (&self.val, "validation")] {
+                    if images.is_empty() {
+                        let words = format!("no usable {what} image for {}{}", model.name, why());
+                        return Err(TrainError::Data(words));
+                    }
+                }
+                continue;
+            }
             for output in &model.outputs {
                 if of(&self.train, output) == 0 {
                     return Err(TrainError::Data(format!(
@@ -237,6 +313,99 @@ impl Dataset {
         }
         Ok(())
     }
+}
+
+/// What a teacher says of each galaxy of the labels, and what to tell of it.
+#[allow(clippy::type_complexity, reason = "what was read, and what to say of it")]
+fn taught(
+    path: &Path,
+    classes: &[&str],
+    id: Option<&str>,
+    table: &LabelTable,
+) -> Result<(Vec<Option<Box<[f32]>>>, String), TrainError> {
+    let soft = SoftLabels::read(path, classes, id)?;
+    let of: Vec<_> = table.rows.iter().map(|row| soft.of.get(&row.id).cloned()).collect();
+    let there = of.iter().flatten().count();
+    if there == 0 {
+        return Err(TrainError::Data(format!("{}: no id is one of the labels'", path.display())));
+    }
+    let note = format!(
+        "{there} of {} galaxies have soft labels; of the others the label is learned",
+        of.len()
+    );
+    Ok((of, note))
+}
+
+/// What a model learns of the votes of a table, galaxy by galaxy: fractions of those
+/// who were asked, or numbers of votes; zeros for a question that nobody was asked.
+/// Galaxies without any are left out.
+#[allow(clippy::type_complexity, reason = "what was read, and what to say of it")]
+fn targets(
+    source: &VoteTable,
+    model: &Model,
+    learned: Votes,
+) -> Result<(LabelTable, Vec<String>, Vec<Box<[f32]>>), TrainError> {
+    let title = &source.schema.title;
+    let mut notes = vec![format!("{title}, fractions of votes: {}", source.told)];
+    notes.extend(source.schema.notes.iter().cloned());
+    let tree = &source.schema.tree;
+    let place = |output: &Vec<String>| tree.answer(output.first().map_or("", String::as_str));
+    let places: Vec<Option<usize>> = model.outputs.iter().map(place).collect();
+    let ranges = model.ranges();
+    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    for (range, question) in ranges.iter().zip(&model.questions) {
+        let whole = places[range.clone()].iter().all(Option::is_some);
+        if whole { there.push(range.clone()) } else { missing.push(question.as_str()) }
+    }
+    if there.is_empty() {
+        let found: Vec<&str> = tree.questions().iter().map(|q| q.name.as_str()).collect();
+        return Err(TrainError::Data(format!(
+            "{title}: no question is one of the recipe's with all its answers; it has {}",
+            found.join(", ")
+        )));
+    }
+    if !missing.is_empty() {
+        notes.push(format!("no votes to learn from: {}", missing.join(", ")));
+    }
+    if learned == Votes::Counts && source.counts.is_none() {
+        return Err(TrainError::Data(format!(
+            "{title}: it does not say how many votes there are; learn fractions (votes = \
+             \"fractions\")"
+        )));
+    }
+    let mut table = LabelTable { classes: vec!["votes".to_owned()], rows: Vec::new() };
+    let (mut targets, mut without) = (Vec::new(), 0_u64);
+    for (row, id) in source.ids.iter().enumerate() {
+        let mut own = vec![0.0_f32; places.len()].into_boxed_slice();
+        let fractions = source.fractions(row, Semantics::Conditional);
+        for range in &there {
+            let answers: Vec<usize> = places[range.clone()].iter().flatten().copied().collect();
+            let of: Vec<f32> = match (learned, &source.counts) {
+                (Votes::Counts, Some(counts)) => {
+                    let counts = &counts[row * source.answers()..][..source.answers()];
+                    answers.iter().map(|&a| counts[a]).collect()
+                }
+                _ => {
+                    // Debiased fractions add up to 1 only nearly.
+                    let sum: f64 = answers.iter().map(|&a| fractions[a]).sum();
+                    let known = sum.is_finite() && sum > 0.0;
+                    let share = |a: usize| if known { (fractions[a] / sum).max(0.0) } else { 0.0 };
+                    answers.iter().map(|&a| share(a) as f32).collect()
+                }
+            };
+            own[range.clone()].copy_from_slice(&of);
+        }
+        if own.iter().all(|v| *v == 0.0) {
+            without += 1;
+            continue;
+        }
+        table.rows.push(Labelled { id: id.clone(), class: 0, split: None });
+        targets.push(own);
+    }
+    if without > 0 {
+        notes.push(format!("{without} galaxies without votes are left out"));
+    }
+    Ok((table, notes, targets))
 }
 
 /// Images that cannot be used, by reason.

@@ -35,7 +35,8 @@ const WINDOW_BATCHES: usize = 4;
 pub struct Shot {
     /// Its place in the list of images.
     pub image: usize,
-    /// The output that stands for its class.
+    /// The output that stands for its class; of a training image its place again,
+    /// by which what is learned of it is looked up.
     pub output: usize,
     /// How often it was drawn before in the epoch.
     pub repeat: u32,
@@ -95,7 +96,7 @@ pub struct Feed {
 pub struct Batch {
     /// `outputs.len() × size × size × 3` bytes of interleaved RGB.
     pub pixels: Vec<u8>,
-    /// The output that stands for each image's class.
+    /// The output that stands for each image's class, or the image's place.
     pub outputs: Vec<usize>,
 }
 

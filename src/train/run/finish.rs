@@ -23,8 +23,8 @@ use crate::model::oddness::Oddness;
 use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::Weights;
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
-use crate::train::oddness;
-use crate::tree::{Answered, Given, Scheme, arg_max, route};
+use crate::train::{oddness, recipe};
+use crate::tree::{Answered, Given, Head, Scheme, Tree, arg_max, route};
 
 /// What a run came to.
 pub struct Finished {
@@ -49,6 +49,9 @@ struct Candidate {
 /// [`TrainError`].
 pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainError> {
     let scheme = run.recipe.scheme().map_err(TrainError::Recipe)?;
+    if let Some((model, _)) = run.recipe.of_votes() {
+        return finish_votes(run, scheme, model, states);
+    }
     let shots: Vec<Shot> = run.data.val.iter().enumerate().map(all).collect();
     let Some(candidates) = candidates(run, &scheme, &shots, states)? else { return Ok(None) };
 
@@ -92,6 +95,88 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
     model.set_oddness(oddness);
     model.write_into_run(&run.folder.model(), StoredPrecision::F16).map_err(TrainError::Model)?;
     Ok(Some(Finished { report, epochs }))
+}
+
+/// The same of votes: the best epoch's weights, what they predict of validation
+/// (`votes.json`), and, as labels are what catalogs are read by, how often going
+/// down the tree by the most probable answers ends where the volunteers' most
+/// frequent answers do.
+fn finish_votes(
+    run: &Run,
+    scheme: Scheme,
+    model: &recipe::Model,
+    states: &[State],
+) -> Result<Option<Finished>, TrainError> {
+    let best = states.first().and_then(|state| state.best.first());
+    let epoch = best.map_or(0, |best| best.epoch);
+    let path = run.folder.kept(&model.name, epoch);
+    let kept =
+        saved_weights::read(&path)?.filter(|kept| kept.description.run == run.folder.digest());
+    let missing = || TrainError::Checkpoint { path, what: "not weights of this run".into() };
+    let weights = rounded(&kept.ok_or_else(missing)?.weights, StoredPrecision::F16)?;
+    let shots: Vec<Shot> = run.data.val.iter().enumerate().map(all).collect();
+    let (width, size) = (model.outputs.len(), run.recipe.input.crop);
+    let Some(logits) = judge::logits(run, &weights, &shots, width, size)? else { return Ok(None) };
+    let votes = judge::vote_report(run, model, &shots, &logits)?;
+    votes.to_string().lines().for_each(|line| run.note(line));
+    let text =
+        serde_json::to_string_pretty(&votes).map_err(|e| TrainError::Panic(e.to_string()))?;
+    run.folder.write(&run.folder.votes(), text.as_bytes())?;
+
+    let tree = scheme.tree();
+    let heads: Vec<&Head> = scheme.heads().collect();
+    // Volunteers' fractions as what they are the softmax of.
+    let plain: Vec<Head> =
+        heads.iter().map(|&head| Head { calibration: None, ..head.clone() }).collect();
+    let mut matrix = Confusion::new(&run.recipe.classes);
+    let (mut calibration, mut confidences) = (Calibration::new(), Confidences::new());
+    let own = judge::votes(&run.data.val, shots.iter().map(|shot| shot.image));
+    for (row, own) in logits.chunks_exact(width).zip(own) {
+        let given: Vec<f32> = own.iter().map(|v| (v + 1e-6).ln()).collect();
+        let went = route(tree, &answers(&plain, &given));
+        if !row.iter().all(|logit| logit.is_finite()) || !is_told(tree, &heads, own, went.class) {
+            continue;
+        }
+        let said = route(tree, &answers(&heads, row));
+        let place = |class: usize| {
+            run.recipe.classes.iter().position(|name| *name == tree.classes()[class].name)
+        };
+        let (Some(truth), Some(predicted)) = (place(went.class), place(said.class)) else {
+            continue;
+        };
+        matrix.add(truth, predicted);
+        let confidence = f64::from(said.confidence);
+        calibration.add(confidence, truth == predicted);
+        confidences.add(truth, predicted, confidence);
+    }
+    let report = metrics::ClassificationReport::new(&matrix, Some(&calibration)).with(&confidences);
+    let epochs = BTreeMap::from([(model.name.clone(), epoch)]);
+    let mut description = describe(run, scheme.clone(), &report, &epochs)?;
+    let said = [("validation.rmse", votes.rmse), ("validation.rmse_of_means", votes.rmse_of_means)];
+    let said = said.map(|(name, value)| (name.to_owned(), value));
+    description.provenance.metrics.extend(said);
+    let networks = vec![weights];
+    let Some(oddness) = odd_ones(run, &description.scheme, &networks)? else { return Ok(None) };
+    let mut file = Model::new(description, networks);
+    file.set_oddness(oddness);
+    file.write_into_run(&run.folder.model(), StoredPrecision::F16).map_err(TrainError::Model)?;
+    Ok(Some(Finished { report, epochs }))
+}
+
+/// Every head with its part of a row.
+fn answers<'a, H: std::borrow::Borrow<Head>>(heads: &'a [H], row: &'a [f32]) -> Vec<Answered<'a>> {
+    let of = |head: &'a H| {
+        let head: &Head = head.borrow();
+        Answered { head, logits: &row[head.outputs.clone()] }
+    };
+    heads.iter().map(of).collect()
+}
+
+/// Whether somebody was asked the question whose answer is the class.
+fn is_told(tree: &Tree, heads: &[&Head], votes: &[f32], class: usize) -> bool {
+    let question = tree.answers()[tree.classes()[class].answer].question;
+    let head = heads.iter().find(|head| head.question == question);
+    head.is_some_and(|head| votes[head.outputs.clone()].iter().any(|v| *v > 0.0))
 }
 
 /// Every network's logits of every validation image, and what the scheme was

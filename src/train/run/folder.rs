@@ -233,6 +233,11 @@ impl Folder {
         self.dir.join("model.safetensors")
     }
 
+    /// How near its fractions of votes are to those of validation.
+    pub fn votes(&self) -> PathBuf {
+        self.dir.join("votes.json")
+    }
+
     /// How good it is.
     pub fn evaluation(&self) -> PathBuf {
         self.dir.join("evaluation.json")

@@ -6,12 +6,12 @@ use super::data::Image;
 use super::feed::{Feed, Shot, View, even_batches};
 use super::{Run, TrainError, learner};
 use crate::engine::{Device, Precision, Tensors, Want, open};
-use crate::metrics::{Confusion, accuracy, recall};
+use crate::metrics::{Confusion, VoteReport, accuracy, recall};
 use crate::model::weights::Weights;
 use crate::pipeline::Graph;
 use crate::train::recipe::Model;
 use crate::train::targets;
-use crate::tree::arg_max;
+use crate::tree::{Answered, Head, arg_max, route};
 
 /// Images the engine takes at once.
 const BATCH: usize = 32;
@@ -43,6 +43,84 @@ impl Judgement {
             recall: names.iter().cloned().zip(recall(&matrix)).collect(),
         }
     }
+}
+
+impl Judgement {
+    /// The same of votes: the loss as it is learned, without smoothing; for
+    /// accuracy 1 less the RMSE over all answers, and for recall each question's
+    /// accuracy.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`].
+    pub fn of_votes(
+        run: &Run,
+        model: &Model,
+        shots: &[Shot],
+        logits: &[f32],
+    ) -> Result<Self, TrainError> {
+        let loss = learner::loss(model);
+        let width = model.outputs.len();
+        let votes = votes(&run.data.val, shots.iter().map(|shot| shot.image));
+        let mut gradient = vec![0.0; width];
+        let rows = logits.chunks_exact(width).zip(&votes);
+        let sum: f64 = rows.map(|(row, votes)| loss.row(row, votes, 1.0, &mut gradient)).sum();
+        let report = vote_report(run, model, shots, logits)?;
+        let recall = report.questions.iter().map(|q| (q.question.clone(), q.accuracy)).collect();
+        Ok(Self { loss: sum / shots.len().max(1) as f64, accuracy: 1.0 - report.rmse, recall })
+    }
+}
+
+/// What a model of votes learns of these images.
+pub fn votes(images: &[Image], places: impl Iterator<Item = usize>) -> Vec<&[f32]> {
+    let of = |place: usize| images[place].votes.as_deref().unwrap_or_default();
+    places.map(of).collect()
+}
+
+/// Fractions of votes that a network predicts, of those that volunteers gave.
+///
+/// # Errors
+/// [`TrainError::Recipe`].
+pub fn vote_report(
+    run: &Run,
+    model: &Model,
+    shots: &[Shot],
+    logits: &[f32],
+) -> Result<VoteReport, TrainError> {
+    let scheme = run.recipe.scheme().map_err(TrainError::Recipe)?;
+    let tree = scheme.tree();
+    let width = model.outputs.len();
+    let heads: Vec<&Head> = scheme.heads().collect();
+    let votes = votes(&run.data.val, shots.iter().map(|shot| shot.image));
+    let (mut predicted, mut truth) = (Vec::new(), Vec::new());
+    for (row, votes) in logits.chunks_exact(width).zip(votes) {
+        if !row.iter().all(|logit| logit.is_finite()) {
+            continue;
+        }
+        let answered: Vec<Answered<'_>> = heads
+            .iter()
+            .map(|head| Answered { head, logits: &row[head.outputs.clone()] })
+            .collect();
+        let said = route(tree, &answered);
+        predicted.push(said.probabilities.iter().map(|p| f64::from(p.unwrap_or(0.0))).collect());
+        truth.push(fractions(&heads, tree.answers().len(), votes));
+    }
+    Ok(VoteReport::new(tree, &predicted, &truth))
+}
+
+/// Fractions of those who were asked, of every answer of the tree; NaN where nobody
+/// was.
+pub fn fractions(heads: &[&Head], answers: usize, votes: &[f32]) -> Vec<f64> {
+    let mut fractions = vec![f64::NAN; answers];
+    for head in heads {
+        let own = &votes[head.outputs.clone()];
+        let sum: f64 = own.iter().map(|&v| f64::from(v)).sum();
+        if sum > 0.0 {
+            for (&answer, &votes) in head.answers.iter().zip(own) {
+                fractions[answer] = f64::from(votes) / sum;
+            }
+        }
+    }
+    fractions
 }
 
 /// Logits of validation images, row by row; `None` if the run is stopped. The

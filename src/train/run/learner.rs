@@ -3,10 +3,10 @@
 use super::TrainError;
 use crate::engine::learn::{Settings, Updates};
 use crate::engine::optimizer::Rule;
-use crate::engine::{Device, Learn, Normalisation, Precision, open};
+use crate::engine::{Device, Learn, Loss, Normalisation, Precision, open};
 use crate::model::architecture::Architecture;
 use crate::model::weights::Weights;
-use crate::train::recipe::{Model, Optimiser, Recipe};
+use crate::train::recipe::{Model, Optimiser, Recipe, Votes};
 
 /// A model of the recipe before its first step, on a device and in a precision
 /// that it has.
@@ -30,11 +30,21 @@ pub fn open(
         normalisation: normalisation(recipe),
         frozen_backbone: freeze,
         stochastic_depth: 0.0,
+        loss: loss(model),
     };
     let (rule, decay_vectors) = rule(&training.optimiser);
     let updates =
         Updates { rule, decay_vectors, average: training.ema, norm_momentum: recipe.bn_momentum };
     Ok(open::learn(architecture, weights, settings, updates, (device, precision), None)?)
+}
+
+/// What a model's outputs are compared with.
+pub fn loss(model: &Model) -> Loss {
+    match model.votes {
+        None => Loss::Classes,
+        Some(Votes::Fractions) => Loss::Fractions(model.ranges()),
+        Some(Votes::Counts) => Loss::Counts(model.ranges()),
+    }
 }
 
 /// What the networks do to pixels first.

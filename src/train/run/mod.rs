@@ -46,7 +46,7 @@ use crate::events::{Event, Listener, TrainingEvent};
 use crate::metrics;
 use crate::model::architecture::Architecture;
 use crate::pipeline::{Failure, Outcome, Stop};
-use crate::train::recipe::Recipe;
+use crate::train::recipe::{Model, Recipe};
 
 /// What a run needs to know, every choice made.
 #[derive(Debug, Clone)]
@@ -116,7 +116,11 @@ impl Run {
     /// Names of the outputs of all models.
     fn outputs(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for name in self.recipe.models.iter().flat_map(|model| model.output_names()) {
+        let names_of = |model: &Model| match model.votes {
+            None => model.output_names(),
+            Some(_) => model.questions.clone(),
+        };
+        for name in self.recipe.models.iter().flat_map(names_of) {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -16,6 +16,8 @@ pub struct Plan {
     pub training: Training,
     /// Seeds its initial weights, epochs, augmentation and dropout.
     pub seed: u64,
+    /// Of each output, the places of its classes among the recipe's.
+    pub classes: Vec<Vec<usize>>,
     /// Training images of its classes: place and output.
     train: Vec<(usize, usize)>,
     /// Validation images of its classes.
@@ -29,13 +31,19 @@ impl Plan {
     pub fn new(recipe: &Recipe, model: &Model, data: &Dataset) -> Self {
         let training = recipe.training(model).clone();
         let of_model = |images: &[Image]| -> Vec<(usize, usize)> {
-            let output = |image: &Image| model.output_of(&recipe.classes[image.class]);
+            let output = |image: &Image| match model.votes {
+                None => model.output_of(&recipe.classes[image.class]),
+                Some(_) => Some(0),
+            };
             let places = images.iter().enumerate();
             places.filter_map(|(place, image)| Some((place, output(image)?))).collect()
         };
         let train = of_model(&data.train);
         let val = of_model(&data.val);
+        let place = |class: &String| recipe.classes.iter().position(|known| known == class);
+        let classes = |output: &Vec<String>| output.iter().filter_map(place).collect();
         Self {
+            classes: model.outputs.iter().map(classes).collect(),
             model: model.clone(),
             seed: derived(recipe.seed, "model", model.name.as_bytes()),
             batches: even_batches(train.len(), training.batch),
@@ -68,11 +76,18 @@ impl Plan {
             .into_iter()
             .skip(seen)
             .map(|drawn| {
-                let (image, output) = self.train[drawn.image];
-                Shot { image, output, repeat: drawn.repeat }
+                // What is learned of it is looked up by the image.
+                let (image, _) = self.train[drawn.image];
+                Shot { image, output: image, repeat: drawn.repeat }
             })
             .collect();
         (shots, self.batches[done..].to_vec())
+    }
+
+    /// The output that stands for a training image's class.
+    pub fn output(&self, image: usize) -> usize {
+        let place = self.train.partition_point(|(place, _)| *place < image);
+        self.train.get(place).map_or(0, |(_, output)| *output)
     }
 
     /// Seeds the dropout of a step, counted from 0 over all epochs.

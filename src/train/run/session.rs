@@ -183,7 +183,24 @@ impl Session {
         let outputs = plan.model.outputs.len();
         let count = batch.outputs.len();
         self.targets.resize(count * outputs, 0.0);
-        targets::smoothed(&batch.outputs, outputs, plan.training.smoothing, &mut self.targets);
+        let smoothing = plan.training.smoothing;
+        if plan.model.votes.is_some() {
+            let votes = judge::votes(&run.data.train, batch.outputs.iter().copied());
+            targets::of_votes(&votes, &plan.model.ranges(), smoothing, &mut self.targets);
+        } else {
+            let own: Vec<usize> = batch.outputs.iter().map(|&image| plan.output(image)).collect();
+            targets::smoothed(&own, outputs, smoothing, &mut self.targets);
+            let soft = judge::votes(&run.data.train, batch.outputs.iter().copied());
+            for (soft, row) in soft.into_iter().zip(self.targets.chunks_exact_mut(outputs)) {
+                // None of an image that the teacher does not know.
+                let of = |own: &Vec<usize>| own.iter().filter_map(|&c| soft.get(c)).sum::<f32>();
+                let of: Vec<f32> = plan.classes.iter().map(of).collect();
+                let sum: f32 = of.iter().sum();
+                if sum > 0.0 {
+                    row.iter_mut().zip(of).for_each(|(target, p)| *target = p / sum);
+                }
+            }
+        }
         let step = u64::from(state.epoch) * plan.steps() + state.step;
         let rate = rate(plan, step);
         let seed = plan.dropout_seed(step);
@@ -193,8 +210,16 @@ impl Session {
             let step = self.state.step + 1;
             return Err(self.diverged("the loss is", step));
         }
-        let rows = output.logits.chunks_exact(outputs).zip(&batch.outputs);
-        let correct = rows.filter(|(row, output)| arg_max(row) == **output).count();
+        let correct = if plan.model.votes.is_some() {
+            // Of the first question, which is asked of every galaxy or nearly.
+            let first = plan.model.ranges()[0].clone();
+            let rows = output.logits.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
+            let most = |row: &[f32]| arg_max(&row[first.clone()]);
+            rows.filter(|(row, votes)| most(row) == most(votes)).count()
+        } else {
+            let rows = output.logits.chunks_exact(outputs).zip(&batch.outputs);
+            rows.filter(|(row, image)| arg_max(row) == plan.output(**image)).count()
+        };
         let now = Instant::now();
         let sums = &mut state.sums;
         sums.images += count as u64;
@@ -234,7 +259,11 @@ impl Session {
         let Some(logits) = judge::logits(&run, &weights, &plan.val, outputs, phase.size)? else {
             return Ok(false);
         };
-        let found = Judgement::new(&plan.model, plan.training.smoothing, &plan.val, &logits);
+        let smoothing = plan.training.smoothing;
+        let found = match plan.model.votes {
+            None => Judgement::new(&plan.model, smoothing, &plan.val, &logits),
+            Some(_) => Judgement::of_votes(&run, &plan.model, &plan.val, &logits)?,
+        };
 
         let state = &mut self.state;
         let sums = std::mem::take(&mut state.sums);

@@ -26,6 +26,7 @@ fn settings(batch: usize, max_size: usize) -> Settings {
         normalisation: Normalisation { mean: [0.5, 0.4, 0.6], std: [0.29, 0.27, 0.31] },
         frozen_backbone: false,
         stochastic_depth: 0.0,
+        loss: crate::engine::Loss::Classes,
     }
 }
 

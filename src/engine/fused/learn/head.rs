@@ -1,5 +1,5 @@
 //! From the last block to the loss: the 1×1 head, the mean over pixels,
-//! dropout, the classifier, and softmax cross-entropy with soft targets.
+//! dropout, the classifier, and what its outputs are compared with.
 
 use super::context::{Context, Workspace};
 use super::conv::Conv;
@@ -7,6 +7,7 @@ use super::groups::{run, split};
 use super::parameter::Parameters;
 use super::profile::{Clock, Part};
 use super::squeeze::sum_rows;
+use crate::engine::Loss;
 use crate::model::seeded::SplitMix64;
 use crate::model::weights::{Weights, WeightsError};
 use hiwl_kernels::train::{
@@ -124,14 +125,13 @@ impl<E: Element> Head<E> {
         }
     }
 
-    /// Mean over the batch of `−Σ target · log softmax(logits)`, and its
-    /// gradients towards the classifier and the pooled features.
+    /// The loss as the mean over the batch, and its gradients towards the classifier and the pooled features.
     pub(super) fn loss(
         &mut self,
         context: &Context<'_, E>,
         parameters: &mut Parameters,
         workspace: &mut Workspace<E>,
-        targets: &[f32],
+        (kind, targets): (&Loss, &[f32]),
     ) -> f64 {
         let (n, k, c) = (context.images, padded(self.classes), padded(self.features));
         let mut loss = 0.0;
@@ -141,16 +141,8 @@ impl<E: Element> Head<E> {
             .zip(self.logits_gradient.chunks_exact_mut(k))
             .zip(targets.chunks_exact(self.classes))
         {
-            let logits = &logits[..self.classes];
-            let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let sum: f64 = logits.iter().map(|&l| f64::from(l - largest).exp()).sum();
-            let total: f64 = targets.iter().map(|&t| f64::from(t)).sum();
-            for ((gradient, &logit), &target) in gradient.iter_mut().zip(logits).zip(targets) {
-                let log = f64::from(logit - largest) - sum.ln();
-                let target = f64::from(target);
-                loss -= target * log;
-                *gradient = ((log.exp() * total - target) / n as f64) as f32;
-            }
+            let (logits, gradient) = (&logits[..self.classes], &mut gradient[..self.classes]);
+            loss += kind.row(logits, targets, n as f64, gradient);
         }
         let d_logits = &self.logits_gradient;
         sum_rows(&d_logits[..n * k], k, parameters.gradient(self.bias));

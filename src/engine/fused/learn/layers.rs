@@ -113,7 +113,7 @@ impl<E: Element> Layers<E> {
         let Self { cpu, own, workspace, head, scratches, .. } = self;
         let (cpu, own, groups, scratches) = (*cpu, *own, &groups, &*scratches);
         let context = Context { cpu, own, groups, images: n, training, scratches };
-        let loss = head.loss(&context, parameters, workspace, targets);
+        let loss = head.loss(&context, parameters, workspace, (&settings.loss, targets));
         clock.lap(Part::HeadBackward);
         if training {
             self.backward(clock, parameters, &taps, groups, n);

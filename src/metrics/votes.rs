@@ -1,0 +1,189 @@
+//! How near predicted fractions of votes are to those that volunteers gave.
+//!
+//! | metric | of |
+//! | --- | --- |
+//! | RMSE | fractions of everybody who looked, over all answers and galaxies: the measure of Kaggle's Galaxy Challenge, where Dieleman et al. 2015 have 0.0749 |
+//! | RMSE of the means | the same, if every galaxy were given the mean of all |
+//! | accuracy of a question | galaxies of which it was asked: whether the most probable answer is the one that most gave |
+//! | RMSE of a question | the same galaxies: fractions of those who were asked |
+//! | calibration error | the share of the most probable answer against how often it is right, over all questions |
+//!
+//! Invariant: a question that nobody was asked of a galaxy counts for nothing, but
+//! in the first two, where its fractions are 0 of everybody.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Calibration;
+use crate::tree::{Semantics, Tree};
+
+/// How good predicted fractions are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VoteReport {
+    /// Galaxies with votes.
+    pub galaxies: usize,
+    /// Over all answers, of everybody who looked.
+    pub rmse: f64,
+    /// The same if every galaxy were given the means.
+    pub rmse_of_means: f64,
+    /// How far the most probable answers' shares are from how often they are right.
+    pub expected_calibration_error: f64,
+    /// One by one, in the order of the tree.
+    pub questions: Vec<QuestionReport>,
+}
+
+/// How good the answers to a question are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuestionReport {
+    /// Its name.
+    pub question: String,
+    /// Galaxies of which it was asked.
+    pub asked: usize,
+    /// How often the most probable answer is the most frequent, 0 to 1; 0 if it
+    /// was never asked.
+    pub accuracy: f64,
+    /// Of the fractions of those who were asked.
+    pub rmse: f64,
+}
+
+impl VoteReport {
+    /// From what was predicted of each galaxy, as fractions of everybody, and what
+    /// volunteers said, as fractions of those who were asked, NaN where nobody was.
+    ///
+    /// # Panics
+    /// Unless every row has a fraction for every answer.
+    pub fn new(tree: &Tree, predicted: &[Vec<f64>], truth: &[Vec<f64>]) -> Self {
+        assert_eq!(predicted.len(), truth.len());
+        let answers = tree.answers().len();
+        let semantics = vec![Semantics::Conditional; tree.questions().len()];
+        let of_all = |own: &Vec<f64>| {
+            let mut own: Vec<f64> = own.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect();
+            tree.make_cumulative(&semantics, &mut own);
+            own
+        };
+        let cumulative: Vec<Vec<f64>> = truth.iter().map(of_all).collect();
+        let count = cumulative.len().max(1) as f64;
+        let means: Vec<f64> = (0..answers)
+            .map(|a| cumulative.iter().map(|row| row[a]).sum::<f64>() / count)
+            .collect();
+        let rows = || cumulative.iter().map(Vec::as_slice);
+        let rmse = root_mean_square(predicted.iter().map(Vec::as_slice).zip(rows()));
+        let rmse_of_means = root_mean_square(rows().map(|row| (&means[..], row)));
+        let conditional: Vec<Vec<f64>> =
+            predicted.iter().map(|row| tree.conditional(row)).collect();
+        let mut calibration = Calibration::new();
+        let mut questions = Vec::new();
+        for question in tree.questions() {
+            let of = question.answers.clone();
+            let (mut asked, mut right) = (0, 0);
+            let mut pairs = Vec::new();
+            for (found, expected) in conditional.iter().zip(truth) {
+                let (found, expected) = (&found[of.clone()], &expected[of.clone()]);
+                if expected.iter().any(|v| v.is_nan()) {
+                    continue;
+                }
+                asked += 1;
+                let best = most(found);
+                let is_right = best == most(expected);
+                right += usize::from(is_right);
+                calibration.add(found[best].clamp(0.0, 1.0), is_right);
+                pairs.push((found, expected));
+            }
+            questions.push(QuestionReport {
+                question: question.name.clone(),
+                asked,
+                accuracy: right as f64 / asked.max(1) as f64,
+                rmse: root_mean_square(pairs.into_iter()),
+            });
+        }
+        Self {
+            galaxies: truth.len(),
+            rmse,
+            rmse_of_means,
+            expected_calibration_error: calibration.expected_error(),
+            questions,
+        }
+    }
+
+    /// The mean of the questions' accuracies, over those that were asked.
+    pub fn accuracy(&self) -> f64 {
+        let asked: Vec<f64> =
+            self.questions.iter().filter(|q| q.asked > 0).map(|q| q.accuracy).collect();
+        super::macro_average(&asked)
+    }
+}
+
+/// Of the differences of rows, over all of their values; 0 for none.
+fn root_mean_square<'a>(rows: impl Iterator<Item = (&'a [f64], &'a [f64])>) -> f64 {
+    let (mut sum, mut number) = (0.0, 0_usize);
+    for (found, expected) in rows {
+        sum += found.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        number += expected.len();
+    }
+    (sum / number.max(1) as f64).sqrt()
+}
+
+/// The place of the greatest value, the first of equals.
+fn most(values: &[f64]) -> usize {
+    let better = |best: usize, (at, v): (usize, &f64)| if *v > values[best] { at } else { best };
+    values.iter().enumerate().fold(0, better)
+}
+
+impl fmt::Display for VoteReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { galaxies, rmse, rmse_of_means, .. } = self;
+        writeln!(
+            f,
+            "fractions of votes of {galaxies} galaxies: RMSE {rmse:.4} (of the means {rmse_of_means:.4})"
+        )?;
+        let width = self.questions.iter().map(|q| q.question.len()).max().unwrap_or(0).max(8);
+        writeln!(f, "{:width$} {:>8} {:>9} {:>8}", "question", "asked", "accuracy", "RMSE")?;
+        for QuestionReport { question, asked, accuracy, rmse } in &self.questions {
+            writeln!(f, "{question:width$} {asked:>8} {accuracy:>9.4} {rmse:>8.4}")?;
+        }
+        writeln!(f, "expected calibration error {:.4}", self.expected_calibration_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Declared, DeclaredAnswer, DeclaredQuestion};
+
+    fn tree() -> Tree {
+        let question = |name: &str, after: &[&str], answers: &[&str]| DeclaredQuestion {
+            name: name.into(),
+            after: after.iter().map(|a| (*a).into()).collect(),
+            answers: answers
+                .iter()
+                .map(|a| DeclaredAnswer { answer: (*a).into(), title: String::new() })
+                .collect(),
+        };
+        let questions = vec![
+            question("shape", &[], &["smooth", "disk"]),
+            question("bar", &["shape/disk"], &["yes", "no"]),
+        ];
+        Tree::try_from(Declared { questions, ..Declared::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_report_by_hand() {
+        let nan = f64::NAN;
+        // Half of the second galaxy's volunteers were asked, three in four said yes.
+        let truth = vec![vec![1.0, 0.0, nan, nan], vec![0.5, 0.5, 0.75, 0.25]];
+        let predicted = vec![vec![0.8, 0.2, 0.1, 0.1], vec![0.4, 0.6, 0.15, 0.45]];
+        let report = VoteReport::new(&tree(), &predicted, &truth);
+        // Of everybody: (1, 0, 0, 0) and (0.5, 0.5, 0.375, 0.125).
+        let sum: f64 =
+            0.04 + 0.04 + 0.01 + 0.01 + 0.01 + 0.01 + 0.225f64.powi(2) + 0.325f64.powi(2);
+        assert!((report.rmse - (sum / 8.0).sqrt()).abs() < 1e-12);
+        let means: f64 = 4.0 * 0.0625 + 2.0 * 0.1875f64.powi(2) + 2.0 * 0.0625f64.powi(2);
+        assert!((report.rmse_of_means - (means / 8.0).sqrt()).abs() < 1e-12);
+        let [shape, bar] = &report.questions[..] else { panic!("two questions") };
+        assert_eq!((shape.asked, shape.accuracy), (2, 0.5), "disk, where as many said smooth");
+        assert_eq!((bar.asked, bar.accuracy), (1, 0.0));
+        assert!((bar.rmse - 0.5).abs() < 1e-12);
+        assert_eq!(report.accuracy(), 0.25);
+    }
+}
