@@ -8,7 +8,7 @@ use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
     cli::terminal::{audience::Audience, progress::Progress},
-    simulate::{self, Class, Classes, Format, SimulateError, SimulateOptions},
+    simulate::{self, Class, Classes, Format, SimulateOptions},
 };
 
 /// Render galaxies of the five classes as SDSS-like cutouts.
@@ -90,10 +90,8 @@ impl Arguments {
             told = written;
         });
         progress.finish();
-        let report = report.map_err(|error| match error {
-            SimulateError::Io { .. } | SimulateError::Encode { .. } => error.into(),
-            _ => usage(error),
-        })?;
+        let report =
+            report.map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         if !self.quiet {
             let classes: Vec<String> = Class::ALL
                 .iter()

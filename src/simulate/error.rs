@@ -59,6 +59,19 @@ pub enum SimulateError {
 }
 
 impl SimulateError {
+    /// Whether something else must be asked for: trying again will not help.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Encode { .. } => false,
+            Self::Storage(error) => error.is_usage(),
+            Self::NotEmpty { .. }
+            | Self::Size { .. }
+            | Self::Weights
+            | Self::NoGalaxies
+            | Self::Indices { .. } => true,
+        }
+    }
+
     /// For `map_err`: an I/O error at a path.
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

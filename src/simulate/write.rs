@@ -15,8 +15,10 @@ use rayon::prelude::*;
 
 use super::{Classes, SimulateError, Simulation, Truth, encode, votes};
 use crate::simulate::Class;
+use crate::storage::StorageError;
 use crate::storage::file::TempFile;
 use crate::storage::output;
+use crate::storage::remote::is_remote;
 
 /// Galaxies a thread between two writes.
 const CHUNK: u64 = 16;
@@ -148,6 +150,10 @@ pub fn write(
 
 /// Makes the folder, or makes sure that it is empty.
 fn prepare(folder: &Path) -> Result<(), SimulateError> {
+    if is_remote(folder) {
+        let why = "is a URL, and simulations are written into folders";
+        return Err(StorageError::Output { path: folder.to_owned(), why }.into());
+    }
     fs::create_dir_all(folder).map_err(SimulateError::io(folder))?;
     let mut entries = fs::read_dir(folder).map_err(SimulateError::io(folder))?;
     match entries.next() {
