@@ -10,8 +10,8 @@
 //!
 //! Numbers of questions and answers mean nothing (Hubble counts answers anew in
 //! every task); names do, by `schemas/votes-names.toml`. The tree is the one of
-//! `schemas/trees/` whose questions have these answers; a question that no tree
-//! has is left out and named, and if no tree has any, each is taken by itself.
+//! `schemas/trees/` whose questions have these answers. A question that it does not
+//! have is taken by itself; one that it has with other answers is left out and named.
 //!
 //! Invariant: a question is taken with all of its answers, or not at all.
 
@@ -192,12 +192,21 @@ impl Columns {
                     .filter(|(name, answers)| same(tree, name, answers))
                     .map(|(name, _)| name.as_str())
                     .collect();
-                let left: Vec<String> = self
+                let (own, left): (Vec<_>, Vec<_>) = self
                     .questions
                     .iter()
                     .filter(|(name, _)| !kept.contains(&name.as_str()))
+                    .partition(|(name, answers)| {
+                        tree.question(name).is_none() && answers.len() > 1
+                    });
+                let left: Vec<String> = left
+                    .into_iter()
                     .map(|(name, answers)| format!("{name} ({})", answers.join(", ")))
                     .collect();
+                if !own.is_empty() {
+                    let names: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
+                    notes.push(format!("asked of every galaxy, as it seems: {}", names.join(", ")));
+                }
                 if !left.is_empty() {
                     notes.push(format!(
                         "left out, as no question of {} has these answers: {}",
@@ -205,7 +214,9 @@ impl Columns {
                         left.join("; ")
                     ));
                 }
-                pruned(tree, &kept)?
+                let mut declared = Declared::from(pruned(tree, &kept)?);
+                declared.questions.extend(own.into_iter().map(alone));
+                Tree::try_from(declared)?
             }
             None => self.alone(&mut notes)?,
         };
@@ -284,16 +295,7 @@ impl Columns {
     /// Each question by itself.
     fn alone(&self, notes: &mut Vec<String>) -> Result<Tree, String> {
         let questions = self.questions.iter().filter(|(_, answers)| answers.len() > 1);
-        let questions: Vec<DeclaredQuestion> = questions
-            .map(|(name, answers)| DeclaredQuestion {
-                name: name.clone(),
-                after: Vec::new(),
-                answers: answers
-                    .iter()
-                    .map(|a| DeclaredAnswer { answer: a.clone(), title: String::new() })
-                    .collect(),
-            })
-            .collect();
+        let questions: Vec<DeclaredQuestion> = questions.map(alone).collect();
         if questions.is_empty() {
             let (name, answers) = &self.questions[0];
             return Err(format!(
@@ -304,6 +306,13 @@ impl Columns {
         notes.push("no known tree has its questions: each is taken by itself".to_owned());
         Tree::try_from(Declared { questions, ..Declared::default() })
     }
+}
+
+/// A question by itself.
+fn alone((name, answers): &(String, Vec<String>)) -> DeclaredQuestion {
+    let answer = |a: &String| DeclaredAnswer { answer: a.clone(), title: String::new() };
+    let answers = answers.iter().map(answer).collect();
+    DeclaredQuestion { name: name.clone(), after: Vec::new(), answers }
 }
 
 /// A tree with these of its questions. What came after one that is left out comes
@@ -517,6 +526,26 @@ mod tests {
         let one = header(&["id", "t00_smooth_or_featured_a0_smooth_weighted_frac"]);
         let error = schema(&one, &Wanted::default()).unwrap_err();
         assert!(error.contains("one answer, smooth"), "{error}");
+    }
+
+    #[test]
+    fn a_question_beside_a_tree_is_taken_by_itself() {
+        let names = header(&[
+            "iauname",
+            "smooth-or-featured_smooth_fraction",
+            "smooth-or-featured_featured-or-disk_fraction",
+            "smooth-or-featured_artifact_fraction",
+            "bar_maybe_fraction",
+            "bar_no_fraction",
+            "ring_yes_fraction",
+            "ring_no_fraction",
+        ]);
+        let found = schema(&names, &Wanted::default()).unwrap().unwrap();
+        let answers = found.answers();
+        assert_eq!(answers.len(), 5, "{answers:?}");
+        assert_eq!(answers[3..], ["ring/yes", "ring/no"]);
+        let notes = found.notes.join("\n");
+        assert!(notes.contains("bar (maybe, no)") && notes.contains("seems: ring"), "{notes}");
     }
 
     #[test]

@@ -137,14 +137,13 @@ def ferengi(path):
     frame = read(path, "subject_id")
     columns = [c for c in frame.columns if re.match(r"t\d\d_.*_a\d\d_.*_frac$", c)]
     q = questions_of(columns, lambda c: c[:3])
-    q = {task: own for task, own in q.items() if task != "t22"}
     a = lambda number: next(c for c in columns if f"_a{number:02}_" in c)
     after = gz2_tree(q)
     clumpy, plain = [a(39)], [a(40)]
     after |= {"t14": [a(2)], "t19": clumpy, "t18": clumpy, "t16": clumpy, "t17": [a(43)],
               "t20": clumpy, "t21": clumpy, "t02": plain}
     after["t06"] = after["t06"] + q["t21"]
-    order = ["t01", "t14", "t19", "t18", "t16", "t17", "t20", "t21"] + GZ2_ORDER[1:]
+    order = ["t01", "t14", "t19", "t18", "t16", "t17", "t20", "t21"] + GZ2_ORDER[1:] + ["t22"]
     q = {task: q[task] for task in order}
     v = cumulative(frame, q, after)
     return told(frame, v, (a(1), a(2), a(4), a(5), a(8), (a(16), a(17), a(18))))
