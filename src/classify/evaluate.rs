@@ -11,7 +11,7 @@ use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::table::quoted;
 use crate::labels::{LabelTable, Split};
-use crate::line::{self, Listed};
+use crate::line::{self, Listed, Waiting};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
@@ -111,7 +111,9 @@ pub fn evaluate(
             None => labels.rows.clone(),
         },
     };
-    let found = line::list(&resolved.inputs, &resolved.reading)?;
+    let wait = Waiting { listener: listener.as_ref(), stop };
+    let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
+    let Some(found) = found else { return Ok(None) };
     let (entries, mut notes) = (found.images, found.problems);
     let join = Join::new(&wanted, entries.iter().map(|image| image.entry.id.as_str()));
     if join.pairs.is_empty() {

@@ -13,7 +13,7 @@ use crate::engine::{Device, Normalisation, Tensors, Want, open};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
-use crate::line::{self, Found, Listed};
+use crate::line::{self, Found, Listed, Waiting};
 use crate::model::model_file::Model;
 use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
 
@@ -70,7 +70,9 @@ pub fn features(
         .num_threads(workers)
         .build()
         .map_err(|source| ClassifyError::Threads { threads: workers, source })?;
-    let Found { images: entries, problems } = line::list(&resolved.inputs, &resolved.reading)?;
+    let wait = Waiting { listener: listener.as_ref(), stop };
+    let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
+    let Some(Found { images: entries, problems }) = found else { return Ok(None) };
     let mut notes = problems;
     let chosen = chosen(&entries, labels, most);
     if chosen.is_empty() {

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::resolved::Resolved;
 use super::{ClassifyError, ClassifyOptions, setup};
 use crate::cutout::RgbImage;
-use crate::line::{self, Found};
+use crate::events::Silent;
+use crate::line::{self, Found, Waiting};
 use crate::model::model_file::Model;
 use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
 use crate::storage::output;
@@ -47,7 +48,9 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
     let model = Model::read(&options.model)?;
     let resolved = Resolved::new(options, &model)?;
     let (mut front, crops) = (setup::front(&resolved), setup::crops(&resolved));
-    let Found { images, problems } = line::list(&resolved.inputs, &resolved.reading)?;
+    let wait = Waiting { listener: &Silent, stop };
+    let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
+    let Some(Found { images, problems }) = found else { return Ok(None) };
     front.remote |= images.iter().any(|image| image.entry.is_remote());
     let folder = &resolved.output;
     let failed = |path: &Path| {

@@ -11,9 +11,10 @@ use serde_json::to_value;
 
 use super::ClassifyError;
 use super::resolved::Resolved;
-use super::run::{ClassifyOptions, Waiting, open};
+use super::run::{ClassifyOptions, open};
 use crate::engine::Precision;
 use crate::events::Listener;
+use crate::line::Waiting;
 use crate::model::model_file::Model;
 use crate::pipeline::Stop;
 use crate::run::{Listing, ModelIdentity, Plan};

@@ -27,7 +27,7 @@ use crate::{
     cutout::colour,
     engine::Engine,
     events::{Event, Listener},
-    line::{Crops, Cutout, Front, Looks, Places, QUEUE, Sources, holds_something, radii},
+    line::{Crops, Cutout, Front, Looks, Places, QUEUE, Sources, Waiting, holds_something, radii},
     model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{
@@ -38,7 +38,6 @@ use crate::{
         Entry, Locator,
         list::{BandPattern, Lister, RepeatedIds},
     },
-    storage::Wait,
     storage::remote::absolute,
     tree::Stage2,
 };
@@ -336,22 +335,6 @@ pub(super) fn open(
         list(resolved, &own, inputs, listener, stop)
     })?;
     Ok((run, settings))
-}
-
-/// Says what is waited for, and stops where the run does.
-pub(super) struct Waiting<'a> {
-    pub(super) listener: &'a dyn Listener,
-    pub(super) stop: &'a Stop,
-}
-
-impl Wait for Waiting<'_> {
-    fn waits(&self, what: &str) {
-        self.listener.tell(Event::Note(what));
-    }
-
-    fn stopped(&self) -> bool {
-        self.stop.requested()
-    }
 }
 
 /// Everything that decides the result, as the run folder pins it.

@@ -101,8 +101,9 @@ impl Arguments {
         out += &format!("{}\n", table.counts());
         let mut exit = Exit::Ok;
         if !self.images.is_empty() {
-            let Found { images, problems } =
-                line::list(&self.images, &Reading::default()).map_err(usage)?;
+            let found = line::list(&self.images, &Reading::default(), &()).map_err(usage)?;
+            // Nobody ends it but a signal that ends the process.
+            let Some(Found { images, problems }) = found else { return Ok(Exit::Incomplete) };
             let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {

@@ -9,9 +9,11 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use super::Reading;
 use super::cutout::Cutout;
-use crate::pipeline::{Outlet, Sequenced, Stopped, Window};
+use crate::events::{Event, Listener};
+use crate::pipeline::{Outlet, Sequenced, Stop, Stopped, Window};
 use crate::source::list::{ListError, Lister};
 use crate::source::{Entry, Locator};
+use crate::storage::Wait;
 
 /// The radius of each of `rows` cutouts in arcseconds, from `column` of what they
 /// carry: `None` where no column is asked for, NaN where it has no number.
@@ -37,6 +39,24 @@ pub struct Listed {
     pub radius: Option<f64>,
 }
 
+/// Tells a listener what is waited for, and ends the wait with the run.
+pub struct Waiting<'a> {
+    /// Who is told.
+    pub listener: &'a dyn Listener,
+    /// What ends it.
+    pub stop: &'a Stop,
+}
+
+impl Wait for Waiting<'_> {
+    fn waits(&self, what: &str) {
+        self.listener.tell(Event::Note(what));
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.requested()
+    }
+}
+
 /// What inputs hold.
 #[derive(Debug)]
 pub struct Found {
@@ -47,21 +67,28 @@ pub struct Found {
 }
 
 /// Lists all that the inputs hold, at once, with the radii in the column of their
-/// tables that the reading names.
+/// tables that the reading names. `None` if `wait` ended it.
 ///
 /// # Errors
 /// The lister's.
-pub fn list(inputs: &[PathBuf], reading: &Reading) -> Result<Found, ListError> {
+pub fn list(
+    inputs: &[PathBuf],
+    reading: &Reading,
+    wait: &dyn Wait,
+) -> Result<Option<Found>, ListError> {
     let mut lister = Lister::open(inputs, reading.list_options())?;
     let column = reading.looks.radius_column.as_deref();
     let mut images = Vec::new();
-    for chunk in lister.by_ref() {
+    while let Some(chunk) = lister.next_or_wait(wait) {
+        if wait.stopped() {
+            return Ok(None);
+        }
         let chunk = chunk?;
         let radii = radii(column, chunk.carried.as_ref(), chunk.entries.len());
         let listed = chunk.entries.into_iter().zip(radii);
         images.extend(listed.map(|(entry, radius)| Listed { entry, radius }));
     }
-    Ok(Found { images, problems: problems(&lister) })
+    Ok(Some(Found { images, problems: problems(&lister) }))
 }
 
 /// What could not be listed, a line each.

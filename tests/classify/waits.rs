@@ -48,6 +48,16 @@ fn a_list_that_does_not_come_is_waited_for_aloud_and_not_for_ever() {
         drop(held);
         assert!(!output.exists(), "nothing was begun");
     }
+    let labels = folder.path().join("labels.csv");
+    fs::write(&labels, "id,label\nx,CRS\n").unwrap();
+    let mut evaluate = hiwl();
+    evaluate.args(["evaluate", "-", "--labels"]).arg(&labels);
+    evaluate.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = evaluate.spawn().unwrap();
+    let held = child.stdin.take();
+    says(&mut child, "standard input");
+    ends(child, "-TERM", 143);
+    drop(held);
     // One that comes late is read.
     simulate(&folder.path().join("in"), 3, 1);
     let mut child = begin();

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::{TrainError, ended};
 use crate::cutout::prepare::{self, Preparation, Wide};
 use crate::cutout::{Decoded, Payload, Reason, Rejection};
+use crate::events::Silent;
 use crate::labels::grammar::Wanted;
 use crate::labels::join::Join;
 use crate::labels::soft::SoftLabels;
@@ -28,7 +29,7 @@ use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelTable, Labelled, Split};
 use crate::line::cutout::Bytes;
 use crate::line::stages::Fetch;
-use crate::line::{self, Cutout, Found, Front, Listed, QUEUE, Reading};
+use crate::line::{self, Cutout, Found, Front, Listed, QUEUE, Reading, Waiting};
 use crate::pipeline::{Graph, Sequenced, Stop};
 use crate::random;
 use crate::run::Journal;
@@ -161,7 +162,9 @@ impl Dataset {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
             notes.push("the labels name no split: 8:1:1 within every class".to_owned());
         }
-        let Found { images, problems } = line::list(&sources.inputs, &reading)?;
+        let wait = Waiting { listener: &Silent, stop };
+        let found = line::list(&sources.inputs, &reading, &wait)?;
+        let Some(Found { images, problems }) = found else { return Ok(None) };
         notes.extend(problems);
         let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
         notes.extend(join.to_string().lines().map(str::to_owned));
