@@ -2,7 +2,8 @@
 //!
 //!     cargo bench --bench mutate --profile release -- TARGET SECONDS [SEED]
 //!
-//! TARGET is decode, tar, model or tiles. A mutant that decodes to something new by
+//! TARGET is a function of `fuzz/fuzz_targets/checks.rs`, or a folder of files to
+//! mutate for `decode`. A mutant that decodes to something new by
 //! the length of its answer is no measure of coverage, as libFuzzer has; it
 //! needs no other build, though, and finds what a few hundred thousand damaged
 //! files find. A failure prints the seed and the number of the mutant, and
@@ -12,11 +13,16 @@
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use fitsio::FitsFile;
 use fitsio::images::{ImageDescription, ImageType};
 use hiwl::pipeline::memory;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression as Codec;
+use parquet::file::properties::WriterProperties;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -29,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let (Some(target), Some(seconds)) = (arguments.first(), arguments.get(1)) else {
-        println!("mutate: name decode, tar, model or tiles, and a number of seconds");
+        println!("mutate: name one of {TARGETS} or a folder, and a number of seconds");
         return;
     };
     let limit = Duration::from_secs(seconds.parse().expect("a number of seconds"));
@@ -43,7 +49,23 @@ fn main() {
         "tiles" => (checks::tiles, compressed().map(|c| c.stream).collect()),
         "tar" => (checks::tar, archives()),
         "model" => (checks::model, corpus(&["models"])),
-        other => panic!("no target {other}: decode, tar, model or tiles"),
+        "cards" => (checks::cards, cards()),
+        "csv" => (checks::csv, csv()),
+        "parquet" => (checks::parquet, tables()),
+        "pickle" => (checks::pickle, pickles()),
+        "checkpoint" => (checks::checkpoint, corpus(&["golden/checkpoints", "models"])),
+        "condition" => (checks::condition, CONDITIONS.map(|text| text.into()).to_vec()),
+        "settings" => (checks::settings, files(&["pipelines", "schemas", "schemas/trees"], "toml")),
+        "manifest" => (checks::manifest, vec![of_run("run.json")]),
+        "listing" => (checks::listing, vec![of_run("inputs.parquet")]),
+        "part" => (checks::part, vec![of_run("catalog")]),
+        folder if Path::new(folder).is_dir() => {
+            let entries = fs::read_dir(folder).expect("a folder");
+            let paths = entries.map(|entry| entry.expect("an entry").path());
+            let read = paths.filter(|path| path.is_file()).map(fs::read);
+            (checks::decode_twice, read.map(|bytes| bytes.expect("a file")).collect())
+        }
+        other => panic!("no target {other}: {TARGETS} or a folder"),
     };
     assert!(!seeds.is_empty(), "no files to begin with");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -79,6 +101,147 @@ fn main() {
         mib(memory_early),
         mib(memory::peak_resident()),
     );
+}
+
+const TARGETS: &str = "decode, tiles, cards, tar, csv, parquet, model, checkpoint, pickle, condition, \
+     settings, manifest, listing, part";
+
+/// Conditions with every kind of token and operator.
+const CONDITIONS: [&str; 5] = [
+    "label = 'SPI' and confidence >= 0.9",
+    "not (ra < 10.5e0 or stage2_ran is null) and id in ('a', 'b')",
+    "n between 1 and 1237648720142400100",
+    "id like '12%' or label <> \"EO\"",
+    "((confidence)) != -1.5e-3 and stage2_ran",
+];
+
+/// Records of headers: bands, scales, and positions of every kind.
+fn cards() -> Vec<Vec<u8>> {
+    let headers: [&[&str]; 4] = [
+        &["BANDS   = 'irg'", "BSCALE  = 2.0", "BZERO   = -1", "BUNIT   = 'nanomaggy'"],
+        &[
+            "CTYPE1  = 'RA---TAN'",
+            "CTYPE2  = 'DEC--TAN'",
+            "CRVAL1  = 10.5",
+            "CRVAL2  = -3.25",
+            "CRPIX1  = 4.5",
+            "CRPIX2  = 4.5",
+            "CD1_1   = -1.1E-4",
+            "CD2_2   = 1.1E-4",
+            "RADESYS = 'FK5'",
+            "EQUINOX = 2000.0",
+        ],
+        &[
+            "CTYPE1  = 'RA---TAN-SIP'",
+            "CTYPE2  = 'DEC--TAN-SIP'",
+            "CRVAL1  = 10.5",
+            "CRVAL2  = -3.25",
+            "CRPIX1  = 4.5",
+            "CRPIX2  = 4.5",
+            "PC001001= 1.0",
+            "CDELT1  = -1E-4",
+            "CDELT2  = 1E-4",
+            "A_ORDER = 2",
+            "B_ORDER = 2",
+            "A_2_0   = 1E-6",
+            "B_0_2   = 1E-6",
+        ],
+        &[
+            "CTYPE1  = 'GLON-ZPN'",
+            "CTYPE2  = 'GLAT-ZPN'",
+            "CRVAL1  = 1",
+            "CRVAL2  = 2",
+            "CROTA2  = 30.0",
+            "CDELT1  = -1D-4",
+            "CDELT2  = 1D-4",
+            "PV2_1   = 1.0",
+            "PV2_3   = 42.0",
+            "LONPOLE = 180.0",
+            "HIERARCH ESO DET = 'x'",
+            "FILTER  = 'r'",
+        ],
+    ];
+    let record = |card: &&str| format!("{card:80}").into_bytes();
+    headers.iter().map(|cards| cards.iter().flat_map(record).collect()).collect()
+}
+
+/// Tables of cutouts, of labels, and of nearly so.
+fn csv() -> Vec<Vec<u8>> {
+    let tables = [
+        "id,path,ra,dec,note\n1,a.jpg,10.5,-3,x\n2,b.jpg,,,\n\"3\",\"c,d.fits\",nan,1,\"y\"\"\n",
+        "\u{feff}id , label, split\r\n007, CRS ,train\r\n8,\"EO\",val\r\n",
+        "objid,path,note\n1237648720142400100,{band}/x.fits,1.5\n1e5,y.jpg,true\n",
+    ];
+    tables.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+/// Parquet tables of paths and of images, with and without a dictionary.
+fn tables() -> Vec<Vec<u8>> {
+    let image = corpus(&["cutouts/jpeg"]).into_iter().min_by_key(Vec::len).expect("an image");
+    let texts = |texts: [&str; 3]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+    let listed = RecordBatch::try_from_iter([
+        ("id", texts(["1", "2", "3"])),
+        ("path", texts(["a.jpg", "b.jpg", "a.jpg"])),
+        ("note", texts(["x", "", "x"])),
+        ("label", texts(["CRS", "EO", "EO"])),
+    ]);
+    let images: ArrayRef = Arc::new(BinaryArray::from_iter_values([&image, &image, &image]));
+    let shown = RecordBatch::try_from_iter([("image", images), ("note", texts(["1", "2", "3"]))]);
+    let mut files = Vec::new();
+    for batch in [listed, shown] {
+        let batch = batch.expect("columns of one length");
+        for (dictionary, codec) in [
+            (true, Codec::UNCOMPRESSED),
+            (false, Codec::UNCOMPRESSED),
+            (true, Codec::SNAPPY),
+            (false, Codec::ZSTD(Default::default())),
+        ] {
+            let properties = WriterProperties::builder()
+                .set_dictionary_enabled(dictionary)
+                .set_compression(codec)
+                .build();
+            let mut file = Vec::new();
+            let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties))
+                .expect("a schema that Parquet has");
+            writer.write(&batch).expect("memory");
+            writer.close().expect("memory");
+            files.push(file);
+        }
+    }
+    files
+}
+
+/// The pickles of the fixtures' checkpoints.
+fn pickles() -> Vec<Vec<u8>> {
+    let archives = corpus(&["golden/checkpoints"]);
+    let pickle = |bytes: Vec<u8>| {
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).ok()?;
+        let names: Vec<String> =
+            archive.file_names().filter_map(|name| name.ok().map(|n| n.into_owned())).collect();
+        let name = names.iter().find(|name| name.ends_with("data.pkl"))?;
+        let mut pickle = Vec::new();
+        std::io::Read::read_to_end(&mut archive.by_name(name).ok()?, &mut pickle).ok()?;
+        Some(pickle)
+    };
+    archives.into_iter().filter_map(pickle).collect()
+}
+
+/// A file of the run that the checks read, or the first of a folder's.
+fn of_run(name: &str) -> Vec<u8> {
+    let path = checks::run().join(name);
+    let first = || fs::read_dir(&path).ok()?.map(|entry| entry.expect("an entry").path()).min();
+    fs::read(first().unwrap_or(path.clone())).expect("a file of a run")
+}
+
+/// The files of some folders of the project.
+fn files(folders: &[&str], extension: &str) -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).expect(folder));
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).expect("a file")).collect()
 }
 
 /// The files of some folders of the fixtures.

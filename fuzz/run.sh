@@ -11,16 +11,33 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-600}
 shift || true
-[ $# -gt 0 ] || set -- decode tar model tiles
+[ $# -gt 0 ] || set -- decode tiles cards tar csv parquet model checkpoint pickle \
+  condition settings manifest listing part
 export RUSTC_BOOTSTRAP=1
+# The same versions as the program.
+cp Cargo.lock fuzz/Cargo.lock
 
-mkdir -p fuzz/corpus/{decode,tar,model,tiles}
-cp fixtures/cutouts/jpeg/*.jpg fixtures/cutouts/fits/*.gz fuzz/corpus/decode
-for file in fixtures/cutouts/fits/*.gz; do
-  gunzip -c "$file" >"fuzz/corpus/decode/$(basename "$file" .gz)"
-done
-cp fixtures/cutouts/tar/*.tar fuzz/corpus/tar
-cp fixtures/models/*.safetensors fuzz/corpus/model
+for target; do mkdir -p "fuzz/corpus/$target"; done
+seed() { # seed TARGET FILE...: files to begin with, where the target is run
+  local folder=fuzz/corpus/$1
+  shift
+  [ ! -d "$folder" ] || cp "$@" "$folder"
+}
+seed decode fixtures/cutouts/jpeg/*.jpg fixtures/cutouts/fits/*.gz
+if [ -d fuzz/corpus/decode ]; then
+  for file in fixtures/cutouts/fits/*.gz; do
+    gunzip -c "$file" >"fuzz/corpus/decode/$(basename "$file" .gz)"
+  done
+fi
+seed tar fixtures/cutouts/tar/*.tar
+seed model fixtures/models/*.safetensors
+seed checkpoint fixtures/golden/checkpoints/*.pth
+seed csv fixtures/cutouts/jpeg/*.csv 2>/dev/null || true
+seed settings pipelines/*.toml schemas/*.toml schemas/trees/*.toml
+if [ -d fuzz/corpus/condition ]; then
+  echo 'label = "SPI" and confidence >= 0.9' >fuzz/corpus/condition/and
+  echo 'not (ra < 10.5e0 or stage2_ran is null) and id in ("a", "b")' >fuzz/corpus/condition/not
+fi
 for target; do
   cargo fuzz build --sanitizer none "$target"
   log=$(mktemp)

@@ -50,6 +50,7 @@
 //! | --- | --- |
 //! | [`pipeline`] | stages, links, meters, shutdown: knows nothing of galaxies |
 //! | [`events`] | what a run tells whoever listens |
+//! | [`limits`] | how much a file may state of itself |
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
 //! | [`tree`] | decision trees: questions, answers, classes, routing, columns |
@@ -77,6 +78,7 @@ pub mod engine;
 pub mod events;
 pub mod export;
 pub mod labels;
+pub mod limits;
 pub mod line;
 pub mod metrics;
 pub mod model;

@@ -2,14 +2,29 @@
 //! targets and by `benches/mutate.rs`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use arrow::datatypes::{DataType, Field, Schema};
+use hiwl::catalog::{self, Sample};
+use hiwl::classify::{self, recipe};
 use hiwl::cutout::decode::{DecodeOptions, Limits, decode as decode_payload};
 use hiwl::cutout::{Decoded, Payload};
+use hiwl::events::{Listener, Silent};
+use hiwl::export::filter::Filter;
+use hiwl::labels::clean::Rules;
+use hiwl::labels::schema::VoteSchema;
+use hiwl::labels::votes::VoteTable;
+use hiwl::labels::{LabelColumns, LabelTable};
+use hiwl::model::import;
 use hiwl::model::model_file::Model;
+use hiwl::pipeline::Stop;
+use hiwl::run::{Plan, RunFolder};
 use hiwl::source::Locator;
 use hiwl::source::list::{ListOptions, Lister};
 use hiwl::source::read::Reader;
+use hiwl::train;
 
 /// Decodes bytes as a cutout; returns whether they are one.
 pub fn decode(bytes: &[u8]) -> bool {
@@ -151,6 +166,209 @@ pub fn model(bytes: &[u8]) -> bool {
         assert!(!error.to_string().is_empty());
     }
     read.is_ok()
+}
+
+/// Decodes records of a header, 80 bytes each, before the pixels of a small
+/// colour image, so that bands, scales, units and positions are read from them.
+pub fn cards(bytes: &[u8]) -> bool {
+    let mut own = Vec::new();
+    for card in ["SIMPLE  = T", "BITPIX  = -32", "NAXIS   = 3", "NAXIS1  = 8", "NAXIS2  = 8"] {
+        own.extend(format!("{card:80}").into_bytes());
+    }
+    own.extend(format!("{:80}", "NAXIS3  = 3").into_bytes());
+    own.extend(bytes);
+    own.resize(own.len().next_multiple_of(80), b' ');
+    own.extend(format!("{:80}", "END").into_bytes());
+    own.resize(own.len().next_multiple_of(2880), b' ');
+    for n in 0..8 * 8 * 3 {
+        own.extend((n as f32 * 0.25 + 1.0).to_be_bytes());
+    }
+    own.resize(own.len().next_multiple_of(2880), 0);
+    decode_twice(&own)
+}
+
+/// Lists bytes as a CSV table of cutouts, and reads them as labels and votes.
+pub fn csv(bytes: &[u8]) -> bool {
+    table("csv", bytes)
+}
+
+/// The same of a Parquet table, whose images are read too.
+pub fn parquet(bytes: &[u8]) -> bool {
+    table("parquet", bytes)
+}
+
+fn table(extension: &str, bytes: &[u8]) -> bool {
+    let path = file(extension);
+    fs::write(&path, bytes).expect("room for a table");
+    let mut listed = 0;
+    for carry in [vec![], vec!["note".to_owned()]] {
+        let options = ListOptions { carry, ..ListOptions::default() };
+        let lister = match Lister::open(std::slice::from_ref(&path), options) {
+            Ok(lister) => lister,
+            Err(error) => {
+                assert!((1..4096).contains(&error.to_string().len()), "{error}");
+                continue;
+            }
+        };
+        let mut reader = Reader::new();
+        for chunk in lister {
+            let Ok(chunk) = chunk else { break };
+            for entry in &chunk.entries {
+                listed += 1;
+                assert!(entry.id.len() <= 1030 && entry.source.len() <= (16 << 10) + 3);
+                if let (Locator::Row { .. }, true) = (&entry.locator, listed < 50) {
+                    let _ = reader.read(&entry.locator);
+                }
+            }
+        }
+    }
+    let labels = LabelTable::read(&path, None, LabelColumns::default());
+    if let Err(error) = &labels {
+        assert!((1..4096).contains(&error.to_string().len()), "{error}");
+    }
+    if let Ok(schema) = VoteTable::known_schema(&path, None) {
+        let _ = VoteTable::read(&path, schema);
+    }
+    listed > 0 || labels.is_ok()
+}
+
+/// Reads bytes as the pickle of a checkpoint; returns whether it describes
+/// tensors.
+pub fn pickle(bytes: &[u8]) -> bool {
+    let path = file("pth");
+    let mut archive = zip::ZipWriter::new(fs::File::create(&path).expect("room"));
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in [("a/data.pkl", bytes), ("a/data/0", &[1; 256])] {
+        archive.start_file(name, stored).expect("a new file");
+        archive.write_all(bytes).expect("room");
+    }
+    archive.finish().expect("room for a checkpoint");
+    weights(&path)
+}
+
+/// Reads bytes as weights of others, a zip archive or safetensors.
+pub fn checkpoint(bytes: &[u8]) -> bool {
+    let path = file("pth");
+    fs::write(&path, bytes).expect("room for a checkpoint");
+    weights(&path)
+}
+
+fn weights(path: &Path) -> bool {
+    match import::read(path) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            matches!(error, import::ImportError::UnknownNames { .. })
+        }
+    }
+}
+
+/// Reads bytes as the condition of `--where`.
+pub fn condition(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else { return false };
+    let field = |name, data_type| Field::new(name, data_type, true);
+    let schema = Schema::new(vec![
+        field("id", DataType::Utf8),
+        field("label", DataType::Utf8),
+        field("confidence", DataType::Float32),
+        field("ra", DataType::Float64),
+        field("stage2_ran", DataType::Boolean),
+        field("n", DataType::Int64),
+    ]);
+    match Filter::parse(text, &schema) {
+        Ok(filter) => {
+            assert!(filter.columns().iter().all(|column| *column < 6));
+            true
+        }
+        Err(error) => {
+            assert!(error.position <= text.chars().count() && !error.to_string().is_empty());
+            false
+        }
+    }
+}
+
+/// Reads bytes as each kind of TOML file that a user may name.
+pub fn settings(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else { return false };
+    let path = file("toml");
+    fs::write(&path, bytes).expect("room for settings");
+    let name = path.to_str().expect("ASCII");
+    let answers = [
+        train::recipe::Recipe::parse(text, &path).map(drop).map_err(|e| e.to_string()),
+        recipe::Recipe::find(name).map(drop).map_err(|e| e.to_string()),
+        VoteSchema::parse(text, &path).map(drop).map_err(|e| e.to_string()),
+        Rules::parse(text, &path).map(drop).map_err(|e| e.to_string()),
+    ];
+    answers.iter().for_each(|answer| assert!(answer.as_ref().err().is_none_or(|e| !e.is_empty())));
+    answers.iter().any(Result::is_ok)
+}
+
+/// Puts bytes in the place of a run's `run.json` and plan, and reads it.
+pub fn manifest(bytes: &[u8]) -> bool {
+    let run = run();
+    let mut read = false;
+    for name in ["run.json", "plan.json"] {
+        with(&run.join(name), bytes, || {
+            read |= RunFolder::open(run).is_ok() | Plan::read(run).is_ok();
+            let _ = catalog::verify(run).map_err(|e| assert!(!e.to_string().is_empty()));
+        });
+    }
+    read
+}
+
+/// Puts bytes in the place of a run's listing, and reads it.
+pub fn listing(bytes: &[u8]) -> bool {
+    let run = run();
+    with(&run.join("inputs.parquet"), bytes, || RunFolder::open(run).is_ok())
+}
+
+/// Puts bytes in the place of a part of a catalog, and reads it.
+pub fn part(bytes: &[u8]) -> bool {
+    let run = run();
+    let parts = fs::read_dir(run.join("catalog")).expect("a catalog");
+    let part = parts.map(|entry| entry.expect("an entry").path()).min().expect("a part");
+    with(&part, bytes, || {
+        let _ = catalog::verify(run);
+        let seen = catalog::overview(run).is_ok();
+        catalog::sample(run, Sample::First(5)).is_ok() & seen
+    })
+}
+
+/// The original is back in its place when this returns.
+fn with<T>(path: &Path, bytes: &[u8], read: impl FnOnce() -> T) -> T {
+    let before = fs::read(path).ok();
+    fs::write(path, bytes).expect("room");
+    let answer = read();
+    match before {
+        Some(before) => fs::write(path, before).expect("room"),
+        None => fs::remove_file(path).expect("it is there"),
+    }
+    answer
+}
+
+/// A run over a few fixtures, of this process alone.
+pub fn run() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let fixtures = fixtures();
+        let mut options =
+            classify::ClassifyOptions::new(&fixtures.join("models/untrained-nano.safetensors"));
+        options.inputs.push(fixtures.join("cutouts/jpeg"));
+        options.output = file("run");
+        let _ = fs::remove_dir_all(&options.output);
+        let listener: std::sync::Arc<dyn Listener> = std::sync::Arc::new(Silent);
+        let report = classify::run(&options, &listener, &Stop::new()).expect("a run");
+        assert!(report.is_finished());
+        options.output
+    })
+}
+
+/// The fixtures, of the project or beside `fuzz/`.
+pub fn fixtures() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = own.join("fixtures");
+    if here.is_dir() { here } else { own.join("../fixtures") }
 }
 
 /// A file of this process alone, in memory where there is a file system for it.

@@ -12,15 +12,12 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use crate::cutout::{Rejection, SkyPosition};
+use crate::limits;
 use crate::run::RunError;
 use crate::tree::{Prediction, Scheme, Value};
 
 /// The `status` of a row that has a prediction.
 pub(crate) const OK: &str = "ok";
-
-/// Bytes of `error` that are kept: a damaged file may have put anything into
-/// the detail of its rejection.
-const LONGEST_ERROR: usize = 1024;
 
 /// What became of one input.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,7 +146,7 @@ impl RowBuffer {
 }
 
 fn shortened(detail: &str) -> &str {
-    &detail[..detail.floor_char_boundary(LONGEST_ERROR)]
+    &detail[..detail.floor_char_boundary(limits::output::ERROR)]
 }
 
 #[cfg(test)]
@@ -247,9 +244,9 @@ mod tests {
 
     #[test]
     fn a_detail_of_any_length_is_cut_between_characters() {
-        let long = "é".repeat(LONGEST_ERROR);
-        assert_eq!(shortened(&long).len(), LONGEST_ERROR);
-        assert_eq!(shortened(&format!("x{long}")).len(), LONGEST_ERROR - 1);
+        let long = "é".repeat(limits::output::ERROR);
+        assert_eq!(shortened(&long).len(), limits::output::ERROR);
+        assert_eq!(shortened(&format!("x{long}")).len(), limits::output::ERROR - 1);
         assert_eq!(shortened("short"), "short");
     }
 }

@@ -5,7 +5,7 @@
 //! is used, and in `pipelines/sdss.toml`.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cutout::colour::Lupton;
 use crate::cutout::prepare::{Resample, Wide};
+use crate::limits;
+use crate::storage::file;
 use crate::tree::Stage2;
 
 /// The pipelines that come with the program: name and text.
@@ -216,7 +218,7 @@ impl Recipe {
             return Self::parse(name, text);
         }
         let path = Path::new(name);
-        match fs::read_to_string(path) {
+        match file::read_text(path, limits::settings::TOML) {
             Ok(text) => {
                 let mut recipe = Self::parse(name, &text)?;
                 if let (Some(file), Some(folder)) = (&mut recipe.model.file, path.parent()) {
@@ -294,7 +296,7 @@ mod tests {
     fn a_misspelt_key_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.toml");
-        fs::write(&path, "[run]\nbatches = 3\n").unwrap();
+        std::fs::write(&path, "[run]\nbatches = 3\n").unwrap();
         let error = Recipe::find(path.to_str().unwrap()).unwrap_err().to_string();
         assert!(error.contains("batches") && error.contains("mine.toml"), "{error}");
         let error = Recipe::find("sdsss").unwrap_err().to_string();

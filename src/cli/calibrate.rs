@@ -12,6 +12,7 @@ use super::{CliError, Exit, print, signals, usage};
 use crate::classify::{self, Devices};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::progress::Progress;
+use crate::cli::terminal::shown;
 use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::model::model_file::{Model, StoredPrecision};
@@ -105,7 +106,7 @@ impl Calibrate {
         for (question, fitted) in &fitted {
             text += &format!("{question}: {fitted}\n");
         }
-        print(&format!("{text}{digest}  {}\n", self.output.display()))?;
+        print(&format!("{text}{digest}  {}\n", shown::line(self.output.display())))?;
         Ok(Exit::Ok)
     }
 }

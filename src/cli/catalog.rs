@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, of_catalog, print};
+use super::{CliError, Exit, numbers, of_catalog, print};
 use crate::catalog::{self, Sample};
 use crate::cli::terminal::catalog::overview;
+use crate::cli::terminal::shown;
 
 /// Sum up a catalog, or show some of its rows.
 ///
@@ -24,7 +25,7 @@ pub struct Arguments {
     folder: PathBuf,
 
     /// Show this many rows instead: the first ones.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::sample)]
     sample: Option<u64>,
 
     /// Rows from anywhere in the catalog.  [default: 20 of them]
@@ -50,7 +51,7 @@ impl Arguments {
             Some(sample) => {
                 let rows = catalog::sample(&self.folder, sample).map_err(of_catalog)?;
                 if self.json {
-                    format!("{}\n", overview::rows_json(&rows))
+                    format!("{}\n", shown::json(overview::rows_json(&rows)))
                 } else {
                     overview::rows_text(&rows)
                 }
@@ -58,7 +59,7 @@ impl Arguments {
             None => {
                 let found = catalog::overview(&self.folder).map_err(of_catalog)?;
                 if self.json {
-                    format!("{}\n", overview::json(&found))
+                    format!("{}\n", shown::json(overview::json(&found)))
                 } else {
                     overview::text(&self.folder, &found)
                 }

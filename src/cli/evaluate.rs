@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
-use super::{CliError, Exit, numbers, print, signals, usage};
+use super::{CliError, Exit, numbers, print, print_json, signals, usage};
 use crate::classify::{self, ClassifyOptions, Evaluation};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::format;
@@ -119,7 +119,11 @@ impl Arguments {
         if let Some(path) = csv {
             output::write(&path, found.report.to_csv().as_bytes(), &read)?;
         }
-        print(&if json { found.report.to_json()? + "\n" } else { text(&found) })?;
+        if json {
+            print_json(found.report.to_json()?)?
+        } else {
+            print(&text(&found))?
+        }
         Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, print, signals, usage};
+use super::{CliError, Exit, print, print_json, signals, usage};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::catalog::export::{json, text};
 use crate::cli::terminal::progress::Progress;
@@ -120,7 +120,7 @@ impl Arguments {
             },
         )?;
         if self.json {
-            print(&format!("{}\n", json(&options.output, &report)))?;
+            print_json(json(&options.output, &report))?;
         } else if !self.quiet {
             print(&text(&options.output, &report))?;
         }

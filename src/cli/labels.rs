@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{CliError, Exit, print, usage};
+use super::terminal::shown;
+use super::{CliError, Exit, print, print_table, usage};
 use crate::labels::clean::Rules;
 use crate::labels::grammar::{Kind, Wanted};
 use crate::labels::join::Join;
@@ -107,21 +108,21 @@ impl Arguments {
             let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {
-                out += &format!("{problem}\n");
+                out += &format!("{}\n", shown::line(problem));
                 exit = Exit::Flawed;
             }
         }
         if let Some(path) = &self.output {
             if path.as_os_str() == "-" {
                 // What a person reads goes where it does not mix with the table.
-                let _ = write!(io::stderr(), "{out}");
-                print(&table.to_csv())?;
+                let _ = write!(io::stderr(), "{}", shown::text(&out));
+                print_table(&table.to_csv())?;
                 return Ok(exit);
             }
             let inputs = [Some(&self.table), self.votes.as_ref(), self.rules.as_ref()];
             let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
             table.write_csv(path, &inputs).map_err(of_labels)?;
-            out += &format!("{} labels: {}\n", table.rows.len(), path.display());
+            out += &format!("{} labels: {}\n", table.rows.len(), shown::line(path.display()));
         }
         print(&out)?;
         Ok(exit)

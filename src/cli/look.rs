@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
-use super::terminal::format;
+use super::terminal::{format, shown};
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::{self, ClassifyOptions, Devices};
 use crate::pipeline::Stop;
@@ -61,15 +61,22 @@ impl Arguments {
         let Some(looked) = looked else {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
-        let mut lines =
-            vec![format!("{}: {} pictures", output.display(), format::count(looked.written))];
+        let mut lines = vec![format!(
+            "{}: {} pictures",
+            shown::line(output.display()),
+            format::count(looked.written)
+        )];
         if !looked.rejected.is_empty() {
             lines.push(format!(
                 "{} cutouts have none:",
                 format::count(looked.rejected.len() as u64)
             ));
             lines.extend(
-                looked.rejected.iter().take(NAMED).map(|(id, why)| format!("  {id}: {why}")),
+                looked
+                    .rejected
+                    .iter()
+                    .take(NAMED)
+                    .map(|(id, why)| format!("  {}: {}", shown::line(id), shown::line(why))),
             );
             if looked.rejected.len() > NAMED {
                 lines.push("  …".to_owned());

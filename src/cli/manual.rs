@@ -1,5 +1,5 @@
 //! `hiwl completions` and `hiwl man`: made from the same description of the
-//! command line as `--help`.
+//! command line as `--help`; and `hiwl licenses`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use clap_complete::Shell;
 
-use super::{CliError, Exit, print, usage};
+use super::{CliError, Exit, print, print_table, usage};
 use crate::storage::output;
 
 /// Print a completion script for a shell.
@@ -24,6 +24,18 @@ impl Completions {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "hiwl", &mut script);
         print(&String::from_utf8(script).context("completion script")?)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Print whose work is in the program, and its licences.
+#[derive(Debug, Args)]
+pub struct Licenses {}
+
+impl Licenses {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        // The repository's own file: nothing in it is foreign.
+        print_table(include_str!("../../THIRD-PARTY.txt"))?;
         Ok(Exit::Ok)
     }
 }

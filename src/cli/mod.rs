@@ -5,7 +5,9 @@
 //! output, that knows exit codes, and that wraps errors with `anyhow`.
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
+    fmt::Display,
     io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
@@ -13,6 +15,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::terminal::shown::{self, say};
 use crate::{
     catalog::CatalogError, classify::ClassifyError, engine::cuda::CudaError, pipeline::memory,
     run::RunError, train::run::TrainError,
@@ -91,6 +94,8 @@ enum Command {
     Model(model::Command),
     Simulate(simulate::Arguments),
     Completions(manual::Completions),
+    #[command(alias = "licences")]
+    Licenses(manual::Licenses),
     #[command(name = "man")]
     Manual(manual::Manual),
 }
@@ -151,7 +156,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are no errors and go to standard output. A
             // reader that has gone away has read enough.
-            let _ = error.print();
+            let plain = error.render().to_string();
+            let _ = match shown::text(&plain) {
+                Cow::Borrowed(_) => error.print(),
+                // What was typed, or what a pattern matched, would act.
+                Cow::Owned(text) => write!(io::stderr(), "{text}"),
+            };
             return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
@@ -159,7 +169,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Without it, such a limit ends the process, and nothing worse.
     let _ = signals::survive_file_limits();
     let Ok(result) = catch_unwind(AssertUnwindSafe(|| run(cli.command))) else {
-        let _ = writeln!(io::stderr(), "hiwl: this is a defect of hiwl; please report it");
+        say("this is a defect of hiwl; please report it");
         return DEFECT.into();
     };
     match result {
@@ -174,7 +184,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 CliError::Failed(error) if is_defect(&error) => (DEFECT, error),
                 CliError::Failed(error) => (2, error),
             };
-            let _ = writeln!(io::stderr(), "hiwl: {}", in_words(&error));
+            say(in_words(&error));
             ExitCode::from(code)
         }
     }
@@ -196,6 +206,7 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Model(command) => command.run(),
         Command::Simulate(arguments) => arguments.run(),
         Command::Completions(arguments) => arguments.run(Cli::command()),
+        Command::Licenses(arguments) => arguments.run(),
         Command::Manual(arguments) => arguments.run(Cli::command()),
     }
 }
@@ -221,15 +232,14 @@ fn in_words(error: &anyhow::Error) -> String {
 /// Says why `--device auto` does not mean the GPU, where there is a driver.
 fn say_hindrance(hindrance: Option<CudaError>) {
     if let Some(error) = hindrance {
-        let _ =
-            writeln!(io::stderr(), "hiwl: on the processor, since the GPU cannot be used: {error}");
+        say(format_args!("on the processor, since the GPU cannot be used: {error}"));
     }
 }
 
 /// Says on standard error what went wrong, a line each.
 fn complain(lines: &[String]) {
     for line in lines {
-        let _ = writeln!(io::stderr(), "hiwl: {line}");
+        say(line);
     }
 }
 
@@ -240,18 +250,32 @@ fn say_memory_limit() {
     /// What every usual run takes, with much to spare.
     const ENOUGH: u64 = 2 << 30;
     if let Some(limit) = memory::limit().filter(|limit| *limit < ENOUGH) {
-        let _ = writeln!(
-            io::stderr(),
-            "hiwl: the memory of this process is limited to {} (ulimit -v, ulimit -d): if an \
+        say(format_args!(
+            "the memory of this process is limited to {} (ulimit -v, ulimit -d): if an \
              allocation fails, raise the limit, or take fewer --workers and a smaller --batch",
             terminal::format::bytes(limit)
-        );
+        ));
     }
+}
+
+/// Writes text for a person to standard output.
+fn print(text: &str) -> Result<(), CliError> {
+    write(&shown::text(text))
+}
+
+/// Writes JSON and the end of its line to standard output.
+fn print_json(value: impl Display) -> Result<(), CliError> {
+    write(&(shown::json(value) + "\n"))
+}
+
+/// Writes a table for a program to standard output.
+fn print_table(text: &str) -> Result<(), CliError> {
+    write(&shown::table(text))
 }
 
 /// Writes to standard output. A reader that has gone away (`hiwl … | head`)
 /// has read enough; anything else is an error.
-fn print(text: &str) -> Result<(), CliError> {
+fn write(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),

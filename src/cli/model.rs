@@ -7,19 +7,20 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::calibrate::Calibrate;
 use super::oddness::Oddness;
-use super::{CliError, Exit, print, usage};
+use super::terminal::shown;
+use super::{CliError, Exit, print, print_json, usage};
 use crate::{
     cli::terminal::format,
     model::{
         architecture::{Architecture, Padding},
-        description::Input,
+        description::{Description, Input},
         import,
         model_file::{Model, StoredPrecision},
         shipped,
     },
     storage::output,
     train::run::average,
-    tree::Calibration,
+    tree::{Calibration, Scheme},
 };
 
 /// The model that was asked for, that of the environment, or the one that comes
@@ -80,7 +81,7 @@ impl Info {
         let model = Model::read(&self.file).map_err(usage)?;
         let description = &model.description;
         if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(description)?))?;
+            print_json(serde_json::to_string_pretty(description)?)?;
             return Ok(Exit::Ok);
         }
         let parameters = |weights: &crate::model::weights::Weights| -> u64 {
@@ -88,7 +89,7 @@ impl Info {
         };
         let input = &description.input;
         let mut out = String::new();
-        writeln!(out, "{}", self.file.display())?;
+        writeln!(out, "{}", shown::line(self.file.display()))?;
         if description.untrained {
             writeln!(out, "  UNTRAINED: its labels mean nothing")?;
         }
@@ -225,10 +226,14 @@ impl New {
                 ))
             })?,
         };
+        let asked = vec![architecture.clone(); 2];
+        Description::new(Scheme::hiwl(), asked, Input::paper(self.size))
+            .check()
+            .map_err(|what| usage(anyhow!("{what}")))?;
         output::refuse(&self.output, &[]).map_err(usage)?;
         let model = Model::seeded(architecture, self.size, self.seed)?;
         let digest = model.write(&self.output, self.precision)?;
-        print(&format!("{}  {}\n", digest, self.output.display()))?;
+        print(&format!("{}  {}\n", digest, shown::line(self.output.display())))?;
         Ok(Exit::Ok)
     }
 }
@@ -317,7 +322,7 @@ impl Average {
         output::refuse(&self.output, &inputs.collect::<Vec<_>>()).map_err(usage)?;
         let model = average(&self.model, &self.weights).map_err(usage)?;
         let digest = model.write(&self.output, self.precision)?;
-        print(&format!("{digest}  {}\n", self.output.display()))?;
+        print(&format!("{digest}  {}\n", shown::line(self.output.display())))?;
         Ok(Exit::Ok)
     }
 }
@@ -362,7 +367,7 @@ impl Import {
         } else {
             ""
         };
-        print(&format!("{}  {}{untrained}\n", digest, self.output.display()))?;
+        print(&format!("{}  {}{untrained}\n", digest, shown::line(self.output.display())))?;
         Ok(Exit::Ok)
     }
 }

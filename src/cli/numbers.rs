@@ -15,6 +15,17 @@ pub(super) const MOST_BATCH: usize = 4096;
 /// Threads of each of the three stages that compute.
 pub(super) const MOST_WORKERS: usize = 1024;
 
+/// Rows that `hiwl catalog` shows, which it holds in memory.
+const MOST_SAMPLE: u64 = 1_000_000;
+
+/// The value of `--sample`.
+pub(super) fn sample(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if number <= MOST_SAMPLE => Ok(number),
+        _ => Err(format!("a whole number up to {MOST_SAMPLE}")),
+    }
+}
+
 /// The value of `--batch`.
 pub(super) fn batch(text: &str) -> Result<usize, String> {
     within(text, MOST_BATCH)

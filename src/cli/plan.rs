@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
-use super::{CliError, Exit, print, signals, usage};
+use super::{CliError, Exit, print, print_json, signals, usage};
 use crate::classify;
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::catalog::plan;
@@ -69,7 +69,7 @@ impl Arguments {
         let planned = classify::plan(&options, self.shards, &progress, &stop)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         if self.json {
-            print(&format!("{}\n", plan::json(&planned)))?;
+            print_json(plan::json(&planned))?;
         } else if !self.quiet {
             print(&plan::text(&output, &planned))?;
         }

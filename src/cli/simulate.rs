@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::terminal::shown;
 use super::{CliError, Exit, print, usage};
 use crate::{
     cli::terminal::format,
@@ -104,7 +105,7 @@ impl Arguments {
                 classes.join(", "),
                 format::count(report.files),
                 format::bytes(report.bytes),
-                report.labels.display(),
+                shown::line(report.labels.display()),
             ))?;
         }
         Ok(Exit::Ok)

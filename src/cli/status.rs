@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, of_run, print};
+use super::{CliError, Exit, of_run, print, print_json};
 use crate::{cli::terminal::catalog::status, run};
 
 /// Tell how far a run is, and how long it will take.
@@ -27,7 +27,7 @@ impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let found = run::status(&self.folder).map_err(of_run)?;
         if self.json {
-            print(&format!("{}\n", status::json(&found)))?;
+            print_json(status::json(&found))?;
         } else {
             print(&status::text(&self.folder, &found))?;
         }

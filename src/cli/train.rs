@@ -13,6 +13,7 @@ use super::input::InputFlags;
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::audience::Audience;
+use crate::cli::terminal::shown;
 use crate::cli::terminal::training::TrainingProgress;
 use crate::engine::{DeviceChoice, Precision};
 use crate::events::Listener;
@@ -209,7 +210,7 @@ fn text(report: &TrainReport, evaluation: &str) -> Result<String, CliError> {
         writeln!(out, "{model}: epoch {epoch}")?;
     }
     if let Some(model) = &report.model {
-        writeln!(out, "model: {}", model.display())?;
+        writeln!(out, "model: {}", shown::line(model.display()))?;
     }
     Ok(out)
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::terminal::shown::Escaping;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::time::uptime;
 
@@ -18,7 +19,7 @@ pub(super) fn start(verbose: u8) {
     };
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(|| Escaping(io::stderr()))
         .with_ansi(false)
         .with_target(false)
         .with_timer(uptime());

@@ -1,14 +1,14 @@
 //! `hiwl verify DIR`: is the catalog whole?
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Exit, of_catalog, print, usage};
+use super::{CliError, Exit, of_catalog, print, print_json, usage};
 use crate::catalog::{self, Verification};
 use crate::cli::terminal::catalog::verification;
 use crate::cli::terminal::format::count;
+use crate::cli::terminal::shown::say;
 use crate::cutout::Reason;
 use crate::run::{RowRange, RunError};
 
@@ -55,12 +55,12 @@ impl Arguments {
             catalog::remove_parts(&self.folder, removed.iter().map(|(range, _)| *range))?;
             for (range, why) in removed {
                 // Standard output may be an option of sbatch.
-                let _ = writeln!(io::stderr(), "hiwl: removed the part of range {range}: {why}");
+                say(format_args!("removed the part of range {range}: {why}"));
             }
             found = catalog::verify(&self.folder).map_err(of_catalog)?;
         }
         if self.json {
-            print(&format!("{}\n", verification::json(&found)))?;
+            print_json(verification::json(&found))?;
         } else if self.array {
             if found.shards.is_none() {
                 return Err(usage(RunError::NoPlan { path: self.folder }));

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::colour::{Assumed, Calibration, Given, Profile, Window};
 use super::scale::{self, Field};
 use super::{BandImage, Decoded, Reason, Rejection, RgbImage, contrast};
+use crate::limits;
 
 /// How cutouts are prepared in a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -384,7 +385,7 @@ fn crop(image: &RgbImage, window: Window) -> RgbImage {
 fn enlarge(image: &RgbImage, size: usize, resample: Resample) -> Result<RgbImage, Rejection> {
     let shorter = image.width.min(image.height);
     let scaled = |side: usize| (side * size * 2 + shorter) / (shorter * 2);
-    if shorter == 0 || scaled(image.width.max(image.height)) > super::decode::limits::MAX_SIDE {
+    if shorter == 0 || scaled(image.width.max(image.height)) > limits::image::SIDE {
         let detail =
             format!("{}×{} pixels cannot be enlarged to {size}", image.width, image.height);
         return Err(Rejection::new(Reason::TooSmall, detail));

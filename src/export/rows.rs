@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::limits::output::CELL;
 use crate::storage::parquet::Batches;
 use arrow::array::{Array, AsArray, RecordBatch};
 
@@ -61,13 +62,9 @@ pub(super) struct Measured {
     pub(super) bytes: Vec<usize>,
     /// Missing values of each column.
     pub(super) nulls: Vec<u64>,
-    /// Texts of more than [`LONG`] bytes in all columns.
+    /// Texts of more than [`CELL`] bytes in all columns.
     pub(super) long: u64,
 }
-
-/// Bytes of a text beyond which a format whose cells are as wide as the widest
-/// would cut it.
-pub(super) const LONG: usize = 1_024;
 
 impl Measured {
     /// Of no rows with so many columns.
@@ -90,7 +87,7 @@ impl Measured {
             let texts = column.as_string_opt::<i32>().into_iter().flatten().flatten();
             for length in texts.map(str::len) {
                 self.bytes[index] = self.bytes[index].max(length);
-                self.long += u64::from(length > LONG);
+                self.long += u64::from(length > CELL);
             }
         }
     }

@@ -12,6 +12,8 @@ use arrow::array::{Array, StringArray};
 use arrow::datatypes::DataType;
 
 use super::LabelError;
+use crate::limits::few;
+use crate::limits::table::LABELS;
 use crate::storage::parquet::texts;
 use crate::tables::{Column, Table, TableError};
 
@@ -54,6 +56,9 @@ pub(super) fn each_row(
         })?;
         for index in 0..batch.num_rows() {
             number += 1;
+            if number > LABELS as u64 {
+                return Err(LabelError::TooManyRows { path: path.to_owned(), limit: LABELS });
+            }
             let text = |c: &StringArray| c.is_valid(index).then_some(index);
             let cells: Vec<&str> =
                 columns.iter().map(|c| text(c).map_or("", |i| c.value(i).trim())).collect();
@@ -113,13 +118,4 @@ pub(super) fn id_place(
 pub(super) fn missing(path: &Path, header: &[String], wanted: &str) -> LabelError {
     let (path, wanted) = (path.to_owned(), wanted.to_owned());
     LabelError::MissingColumn { path, wanted, found: few(header) }
-}
-
-/// The first columns of a header, for messages.
-fn few(header: &[String]) -> String {
-    let mut found = header.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-    if header.len() > 8 {
-        found.push_str(&format!(" and {} more", header.len() - 8));
-    }
-    found
 }

@@ -14,6 +14,8 @@ use super::LabelError;
 use super::schema::{Semantics, VoteSchema};
 use super::table::{LabelTable, Labelled};
 use super::votes::VoteTable;
+use crate::limits;
+use crate::storage::file;
 
 /// The paper's rules, `schemas/clean-sample.toml`.
 const PAPER: &str = include_str!("../../schemas/clean-sample.toml");
@@ -98,7 +100,7 @@ impl Rules {
     /// # Errors
     /// [`LabelError::Unreadable`], [`LabelError::Definition`].
     pub fn read(path: &Path) -> Result<Self, LabelError> {
-        let text = std::fs::read_to_string(path)
+        let text = file::read_text(path, limits::settings::TOML)
             .map_err(|source| LabelError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&text, path)
     }

@@ -76,6 +76,45 @@ pub enum LabelError {
         /// The name.
         column: String,
     },
+    /// More rows than are held in memory.
+    #[error("{path}: more than {limit} rows: keep those of your images")]
+    TooManyRows {
+        /// The file.
+        path: PathBuf,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// More classes than any tree has.
+    #[error(
+        "{path}: row {row}: more than {limit} different labels, such as {label:?}: is this the \
+         column of labels?"
+    )]
+    TooManyClasses {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// How many there may be.
+        limit: usize,
+        /// The one beyond.
+        label: String,
+    },
+    /// An id or a label that is longer than any.
+    #[error("{path}: row {row}: {what} of {bytes} bytes, {text:?}: at most {limit}")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// Such as "an id".
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// Its beginning.
+        text: String,
+        /// How long it may be.
+        limit: usize,
+    },
     /// There is not one row.
     #[error("{path}: no rows")]
     NoRows {

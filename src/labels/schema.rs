@@ -15,6 +15,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::LabelError;
+use crate::limits;
+use crate::storage::file;
 use crate::tree::{Declared, DeclaredAnswer, DeclaredQuestion, Tree};
 
 pub use crate::tree::Semantics;
@@ -134,7 +136,7 @@ impl VoteSchema {
         {
             return Ok(schema);
         }
-        let text = std::fs::read_to_string(name_or_path)
+        let text = file::read_text(name_or_path, limits::settings::TOML)
             .map_err(|source| LabelError::Unreadable { path: name_or_path.to_owned(), source })?;
         Self::parse(&text, name_or_path)
     }

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{self, ID_COLUMNS};
 use super::{LabelError, cells};
+use crate::limits::output::QUOTED;
+use crate::limits::shortened;
+use crate::limits::table::ID;
+use crate::limits::tree::{ANSWERS, NAME};
 use crate::random;
 use crate::storage::{digest::hex, output};
 
@@ -108,12 +112,18 @@ impl LabelTable {
                 path: path.to_owned(),
                 row,
                 id: id.to_owned(),
-                label: label.to_owned(),
+                label: shortened(label, QUOTED).into_owned(),
                 known: classes.map_or_else(|| "any text".into(), |c| c.join(", ")),
             };
             let class = match names.iter().position(|n| n == label) {
                 Some(class) => class,
                 None if classes.is_none() && !label.is_empty() => {
+                    bounded(path, row, "a label", label, NAME)?;
+                    if names.len() == ANSWERS {
+                        let label = shortened(label, QUOTED).into_owned();
+                        let (path, limit) = (path.to_owned(), ANSWERS);
+                        return Err(LabelError::TooManyClasses { path, row, limit, label });
+                    }
                     names.push(label.to_owned());
                     names.len() - 1
                 }
@@ -125,7 +135,7 @@ impl LabelTable {
                         path: path.to_owned(),
                         row,
                         id: id.to_owned(),
-                        split: name.to_owned(),
+                        split: shortened(name, QUOTED).into_owned(),
                     })
                 })
                 .transpose()?;
@@ -274,6 +284,21 @@ fn each_label(
     })
 }
 
+/// Refuses a text that is too long for what it is.
+fn bounded(
+    path: &Path,
+    row: u64,
+    what: &'static str,
+    text: &str,
+    limit: usize,
+) -> Result<(), LabelError> {
+    if text.len() <= limit {
+        return Ok(());
+    }
+    let (bytes, text) = (text.len(), shortened(text, QUOTED).into_owned());
+    Err(LabelError::TooLong { path: path.to_owned(), row, what, bytes, text, limit })
+}
+
 /// Finds ids that are missing, no ids, or there twice.
 pub(super) struct Ids<'a> {
     path: &'a Path,
@@ -290,6 +315,7 @@ impl<'a> Ids<'a> {
         if id.is_empty() {
             return Err(LabelError::NoId { path: path(), row });
         }
+        bounded(self.path, row, "an id", id, ID)?;
         if ids::is_float(id) {
             return Err(LabelError::FloatId { path: path(), row, id: id.to_owned() });
         }

@@ -69,6 +69,26 @@ fn parquet_is_read_with_ids_as_numbers() {
 }
 
 #[test]
+fn long_texts_and_too_many_classes_are_refused_with_their_row() {
+    let (long, id) = ("L".repeat(65_536), "7".repeat(70_000));
+    let open = |text: &str| {
+        let (_folder, path) = file(text.as_bytes());
+        LabelTable::read(&path, None, LabelColumns::default()).unwrap_err().to_string()
+    };
+    let error = open(&format!("id,label\n1,A\n2,{long}\n"));
+    assert!(error.contains("row 2: a label of 65536 bytes, \"LLL") && error.len() < 400, "{error}");
+    let error = open(&format!("id,label\n1,A\n{id},B\n"));
+    assert!(error.contains("row 2: an id of 70000 bytes, \"777") && error.len() < 400, "{error}");
+    let many: String = (0..1001).map(|n| format!("{n},class {n}\n")).collect();
+    let error = open(&format!("id,label\n{many}"));
+    assert!(error.contains("row 1001: more than 1000 different labels"), "{error}");
+    let error = read(&format!("id,label\n1,{long}\n")).unwrap_err().to_string();
+    assert!(error.len() < 500 && error.contains("unknown label"), "{error}");
+    let error = read("id,label\n1,CRS\n2\n").unwrap_err().to_string();
+    assert!(error.contains("line 3: 1 fields where the header has 2"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_row() {
     let cases = [
         ("id,label\n1,CRS\n2,IBS\n1,CRS\n", "row 3: id 1 was there in row 1"),

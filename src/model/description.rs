@@ -16,13 +16,13 @@ use serde_json::Value;
 
 use super::architecture::Architecture;
 use super::oddness::About;
+use super::parameters::parameters;
+use crate::limits;
+use crate::limits::model::VALUES;
 use crate::tree::{Calibration, Network, Scheme, Tree, hiwl};
 
 /// The newest format that this program reads and writes.
 pub const FORMAT: u32 = 3;
-
-/// More networks than a tree has questions make no sense, and each is memory.
-const MOST_NETWORKS: usize = 64;
 
 /// A model, but for its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -355,7 +355,7 @@ impl Description {
         let networks = self.scheme.networks().len();
         let scale = self.extras.training_scale.unwrap_or(1.0);
         let rules = [
-            (networks <= MOST_NETWORKS, "more networks than 64"),
+            (networks <= limits::model::NETWORKS, "more networks than 64"),
             (networks == self.architectures.len(), "not an architecture for every network"),
             ((32..=4096).contains(size), "input.size is not in 32…4096"),
             (mean.iter().all(|v| v.is_finite()), "input.mean is not finite"),
@@ -388,8 +388,16 @@ fn check(architecture: &Architecture) -> Result<(), String> {
         ((0.0..1.0).contains(&dropout), "architecture.dropout is not in 0…1"),
         (bn_eps > 0.0 && bn_eps < 1.0, "architecture.bn_eps is not in 0…1"),
     ];
-    match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, what)) => Err((*what).into()),
-        None => Ok(()),
+    if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+        return Err((*what).into());
+    }
+    let product = |shape: &[usize]| shape.iter().fold(1usize, |n, &side| n.saturating_mul(side));
+    let parameters = parameters(architecture, 1);
+    let values = parameters.iter().map(|parameter| product(&parameter.shape));
+    match values.fold(0, usize::saturating_add) {
+        values if values > VALUES => {
+            Err(format!("architecture: {values} parameters; at most {VALUES} are possible"))
+        }
+        _ => Ok(()),
     }
 }

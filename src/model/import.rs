@@ -27,7 +27,8 @@ use super::saved_weights::{self, SavedWeights, SavedWeightsError};
 use super::seeded;
 use super::tensors::Tensors;
 use super::weights::{Weights, WeightsError};
-use crate::storage::{digest::sha256, file};
+use super::whole;
+use crate::storage::digest::sha256;
 use crate::tree::{Combined, Scheme};
 use names::Naming;
 
@@ -144,7 +145,7 @@ pub struct Foreign {
 pub fn read(path: &Path) -> Result<Foreign, ImportError> {
     let owned = || path.to_owned();
     let bytes =
-        file::read(path).map_err(|source| ImportError::Unreadable { path: owned(), source })?;
+        whole::read(path).map_err(|source| ImportError::Unreadable { path: owned(), source })?;
     let found = match bytes.as_slice() {
         [b'P', b'K', 3, 4, ..] => pth::tensors(&bytes),
         // A pickle of protocol 2 that begins with a long of ten bytes: the

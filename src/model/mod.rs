@@ -20,3 +20,4 @@ pub mod seeded;
 pub mod shipped;
 pub mod tensors;
 pub mod weights;
+pub(crate) mod whole;

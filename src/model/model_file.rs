@@ -20,6 +20,7 @@ use super::parameters::parameters;
 use super::seeded;
 use super::tensors::{self, Tensors};
 use super::weights::{Weights, WeightsError};
+use super::whole;
 use crate::storage::{StorageError, digest::sha256, file, output};
 use crate::tree::Scheme;
 
@@ -170,7 +171,7 @@ impl Model {
     /// # Errors
     /// [`ModelError`], each kind by what is wrong.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let bytes = file::read(path)
+        let bytes = whole::read(path)
             .map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
         let description = describe(&bytes, path)?;
         let path = || path.to_owned();
@@ -259,7 +260,7 @@ impl Description {
     /// # Errors
     /// [`ModelError`], each kind by what is wrong.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let bytes = file::read(path)
+        let bytes = whole::read(path)
             .map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
         describe(&bytes, path)
     }

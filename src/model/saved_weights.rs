@@ -11,6 +11,7 @@ use super::description::Input;
 use super::parameters::parameters;
 use super::tensors::{self, Tensors};
 use super::weights::{Weights, WeightsError};
+use super::whole;
 use crate::storage::{StorageError, digest, file};
 
 /// Key of the description in the metadata.
@@ -93,7 +94,7 @@ pub fn write(
 /// # Errors
 /// [`SavedWeightsError`].
 pub fn read(path: &Path) -> Result<Option<SavedWeights>, SavedWeightsError> {
-    let bytes = file::read(path).map_err(StorageError::io("read", path))?;
+    let bytes = whole::read(path).map_err(StorageError::io("read", path))?;
     let damaged = |what: String| SavedWeightsError::Damaged { path: path.to_owned(), what };
     let Ok(Some(text)) = tensors::text(&bytes, KEY) else { return Ok(None) };
     let description: Description =

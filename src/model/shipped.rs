@@ -5,6 +5,12 @@ use std::path::{Path, PathBuf};
 /// Its file name.
 pub const NAME: &str = "hiwl-b1.safetensors";
 
+/// The checkout; what is handed out (`.ci/dist`) does not tell where it was built.
+const CHECKOUT: Option<&str> = match option_env!("HIWL_DIST") {
+    None => Some(env!("CARGO_MANIFEST_DIR")),
+    Some(_) => None,
+};
+
 /// Where the model is: beside the program, in the `share/hiwl` of the prefix
 /// that it is installed in, or in the checkout that it was built from. `None`
 /// where none of these has it.
@@ -18,8 +24,8 @@ fn candidates(program: Option<&Path>) -> Vec<PathBuf> {
     let beside = folder.map(|folder| folder.join(NAME));
     let installed =
         folder.and_then(Path::parent).map(|prefix| prefix.join("share/hiwl").join(NAME));
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(NAME);
-    beside.into_iter().chain(installed).chain([checkout]).collect()
+    let checkout = CHECKOUT.map(|folder| Path::new(folder).join("models").join(NAME));
+    beside.into_iter().chain(installed).chain(checkout).collect()
 }
 
 #[cfg(test)]

@@ -14,15 +14,12 @@ use serde_json::Value;
 
 use super::RunError;
 use crate::engine::{Engine, Precision};
+use crate::limits::settings::RANGE;
 use crate::model::model_file::Model;
 use crate::source::Pin;
 use crate::storage::digest::sha256;
 use crate::storage::json::{Difference, Words, differences, json};
 use crate::tree::{Scheme, Stage2};
-
-/// Ranges larger than this would need row groups, and memory a worker, of
-/// gigabytes.
-const LARGEST_RANGE: u64 = 1 << 22;
 
 /// The format of the runs that this program begins, and the last that it goes
 /// on with. It is raised when `run.json`, the listing or the parts are laid out
@@ -198,11 +195,11 @@ pub struct Manifest {
 impl Settings {
     /// Refuses what no run can have.
     pub(crate) fn check(&self) -> Result<(), RunError> {
-        if (1..=LARGEST_RANGE).contains(&self.range_size) {
+        if (1..=RANGE).contains(&self.range_size) {
             return Ok(());
         }
         Err(RunError::BadSetting(format!(
-            "a range of {} rows is not possible: from 1 to {LARGEST_RANGE}",
+            "a range of {} rows is not possible: from 1 to {RANGE}",
             self.range_size
         )))
     }
@@ -495,7 +492,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_range_has_a_bounded_number_of_rows() {
-        assert!(settings(1).check().is_ok() && settings(LARGEST_RANGE).check().is_ok());
-        assert!(settings(0).check().is_err() && settings(LARGEST_RANGE + 1).check().is_err());
+        assert!(settings(1).check().is_ok() && settings(RANGE).check().is_ok());
+        assert!(settings(0).check().is_err() && settings(RANGE + 1).check().is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! Every worker has a [`Reader`] of its own, which keeps a few archives open.
 //! What the bytes mean is left to [`crate::cutout::decode`]. A read that fails
 //! as disks and network file systems do for a moment is tried again before it
-//! becomes a row. Invariants: every failure is a [`Rejection`]; no file of more than [`MAX_BYTES`] is taken into
+//! becomes a row. Invariants: every failure is a [`Rejection`]; no file of more than [`BYTES`] is taken into
 //! memory; nothing waits for the far end of a pipe.
 
 use std::fs::{self, File};
@@ -13,15 +13,11 @@ use std::path::{Path, PathBuf};
 use super::Locator;
 use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
+use crate::limits::image::BYTES;
 use crate::storage::file::irregular;
 use crate::storage::patience;
 use crate::storage::read_at::Positional;
 use crate::storage::remote::{self, Whole, is_remote};
-
-/// Most bytes that one cutout may have, all its bands together: 256 MiB. The
-/// largest cutouts that survey services hand out (3000 × 3000 pixels, three
-/// bands, 64-bit floats) have 216 MB.
-pub const MAX_BYTES: u64 = 256 << 20;
 
 /// How often a file is read that is written into meanwhile.
 const WRITTEN_INTO: usize = 3;
@@ -64,18 +60,18 @@ impl Reader {
     /// # Errors
     /// The rejection that becomes the cutout's row: `Missing`, `Unreadable`
     /// (with the system's words), `Empty`, `Truncated` (an archive that lost
-    /// its end), `TooLarge` (more than [`MAX_BYTES`]), `MissingBand`, or the
+    /// its end), `TooLarge` (more than [`BYTES`]), `MissingBand`, or the
     /// one that the listing found.
     pub fn read(&mut self, locator: &Locator) -> Result<Payload, Rejection> {
         match locator {
-            Locator::File(path) => read_file(path, MAX_BYTES).map(Payload::Single),
+            Locator::File(path) => read_file(path, BYTES).map(Payload::Single),
             Locator::Member { archive, offset, length } => {
                 self.read_member(archive, *offset, *length).map(Payload::Single)
             }
             Locator::Row { table, column, row } => self.rows.read(table, column, *row),
             Locator::Bands(files) => {
                 let mut bands = Vec::with_capacity(files.len());
-                let mut left = MAX_BYTES;
+                let mut left = BYTES;
                 for (band, path) in files {
                     let bytes =
                         read_file(path, left).map_err(|rejection| of_band(band, rejection))?;
@@ -98,7 +94,7 @@ impl Reader {
             let detail = format!("a member of {} without bytes", archive.display());
             return Err(Rejection::new(Reason::Empty, detail));
         }
-        check_size(archive, length, MAX_BYTES)?;
+        check_size(archive, length, BYTES)?;
         let end = offset.saturating_add(length);
         let truncated = || {
             let detail = format!("{} ends before byte {end}", archive.display());
@@ -224,7 +220,7 @@ fn check_size(path: &Path, size: u64, limit: u64) -> Result<(), Rejection> {
 }
 
 fn too_large(path: &Path, size: u64) -> Rejection {
-    let limit = MAX_BYTES >> 20;
+    let limit = BYTES >> 20;
     Rejection::new(
         Reason::TooLarge,
         format!("{}: {size} bytes, and a cutout may have {limit} MiB", path.display()),

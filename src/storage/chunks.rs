@@ -4,6 +4,8 @@
 //! failure is kept, for whoever must tell a disk or a store that is away from a
 //! table that is damaged.
 //!
+//! Headers of pages are looked at on their way to the reader (`pages`).
+//!
 //! Invariant: threads may share one; no file position is moved.
 
 use std::fs::File;
@@ -13,9 +15,14 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::pages::{self, Watch};
 use super::read_at::Positional;
+
+/// Bytes at the end of a file that say how long its footer is.
+const TAIL: u64 = 8;
 
 /// A file, or an object of a store, of a known size.
 #[derive(Debug, Clone)]
@@ -23,19 +30,27 @@ pub(crate) struct Chunks {
     file: Arc<Positional>,
     size: u64,
     failed: Arc<Mutex<Option<io::Error>>>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Chunks {
     /// Opens a path or a URL.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (file, size) = Positional::open(path)?;
-        Ok(Self { file: Arc::new(file), size, failed: Arc::default() })
+        Ok(Self { file: Arc::new(file), size, failed: Arc::default(), watch: None })
     }
 
     /// Of an open file.
     pub(crate) fn of(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        Ok(Self { file: Arc::new(Positional::File(file)), size, failed: Arc::default() })
+        let file = Arc::new(Positional::File(file));
+        Ok(Self { file, size, failed: Arc::default(), watch: None })
+    }
+
+    /// Counts the values of those of the `leaves` that are within lists, whose
+    /// rows may be of any size.
+    pub(crate) fn watching(self, metadata: &ParquetMetaData, leaves: &[usize]) -> Self {
+        Self { watch: Some(Arc::new(Watch::of(metadata, leaves))), ..self }
     }
 
     /// Why what was asked for last was not given, if it was not.
@@ -68,7 +83,10 @@ impl ChunkReader for Chunks {
     type T = BufReader<Rest>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(BufReader::new(Rest { of: self.clone(), at: start }))
+        // The end of a file, where its footer's size is, is the one place that is
+        // read in this way and holds no page.
+        let is_page = start + TAIL != self.size;
+        Ok(BufReader::new(Rest { of: self.clone(), at: start, is_page }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -87,13 +105,21 @@ impl ChunkReader for Chunks {
 pub(crate) struct Rest {
     of: Chunks,
     at: u64,
+    /// Whether what is read first is the header of a page.
+    is_page: bool,
 }
 
 impl Read for Rest {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.of.size.saturating_sub(self.at);
         let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.of.read_exact_at(&mut buffer[..length], self.at)?;
+        let buffer = &mut buffer[..length];
+        self.of.read_exact_at(buffer, self.at)?;
+        if std::mem::take(&mut self.is_page) {
+            let watched = || self.of.watch.as_ref().map_or(Ok(()), |w| w.count(self.at, buffer));
+            let refused = |words| io::Error::new(io::ErrorKind::InvalidData, words);
+            pages::check(buffer).and_then(|()| watched()).map_err(refused)?;
+        }
         self.at += length as u64;
         Ok(length)
     }

@@ -22,9 +22,6 @@ use super::lock::{lockless, same_file};
 use super::remote::{self, is_remote};
 use super::{StorageError, place, sweep};
 
-/// Largest file that is read as a whole. B7 twice in f32 is 0.5 GB.
-const LIMIT: u64 = 4 << 30;
-
 /// A file being written. Dropped before [`commit`](Self::commit), it is
 /// removed.
 #[derive(Debug)]
@@ -192,16 +189,33 @@ pub(crate) fn irregular(kind: FileType) -> Option<&'static str> {
     }
 }
 
-/// The bytes of a plain file of at most 4 GiB.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a plain file, unless there are more than `most`.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let bytes = file.metadata()?.len();
-    if bytes > LIMIT {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("{bytes} bytes are too many")));
-    }
-    let mut buffer = Vec::with_capacity(bytes as usize);
-    file.take(LIMIT).read_to_end(&mut buffer)?;
+    within(bytes, most)?;
+    let mut buffer = Vec::new();
+    // What the system says may be more than there is memory.
+    let room = usize::try_from(bytes).map_err(|_| ErrorKind::OutOfMemory)?;
+    buffer.try_reserve_exact(room).map_err(|_| ErrorKind::OutOfMemory)?;
+    // It may grow meanwhile, or be a file whose size nobody knows.
+    file.take(most.saturating_add(1)).read_to_end(&mut buffer)?;
+    within(buffer.len() as u64, most)?;
     Ok(buffer)
+}
+
+/// The same as text.
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    String::from_utf8(read(path, most)?)
+        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+fn within(bytes: u64, most: u64) -> io::Result<()> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let words = format!("it has {bytes} bytes, and at most {most} are read");
+    Err(io::Error::new(ErrorKind::FileTooLarge, words))
 }
 
 #[cfg(test)]
@@ -211,6 +225,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::limits;
 
     #[test]
     fn a_file_appears_whole_under_its_name_or_leaves_nothing() {
@@ -238,7 +253,7 @@ mod tests {
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         symlink(folder.path().join("elsewhere"), &link).unwrap();
         let begun = Instant::now();
-        for error in [read(&pipe).unwrap_err(), open_own(&pipe, true).unwrap_err()] {
+        for error in [read(&pipe, 9).unwrap_err(), open_own(&pipe, true).unwrap_err()] {
             assert!(error.to_string().contains("named pipe"), "{error}");
         }
         let error = open_own(&link, true).unwrap_err();
@@ -250,7 +265,24 @@ mod tests {
     #[test]
     fn a_file_too_large_is_refused_before_it_is_read() {
         let sparse = tempfile::NamedTempFile::new().unwrap();
-        sparse.as_file().set_len(LIMIT + 1).unwrap();
-        assert_eq!(read(sparse.path()).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        sparse.as_file().set_len(1 << 40).unwrap();
+        let error = read(sparse.path(), limits::model::FILE).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        let words = "it has 1099511627776 bytes, and at most 4294967296 are read";
+        assert_eq!(error.to_string(), words);
+        sparse.as_file().set_len(3).unwrap();
+        assert_eq!(read(sparse.path(), 3).unwrap(), [0; 3]);
+        assert!(read(sparse.path(), 2).is_err());
+        assert_eq!(read_text(sparse.path(), 3).unwrap(), "\0\0\0");
+        fs::write(sparse.path(), b"\xff").unwrap();
+        assert!(read_text(sparse.path(), 3).unwrap_err().to_string().contains("UTF-8"));
+    }
+
+    /// Files of /proc say that they have no bytes.
+    #[test]
+    fn a_file_that_does_not_say_its_size_is_read_within_the_limit() {
+        let path = Path::new("/proc/self/status");
+        assert!(read_text(path, 1 << 20).unwrap().starts_with("Name:"));
+        assert_eq!(read(path, 5).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 }

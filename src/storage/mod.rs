@@ -5,8 +5,8 @@
 //! one, `sweep` removes what was left of others, `lock` keeps processes out of
 //! each other's way, `seal` and `digest` tell what was changed, `json` writes
 //! settings so that they can be compared, `place` and `remote` know a folder
-//! from a store, `read_at` and `chunks` read at offsets, `parquet` opens
-//! tables that come from anywhere, `fits` reads headers, `patience` tries again. What the files mean is left to those who keep them.
+//! from a store, `read_at` and `chunks` read at offsets, `parquet` (with
+//! `pages`) opens tables that come from anywhere, `fits` reads headers, `patience` tries again. What the files mean is left to those who keep them.
 //!
 //! Invariant: a name stands for a whole file, or for none.
 
@@ -18,6 +18,7 @@ pub(crate) mod fits;
 pub(crate) mod json;
 pub(crate) mod lock;
 pub(crate) mod output;
+mod pages;
 pub(crate) mod parquet;
 pub(crate) mod patience;
 pub(crate) mod place;

@@ -6,13 +6,15 @@
 //! panics become errors, and texts and bytes come as views of the pages that
 //! hold them ([`texts`] makes columns of them, within a bound).
 //!
-//! Left to the writer of a file: the size of one page, at most 2 GiB.
+//! What pages state of themselves passes through `pages`.
 //!
 //! Invariant: a damaged or hostile file is an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::limits::parquet::{FOOTER, RATIO, ROWS};
+use crate::limits::table::{BATCH_TEXT, COLUMNS};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
@@ -24,29 +26,42 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::ChunkReader;
 
-/// Most bytes of text of one column and batch: some thousand rows, of which
-/// each may have a path or a note of a page.
-const BATCH_TEXT: usize = 64 << 20;
-
-/// Most columns of a table. The published table of Galaxy Zoo 2 has 231.
-const COLUMNS: usize = 20_000;
-
 /// The footer of a file, with the types that it names.
 ///
 /// # Errors
 /// If it is no footer, or describes what cannot be.
 pub(crate) fn footer<F: ChunkReader>(file: &F) -> Result<ArrowReaderMetadata> {
+    refuse_footer(file)?;
     let load = || ArrowReaderMetadata::load(file, ArrowReaderOptions::default());
     let metadata = guarded(load)??;
     if metadata.parquet_schema().num_columns() > COLUMNS {
         let found = metadata.parquet_schema().num_columns();
         return Err(ParquetError::General(format!("{found} columns; at most {COLUMNS}")));
     }
+    let groups = metadata.metadata().row_groups().iter();
+    let rows = groups.fold(0u64, |n, group| n.saturating_add(group.num_rows().unsigned_abs()));
+    if rows > file.len().saturating_mul(RATIO).saturating_add(ROWS) {
+        let words = format!("its footer states {rows} rows in {} bytes", file.len());
+        return Err(ParquetError::General(words));
+    }
     if !lies_within(metadata.metadata(), file.len()) {
         let words = "its footer places a column outside the file";
         return Err(ParquetError::General(words.to_owned()));
     }
     Ok(metadata)
+}
+
+/// Refuses a footer that is larger than any; what is none is the reader's to
+/// refuse.
+fn refuse_footer<F: ChunkReader>(file: &F) -> Result<()> {
+    let Some(end) = file.len().checked_sub(8) else { return Ok(()) };
+    let bytes = file.get_bytes(end, 4)?;
+    let size = bytes.first_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
+    if size > FOOTER && size <= end {
+        let words = format!("a footer of {size} bytes; at most {FOOTER} are read");
+        return Err(ParquetError::General(words));
+    }
+    Ok(())
 }
 
 /// As [`footer`], for reading texts and bytes as views.
@@ -236,6 +251,20 @@ mod tests {
         assert_eq!(text(0), [Some("a".to_owned()), None]);
         assert_eq!(text(1), [Some("b".to_owned()), Some("c".to_owned())]);
         assert_eq!(text(2)[1].as_deref(), Some("1237648720142400100"));
+    }
+
+    /// What a footer of some kilobytes says of rows that no column is read for.
+    #[test]
+    fn more_rows_than_a_file_can_hold_are_refused() {
+        let rows = |count: usize| {
+            let column: ArrayRef = Arc::new(Int32Array::from(vec![7; count]));
+            written(&RecordBatch::try_from_iter([("n", column)]).unwrap())
+        };
+        let (few, many) = (rows(1_000_000), rows(2_000_000));
+        assert!(many.len() < 8_000, "{}", many.len());
+        assert!(footer(&few).is_ok());
+        let error = footer(&many).unwrap_err().to_string();
+        assert!(error.contains("states 2000000 rows in"), "{error}");
     }
 
     /// Every byte of a small table changed, one after the other.

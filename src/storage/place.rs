@@ -14,12 +14,13 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::remote::{self, is_remote, is_store};
 use super::{StorageError, file};
+use crate::limits::settings::JSON;
 
 /// Refuses URLs below which no run can be.
 pub(crate) fn check(dir: &Path) -> Result<(), StorageError> {
@@ -36,14 +37,31 @@ pub(crate) fn exists(path: &Path) -> Result<bool, StorageError> {
     found.map_err(StorageError::io("look for", path))
 }
 
-/// The whole of a small file.
+/// The whole of a small file: `run.json` or a plan.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !is_remote(path) {
-        return file::read(path);
+        return file::read(path, JSON);
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Small(Vec::new());
     remote::fetch(path, &mut bytes)?;
-    Ok(bytes)
+    Ok(bytes.0)
+}
+
+/// Bytes that are as many as a small file may have.
+struct Small(Vec<u8>);
+
+impl Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > JSON {
+            let words = format!("it has more than {JSON} bytes");
+            return Err(io::Error::new(ErrorKind::FileTooLarge, words));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Removes a file; one that is not there is removed.
@@ -128,7 +146,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Read;
 
     use super::*;
 
@@ -141,6 +159,13 @@ mod tests {
         file.read_to_string(&mut read).unwrap();
         assert_eq!(read, "content");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn more_than_a_small_file_is_not_taken_up() {
+        let mut small = Small(Vec::new());
+        small.write_all(&vec![b' '; JSON as usize]).unwrap();
+        assert_eq!(small.write(b" ").unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -22,13 +22,7 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::opened::{Bytes, Opened, open};
 use super::{Column, TableError};
-
-/// Longest record. A quotation mark left open would else take the rest of the
-/// file into one.
-const MAX_RECORD: usize = 1 << 20;
-
-/// Most lines of comments before the names.
-const MAX_COMMENTS: u64 = 100_000;
+use crate::limits::table::{COMMENTS, RECORD};
 
 /// Records of a file, one at a time.
 pub struct Records {
@@ -69,7 +63,7 @@ impl Records {
         while source.fill_buf().map_err(unreadable)?.first() == Some(&b'#') {
             let line = line(&mut source).map_err(unreadable)?;
             before += 1;
-            if before > MAX_COMMENTS {
+            if before > COMMENTS {
                 return Err(TableError::corrupt(path, "it begins with comments without end"));
             }
             if before == 1 && line.contains("%ECSV") {
@@ -93,7 +87,7 @@ impl Records {
             .has_headers(false)
             .delimiter(delimiter)
             .buffer_capacity(64 << 10)
-            .from_reader(Budget { source: rest, left: MAX_RECORD });
+            .from_reader(Budget { source: rest, left: RECORD });
         let declared = ecsv.map(|ecsv| ecsv.types).unwrap_or_default();
         let mut records = Self {
             path: path.to_owned(),
@@ -173,7 +167,7 @@ impl Records {
         if std::mem::take(&mut self.waits) {
             return Ok(true);
         }
-        self.reader.get_mut().left = MAX_RECORD;
+        self.reader.get_mut().left = RECORD;
         let here = self.before + self.reader.position().line();
         let more = self
             .reader
@@ -277,7 +271,7 @@ fn split(line: &str, delimiter: u8) -> Vec<String> {
 /// A line with its end, and no more than a record may have.
 fn line(source: &mut Bytes) -> io::Result<String> {
     let mut bytes = Vec::new();
-    source.take(MAX_RECORD as u64).read_until(b'\n', &mut bytes)?;
+    source.take(RECORD as u64).read_until(b'\n', &mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -6,7 +6,7 @@
 //! Whole numbers that TZERO shifts are whole numbers still.
 //!
 //! Invariant: widths of columns add up to NAXIS1, and a row is within
-//! [`MAX_ROW`].
+//! [`FITS_ROW`].
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,13 @@ use arrow::datatypes::DataType;
 
 use super::cells::{Cell, Filling, Number, fixed_text};
 use super::opened::Bytes;
-use super::{BATCH, BATCH_BYTES, Column, MAX_COLUMNS, TableError, batch};
+use super::{BATCH, BATCH_BYTES, Column, TableError, batch};
+use crate::limits;
+use crate::limits::table::{COLUMNS, FITS_HDUS, FITS_ROW};
 use crate::storage::fits::{BLOCK, CARD, Header, Unclear};
 
-/// Longest row. The widest published table has 2 KiB.
-const MAX_ROW: u64 = 16 << 20;
-
-/// Most HDUs before the table.
-const MAX_HDUS: usize = 1000;
-
 /// Most bytes of a header: as many records as [`Header`] takes.
-const MAX_HEADER: usize = 36_000 * CARD + BLOCK;
+const MAX_HEADER: usize = limits::fits::CARDS * CARD + BLOCK;
 
 /// What bytes of a row hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +66,7 @@ pub(super) struct Rows {
 impl Rows {
     /// Finds the table.
     pub fn open(path: &Path, mut source: Bytes) -> Result<Self, TableError> {
-        for hdu in 1..=MAX_HDUS {
+        for hdu in 1..=FITS_HDUS {
             let Some(bytes) = header_bytes(path, &mut source, hdu)? else {
                 let words = "a FITS file without a binary table";
                 return Err(TableError::corrupt(path, words));
@@ -84,7 +80,7 @@ impl Rows {
             skip(&mut source, padded(data))
                 .map_err(|e| TableError::io(path, e, &format!("in the data of HDU {hdu}")))?;
         }
-        Err(TableError::corrupt(path, format!("no binary table among the first {MAX_HDUS} HDUs")))
+        Err(TableError::corrupt(path, format!("no binary table among the first {FITS_HDUS} HDUs")))
     }
 
     /// The table behind a primary HDU without an image; `None` for any other file.
@@ -104,12 +100,12 @@ impl Rows {
 
     fn of(path: &Path, source: Bytes, hdu: usize, header: &Header<'_>) -> Result<Self, String> {
         let (width, count) = (axis(header, "NAXIS1")?, axis(header, "NAXIS2")?);
-        if width > MAX_ROW {
-            return Err(format!("rows of {width} bytes; at most {MAX_ROW} are read"));
+        if width > FITS_ROW {
+            return Err(format!("rows of {width} bytes; at most {FITS_ROW} are read"));
         }
         let fields = axis(header, "TFIELDS")?;
-        if fields > MAX_COLUMNS as u64 {
-            return Err(format!("{fields} columns; at most {MAX_COLUMNS} are read"));
+        if fields > COLUMNS as u64 {
+            return Err(format!("{fields} columns; at most {COLUMNS} are read"));
         }
         let (mut columns, mut places, mut start) = (Vec::new(), Vec::new(), 0_usize);
         for number in 1..=fields {
@@ -183,7 +179,7 @@ impl Rows {
             return Ok(());
         }
         let mut left = self.behind;
-        for hdu in self.hdu + 1..self.hdu + MAX_HDUS {
+        for hdu in self.hdu + 1..self.hdu + FITS_HDUS {
             // What is cut short behind the rows takes none of them.
             if skip(&mut self.source, left).is_err() {
                 return Ok(());

@@ -40,6 +40,7 @@ pub use error::TableError;
 
 use self::delimited::Records;
 use self::opened::Opened;
+use crate::limits::table::COLUMNS;
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{Batches, viewed};
 
@@ -48,9 +49,6 @@ pub const BATCH: usize = 4096;
 
 /// Bytes of text after which a batch ends early.
 const BATCH_BYTES: usize = 8 << 20;
-
-/// Most columns of a table. The published table of Galaxy Zoo 2 has 231.
-const MAX_COLUMNS: usize = 20_000;
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,8 +114,8 @@ impl Table {
                 (rows.columns(), Body::VoTable(rows))
             }
         };
-        if columns.len() > MAX_COLUMNS {
-            let words = format!("{} columns; at most {MAX_COLUMNS} are read", columns.len());
+        if columns.len() > COLUMNS {
+            let words = format!("{} columns; at most {COLUMNS} are read", columns.len());
             return Err(TableError::corrupt(path, words));
         }
         Ok(Self { path: path.to_owned(), columns, body })

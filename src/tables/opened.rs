@@ -10,6 +10,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::TableError;
+use crate::limits::table::UNPACKED;
 use crate::storage::chunks::Chunks;
 use crate::storage::remote::is_remote;
 
@@ -47,7 +48,11 @@ pub(super) fn open(path: &Path) -> Result<Opened, TableError> {
     let beginning = bytes.fill_buf().map_err(|e| TableError::io(path, e, "where it begins"))?;
     if beginning.starts_with(b"PAR1") {
         let mut unpacked = tempfile::tempfile().map_err(unreadable)?;
-        io::copy(&mut bytes, &mut unpacked).map_err(|e| TableError::io(path, e, "in the gzip"))?;
+        let copied = io::copy(&mut bytes.take(UNPACKED + 1), &mut unpacked);
+        if copied.map_err(|e| TableError::io(path, e, "in the gzip"))? > UNPACKED {
+            let words = format!("it unpacks to more than {} GiB", UNPACKED >> 30);
+            return Err(TableError::corrupt(path, words));
+        }
         return Chunks::of(unpacked).map(Opened::Parquet).map_err(unreadable);
     }
     if beginning.starts_with(b"SIMPLE  =") {

@@ -4,7 +4,7 @@
 //! then not said. Data that are elsewhere (`href`) or FITS are refused. A value
 //! that a FIELD names for missing ones is none.
 //!
-//! Invariant: an element, a cell and a row are within [`MAX_PIECE`]; entities
+//! Invariant: an element, a cell and a row are within [`XML_PIECE`]; entities
 //! are those of XML itself, so that none grows.
 
 use std::borrow::Cow;
@@ -19,10 +19,8 @@ use quick_xml::events::{BytesStart, Event};
 use super::base64::Decoder;
 use super::cells::{Cell, Filling, Number, fixed_text};
 use super::opened::Bytes;
-use super::{BATCH, BATCH_BYTES, Column, MAX_COLUMNS, TableError, batch};
-
-/// Longest element, cell, and row.
-const MAX_PIECE: usize = 16 << 20;
+use super::{BATCH, BATCH_BYTES, Column, TableError, batch};
+use crate::limits::table::{COLUMNS, XML_PIECE};
 
 /// What a field's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +80,7 @@ enum Piece {
 impl Rows {
     /// Reads up to the first row.
     pub fn open(path: &Path, source: Bytes) -> Result<Self, TableError> {
-        let mut reader = Reader::from_reader(Budget { source, left: MAX_PIECE });
+        let mut reader = Reader::from_reader(Budget { source, left: XML_PIECE });
         reader.config_mut().check_end_names = true;
         let mut rows = Self {
             path: path.to_owned(),
@@ -165,7 +163,7 @@ impl Rows {
             let product = axes.iter().try_fold(1_usize, |n, axis| {
                 axis.trim().parse().ok().and_then(|axis| n.checked_mul(axis))
             });
-            let product = product.filter(|&count| count <= MAX_PIECE);
+            let product = product.filter(|&count| count <= XML_PIECE);
             Some(product.ok_or_else(|| self.wrong(format!("field {name} has {size:?} values")))?)
         };
         let is_text = matches!(kind, Kind::Char | Kind::UnicodeChar);
@@ -178,8 +176,8 @@ impl Rows {
             Kind::Bit => Err("bits".to_owned()),
             Kind::Complex(_) => Err("complex numbers".to_owned()),
         };
-        if self.columns.len() == MAX_COLUMNS {
-            return Err(self.wrong(format!("more than {MAX_COLUMNS} columns")));
+        if self.columns.len() == COLUMNS {
+            return Err(self.wrong(format!("more than {COLUMNS} columns")));
         }
         self.columns.push(Column { name: name.trim().to_owned(), cells });
         self.fields.push(Field { kind, count, is_list, null: None });
@@ -262,7 +260,7 @@ impl Rows {
                 Piece::Begins(name, _, empty) if name == "TR" && empty => break,
                 Piece::Text(text) if inside => {
                     size += text.len();
-                    if size > MAX_PIECE {
+                    if size > XML_PIECE {
                         return Err(self.wrong_row("it is too long"));
                     }
                     if let Some(cell) = cells.last_mut() {
@@ -309,7 +307,7 @@ impl Rows {
                     None => return Ok(None),
                 },
             };
-            let bytes = kind.bytes(count).filter(|bytes| size + bytes <= MAX_PIECE);
+            let bytes = kind.bytes(count).filter(|bytes| size + bytes <= XML_PIECE);
             let bytes = bytes.ok_or_else(|| self.wrong_row("it is too long"))?;
             let Some(found) = self.bytes(bytes, size == 0)? else { return Ok(None) };
             size += bytes;
@@ -330,7 +328,7 @@ impl Rows {
     /// So many bytes of the stream; `None` at its end, where a row may end.
     fn bytes(&mut self, count: usize, may_end: bool) -> Result<Option<Vec<u8>>, TableError> {
         let mut bytes = vec![0; count];
-        self.reader.get_mut().left = MAX_PIECE;
+        self.reader.get_mut().left = XML_PIECE;
         let mut stream = self.reader.stream();
         let read = self.decoder.read(&mut stream, &mut bytes);
         let read =
@@ -359,7 +357,7 @@ impl Rows {
     /// The next piece of the document.
     fn next(&mut self) -> Result<Piece, TableError> {
         self.buffer.clear();
-        self.reader.get_mut().left = MAX_PIECE;
+        self.reader.get_mut().left = XML_PIECE;
         let event = self.reader.read_event_into(&mut self.buffer);
         let event = match event {
             Ok(event) => event,
@@ -502,7 +500,7 @@ struct Budget {
 
 impl Budget {
     fn spent() -> io::Error {
-        let words = format!("an element longer than {} MiB", MAX_PIECE >> 20);
+        let words = format!("an element longer than {} MiB", XML_PIECE >> 20);
         io::Error::new(io::ErrorKind::InvalidData, words)
     }
 }

@@ -4,6 +4,8 @@
 //! training loop's business. Columns are found by name, so that more may be
 //! added.
 
+use crate::limits;
+use crate::storage::file;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +104,7 @@ impl Epoch {
 /// # Errors
 /// [`HistoryError`], with the line.
 pub fn read(path: &Path) -> Result<Vec<Epoch>, HistoryError> {
-    let text = std::fs::read_to_string(path)
+    let text = file::read_text(path, limits::settings::HISTORY)
         .map_err(|source| HistoryError::Unreadable { path: path.to_owned(), source })?;
     parse(&text, path)
 }

@@ -16,12 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Schedule;
 use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
+use crate::limits::settings::{RECIPE_MODELS, TOML};
 use crate::model::architecture::Architecture;
+use crate::storage::file;
 use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
-
-/// Every way to join the epochs that were kept is scored at the end: with three
-/// of each, 6,561 ways for eight models.
-const MOST_MODELS: usize = 8;
 
 /// The recipes that the program holds.
 const BUILT_IN: [(&str, &str); 7] = [
@@ -373,7 +371,7 @@ impl Recipe {
             return Self::parse(text, name_or_path);
         }
         let text =
-            std::fs::read_to_string(name_or_path).map_err(|source| RecipeError::Unreadable {
+            file::read_text(name_or_path, TOML).map_err(|source| RecipeError::Unreadable {
                 path: name_or_path.to_owned(),
                 source,
                 built_in: Self::built_in().collect::<Vec<_>>().join(", "),
@@ -565,8 +563,8 @@ impl Recipe {
         if classes.windows(2).any(|pair| pair[0] == pair[1]) || classes.len() < 2 {
             return Err("classes are not two or more different names".into());
         }
-        if !(1..=MOST_MODELS).contains(&self.models.len()) {
-            return Err(format!("models are not 1 to {MOST_MODELS}"));
+        if !(1..=RECIPE_MODELS).contains(&self.models.len()) {
+            return Err(format!("models are not 1 to {RECIPE_MODELS}"));
         }
         let scheme = self.scheme()?;
         let mut found = scheme.tree().class_names();

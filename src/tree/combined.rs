@@ -6,6 +6,7 @@
 //! training run keeps.
 
 use super::{Declared, DeclaredAnswer, DeclaredClass, DeclaredQuestion, Scheme, Tree, like};
+use crate::limits::tree::ANSWERS;
 
 /// A network's name, and of each output the classes that it stands for.
 pub type Combined<'a> = (&'a str, &'a [Vec<String>]);
@@ -21,6 +22,10 @@ impl Scheme {
     /// # Errors
     /// A phrase for a person.
     pub fn combined(classes: Option<&[String]>, networks: &[Combined<'_>]) -> Result<Self, String> {
+        let count: usize = networks.iter().flat_map(|(_, own)| own.iter().map(Vec::len)).sum();
+        if count > ANSWERS || classes.is_some_and(|classes| classes.len() > ANSWERS) {
+            return Err(format!("more than {ANSWERS} classes in all outputs"));
+        }
         let order = |class: &str| {
             let known = classes.and_then(|classes| classes.iter().position(|c| c == class));
             known.unwrap_or(usize::MAX)

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Class, Next, Question, Tree};
+use crate::limits::shortened;
+use crate::limits::tree::{ANSWERS, NAME, QUESTIONS, TITLE};
 
 /// A tree with names in place of places.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +121,34 @@ impl TryFrom<Declared> for Tree {
     }
 }
 
+/// Refuses names that cannot be columns, labels and lines of tables.
+fn nameable(what: &str, name: &str, most: usize) -> Result<(), String> {
+    if name.len() > most {
+        let (bytes, name) = (name.len(), shortened(name, 40));
+        return Err(format!("{what} has a name of {bytes} bytes, {name:?}: at most {most}"));
+    }
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(format!("{what} cannot be called {name:?}"));
+    }
+    Ok(())
+}
+
 /// Questions and answers with names resolved to places.
 fn resolved(declared: &[DeclaredQuestion]) -> Result<(Vec<Question>, Vec<Answer>), String> {
+    let count = declared.iter().map(|question| question.answers.len()).sum::<usize>();
+    if declared.len() > QUESTIONS || count > ANSWERS {
+        let found = declared.len();
+        return Err(format!(
+            "{found} questions with {count} answers: at most {QUESTIONS} and {ANSWERS}"
+        ));
+    }
     let mut questions: Vec<Question> = Vec::new();
     let mut answers: Vec<Answer> = Vec::new();
     let mut paths: Vec<String> = Vec::new();
     for (place, question) in declared.iter().enumerate() {
         let name = &question.name;
-        if name.is_empty() || name.contains('/') {
+        nameable("a question", name, NAME)?;
+        if name.contains('/') {
             return Err(format!("a question cannot be called {name:?}"));
         }
         if questions.iter().any(|earlier| earlier.name == *name) {
@@ -147,6 +169,11 @@ fn resolved(declared: &[DeclaredQuestion]) -> Result<(Vec<Question>, Vec<Answer>
             let path = format!("{name}/{answer}");
             if answer.is_empty() {
                 return Err(format!("{name} has an answer without a name"));
+            }
+            // It may join the names of several classes.
+            nameable("an answer", answer, TITLE)?;
+            if title.len() > TITLE {
+                return Err(format!("{path}: its title has more than {TITLE} bytes"));
             }
             if paths.contains(&path) {
                 return Err(format!("{path} is there twice"));
@@ -175,9 +202,7 @@ impl Tree {
     }
 
     fn add(&mut self, name: String, answer: usize) -> Result<(), String> {
-        if name.is_empty() || name.chars().any(char::is_control) {
-            return Err(format!("a class cannot be called {name:?}"));
-        }
+        nameable("a class", &name, NAME)?;
         if self.classes.iter().any(|class| class.name == name) {
             return Err(format!("class {name} is there twice"));
         }

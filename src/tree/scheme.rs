@@ -12,6 +12,9 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::{Calibration, Tree, hiwl};
+use crate::limits::output::QUOTED;
+use crate::limits::shortened;
+use crate::limits::tree::NAME;
 
 /// A tree and who answers its questions, in the order in which they run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -193,7 +196,8 @@ impl Scheme {
     fn add<O: AsRef<str>>(&mut self, name: &str, outputs: &[O]) -> Result<(), String> {
         // Part of the names of its tensors and of a column.
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if name.is_empty() || !name.chars().all(fine) {
+        if name.is_empty() || name.len() > NAME || !name.chars().all(fine) {
+            let name = shortened(name, QUOTED);
             return Err(format!("a network cannot be called {name:?}: letters, digits, - and _"));
         }
         if self.networks.iter().any(|network| network.name == name) {

@@ -160,7 +160,18 @@ fn classes_are_the_leaves_unless_declared() {
 fn what_is_no_tree_is_refused_with_its_reason() {
     let yes_no: &[&str] = &["yes", "no"];
     let below = ("b", &["a/yes"] as &[&str], yes_no);
-    let cases: [(Declared, &str); 10] = [
+    let (long, longer) = ("é".repeat(32_768), "x".repeat(2_000));
+    let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let cases: [(Declared, &str); 15] = [
+        (declared(&[(&long, &[], yes_no)], &[]), "a question has a name of 65536 bytes, \"éé"),
+        (declared(&[("a", &[], &["yes", &longer])], &[]), "an answer has a name of 2000 bytes"),
+        (
+            declared(&[("a", &[], yes_no)], &[(&long, "a/yes"), ("N", "a/no")]),
+            "a class has a name of 65536 bytes",
+        ),
+        (declared(&[("a", &[], &many)], &[]), "1 questions with 1001 answers: at most 200 and"),
+        (declared(&[("a", &[], &["y\u{1b}es", "no"])], &[]), "cannot be called \"y\\u{1b}es\""),
         (declared(&[], &[]), "no questions"),
         (declared(&[("a/b", &[], yes_no)], &[]), "cannot be called"),
         (declared(&[("a", &[], yes_no), ("a", &[], yes_no)], &[]), "question a is there twice"),

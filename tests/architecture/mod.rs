@@ -5,6 +5,8 @@
 //! one that it names and that is not there, fail too, so that page and program
 //! are one.
 
+mod licences;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

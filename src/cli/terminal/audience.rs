@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use super::shown;
+
 /// Who is told, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
@@ -56,10 +58,7 @@ impl Teller {
     /// Something the person should know while the run goes on.
     pub fn say(&self, message: &str) {
         if self.audience == Audience::Person {
-            self.bar.suspend(|| {
-                // Standard error that cannot be written to leaves nobody to tell.
-                let _ = writeln!(io::stderr(), "hiwl: {message}");
-            });
+            self.bar.suspend(|| shown::say(message));
         }
     }
 
@@ -67,7 +66,7 @@ impl Teller {
     pub fn event(&self, event: Value) {
         if self.audience == Audience::Program {
             // A reader that has closed its end has stopped listening.
-            let _ = writeln!(io::stdout(), "{event}");
+            let _ = writeln!(io::stdout(), "{}", shown::json(event));
         }
     }
 

@@ -9,6 +9,7 @@ pub mod audience;
 pub mod catalog;
 pub mod format;
 pub mod progress;
+pub mod shown;
 pub mod speed;
 pub mod summary;
 pub mod training;

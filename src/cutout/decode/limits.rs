@@ -9,17 +9,7 @@
 //! or 2 MB. Checks come before allocation, from the numbers in the header.
 
 use crate::cutout::{Reason, Rejection};
-
-/// Longest accepted side, in pixels.
-pub const MAX_SIDE: usize = 16_384;
-
-/// Most pixels in a plane: 4,096 × 4,096. Cutout services stop at 3,000 a
-/// side, and an SDSS frame has 2,048 × 1,489.
-pub const MAX_PIXELS: usize = 4_096 * 4_096;
-
-/// Most bytes that a compressed file may unpack to: three float planes of
-/// [`MAX_PIXELS`] and their headers fit.
-pub const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
+use crate::limits::image;
 
 /// What is too large for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +25,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_side: MAX_SIDE,
-            max_pixels: MAX_PIXELS,
-            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+            max_side: image::SIDE,
+            max_pixels: image::PIXELS,
+            max_decompressed_bytes: image::UNPACKED,
         }
     }
 }

@@ -15,9 +15,7 @@ use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Transforma
 
 use super::Limits;
 use crate::cutout::{Reason, Rejection, RgbImage};
-
-/// Memory the `png` crate may use for ancillary chunks and its row buffers.
-const WORKING_BYTES: usize = 64 << 20;
+use crate::limits;
 
 /// Decodes a PNG.
 ///
@@ -31,7 +29,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Rejection> {
     options.set_ignore_text_chunk(true);
     options.set_ignore_iccp_chunk(true);
     let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
-    decoder.set_limits(png::Limits { bytes: WORKING_BYTES });
+    decoder.set_limits(png::Limits { bytes: limits::image::PNG_WORKING });
     let header = decoder.read_header_info().map_err(rejection)?;
     let ((width, height), indexed) = (header.size(), header.color_type == ColorType::Indexed);
     limits.check(width.into(), height.into())?;

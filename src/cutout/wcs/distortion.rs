@@ -10,6 +10,7 @@ use super::WcsError;
 use super::axes::{Axes, unsupported};
 use super::keywords::{Keywords, number};
 use super::linear::Linear;
+use crate::limits::fits::SIP_ORDER;
 
 /// Keywords of distortions that are not read, and what they are.
 const OTHERS: [(&str, &str); 5] = [
@@ -19,9 +20,6 @@ const OTHERS: [(&str, &str); 5] = [
     ("D2IMARR", "a distortion of the detector"),
     ("AMDX", "the solution of a photographic plate"),
 ];
-
-/// Highest order of a SIP polynomial (the convention's own bound).
-const MAX_ORDER: usize = 9;
 
 /// Coefficients a TPV axis may have.
 const TPV_TERMS: usize = 40;
@@ -55,7 +53,7 @@ enum Polynomials {
 }
 
 /// `A_p_q` or `B_p_q`: rows are p, columns q.
-type Sip = [[f64; MAX_ORDER + 1]; MAX_ORDER + 1];
+type Sip = [[f64; SIP_ORDER + 1]; SIP_ORDER + 1];
 
 impl Distortion {
     pub fn read(header: &impl Keywords, axes: &Axes) -> Result<Self, WcsError> {
@@ -163,11 +161,11 @@ fn invert(
 fn polynomial(header: &impl Keywords, name: &str) -> Result<Option<Sip>, WcsError> {
     let keyword = format!("{name}_ORDER");
     let Some(order) = number(header, &keyword)? else { return Ok(None) };
-    if order.fract() != 0.0 || !(0.0..=MAX_ORDER as f64).contains(&order) {
+    if order.fract() != 0.0 || !(0.0..=SIP_ORDER as f64).contains(&order) {
         return Err(unsupported(format!("{keyword} = {order}")));
     }
     let order = order as usize;
-    let mut terms = [[0.0; MAX_ORDER + 1]; MAX_ORDER + 1];
+    let mut terms = [[0.0; SIP_ORDER + 1]; SIP_ORDER + 1];
     for (p, row) in terms.iter_mut().enumerate().take(order + 1) {
         for (q, term) in row.iter_mut().enumerate().take(order + 1 - p) {
             *term = number(header, &format!("{name}_{p}_{q}"))?.unwrap_or(0.0);

@@ -18,9 +18,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema};
 
 use super::token::Token;
-
-/// Nested deeper than anyone writes, and less deep than the stack.
-const DEEPEST: usize = 100;
+use crate::limits::settings::CONDITION_LEVELS;
 
 /// A condition.
 #[derive(Debug, Clone)]
@@ -154,8 +152,8 @@ impl<'a> Parser<'a> {
 
     fn or(&mut self) -> Parsed<Node> {
         self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err((self.place(), format!("more than {DEEPEST} levels of nesting")));
+        if self.depth > CONDITION_LEVELS {
+            return Err((self.place(), format!("more than {CONDITION_LEVELS} levels of nesting")));
         }
         let mut nodes = vec![self.and()?];
         while self.keyword("or") {

@@ -6,7 +6,7 @@
 //! that miss values get a wider type, so that this value is nobody's. The one
 //! exception are 64-bit integers, which have no wider type.
 //!
-//! Every row is as wide as the widest, so texts are cut at [`LONG`] bytes: one
+//! Every row is as wide as the widest, so texts are cut at [`CELL`] bytes: one
 //! id of a megabyte would make a gigabyte of a thousand rows. How many were cut
 //! the header says (`HWCUT`), and the export.
 
@@ -16,8 +16,9 @@ use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Schema,
 };
 
-use super::super::rows::{LONG, Measured};
+use super::super::rows::Measured;
 use crate::export::ExportError;
+use crate::limits::output::CELL;
 
 /// A column of the table.
 pub(super) struct TableColumn {
@@ -76,7 +77,7 @@ impl Layout {
                 Kind::Integer(4) => (4, "J"),
                 Kind::Integer(_) => (8, "K"),
                 Kind::Text if field.data_type() == &DataType::Utf8 => {
-                    (measured.bytes[index].clamp(1, LONG), "A")
+                    (measured.bytes[index].clamp(1, CELL), "A")
                 }
                 Kind::Text => (LONGEST_TIME, "A"),
             };
@@ -223,19 +224,19 @@ mod tests {
 
     #[test]
     fn one_long_text_does_not_widen_every_row() {
-        let long = "é".repeat(LONG);
+        let long = "é".repeat(CELL);
         let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", long.as_str()]));
         let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
         let mut measured = Measured::new(1);
         measured.add(&batch);
-        assert_eq!((measured.long, measured.bytes[0]), (1, 2 * LONG));
+        assert_eq!((measured.long, measured.bytes[0]), (1, 2 * CELL));
         let layout = Layout::new(batch.schema_ref(), &measured);
         assert_eq!(layout.columns[0].form, "1024A");
         let mut bytes = Vec::new();
         layout.encode(&batch, &mut bytes).unwrap();
-        assert_eq!(bytes.len(), 2 * LONG);
+        assert_eq!(bytes.len(), 2 * CELL);
         // Cut between characters, never within one.
-        assert_eq!(std::str::from_utf8(&bytes[LONG..]).unwrap(), "é".repeat(LONG / 2));
+        assert_eq!(std::str::from_utf8(&bytes[CELL..]).unwrap(), "é".repeat(CELL / 2));
     }
 
     #[test]

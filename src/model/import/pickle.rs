@@ -10,11 +10,7 @@
 //! walked by recursion, and what a pickle may make is bounded by [`OBJECTS`]
 //! and [`REFERENCES`] and by its own length.
 
-/// Most objects of a pickle. B7's has some 30,000.
-const OBJECTS: usize = 1 << 22;
-
-/// Most references between them, and entries of the memo.
-const REFERENCES: usize = 1 << 23;
+use crate::limits::model::{OBJECTS, REFERENCES};
 
 /// An object of a pickle by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

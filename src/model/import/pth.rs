@@ -5,8 +5,8 @@
 //! [`super::pickle`] reads the description; the views are gathered here, because
 //! a view may have any strides.
 //!
-//! Invariant: what is allocated is bounded by [`PICKLE_LIMIT`] and
-//! [`VALUES_LIMIT`], whatever the file states.
+//! Invariant: what is allocated is bounded by [`PICKLE`] and
+//! [`VALUES`], whatever the file states.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read, Seek};
@@ -16,23 +16,10 @@ use half::{bf16, f16};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{Id, Object, Pickle};
-
-/// Largest pickle that is parsed; B7's is half a megabyte.
-const PICKLE_LIMIT: u64 = 64 << 20;
-
-/// Most values of all tensors together, and most bytes of one storage over
-/// eight: 1 GiB in f32. B7 has 66 million values; views of one storage, or with
-/// strides of zero, could ask for any number.
-const VALUES_LIMIT: usize = 1 << 28;
+use crate::limits::model::{AXES, DEPTH, PICKLE, VALUES};
 
 /// Where training scripts keep the weights among other things.
 const KEYS: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "network", "weights"];
-
-/// How deep the weights may lie, and how many wrappers a tensor may have.
-const DEPTH: usize = 4;
-
-/// Most axes of a tensor: PyTorch's own limit.
-const AXES: usize = 64;
 
 /// The floating-point tensors of a checkpoint, in f32, by name.
 ///
@@ -53,7 +40,7 @@ pub fn tensors(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
             return Err("written on a big-endian machine, which is not supported".into());
         }
     }
-    let description = entry(&mut archive, pickle, PICKLE_LIMIT)?;
+    let description = entry(&mut archive, pickle, PICKLE)?;
     let pickle = Pickle::read(&description).map_err(|e| format!("pickle: {e}"))?;
     let views = Checkpoint(&pickle).state(pickle.root(), DEPTH)?;
     views.into_iter().collect::<Views>().gather(&mut archive, folder)
@@ -266,7 +253,7 @@ impl Views {
         archive: &mut ZipArchive<R>,
         folder: &str,
     ) -> Result<Vec<(String, Tensor)>, String> {
-        let mut left = VALUES_LIMIT;
+        let mut left = VALUES;
         let mut held: Option<(String, Vec<u8>)> = None;
         let mut tensors = Vec::with_capacity(self.0.len());
         for (name, view) in self.0 {
@@ -274,7 +261,7 @@ impl Views {
                 Some((key, bytes)) if key == view.storage => bytes,
                 _ => {
                     let path = format!("{folder}data/{}", view.storage);
-                    entry(archive, &path, 8 * VALUES_LIMIT as u64)?
+                    entry(archive, &path, 8 * VALUES as u64)?
                 }
             };
             let tensor = view
@@ -301,9 +288,7 @@ impl View {
             .iter()
             .try_fold(1usize, |n, &d| n.checked_mul(d))
             .filter(|n| n <= left)
-            .ok_or_else(|| {
-                format!("shape {:?}: more than {VALUES_LIMIT} values in all", self.shape)
-            })?;
+            .ok_or_else(|| format!("shape {:?}: more than {VALUES} values in all", self.shape))?;
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -358,7 +343,7 @@ mod tests {
     fn views_are_gathered_by_their_strides_and_never_beyond_their_storage() {
         let storage: Vec<u8> = (0..6).flat_map(|v| (v as f32).to_le_bytes()).collect();
         let gather = |offset, shape: &[usize], strides: &[usize]| {
-            view(offset, shape, strides).gather(&storage, &mut VALUES_LIMIT.clone())
+            view(offset, shape, strides).gather(&storage, &mut VALUES.clone())
         };
         assert_eq!(gather(0, &[2, 3], &[3, 1]).unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(gather(0, &[3, 2], &[1, 3]).unwrap(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);

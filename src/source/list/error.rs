@@ -52,6 +52,15 @@ pub enum ListError {
         /// As the user gave it.
         path: PathBuf,
     },
+    /// A URL with a password or a signature.
+    #[error(
+        "{url}: a URL with credentials, which would be kept with the run: give them as the \
+         store's tools take them, or download first"
+    )]
+    Secret {
+        /// Without them.
+        url: String,
+    },
     /// A band pattern that cannot be used.
     #[error("band pattern '{pattern}': {why} (example: {{id}}_{{band}}.fits)")]
     BandPattern {
@@ -165,6 +174,9 @@ pub enum ListError {
         /// What is wrong.
         source: ParquetError,
     },
+    /// Rows that cannot be put together.
+    #[error("rows of a table: {0}")]
+    Arrow(#[from] ArrowError),
     /// A Parquet file that cannot be read on from a row.
     #[error("{}: after row {row}: {source}", table.display())]
     Rows {

@@ -3,7 +3,8 @@
 //! [`Lister`] takes the inputs as the user gave them, decides what each is,
 //! and yields [`Chunk`]s of entries. A file a kind of input: `folder`,
 //! `archive` (on `tar`), `table`, `paths`; `bands` puts FITS files of one band
-//! each together. Reading the cutouts is left to
+//! each together, `bounded` rejects
+//! what has longer names than any. Reading the cutouts is left to
 //! [`read`](super::read), keeping the listing to [`crate::run`].
 //!
 //! Invariant: the same inputs on the same files give the same chunks; memory
@@ -11,6 +12,7 @@
 //! the size of the whole (band files named one by one, on the command line or
 //! in a list, are kept by name until the end).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -25,10 +27,12 @@ use super::{Entry, Pin};
 use crate::storage::Wait;
 use crate::storage::file::irregular;
 use crate::storage::remote::is_remote;
+use crate::storage::remote::secrets::concealed;
 use crate::tables::{Column, Table as Tabular};
 
 mod archive;
 mod bands;
+mod bounded;
 mod error;
 mod folder;
 mod names;
@@ -244,7 +248,7 @@ impl Lister {
             if let Some(source) = &mut self.current {
                 let chunk = source.next_chunk(&mut self.notes)?;
                 if !chunk.entries.is_empty() {
-                    return Ok(Some(chunk));
+                    return Ok(Some(bounded::bounded(chunk)?));
                 }
                 self.current = None;
             }
@@ -343,6 +347,10 @@ impl InputKind {
 impl InputKind {
     /// By its name alone: a prefix of a store is nothing that can be looked at.
     fn of_url(url: &Path) -> Result<Self, ListError> {
+        let given = url.to_string_lossy();
+        if let Cow::Owned(url) = concealed(&given) {
+            return Err(ListError::Secret { url });
+        }
         let name = url.file_name().unwrap_or_default().to_string_lossy();
         if let Some(how) = decompressor(&name) {
             return Err(ListError::Compressed { path: url.to_owned(), how });

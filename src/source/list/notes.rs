@@ -3,13 +3,13 @@
 //! Invariant: memory is bounded however many problems there are; the count
 //! stays exact.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::limits;
 use crate::source::Pin;
-
-/// Problems kept with their words; the rest are counted.
-const KEPT: usize = 1000;
+use crate::storage::remote::secrets::concealed;
 
 /// Something that could not be listed. The run goes on, and its exit code
 /// tells.
@@ -36,8 +36,14 @@ impl Notes {
     /// Notes that `path` could not be listed.
     pub fn problem(&mut self, path: impl Into<PathBuf>, message: impl Into<String>) {
         self.problem_count += 1;
-        if self.problems.len() < KEPT {
-            self.problems.push(Problem { path: path.into(), message: message.into() });
+        if self.problems.len() < limits::settings::PROBLEMS {
+            let path = path.into();
+            let path = match concealed(&path.to_string_lossy()) {
+                Cow::Owned(url) => url.into(),
+                Cow::Borrowed(_) => path,
+            };
+            let message = concealed(&message.into()).into_owned();
+            self.problems.push(Problem { path, message });
         }
     }
 
@@ -115,10 +121,10 @@ mod tests {
     #[test]
     fn problems_beyond_the_limit_are_counted_and_not_kept() {
         let mut notes = Notes::default();
-        for _ in 0..KEPT + 5 {
+        for _ in 0..limits::settings::PROBLEMS + 5 {
             notes.problem("x", "y");
         }
-        assert_eq!(notes.problems().len(), KEPT);
-        assert_eq!(notes.problem_count(), KEPT as u64 + 5);
+        assert_eq!(notes.problems().len(), limits::settings::PROBLEMS);
+        assert_eq!(notes.problem_count(), limits::settings::PROBLEMS as u64 + 5);
     }
 }

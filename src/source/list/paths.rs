@@ -19,12 +19,10 @@ use super::names::{FileKind, file_entry};
 use super::notes::Notes;
 use super::{CHUNK, Chunk, ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection};
+use crate::limits::table::{LINE, STANDARD_INPUT};
 use crate::storage::lock::SILENCE;
 use crate::storage::remote::{is_remote, join};
 use crate::storage::{Wait, file};
-
-/// Longest line. Systems allow paths of 4 KiB.
-const MAX_LINE: u64 = 64 << 10;
 
 /// A list that is being read.
 pub(super) struct PathList {
@@ -66,7 +64,7 @@ impl PathList {
         let mut line = Vec::new();
         loop {
             line.clear();
-            let mut text = (&mut self.text).take(MAX_LINE);
+            let mut text = (&mut self.text).take(LINE);
             let read = text
                 .read_until(b'\n', &mut line)
                 .map_err(|source| ListError::Io { path: self.given.clone(), source })?;
@@ -75,9 +73,9 @@ impl PathList {
             }
             self.line += 1;
             let ended = line.ends_with(b"\n");
-            if !ended && read as u64 == MAX_LINE {
+            if !ended && read as u64 == LINE {
                 let (path, line) = (self.given.clone(), self.line);
-                return Err(ListError::LongLine { path, line, limit: MAX_LINE });
+                return Err(ListError::LongLine { path, line, limit: LINE });
             }
             if ended {
                 line.pop();
@@ -99,13 +97,18 @@ fn standard_input(wait: &dyn Wait) -> io::Result<Vec<u8>> {
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::Builder::new().name("standard input".to_owned()).spawn(move || {
         let mut bytes = Vec::new();
-        let read = io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
+        let mut input = io::stdin().lock().take(STANDARD_INPUT + 1);
+        let read = input.read_to_end(&mut bytes).map(|_| bytes);
         // Nobody waits any more if the run was stopped.
         let _ = sender.send(read);
     })?;
     let (begun, mut told) = (Instant::now(), false);
     loop {
         match receiver.recv_timeout(TURN) {
+            Ok(Ok(bytes)) if bytes.len() as u64 > STANDARD_INPUT => {
+                let words = format!("more than {STANDARD_INPUT} bytes: write the list into a file");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
+            }
             Ok(read) => return read,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(io::Error::other("its reader has ended"));

@@ -16,18 +16,12 @@ use std::io;
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
+use crate::limits;
 use crate::storage::digest::hex;
 use crate::storage::read_at::Positional;
 
 /// Size of a header, and what data is padded to.
 const BLOCK: u64 = 512;
-
-/// Longest extension header (long name, pax records) that is read. GNU tar
-/// writes names up to the system's limit of 4 KiB.
-const MAX_EXTENSION: u64 = 1 << 20;
-
-/// How far behind the end mark further members are looked for.
-const SEARCH_BEHIND_END: u64 = 1 << 20;
 
 /// One member.
 #[derive(Debug, PartialEq, Eq)]
@@ -223,7 +217,7 @@ impl Walker {
         if !matches!(kind, EntryType::GNULongName | EntryType::XHeader) {
             return Ok(Ok(()));
         }
-        if size > MAX_EXTENSION {
+        if size > limits::archive::EXTENSION {
             return Ok(Err(format!("the extension header at byte {at} claims {size} bytes")));
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
@@ -280,7 +274,7 @@ impl Walker {
     /// Whether members follow the end mark at `at`: archives joined with `cat`
     /// have them, and every tool but `tar --ignore-zeros` passes them over.
     fn behind_end(&self, at: u64) -> io::Result<Step> {
-        let stop = self.length.min(at.saturating_add(SEARCH_BEHIND_END));
+        let stop = self.length.min(at.saturating_add(limits::archive::BEHIND_END));
         let mut place = at + BLOCK;
         while place + BLOCK <= stop {
             let header = self.header(place)?;

@@ -32,6 +32,7 @@ use parquet::arrow::arrow_reader::{
 pub use layout::ImageLayout;
 
 use crate::cutout::{Payload, Reason, Rejection};
+use crate::limits;
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{guarded, viewed};
 use crate::storage::remote::is_remote;
@@ -134,10 +135,11 @@ impl Table {
         });
         let leaves: Vec<usize> = leaves.collect();
         let bytes = bytes_a_row(&metadata, &leaves);
-        if bytes > 2 * super::read::MAX_BYTES {
+        if bytes > 2 * limits::image::BYTES {
             let words = format!("{}: its images have {bytes} bytes each", path.display());
             return Err(Rejection::new(Reason::TooLarge, words));
         }
+        let file = file.watching(metadata.metadata(), &leaves);
         let batch = (BATCH_BYTES / bytes.max(1)).clamp(1, BATCH as u64) as usize;
         let mask = ProjectionMask::leaves(schema, leaves);
         Ok(Self {

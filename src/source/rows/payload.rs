@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Float32Type};
 
 use super::layout::{BAND, BYTES, ImageLayout, PLANES};
 use crate::cutout::{Payload, Plane, Reason, Rejection};
-use crate::source::read::MAX_BYTES;
+use crate::limits::image;
 
 /// The image in row `row` of a batch's column.
 pub(super) fn payload(
@@ -56,7 +56,7 @@ fn bytes(files: &ArrayRef, row: usize) -> Result<Payload, Rejection> {
     };
     match bytes.len() as u64 {
         0 => Err(Rejection::new(Reason::Empty, "the row's image has no bytes")),
-        size if size > MAX_BYTES => Err(too_large(size)),
+        size if size > image::BYTES => Err(too_large(size)),
         _ => Ok(Payload::Single(bytes.to_vec())),
     }
 }
@@ -69,7 +69,7 @@ fn planes_of(bands: &ArrayRef, planes: &ArrayRef) -> Result<Payload, Rejection> 
         let words = format!("{} bands and {} planes", names.len(), planes.len());
         return Err(Rejection::new(Reason::Corrupt, words));
     }
-    let mut left = MAX_BYTES;
+    let mut left = image::BYTES;
     let mut out = Vec::with_capacity(names.len());
     for index in 0..names.len() {
         let band = if names.is_null(index) { "" } else { names.value(index) };
@@ -99,7 +99,7 @@ fn plane(band: &str, planes: &ArrayRef, index: usize, left: &mut u64) -> Result<
             return Err(ragged(row, numbers.len(), expected));
         }
         let size = 4 * numbers.len() as u64;
-        *left = left.checked_sub(size).ok_or_else(|| too_large(MAX_BYTES + size))?;
+        *left = left.checked_sub(size).ok_or_else(|| too_large(image::BYTES + size))?;
         let numbers = cast(&numbers, &DataType::Float32).map_err(|_| unexpected())?;
         let numbers = numbers.as_primitive::<Float32Type>();
         values.extend(numbers.iter().map(|value| value.unwrap_or(f32::NAN)));
@@ -127,7 +127,7 @@ fn ragged(row: usize, found: usize, expected: usize) -> Rejection {
 }
 
 fn too_large(size: u64) -> Rejection {
-    let limit = MAX_BYTES >> 20;
+    let limit = image::BYTES >> 20;
     Rejection::new(
         Reason::TooLarge,
         format!("{size} bytes or more, and a cutout may have {limit} MiB"),

@@ -11,15 +11,12 @@
 
 mod card;
 
+use crate::limits;
 pub use card::CARD;
 use card::{Card, Form, Value};
 
 /// Bytes of a FITS block: headers and data are padded to it.
 pub const BLOCK: usize = 2880;
-
-/// Most records of a header. Those of the surveys have up to a few hundred;
-/// a processing history makes thousands.
-const MAX_CARDS: usize = 36_000;
 
 /// A keyword whose value is not clear.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +59,7 @@ impl<'a> Header<'a> {
                 let length = ((at + 1) * CARD).next_multiple_of(BLOCK);
                 return Ok(Some((Self { bytes: &bytes[..at * CARD], index }, length)));
             }
-            if at == MAX_CARDS {
+            if at == limits::fits::CARDS {
                 return Err(Unclear::new("END", format!("is not in the first {at} records")));
             }
             if !card[..9].iter().all(|b| (b' '..=b'~').contains(b)) {
@@ -346,7 +343,7 @@ pub mod tests {
         assert!(Header::parse(&bytes[..CARD]).unwrap().is_none());
         assert!(Header::parse(&bytes[..CARD + 40]).unwrap().is_none());
         assert!(Header::parse(&bytes[..2 * CARD]).unwrap().is_some());
-        assert!(Header::parse(&vec![b' '; (MAX_CARDS + 1) * CARD]).is_err());
+        assert!(Header::parse(&vec![b' '; (limits::fits::CARDS + 1) * CARD]).is_err());
         assert!(Header::parse(&[&b"SIMP\xC3\x89"[..], &[b' '; 80]].concat()).is_err());
     }
 }

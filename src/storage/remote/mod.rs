@@ -7,11 +7,15 @@
 //! wrong, in programs that are built with the feature `cloud`. Others say so
 //! for each URL that they meet.
 //!
+//! `secrets` knows what of a URL is nobody's business.
+//!
 //! Invariant: a URL never reaches the file system.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+pub(crate) mod secrets;
 
 #[cfg(feature = "cloud")]
 mod answer;

@@ -18,6 +18,7 @@ use crate::engine::learn::Snapshot;
 use crate::engine::optimizer;
 use crate::model::tensors::{self, Tensors};
 use crate::model::weights::{Weights, WeightsError};
+use crate::model::whole;
 use crate::storage::{StorageError, file};
 
 /// Key of the state in the metadata.
@@ -66,7 +67,7 @@ pub fn write(path: &Path, state: &State, snapshot: Snapshot) -> Result<(), Train
 /// # Errors
 /// [`TrainError::Checkpoint`] if it is damaged or another's.
 pub fn read(path: &Path, run: &str, model: &str) -> Result<(State, Snapshot), TrainError> {
-    let bytes = file::read(path).map_err(StorageError::io("read", path))?;
+    let bytes = whole::read(path).map_err(StorageError::io("read", path))?;
     let damaged = |what: String| TrainError::Checkpoint { path: path.to_owned(), what };
     let text = tensors::text(&bytes, KEY)
         .map_err(|e| damaged(format!("damaged: {e}")))?

@@ -24,6 +24,7 @@ use super::{TrainError, TrainingData};
 use crate::cutout::colour::{self, Given, Profile};
 use crate::cutout::prepare::{Resample, Wide};
 use crate::engine::Precision;
+use crate::limits;
 use crate::line::Reading;
 use crate::model::description::Input;
 use crate::storage::lock::PathLock;
@@ -145,7 +146,7 @@ impl Folder {
     /// What the system says, and where `run.json` cannot be understood.
     pub fn precision(dir: &Path, unsaid: Precision) -> Result<Option<Precision>, TrainError> {
         let path = dir.join("run.json");
-        let bytes = match fs::read(&path) {
+        let bytes = match file::read(&path, limits::settings::JSON) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StorageError::io("read", &path)(error).into()),
@@ -168,7 +169,7 @@ impl Folder {
     pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
         let asked = json::json(settings);
         let path = dir.join("run.json");
-        let bytes = match fs::read(&path) {
+        let bytes = match file::read(&path, limits::settings::JSON) {
             Ok(bytes) => {
                 let mut there: Value = serde_json::from_slice(&bytes)
                     .map_err(|source| TrainError::BadManifest { path, source })?;

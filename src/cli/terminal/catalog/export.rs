@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::count;
-use crate::cli::terminal::format;
+use crate::cli::terminal::{format, shown};
 use crate::export::ExportReport;
 
 /// For a person.
@@ -19,7 +19,7 @@ pub fn text(output: &Path, report: &ExportReport) -> String {
 
 fn lines(out: &mut String, output: &Path, report: &ExportReport) -> std::fmt::Result {
     let bytes = format::bytes(report.bytes);
-    write!(out, "{}: {} rows, {bytes}", output.display(), count(report.rows))?;
+    write!(out, "{}: {} rows, {bytes}", shown::line(output.display()), count(report.rows))?;
     if report.partitions > 0 {
         write!(out, " in {} partitions", count(report.partitions))?;
     }

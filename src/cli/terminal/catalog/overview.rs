@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{by_label, count, tally};
 use crate::catalog::Overview;
-use crate::cli::terminal::format;
+use crate::cli::terminal::{format, shown};
 
 /// Characters of the longest bar.
 const BAR: u64 = 40;
@@ -30,7 +30,7 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     writeln!(
         out,
         "{}: {} rows, {}",
-        folder.display(),
+        shown::line(folder.display()),
         count(found.rows),
         format::bytes(found.bytes)
     )?;
@@ -45,7 +45,12 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     }
     let untrained =
         if settings.model.untrained { ", untrained: its labels mean nothing" } else { "" };
-    writeln!(out, "model  {} ({}{untrained})", settings.model.name, short(&settings.model.digest))?;
+    writeln!(
+        out,
+        "model  {} ({}{untrained})",
+        shown::line(&settings.model.name),
+        short(&settings.model.digest)
+    )?;
     writeln!(out, "run    {} by hiwl {}", short(&found.run), found.manifest.program)?;
     writeln!(out, "labels")?;
     out.push_str(&tally(&found.classes, &found.labels, &found.rejected));
@@ -133,7 +138,7 @@ fn cell(column: &dyn Array, row: usize) -> String {
         DataType::Float64 => format!("{:.5}", column.as_primitive::<Float64Type>().value(row)),
         DataType::Float32 => format!("{:.3}", column.as_primitive::<Float32Type>().value(row)),
         // A line break in an id would break the table.
-        _ => plain(column, row).replace(char::is_control, " "),
+        _ => shown::line(plain(column, row)),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::count;
 use crate::classify::Planned;
+use crate::cli::terminal::shown;
 
 /// For a person: what there is to do, and who does it.
 pub fn text(folder: &Path, planned: &Planned) -> String {
@@ -16,7 +17,7 @@ pub fn text(folder: &Path, planned: &Planned) -> String {
 }
 
 fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result {
-    let folder = folder.display();
+    let folder = shown::line(folder.display());
     writeln!(
         out,
         "{folder}: {} cutouts in {} ranges for {} shards",

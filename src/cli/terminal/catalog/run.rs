@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{by_label, count, tally, verification};
 use crate::{
     classify::{RunReport, tally::Tally},
-    cli::terminal::{format, summary},
+    cli::terminal::{format, shown, summary},
     run::Listing,
 };
 
@@ -50,12 +50,12 @@ fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
                 verification::problems(out, whole)?;
             }
             let (found, of) = (count(total.rows), count(listing.rows));
-            writeln!(out, "{}: {found} of {of} rows", catalog.display())?;
+            writeln!(out, "{}: {found} of {of} rows", shown::line(catalog.display()))?;
         }
         None => writeln!(
             out,
             "{}: {} rows written by this process, of {} in all",
-            catalog.display(),
+            shown::line(catalog.display()),
             count(total.rows),
             count(listing.rows)
         )?,
@@ -72,13 +72,13 @@ fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
         writeln!(out, "{}{line}", if place == 0 { "" } else { "  " })?;
     }
     for note in &report.notes {
-        writeln!(out, "{note}")?;
+        writeln!(out, "{}", shown::line(note))?;
     }
     if report.model.untrained {
         writeln!(
             out,
             "The model {} is untrained: its labels mean nothing. It is for trying the program out.",
-            report.model.name
+            shown::line(&report.model.name)
         )?;
     }
     if report.left > 0 {
@@ -138,7 +138,7 @@ pub fn problems(listing: &Listing) -> Vec<String> {
         return Vec::new();
     }
     let heading = format!("{} inputs had problems (see run.json):", problems.len());
-    iter::once(heading).chain(problems.iter().take(10).cloned()).collect()
+    iter::once(heading).chain(problems.iter().take(10).map(shown::line)).collect()
 }
 
 /// The last event for a program.

@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use serde_json::{Value, json};
 
 use super::{count, table};
-use crate::cli::terminal::format::duration;
+use crate::cli::terminal::{format::duration, shown};
 use crate::run::{ShardStatus, Status};
 
 /// Shards that are shown one by one: those that are furthest behind.
@@ -24,7 +24,7 @@ fn lines(out: &mut String, folder: &Path, found: &Status) -> std::fmt::Result {
     writeln!(
         out,
         "{}: {} of {} rows ({:.1} %), {} of {} parts",
-        folder.display(),
+        shown::line(folder.display()),
         count(total.rows_done),
         count(total.rows),
         100.0 * total.rows_done as f64 / total.rows.max(1) as f64,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{by_label, count, tally};
 use crate::catalog::Verification;
-use crate::cli::terminal::format::intervals;
+use crate::cli::terminal::{format::intervals, shown};
 
 /// For a person: whole or not, what is wrong, and what to do.
 pub fn text(folder: &Path, found: &Verification) -> String {
@@ -16,7 +16,7 @@ pub fn text(folder: &Path, found: &Verification) -> String {
     let _ = writeln!(
         out,
         "{}: {} of {} rows in {} parts{}",
-        folder.display(),
+        shown::line(folder.display()),
         count(found.rows_found),
         count(found.rows_expected),
         count(found.ranges - (found.missing.len() + found.damaged.len()) as u64),
@@ -31,22 +31,27 @@ pub fn text(folder: &Path, found: &Verification) -> String {
 
 pub(super) fn problems(out: &mut String, found: &Verification) -> std::fmt::Result {
     if let Some(damage) = &found.listing {
-        writeln!(out, "damaged listing: {damage}")?;
+        writeln!(out, "damaged listing: {}", shown::line(damage))?;
     }
     for part in &found.damaged {
-        writeln!(out, "damaged: {}: {}", part.path.display(), part.damage)?;
+        writeln!(
+            out,
+            "damaged: {}: {}",
+            shown::line(part.path.display()),
+            shown::line(&part.damage)
+        )?;
     }
     for stretch in stretches(found) {
         writeln!(out, "missing: {stretch}")?;
     }
     for path in &found.stray {
-        writeln!(out, "not part of the run: {}", path.display())?;
+        writeln!(out, "not part of the run: {}", shown::line(path.display()))?;
     }
     for path in &found.unfinished {
-        writeln!(out, "unfinished: {}", path.display())?;
+        writeln!(out, "unfinished: {}", shown::line(path.display()))?;
     }
     for problem in &found.problems {
-        writeln!(out, "not listed: {problem}")?;
+        writeln!(out, "not listed: {}", shown::line(problem))?;
     }
     if !found.damaged.is_empty() {
         writeln!(

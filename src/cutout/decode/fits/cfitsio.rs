@@ -71,7 +71,9 @@ pub fn convert(
     write_header(&mut file, pixels, scaling, out.len());
     file.extend_from_slice(numbers);
     file.resize(file.len().next_multiple_of(BLOCK), 0);
-    let answer = read(&mut file, out);
+    // SAFETY: `file` is what `write_header` wrote for `out.len()` numbers, and the
+    // numbers, which are as many by the assertion above.
+    let answer = unsafe { read(&mut file, out) };
     if file.capacity() <= KEPT {
         FILE.set(file);
     }
@@ -113,7 +115,11 @@ fn write_header(header: &mut Vec<u8>, pixels: Pixels, scaling: &Scaling, count: 
 
 /// Reads the pixels of the first image of a file of this module's making,
 /// which has as many as `out`.
-fn read(file: &mut [u8], out: &mut [f32]) -> Result<(), CfitsioError> {
+///
+/// # Safety
+/// cfitsio takes the header at its word: it must be [`write_header`]'s for
+/// `out.len()` pixels, the pixels must follow it, and padding to whole blocks.
+unsafe fn read(file: &mut [u8], out: &mut [f32]) -> Result<(), CfitsioError> {
     let mut open: *mut sys::fitsfile = ptr::null_mut();
     // cfitsio keeps the addresses of these two until the file is closed.
     let mut start: *mut c_void = file.as_mut_ptr().cast();
@@ -122,8 +128,8 @@ fn read(file: &mut [u8], out: &mut [f32]) -> Result<(), CfitsioError> {
     // SAFETY: the name is a C string. `start` and `size` describe `file`,
     // which is borrowed for as long as cfitsio has it: it is closed below,
     // on every path. Opened read-only and without a function to reallocate,
-    // cfitsio leaves the bytes as they are. It reads what `write_header` wrote,
-    // whose image ends inside `file` by the padding of `convert`.
+    // cfitsio leaves the bytes as they are. It reads what the caller promises to
+    // be a whole file, so that no record leads it past the end of `file`.
     unsafe {
         sys::ffomem(
             &mut open,
@@ -140,8 +146,8 @@ fn read(file: &mut [u8], out: &mut [f32]) -> Result<(), CfitsioError> {
     let mut blank = f32::NAN;
     let mut any_blank = 0;
     // SAFETY: the file is open, as the status says, and the image has
-    // `out.len()` pixels by its header: as many values of the type named, for
-    // which there is room in `out`, are written.
+    // `out.len()` pixels by its header (the caller's promise): as many values of
+    // the type named, for which there is room in `out`, are written.
     unsafe {
         sys::ffgpv(
             open,

@@ -9,17 +9,11 @@ use std::ops::Range;
 
 use crate::cutout::decode::Limits;
 use crate::cutout::{Reason, Rejection};
+use crate::limits;
 use crate::storage::fits::{BLOCK, Header, Unclear};
 
 /// How the header of every HDU after the first begins.
 const EXTENSION: &[u8] = b"XTENSION";
-
-/// Most HDUs that are looked at. A cutout has one a band, with a mask and a
-/// weight for each at worst.
-const MAX_HDUS: usize = 100;
-
-/// Most axes of an image: two on the sky, one for bands, and degenerate ones.
-const MAX_AXES: i64 = 9;
 
 /// What an HDU holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +110,7 @@ impl<'a> Layout<'a> {
     pub fn of(file: &'a [u8], limits: &Limits) -> Result<Self, Rejection> {
         let mut layout = Self { hdus: Vec::new(), cut: None };
         let mut at = 0;
-        while at < file.len() && layout.hdus.len() < MAX_HDUS {
+        while at < file.len() && layout.hdus.len() < limits::fits::HDUS {
             let number = layout.hdus.len() + 1;
             let rest = &file[at..];
             // The standard allows other records after the last HDU.
@@ -223,7 +217,7 @@ fn pixels(header: &Header<'_>, keyword: &str) -> Result<Pixels, Rejection> {
 /// `NAXIS` and `NAXISn`, or `ZNAXIS` and `ZNAXISn`.
 fn axes(header: &Header<'_>, keyword: &str) -> Result<Vec<u64>, Rejection> {
     let count = header.integer(keyword)?;
-    let Some(count @ 0..=MAX_AXES) = count else {
+    let Some(count @ 0..=limits::fits::AXES) = count else {
         return Err(match count {
             Some(count @ 10..=999) => {
                 Rejection::new(Reason::Unsupported, format!("{keyword} is {count}"))

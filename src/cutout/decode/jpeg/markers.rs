@@ -11,6 +11,7 @@
 
 use super::frame::{Frame, Scan, Tables, read_huffman, read_quantisation};
 use crate::cutout::{Reason, Rejection};
+use crate::limits::image::JPEG_SCANS;
 
 const TEM: u8 = 0x01;
 const RST0: u8 = 0xD0;
@@ -23,11 +24,6 @@ const DQT: u8 = 0xDB;
 const DRI: u8 = 0xDD;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
-
-/// Most scans in a file. Libraries write up to 10 in a progressive JPEG (four
-/// components: 16); each scan passes over the whole image, so thousands of
-/// empty ones would keep a worker busy for minutes.
-const MAX_SCANS: usize = 100;
 
 /// How the components are to be read, decided as libjpeg does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,8 +152,8 @@ impl<'a> State<'a> {
             SOS => {
                 let frame =
                     self.frame.as_ref().ok_or_else(|| corrupt("a scan before the frame header"))?;
-                if self.scans.len() == MAX_SCANS {
-                    return Err(corrupt(format!("more than {MAX_SCANS} scans")));
+                if self.scans.len() == JPEG_SCANS {
+                    return Err(corrupt(format!("more than {JPEG_SCANS} scans")));
                 }
                 let scan = Scan::read(body, frame, self.tables, self.restart_interval)?;
                 let has = |n: u8| n < 4 && self.quantisation & (1 << n) != 0;

@@ -3,7 +3,7 @@
 //! A line with a wrong number of fields is a rejected row.
 //! Types of carried columns come from a first pass over every row, so that no
 //! value far down breaks a type guessed at the top. Invariant: ids and paths
-//! are text as written.
+//! are text as written; a chunk takes a bounded amount of memory.
 
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ use arrow::datatypes::DataType;
 use super::carried::{parse_bool, type_of_text, unify};
 use super::{Columns, Place, Rows, check_id, odd_place, position};
 use crate::cutout::{Reason, Rejection, SkyPosition};
+use crate::limits::output::QUOTED;
+use crate::limits::shortened;
+use crate::limits::table::CHUNK as CHUNK_BYTES;
 use crate::source::Entry;
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
@@ -107,6 +110,7 @@ impl CsvRows {
             }
             _ => {
                 if !self.odd_position {
+                    let (ra, dec) = (shortened(&ra, QUOTED), shortened(&dec, QUOTED));
                     let words = format!(
                         "ra '{ra}', dec '{dec}' ({row}) are no numbers in degrees: \
                          rows like this one have no position"
@@ -125,11 +129,15 @@ impl Source for CsvRows {
         let mut entries = Vec::new();
         let mut columns: Vec<Column> =
             self.rows.columns.carried.iter().map(|_| Column::default()).collect();
-        while entries.len() < CHUNK && self.records.step()? {
-            entries.push(self.entry(notes)?);
+        let mut left = CHUNK_BYTES;
+        while entries.len() < CHUNK && left > 0 && self.records.step()? {
+            let entry = self.entry(notes)?;
+            left = left.saturating_sub(entry.id.len() + entry.source.len());
+            entries.push(entry);
             let malformed = self.records.is_malformed();
             for (column, index) in columns.iter_mut().zip(&self.rows.columns.carried) {
                 let text = if malformed { "".into() } else { self.records.text(*index) };
+                left = left.saturating_sub(text.len());
                 column.push(&text, self.records.line());
             }
         }
@@ -144,6 +152,7 @@ impl Source for CsvRows {
             .map(|((column, from), field)| {
                 column.build(from, field.data_type(), entries.len()).map_err(|(line, value)| {
                     let (table, column) = (self.rows.place.given.clone(), field.name().clone());
+                    let value = shortened(&value, QUOTED).into_owned();
                     ListError::Changed { table, line, column, value }
                 })
             })

@@ -16,6 +16,8 @@ use super::names::{TableForm, not_utf8};
 use super::{ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::{self, ID_COLUMNS};
+use crate::limits::output::QUOTED;
+use crate::limits::{few, shortened};
 use crate::storage::remote::join;
 
 mod carried;
@@ -186,7 +188,7 @@ fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, List
         [] => Err(ListError::NoColumn {
             table: table.to_owned(),
             column: wanted.to_owned(),
-            available: names.join(", "),
+            available: few(names),
         }),
         [first, ..] => {
             Err(ListError::TwoColumns { table: table.to_owned(), column: names[first].to_owned() })
@@ -216,7 +218,7 @@ fn find_id(names: &[&str], named: Option<&str>, table: &Path) -> Result<usize, L
     Err(ListError::NoIds {
         table: table.to_owned(),
         usual: ID_COLUMNS.join(", "),
-        available: names.join(", "),
+        available: few(names),
     })
 }
 
@@ -293,7 +295,7 @@ fn check_id(place: &Place, row: impl FnOnce() -> String, id: &str) -> Result<(),
         return Ok(());
     }
     let table = place.given.clone();
-    Err(ListError::FloatId { table, row: row(), id: id.to_owned() })
+    Err(ListError::FloatId { table, row: row(), id: shortened(id, QUOTED).into_owned() })
 }
 
 /// A position from degrees; `None` if they are on no sky, which is how tables

@@ -10,6 +10,7 @@ use super::{Plane, in_order, missing_bands};
 use crate::cutout::decode::DecodeOptions;
 use crate::cutout::decode::fits::layout::{Hdu, Pixels};
 use crate::cutout::{Reason, Rejection};
+use crate::limits;
 use crate::storage::fits::{Header, Unclear};
 
 /// Keywords that list the names of all planes.
@@ -29,9 +30,6 @@ const TELL_NOTHING: [&str; 9] =
 /// where it is negative.
 const TO_RED: [&str; 3] = ["WAVE", "AWAV", "WAVELENGTH"];
 const TO_BLUE: [&str; 3] = ["FREQ", "ENER", "WAVN"];
-
-/// More planes than this have no names.
-const MAX_PLANES: usize = 99;
 
 /// The planes of a cube that become R, G and B.
 ///
@@ -74,7 +72,7 @@ fn by_name(names: &[String], options: &DecodeOptions) -> Result<[usize; 3], Reje
 /// Names of all planes, if the header gives them; every keyword that does has
 /// to give the same.
 fn names(header: &Header<'_>, planes: usize) -> Result<Option<Vec<String>>, Unclear> {
-    if planes > MAX_PLANES {
+    if planes > limits::fits::PLANES {
         return Ok(None);
     }
     let mut found: Option<(String, Vec<String>)> = None;

@@ -3,6 +3,7 @@
 
 use super::rice::Width;
 use crate::cutout::{Reason, Rejection};
+use crate::limits;
 use crate::storage::fits::{Header, Unclear};
 
 /// An algorithm with its parameters.
@@ -30,12 +31,6 @@ pub enum Algorithm {
     Plain,
 }
 
-/// Most parameters that are looked at.
-const MAX_PARAMETERS: usize = 9;
-
-/// Longest block of RICE values; encoders take 16 or 32.
-const MAX_BLOCK: i64 = 65_536;
-
 impl Algorithm {
     /// Reads the algorithm of a header.
     ///
@@ -49,7 +44,7 @@ impl Algorithm {
         match header.text("ZCMPTYPE")?.as_deref() {
             Some("RICE_1" | "RICE_ONE") => {
                 let block = parameter(header, "BLOCKSIZE")?.unwrap_or(32);
-                if !(1..=MAX_BLOCK).contains(&block) {
+                if !(1..=limits::fits::RICE_BLOCK).contains(&block) {
                     return Err(wrong("BLOCKSIZE", block));
                 }
                 let width = match parameter(header, "BYTEPIX")?.unwrap_or(4) {
@@ -58,7 +53,7 @@ impl Algorithm {
                     4 => Width::Four,
                     other => return Err(wrong("BYTEPIX", other)),
                 };
-                // Not larger than MAX_BLOCK.
+                // Not larger than limits::fits::RICE_BLOCK.
                 Ok(Self::Rice { block: block as usize, width })
             }
             Some("GZIP_1") => Ok(Self::Gzip),
@@ -104,7 +99,7 @@ fn value_of<T>(
     read: impl Fn(&str) -> Result<Option<T>, Unclear>,
 ) -> Result<Option<T>, Unclear> {
     let mut found = None;
-    for n in 1..=MAX_PARAMETERS {
+    for n in 1..=limits::fits::PARAMETERS {
         let (key, value) = (format!("ZNAME{n}"), format!("ZVAL{n}"));
         match header.text(&key)? {
             None if header.number(&value).is_ok_and(|value| value.is_none()) => {}

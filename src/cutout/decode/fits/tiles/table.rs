@@ -8,10 +8,8 @@ use std::ops::Range;
 
 use crate::cutout::decode::fits::layout::{Hdu, Pixels};
 use crate::cutout::{Reason, Rejection};
+use crate::limits;
 use crate::storage::fits::{Header, Unclear};
-
-/// Most columns that the standard allows.
-const MAX_COLUMNS: i64 = 999;
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +72,7 @@ impl<'a> Table<'a> {
         let mut found = [None; NAMES.len()];
         let mut at = 0_usize;
         let columns = header.integer("TFIELDS")?;
-        for n in 1..=columns.filter(|n| (1..=MAX_COLUMNS).contains(n)).unwrap_or(0) {
+        for n in 1..=columns.filter(|n| (1..=limits::fits::COLUMNS).contains(n)).unwrap_or(0) {
             let form = header.text(&format!("TFORM{n}"))?.unwrap_or_default();
             let (width, form) =
                 form_of(&form).ok_or_else(|| corrupt(&format!("TFORM{n} is '{form}'")))?;

@@ -52,11 +52,14 @@ fn slope(z: f64) -> f64 {
     s * (1.0 + z * (1.0 - s))
 }
 
+/// Shapes of a test; Miri takes a minute for each.
+const ROUNDS: usize = if cfg!(miri) { 2 } else { 30 };
+
 #[test]
 fn products_are_those_of_plain_loops() {
     for cpu in cpus() {
         let mut random = Random::new("product");
-        for _ in 0..30 {
+        for _ in 0..ROUNDS {
             let (m, k, n) = (1 + random.below(60), 1 + random.below(70), 1 + random.below(150));
             let (a, b) = (random.rows(m, k), random.rows(k, n));
             let mut c = random.rows(m, n);
@@ -83,7 +86,7 @@ fn products_are_those_of_plain_loops() {
 fn outer_products_are_those_of_plain_loops() {
     for cpu in cpus() {
         let mut random = Random::new("outer");
-        for _ in 0..30 {
+        for _ in 0..ROUNDS {
             let (m, n, w) = (1 + random.below(60), 1 + random.below(70), 1 + random.below(150));
             let (a, b) = (random.rows(m, n), random.rows(m, w));
             let mut sum = random.rows(padded(n), w);
