@@ -167,7 +167,7 @@ impl ResampleChoice {
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionChoice {
     /// As the run that is resumed does; else bfloat16 where the processor
-    /// multiplies it, and single precision elsewhere.
+    /// multiplies it faster, and single precision elsewhere.
     #[default]
     Auto,
     /// Single precision.

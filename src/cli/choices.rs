@@ -38,7 +38,7 @@ choices! {
         Lanczos3 = "lanczos3", "Enlarged with a Lanczos filter of order 3";
     }
     PrecisionChoice {
-        Auto = "auto", "As the run that is resumed does; else bfloat16 where the processor multiplies it, and single precision elsewhere";
+        Auto = "auto", "As the run that is resumed does; else bfloat16 where the processor multiplies it faster, and single precision elsewhere";
         F32 = "f32", "Single precision";
         Bf16 = "bf16", "bfloat16, sums in single precision";
     }

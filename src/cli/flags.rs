@@ -39,7 +39,7 @@ pub(super) struct NetworkFlags {
     engine: Option<Engine>,
 
     /// How the networks hold and multiply numbers: single precision, bfloat16
-    /// where the processor multiplies it, or the faster that it has.  [default:
+    /// where the processor multiplies it, or the faster of the two.  [default:
     /// auto]
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,

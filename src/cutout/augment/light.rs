@@ -126,6 +126,7 @@ fn add(out: &mut [f32], from: &[f32], weight: f32) {
 
 /// Where a pixel beyond the edges of `0..size` is taken from: the edge is a
 /// mirror, the pixel on it not seen twice.
+#[inline]
 pub(super) fn mirrored(at: isize, size: usize) -> usize {
     let last = size as isize - 1;
     if last == 0 {

@@ -32,46 +32,40 @@ pub fn mirrored_edges(
         window.left + window.width <= side && window.top + window.height <= side,
         "window leaves the square"
     );
+    let pixels = pixels.as_chunks::<3>().0;
     out.clear();
-    out.reserve(window.width * window.height * 3);
+    out.resize(window.width * window.height * 3, 0);
     let (sin, cos) = sin_cos(angle);
     let fixed = |v: f64| (v * f64::from(1u32 << POINT)).round() as i64;
     // From the centre of a pixel of the square to where it comes from.
-    let (half, [across, down]) =
-        (side as f64 / 2.0, [width, height].map(|s| start(s, side) + side as f64 / 2.0));
+    let half = side as f64 / 2.0;
+    let (across, down) = (start(width, side) + half, start(height, side) + half);
     let (dx, dy) = (window.left as f64 + 0.5 - half, window.top as f64 + 0.5 - half);
     let (step_x, step_y) = ((fixed(cos), fixed(sin)), (fixed(-sin), fixed(cos)));
     let mut row_x = fixed(across + cos * dx - sin * dy - 0.5);
     let mut row_y = fixed(down + sin * dx + cos * dy - 0.5);
-    for _ in 0..window.height {
+    for row in out.chunks_exact_mut(3 * window.width) {
         let (mut x, mut y) = (row_x, row_y);
-        for _ in 0..window.width {
+        for pixel in row.as_chunks_mut::<3>().0 {
             let (column, line) = ((x >> POINT) as isize, (y >> POINT) as isize);
             let (right, below) = (fraction(x), fraction(y));
             let inside = (0..width as isize - 1).contains(&column)
                 && (0..height as isize - 1).contains(&line);
-            let (columns, lines) = match inside {
-                true => {
-                    let (column, line) = (column as usize, line as usize);
-                    ([column, column + 1], [line, line + 1])
-                }
-                false => (
-                    [column, column + 1].map(|c| mirrored(c, width)),
-                    [line, line + 1].map(|l| mirrored(l, height)),
-                ),
+            let (first, second, upper, lower) = if inside {
+                let (column, line) = (column as usize, line as usize);
+                (column, column + 1, line * width, (line + 1) * width)
+            } else {
+                let (columns, lines) = (|c| mirrored(c, width), |l| mirrored(l, height) * width);
+                (columns(column), columns(column + 1), lines(line), lines(line + 1))
             };
-            let at = |line: usize, column: usize| {
-                let from = 3 * (line * width + column);
-                <[u8; 3]>::try_from(&pixels[from..from + 3]).unwrap_or_default()
-            };
-            let [a, b] = columns.map(|column| at(lines[0], column));
-            let [c, d] = columns.map(|column| at(lines[1], column));
+            let (a, b) = (&pixels[upper + first], &pixels[upper + second]);
+            let (c, d) = (&pixels[lower + first], &pixels[lower + second]);
             for i in 0..3 {
                 let mix = |left: u8, right_of: u8| {
                     u32::from(left) * (256 - right) + u32::from(right_of) * right
                 };
                 let sum = mix(a[i], b[i]) * (256 - below) + mix(c[i], d[i]) * below;
-                out.push(((sum + 32_768) >> 16) as u8);
+                pixel[i] = ((sum + 32_768) >> 16) as u8;
             }
             (x, y) = (x + step_x.0, y + step_x.1);
         }
@@ -80,6 +74,7 @@ pub fn mirrored_edges(
 }
 
 /// The fraction of a fixed-point number, in 256ths.
+#[inline]
 fn fraction(value: i64) -> u32 {
     (value >> (POINT - 8) & 0xff) as u32
 }

@@ -21,9 +21,11 @@ pub use self::infer::{LayerKind, LayerTimes, PackedNetwork};
 use super::Precision;
 
 impl Precision {
-    /// The fastest that this processor has instructions for.
+    /// The fastest on this processor: bfloat16 where it multiplies it, and
+    /// faster than single precision. It depends on the kind of processor alone,
+    /// never on a measurement, so that a command repeats itself.
     pub fn detect() -> Self {
-        let half = Self::Bf16.is_available_on(Backend::detect());
+        let half = Self::Bf16.is_available_on(Backend::detect()) && hiwl_kernels::half_is_faster();
         if half { Self::Bf16 } else { Self::F32 }
     }
 

@@ -36,7 +36,7 @@ mod avx512;
 mod tests;
 
 pub use self::{
-    backend::{Backend, HalfRunner, Launch, Runner},
+    backend::{Backend, HalfRunner, Launch, Runner, half_is_faster},
     depthwise::{Depthwise, Ring},
     elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     format::{Bf16, F32, Format},
