@@ -40,12 +40,12 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
 
-    /// Images a batch.  [default: 1,8,32; on a GPU 64,256,1024]
+    /// Images per batch.  [default: 1,8,32; on a GPU 64,256,1024]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
     batches: Option<Vec<u16>>,
 
-    /// Threads.  [default: one a core]
+    /// Threads.  [default: one per core]
     #[arg(long, value_name = "N", value_parser = super::numbers::workers)]
     workers: Option<usize>,
 

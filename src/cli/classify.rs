@@ -24,12 +24,12 @@ use crate::{
 /// Inputs may be mixed freely: folders (searched recursively for images and
 /// tar archives), single images, tar archives (read as they are, never
 /// unpacked), tables (CSV or Parquet with the columns id and path, and
-/// optionally ra and dec; ids may have another of their usual names), and lists (a .txt file with a path a line, or - for
+/// optionally ra and dec; ids may have another of their usual names), and lists (a .txt file with a path per line, or - for
 /// standard input). FITS files that hold a band each are put together by their
 /// names.
 ///
 /// The catalog is a folder of Parquet files, DIR/catalog/part-*.parquet, with
-/// one row an input. A cutout that cannot be classified has a row that says
+/// one row per input. A cutout that cannot be classified has a row that says
 /// why. A run that was killed goes on where it stopped when the same command
 /// is given again.
 ///
@@ -75,11 +75,11 @@ pub struct Arguments {
     #[command(flatten)]
     catalog: CatalogFlags,
 
-    /// Cutouts a batch.
+    /// Cutouts per batch.
     #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
 
-    /// Threads: so many decode, prepare and infer.  [default: one a core]
+    /// Threads: so many decode, prepare and infer.  [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 

@@ -51,11 +51,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DevicesChoice,
 
-    /// Images a batch.
+    /// Images per batch.
     #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
 
-    /// Threads: so many decode, prepare and infer.  [default: one a core]
+    /// Threads: so many decode, prepare and infer.  [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 

@@ -71,7 +71,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Ids::Text)]
     ids: Ids,
 
-    /// hats: most rows a partition.
+    /// hats: most rows per partition.
     #[arg(long, value_name = "ROWS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     rows_per_pixel: u64,
 

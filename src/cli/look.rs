@@ -35,7 +35,7 @@ pub struct Arguments {
     #[command(flatten)]
     networks: NetworkFlags,
 
-    /// Threads: so many decode and prepare.  [default: one a core]
+    /// Threads: so many decode and prepare.  [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 }

@@ -52,7 +52,7 @@ mod verify;
 ///
 /// hiwl reads cutouts of galaxies (JPEG, PNG, FITS; in folders, tar archives
 /// or listed in tables), runs the two networks of the HIWL method on each, and
-/// writes one catalog row an input: a label of five (CRS completely round, IBS
+/// writes one catalog row per input: a label of five (CRS completely round, IBS
 /// in between, CSS cigar-shaped, EO edge-on, SPI spiral), its probability, and
 /// those of the others.
 #[derive(Debug, Parser)]

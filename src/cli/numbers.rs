@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use super::{CliError, usage};
 
-/// Cutouts a batch. A run holds up to 8 batches on a processor and 10 on a GPU,
+/// Cutouts per batch. A run holds up to 8 batches on a processor and 10 on a GPU,
 /// of 0.17 MB a cutout at 240 px: 7 GB at this limit. No device is faster with
 /// more than a few hundred.
 pub(super) const MOST_BATCH: usize = 4096;

@@ -109,7 +109,7 @@ pub struct Arguments {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
-    /// Threads: so many decode, augment and learn.  [default: one a core]
+    /// Threads: so many decode, augment and learn.  [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::workers)]
     workers: Option<usize>,
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::format::{self, table};
 use crate::pipeline::{StageReport, bottleneck};
 
-/// The table that ends a run: a line a stage, and the one that bounds it.
+/// The table that ends a run: a line per stage, and the one that bounds it.
 pub fn stages(reports: &[StageReport]) -> String {
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     let header = ["stage", "threads", "items", "bytes", "busy", "starved", "blocked", "use"];

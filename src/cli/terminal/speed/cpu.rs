@@ -35,9 +35,9 @@ pub struct Speed {
 pub struct LayerSpeed {
     /// Which.
     pub kind: LayerKind,
-    /// Seconds an image.
+    /// Seconds per image.
     pub seconds: f64,
-    /// Multiplications and additions an image.
+    /// Multiplications and additions per image.
     pub flop: f64,
     /// The processor's peak in a second.
     pub peak: f64,

@@ -35,7 +35,7 @@ pub struct Speed {
 /// Images a second with one size of batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
-    /// Images a batch.
+    /// Images per batch.
     pub batch: usize,
     /// Median, lowest, highest; `None` where the memory does not suffice.
     pub images_per_second: Option<[f64; 3]>,
