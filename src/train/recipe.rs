@@ -22,7 +22,7 @@ use crate::storage::file;
 use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
 
 /// The recipes that the program holds.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("train-hiwl", include_str!("../../pipelines/train-hiwl.toml")),
     ("train-slwslm", include_str!("../../pipelines/train-slwslm.toml")),
     ("train-hmws", include_str!("../../pipelines/train-hmws.toml")),
@@ -30,6 +30,7 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("train-best", include_str!("../../pipelines/train-best.toml")),
     ("train-refine", include_str!("../../pipelines/train-refine.toml")),
     ("train-robust", include_str!("../../pipelines/train-robust.toml")),
+    ("train-pair", include_str!("../../pipelines/train-pair.toml")),
 ];
 
 /// Why a recipe cannot be used.
