@@ -258,7 +258,14 @@ mod tests {
     fn more_rows_than_a_file_can_hold_are_refused() {
         let rows = |count: usize| {
             let column: ArrayRef = Arc::new(Int32Array::from(vec![7; count]));
-            written(&RecordBatch::try_from_iter([("n", column)]).unwrap())
+            let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+            // A page a row group.
+            let large = WriterProperties::builder().set_data_page_row_count_limit(1 << 30).build();
+            let mut file = Vec::new();
+            let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(large)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            Bytes::from(file)
         };
         let (few, many) = (rows(1_000_000), rows(2_000_000));
         assert!(many.len() < 8_000, "{}", many.len());

@@ -97,17 +97,11 @@ pub fn json(value: impl Display) -> String {
 /// set in, so that no name can begin one as the program does.
 pub fn say(message: impl Display) {
     let message = message.to_string();
-    let mut said = String::from("hiwl: ");
-    for (place, line) in text(&message).split('\n').enumerate() {
-        let begins = place > 0 && !line.starts_with(' ') && !line.is_empty();
-        said.push_str(match (place, begins) {
-            (0, _) => "",
-            (_, true) => "\n  ",
-            (_, false) => "\n",
-        });
-        said.push_str(line);
-    }
-    said.push('\n');
+    let message = text(&message);
+    // All of them, or a place that is pointed at would move.
+    let begins = |line: &str| !line.starts_with(' ') && !line.is_empty();
+    let gap = if message.split('\n').skip(1).any(begins) { "\n  " } else { "\n" };
+    let said = format!("hiwl: {}\n", message.replace('\n', gap));
     // Standard error that cannot be written to leaves nobody to tell.
     let _ = io::stderr().write_all(said.as_bytes());
 }
