@@ -47,8 +47,8 @@ fn validation_galaxies_get_the_right_labels_in_every_precision() {
         let report = evaluate(&archive, &galaxies.join("labels.csv"), precision);
         let accuracy = report["accuracy"].as_f64().unwrap();
         let css = recall(&report, "CSS");
-        assert!(accuracy >= 0.965, "{precision}: accuracy {accuracy}");
-        assert!(css >= 0.65, "{precision}: recall of CSS {css}");
+        assert!(accuracy >= 0.963, "{precision}: accuracy {accuracy}");
+        assert!(css >= 0.74, "{precision}: recall of CSS {css}");
         accuracy
     };
     let (single, half) = (of("f32"), of(half()));
