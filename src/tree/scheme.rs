@@ -181,6 +181,14 @@ impl Scheme {
         Ok(())
     }
 
+    /// Forgets what corrects the logits of the network at a place: it was fitted
+    /// to other weights.
+    pub fn uncalibrate(&mut self, network: usize) {
+        for head in &mut self.networks[network].heads {
+            head.calibration = None;
+        }
+    }
+
     /// Whether its catalogs are HIWL's, whose columns stand in every catalog
     /// that does not say otherwise.
     pub fn is_hiwl(&self) -> bool {

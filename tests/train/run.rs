@@ -509,6 +509,22 @@ fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
     }
     average("wrong.safetensors", &[scene.path("model.safetensors")], 64);
 
+    // What was fitted to weights that change is forgotten, the rest stays.
+    average("second.safetensors", &[of_run("run", "stage2")], 0);
+    let says = |name: &str, what: &str| {
+        let told = hiwl().args(["model", "info"]).arg(scene.path(name)).output().unwrap();
+        String::from_utf8(told.stdout).unwrap().contains(what)
+    };
+    let whole = "run/model.safetensors";
+    for (question, changed, kept) in [
+        ("shape: temperature", "same.safetensors", "second.safetensors"),
+        ("css-or-eo: temperature", "second.safetensors", "same.safetensors"),
+    ] {
+        assert!(says(whole, question) && !says(changed, question) && says(kept, question));
+    }
+    assert!(!says("same.safetensors", "oddness  "));
+    assert_eq!(says("second.safetensors", "oddness  "), says(whole, "oddness  "));
+
     // Kept weights start another run, here of a single network.
     let single = [
         SHORT[0],
@@ -583,7 +599,7 @@ fn wrong_usage_is_named() {
     scene.recipe("other.toml", &[("\"EO\"", "\"RING\"")]);
     assert!(!scene.path("run").exists(), "nothing was begun");
     // Classes that the labels do not have.
-    refused(scene.train("other", "other.toml", &[]), &["EO", "RING"]);
+    refused(scene.train("other", "other.toml", &[]), &["labels are of no class here", "EO"]);
     let mut evaluate = hiwl();
     evaluate.arg("evaluate").arg(scene.path("in"));
     evaluate.arg("--labels").arg(scene.path("in/labels.csv")).args(["--split", "val"]);

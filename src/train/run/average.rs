@@ -18,7 +18,8 @@ use crate::model::weights::{Weights, WeightsError};
 
 /// The model `like`, each of its networks the mean of those of `files` (kept
 /// weights, see [`crate::train::run`]) that have its name; a network without
-/// any stays as it is. Metrics are left out: they were the old weights'.
+/// any stays as it is. Metrics are left out, and so are calibration and oddness of
+/// networks that change: they were the old weights'.
 ///
 /// # Errors
 /// [`TrainError::Checkpoint`] for a file that is not weights of such a
@@ -55,8 +56,16 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     provenance.metrics.clear();
     provenance.other.remove("epochs");
     provenance.other.insert("mean_of".into(), json!(told));
-    // It was told by the old weights' features.
-    model.set_oddness(None);
+    // What was fitted to the old weights says nothing of the new ones.
+    for &place in found.keys() {
+        model.description.scheme.uncalibrate(place);
+        model.description.extras.operating_point = None;
+    }
+    let networks = model.description.scheme.networks();
+    let features_of = model.oddness.as_ref().map(|oddness| &*oddness.about.network);
+    if found.keys().any(|&place| features_of == Some(&*networks[place].name)) {
+        model.set_oddness(None);
+    }
     model.digest = None;
     Ok(model)
 }

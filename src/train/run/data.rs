@@ -239,7 +239,7 @@ impl Dataset {
         let digest = hex(&random::digest("training data", 0, &parts));
         let (train, val) = (Arc::new(train), Arc::new(val));
         let mut dataset = Self { train, val, digest, notes, front, reading };
-        dataset.check(recipe, &rejected)?;
+        dataset.check(recipe)?;
         dataset.warn(recipe);
         Ok(Some(dataset))
     }
@@ -280,9 +280,9 @@ impl Dataset {
 
     /// Every output needs images to learn from, and every model some to be
     /// judged by.
-    fn check(&self, recipe: &Recipe, rejected: &Rejected) -> Result<(), TrainError> {
-        // What was rejected is the likely reason, and else never told.
-        let why = || if rejected.is_empty() { String::new() } else { format!("; {rejected}") };
+    fn check(&self, recipe: &Recipe) -> Result<(), TrainError> {
+        // What was rejected or left out is the likely reason, and else never told.
+        let why = || self.notes.iter().map(|note| format!("; {note}")).collect::<String>();
         let of = |images: &[Image], output: &[String]| {
             images.iter().filter(|i| output.contains(&recipe.classes[i.class])).count()
         };
