@@ -22,7 +22,7 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::opened::{Bytes, Opened, open};
 use super::{Column, TableError};
-use crate::limits::table::{COMMENTS, RECORD};
+use crate::limits::table::{COLUMNS, COMMENTS, RECORD};
 
 /// Records of a file, one at a time.
 pub struct Records {
@@ -109,8 +109,13 @@ impl Records {
             if !self.step()? {
                 return Ok(());
             }
+            let number = self.record.len();
+            if number > COLUMNS {
+                let what = format!("{number} columns; at most {COLUMNS}");
+                return Err(TableError::corrupt(&self.path, what));
+            }
             let fields: Vec<String> =
-                (0..self.record.len()).map(|field| self.text(field).into_owned()).collect();
+                (0..number).map(|field| self.text(field).into_owned()).collect();
             // A comment that a spreadsheet quoted.
             let alone = fields[1..].iter().all(String::is_empty);
             if fields[0].starts_with('#') && alone {

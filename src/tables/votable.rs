@@ -170,10 +170,9 @@ impl Rows {
         let is_list = if is_text { axes.len() > 1 } else { count != Some(1) };
         let cells = match kind {
             _ if is_list => Err(format!("lists ({size} of {said})")),
-            Kind::Boolean => Ok(DataType::Boolean),
+            Kind::Boolean | Kind::Bit => Ok(DataType::Boolean),
             Kind::Char | Kind::UnicodeChar => Ok(DataType::Utf8),
             Kind::Number(number) => Ok(number.data_type()),
-            Kind::Bit => Err("bits".to_owned()),
             Kind::Complex(_) => Err("complex numbers".to_owned()),
         };
         if self.columns.len() == COLUMNS {
@@ -437,7 +436,7 @@ impl Field {
             _ if self.is_list => Cell::Null,
             Kind::Char | Kind::UnicodeChar => Cell::Text(text.into()),
             _ if text.is_empty() || is_null => Cell::Null,
-            Kind::Boolean => match text {
+            Kind::Boolean | Kind::Bit => match text {
                 "T" | "t" | "1" | "true" | "TRUE" | "True" => Cell::Boolean(true),
                 "F" | "f" | "0" | "false" | "FALSE" | "False" => Cell::Boolean(false),
                 "?" => Cell::Null,
@@ -453,7 +452,7 @@ impl Field {
             }
             Kind::Number(Number::F32) => Cell::Single(text.parse().map_err(|_| ())?),
             Kind::Number(_) => Cell::Float(text.parse().map_err(|_| ())?),
-            Kind::Bit | Kind::Complex(_) => Cell::Null,
+            Kind::Complex(_) => Cell::Null,
         })
     }
 
@@ -482,7 +481,9 @@ impl Field {
                 }
                 cell => cell,
             },
-            Kind::Bit | Kind::Complex(_) => Cell::Null,
+            // One bit of a byte: the highest by the standard, astropy's is another.
+            Kind::Bit => Cell::Boolean(bytes.iter().any(|&byte| byte != 0)),
+            Kind::Complex(_) => Cell::Null,
         }
     }
 }

@@ -294,9 +294,11 @@ mod tests {
         odd[7] += 4.0;
         odd[9] -= 4.0;
         assert_eq!(oddness.of(&odd), Some(100.0));
-        // Not in one in which much does.
+        // Not in one in which much does: the first of those that were mixed, which
+        // is seen in its own place and in the last.
         let mut usual = vec![3.0; 12];
         usual[0] += 2.0;
+        usual[11] += 1.5;
         assert!(oddness.of(&usual).unwrap() < 60.0);
         assert_eq!(oddness.of(&[f32::NAN; 12]), None);
     }

@@ -164,14 +164,14 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_stops_the_run_and_space_given_back_lets_it_finish() {
     let scene = scene(6);
-    let Some(disk) = SmallDisk::mount(&scene.output, "256k") else {
+    let Some(disk) = SmallDisk::mount(&scene.output, "384k") else {
         // Only root mounts; what a full disk does to a single file is tested
         // with /dev/full beside the catalog's errors.
         eprintln!("not root: this test checked nothing");
         return;
     };
     let ballast = disk.0.join("ballast");
-    std::fs::write(&ballast, vec![1u8; 180 * 1024]).unwrap();
+    std::fs::write(&ballast, vec![1u8; 308 * 1024]).unwrap();
     let run = command(&scene.input, &scene.output).output().unwrap();
     assert_code(&run, 2);
     assert!(errors(&run).contains("no space left"), "{}", errors(&run));

@@ -25,7 +25,7 @@ table = Table(
         "ra": rows % 360 + 0.25,
         "dec": (rows % 90).astype(np.float32),
         "z": MaskedColumn(rows / 8, dtype=np.float32, mask=rows % 7 == 3),
-        "votes": MaskedColumn(rows % 50, dtype=np.int16, mask=rows % 11 == 5),
+        "votes": MaskedColumn(rows % 50, dtype=np.int16, mask=rows % 11 == 3),
         "ok": rows % 2 == 0,
         "label": classes[rows % 5],
     }

@@ -39,7 +39,8 @@ def questions_of(columns, question):
 
 
 def cumulative(frame, questions, after, conditional=True):
-    """Of everybody who looked: multiplied down; unknown where unasked."""
+    """Of everybody who looked: multiplied down; unknown where unasked. `conditional`:
+    whether fractions are of those who were asked, or of which questions they are."""
     values = {}
     for question, own in questions.items():
         raw = frame[own].astype(float)
@@ -50,7 +51,8 @@ def cumulative(frame, questions, after, conditional=True):
         else:
             reach = pd.DataFrame({p: values[p] for p in parents}).sum(axis=1, min_count=1)
         for column in own:
-            value = raw[column] * reach if conditional else raw[column]
+            asked = conditional is True or (conditional and question in conditional)
+            value = raw[column] * reach if asked else raw[column]
             values[column] = value.where(~((reach == 0) & raw[column].isna()), 0.0)
     return values
 
@@ -109,7 +111,8 @@ def kaggle(path):
         "Class5": ["Class4.2"] + q["Class11"], "Class7": ["Class1.1"], "Class9": ["Class2.1"],
         "Class6": q["Class5"] + q["Class7"] + q["Class9"], "Class8": ["Class6.1"],
     }
-    v = cumulative(frame, q, after, conditional=False)
+    # Of everybody, but for Class6, whose two fractions always add up to 1.
+    v = cumulative(frame, q, after, conditional={"Class6"})
     names = ("Class1.1", "Class1.2", "Class2.1", "Class2.2", "Class4.1", ("Class7.1", "Class7.2", "Class7.3"))
     return told(frame, v, names)
 

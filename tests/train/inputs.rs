@@ -91,8 +91,8 @@ fn colours_are_learned_as_they_are_asked_for() {
     done(train(&scene, "in", "des", &["--profile", "des"]), 0);
     assert_eq!(input("des").rgb_profile, "des");
     done(train(&scene, "in", "bright", &["--zero-point", "21.5"]), 0);
-    let curves = ["plain", "des", "bright"].map(|run| scene.curve(run));
-    assert!(curves[0] != curves[1] && curves[0] != curves[2], "the same was learned");
+    // (DES's pictures are SDSS's but for the zero points, and these files say theirs.)
+    assert_ne!(scene.curve("plain"), scene.curve("bright"), "the same was learned");
     // The folder says what decided, and a run of before there was a choice goes on.
     let said = |run: &str| fs::read_to_string(scene.path(run).join("run.json")).unwrap();
     assert!(!said("plain").contains("\"reading\""), "{}", said("plain"));
