@@ -8,7 +8,7 @@
 //! applied to cumulative ones (Kaggle's), so a table of the other kind is
 //! converted first, by [`Tree::make_cumulative`]. A schema file says which they
 //! are; of a table known by its names alone the numbers tell
-//! ([`super::semantics`]).
+//! (`semantics`).
 
 use std::path::Path;
 

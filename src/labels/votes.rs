@@ -2,7 +2,7 @@
 //! of votes where it has them.
 //!
 //! The schema says where the answers are; what the fractions are fractions of is
-//! held against it, or told, by [`super::semantics`], because nothing else would
+//! held against it, or told, by `semantics`, because nothing else would
 //! show a wrong one: the same thresholds would silently select other galaxies.
 //! What becomes of the votes is left to [`super::clean`] and to training.
 //!
