@@ -139,9 +139,7 @@ pub fn evaluate(
     }));
     let mut graph = Graph::new(stop.clone());
     let window = rows.window();
-    let places = window.clone();
-    let listed =
-        graph.source("list", line::QUEUE, move |out| Ok(line::send_all(images, &places, out)?));
+    let listed = line::source(&mut graph, images, &window);
     let classified = rows.extend(&mut graph, listed);
     let (sink, told) = (Arc::clone(&counts), Arc::clone(listener));
     graph.sink("metrics", classified, move |batch| {

@@ -87,9 +87,7 @@ pub fn features(
     let total = Arc::new(Mutex::new(Features::default()));
     let mut graph = Graph::new(stop.clone());
     let window = Window::new(WINDOW + 4 * front.workers);
-    let places = window.clone();
-    let listed =
-        graph.source("list", line::QUEUE, move |out| Ok(line::send_all(images, &places, out)?));
+    let listed = line::source(&mut graph, images, &window);
     let prepared = front.extend(&mut graph, listed, || crops.worker());
     let (sink, told) = (Arc::clone(&total), Arc::clone(listener));
     let mut order = Resequencer::new();

@@ -71,9 +71,7 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
     if !images.is_empty() {
         let mut graph = Graph::new(stop.clone());
         let window = Window::new(WINDOW + 4 * front.workers);
-        let places = window.clone();
-        let listed =
-            graph.source("list", line::QUEUE, move |out| Ok(line::send_all(images, &places, out)?));
+        let listed = line::source(&mut graph, images, &window);
         let prepared = front.extend(&mut graph, listed, || crops.worker());
         let (total, folder) = (Arc::clone(&looked), folder.clone());
         let (mut order, mut names) = (Resequencer::new(), Names::default());

@@ -9,8 +9,9 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use super::Reading;
 use super::cutout::Cutout;
+use super::front::QUEUE;
 use crate::events::{Event, Listener};
-use crate::pipeline::{Outlet, Sequenced, Stop, Stopped, Window};
+use crate::pipeline::{Graph, Inlet, Sequenced, Stop, Window};
 use crate::source::list::{ListError, Lister};
 use crate::source::{Entry, Locator};
 use crate::storage::Wait;
@@ -102,22 +103,23 @@ pub fn problems(lister: &Lister) -> Vec<String> {
     problems
 }
 
-/// The source of a line: images one by one, all of one range.
-///
-/// # Errors
-/// [`Stopped`] when the run ends first.
-pub fn send_all(
+/// Adds the source of a line to `graph`: images one by one, all of one range.
+/// Whoever takes them at the end leaves as many places of the `window`.
+pub fn source<E: Send + 'static>(
+    graph: &mut Graph<E>,
     images: Vec<Listed>,
     window: &Window,
-    out: &Outlet<Sequenced<Cutout<Locator>>>,
-) -> Result<(), Stopped> {
-    let count = images.len() as u64;
-    for (index, Listed { entry, radius }) in (0..).zip(images) {
-        window.enter(out)?;
-        let item = Cutout::listed(index, index + 1 == count, entry, radius);
-        out.send(Sequenced { sequence: index, item })?;
-    }
-    Ok(())
+) -> Inlet<Sequenced<Cutout<Locator>>> {
+    let window = window.clone();
+    graph.source("list", QUEUE, move |out| {
+        let count = images.len() as u64;
+        for (index, Listed { entry, radius }) in (0..).zip(images) {
+            window.enter(out)?;
+            let item = Cutout::listed(index, index + 1 == count, entry, radius);
+            out.send(Sequenced { sequence: index, item })?;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub use batch::{Batch, Gather};
 pub use cutout::Cutout;
 pub use error::LineError;
 pub use front::{Crops, Front, QUEUE};
-pub use list::{Found, Listed, Waiting, list, problems, radii, send_all};
+pub use list::{Found, Listed, Waiting, list, problems, radii, source};
 pub use looks::Looks;
 pub use observed::Observed;
 pub use places::Places;

@@ -10,6 +10,8 @@ use arrow::array::{
 };
 use arrow::datatypes::DataType;
 
+use super::Column;
+
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell<'a> {
@@ -92,6 +94,12 @@ pub(super) enum Filling {
 }
 
 impl Filling {
+    /// One for each selected column; text for those that hold no cells.
+    pub fn of_columns(columns: &[Column], selected: &[usize]) -> Vec<Self> {
+        let cells = selected.iter().map(|&place| columns[place].cells.as_ref());
+        cells.map(|cells| Self::of(cells.unwrap_or(&DataType::Utf8))).collect()
+    }
+
     /// One for cells of a type; text for any other.
     pub fn of(data_type: &DataType) -> Self {
         match data_type {

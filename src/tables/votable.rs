@@ -208,11 +208,7 @@ impl Rows {
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, TableError> {
-        let types = self.selected.iter().map(|&place| match &self.columns[place].cells {
-            Ok(data_type) => Filling::of(data_type),
-            Err(_) => Filling::of(&DataType::Utf8),
-        });
-        let mut filling: Vec<Filling> = types.collect();
+        let mut filling = Filling::of_columns(&self.columns, &self.selected);
         let (mut rows, mut bytes) = (0, 0);
         while rows < BATCH && bytes < BATCH_BYTES && !self.ended {
             let size = if self.encoding == Encoding::Text {

@@ -57,10 +57,8 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     provenance.other.remove("epochs");
     provenance.other.insert("mean_of".into(), json!(told));
     // What was fitted to the old weights says nothing of the new ones.
-    for &place in found.keys() {
-        model.description.scheme.uncalibrate(place);
-        model.description.extras.operating_point = None;
-    }
+    found.keys().for_each(|&place| model.description.scheme.uncalibrate(place));
+    model.description.extras.operating_point = None;
     let networks = model.description.scheme.networks();
     let features_of = model.oddness.as_ref().map(|oddness| &*oddness.about.network);
     if found.keys().any(|&place| features_of == Some(&*networks[place].name)) {
