@@ -8,7 +8,10 @@ use crate::{
     engine::{Engine, EngineError, InferenceError, cuda::CudaError},
     line::LineError,
     model::{model_file::ModelError, weights::WeightsError},
-    pipeline::Failure,
+    pipeline::{
+        Failure,
+        threads::{NoThreads, REFUSED},
+    },
     run::RunError,
     source::list::ListError,
     storage::{StorageError, patience::may_pass},
@@ -102,13 +105,8 @@ pub enum ClassifyError {
     #[error(transparent)]
     Network(#[from] InferenceError),
     /// The threads could not be started.
-    #[error("cannot start {threads} threads ({source}): {REFUSED}")]
-    Threads {
-        /// How many.
-        threads: usize,
-        /// What the system said.
-        source: rayon::ThreadPoolBuildError,
-    },
+    #[error("{0}: {REFUSED}")]
+    Threads(#[from] NoThreads),
     /// A picture that cannot be classified, where it was the only one.
     #[error("{0}")]
     Picture(Rejection),
@@ -119,11 +117,6 @@ pub enum ClassifyError {
     #[error("{0}: this is a defect of hiwl; please report it")]
     Panic(String),
 }
-
-/// What to do where the system refuses threads.
-const REFUSED: &str = "the memory or the number of threads that this process may have is used up \
-     (ulimit -v, ulimit -u, a container's or a scheduler's limit): raise it, or take fewer \
-     --workers and a smaller --batch";
 
 impl From<Failure<Self>> for ClassifyError {
     fn from(failure: Failure<Self>) -> Self {
@@ -185,7 +178,7 @@ impl ClassifyError {
             Self::Engine(error) => error.is_usage(),
             Self::Gpu { source, .. } => source.is_usage(),
             Self::Network(_)
-            | Self::Threads { .. }
+            | Self::Threads(_)
             | Self::NoThread(_)
             | Self::Picture(_)
             | Self::Stopped

@@ -15,7 +15,7 @@ use crate::labels::join::Join;
 use crate::labels::{LabelTable, Split};
 use crate::line::{self, Found, Listed, Waiting};
 use crate::model::model_file::Model;
-use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
+use crate::pipeline::{self, Failure, Graph, Resequencer, Stop, Window};
 
 /// Pictures that the network sees at once.
 const BATCH: usize = 32;
@@ -66,10 +66,7 @@ pub fn features(
     };
     let Resolved { engine, precision, workers, .. } = resolved;
     let network = open::infer(network, Device::Cpu, engine, precision, BATCH)?.network;
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .build()
-        .map_err(|source| ClassifyError::Threads { threads: workers, source })?;
+    let threads = pipeline::threads::pool("features", workers)?;
     let wait = Waiting { listener: listener.as_ref(), stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
     let Some(Found { images: entries, problems }) = found else { return Ok(None) };

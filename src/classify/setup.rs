@@ -14,6 +14,7 @@ use crate::{
     },
     line::{Crops, Front, LineError},
     model::{description::Input, model_file::Model},
+    pipeline,
     run::Journal,
     tree::Stage2,
 };
@@ -97,11 +98,7 @@ pub fn hierarchy(
 /// # Errors
 /// As [`hierarchy`], and if threads cannot be started.
 pub fn line(run: &Resolved, model: &Model) -> Result<Line, ClassifyError> {
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(run.workers)
-        .thread_name(|i| format!("infer-{i}"))
-        .build()
-        .map_err(|source| ClassifyError::Threads { threads: run.workers, source })?;
+    let threads = pipeline::threads::pool("infer", run.workers)?;
     let (mut hierarchies, mut notes) = (Vec::new(), Vec::new());
     for device in run.devices.each() {
         let (hierarchy, note) = hierarchy(run, model, device)?;

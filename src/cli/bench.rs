@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::{CliError, Exit, print, usage};
@@ -13,6 +12,7 @@ use crate::engine::fused::{Backend, PackedNetwork};
 use crate::engine::{Device, DeviceChoice, Engine, Normalisation, Precision, open};
 use crate::model::model_file::Model;
 use crate::model::seeded::SplitMix64;
+use crate::pipeline;
 
 /// Measure how fast this machine classifies.
 ///
@@ -157,10 +157,7 @@ impl Arguments {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or(cores);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .build()
-            .with_context(|| format!("cannot start {workers} threads"))?;
+        let pool = pipeline::threads::pool("bench", workers)?;
         let batches = self.batches([1, 8, 32]);
         let description = &model.description;
         let size = description.input.size;

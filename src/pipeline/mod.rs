@@ -13,6 +13,7 @@
 //! - [`order`]: sequence numbers, the window of items in flight, the
 //!   resequencer.
 //! - [`stop`]: how a run ends early, in order.
+//! - [`threads`]: threads, where the process may have them.
 //!
 //! Invariant: when [`Graph::run`] returns, every thread it started has ended,
 //! whether the run finished, failed, panicked or was interrupted.
@@ -23,6 +24,7 @@ pub mod meter;
 pub mod order;
 pub mod stage;
 pub mod stop;
+pub mod threads;
 
 pub use link::{Outlet, Stopped};
 pub use meter::{Meter, StageReport, Weigh, bottleneck};

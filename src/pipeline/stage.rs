@@ -6,7 +6,6 @@ use std::{
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,6 +15,7 @@ use super::{
     link::{Outlet, Stopped, receive},
     meter::{Meter, StageReport, Weigh},
     stop::Stop,
+    threads,
 };
 
 /// One worker of a stage: state of its own, items in, items out.
@@ -260,7 +260,9 @@ impl<E: Send + 'static> Graph<E> {
     pub fn run(self) -> Outcome<E> {
         let began = Instant::now();
         let failure = Arc::new(Mutex::new(None));
-        let mut threads = Vec::with_capacity(self.bodies.len());
+        let mut started = Vec::with_capacity(self.bodies.len());
+        // Refused before the first starts, or by the system at any of them.
+        let mut room = threads::room_for(self.bodies.len());
         for (meter, body) in self.bodies {
             let stop = self.stop.clone();
             let first_failure = Arc::clone(&failure);
@@ -278,8 +280,10 @@ impl<E: Send + 'static> Graph<E> {
                 first_failure.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(failed);
                 stop.request();
             };
-            match thread::Builder::new().name(stage.to_owned()).spawn(run) {
-                Ok(thread) => threads.push(thread),
+            let thread =
+                std::mem::replace(&mut room, Ok(())).and_then(|()| threads::start(stage, run));
+            match thread {
+                Ok(thread) => started.push(thread),
                 Err(source) => {
                     failure
                         .lock()
@@ -290,7 +294,7 @@ impl<E: Send + 'static> Graph<E> {
                 }
             }
         }
-        for thread in threads {
+        for thread in started {
             // The body's panics are caught inside; nothing is left to report.
             let _ = thread.join();
         }
@@ -319,6 +323,8 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
     use crate::pipeline::{Resequencer, Sequenced, Window};
     use std::sync::atomic::{AtomicUsize, Ordering};

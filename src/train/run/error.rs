@@ -9,6 +9,7 @@ use crate::model::import::ImportError;
 use crate::model::model_file::ModelError;
 use crate::model::saved_weights::SavedWeightsError;
 use crate::model::weights::WeightsError;
+use crate::pipeline::threads::{NoThreads, REFUSED};
 use crate::source::list::ListError;
 use crate::storage::json::Sentences;
 use crate::storage::{Difference, StorageError};
@@ -156,18 +157,10 @@ pub enum TrainError {
         name: &'static str,
     },
     /// The threads could not be started.
-    #[error("cannot start {threads} threads: {source}")]
-    Threads {
-        /// How many.
-        threads: usize,
-        /// What the system said.
-        source: rayon::ThreadPoolBuildError,
-    },
+    #[error("{0}: {REFUSED}")]
+    Threads(#[from] NoThreads),
     /// A stage's thread could not be started.
-    #[error(
-        "{0}: the memory or the number of threads that this process may have is used up (ulimit \
-         -v, ulimit -u, a container's or a scheduler's limit): raise it, or take fewer --workers"
-    )]
+    #[error("{0}: {REFUSED}")]
     NoThread(String),
     /// A worker panicked.
     #[error("{0}: this is a defect of hiwl; please report it")]

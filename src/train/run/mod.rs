@@ -45,7 +45,7 @@ use crate::engine::{Device, Engine, Precision};
 use crate::events::{Event, Listener, TrainingEvent};
 use crate::metrics;
 use crate::model::architecture::Architecture;
-use crate::pipeline::{Failure, Outcome, Stop};
+use crate::pipeline::{self, Failure, Outcome, Stop};
 use crate::train::recipe::{Model, Recipe};
 
 /// What a run needs to know, every choice made.
@@ -146,11 +146,7 @@ pub fn run(
     let lock = Folder::lock(&options.output)?;
     let precision = precision(options)?;
     let workers = options.workers.max(1);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .thread_name(|i| format!("learn-{i}"))
-        .build()
-        .map_err(|source| TrainError::Threads { threads: workers, source })?;
+    let pool = pipeline::threads::pool("learn", workers)?;
     listener.tell(Event::Note("looking at every image"));
     let found = Dataset::read(&options.data, recipe, workers, stop)?;
     let Some(data) = found else {
