@@ -35,38 +35,43 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let (Some(target), Some(seconds)) = (arguments.first(), arguments.get(1)) else {
-        println!("mutate: name one of {TARGETS} or a folder, and a number of seconds");
+        println!("mutate: name a check or a folder, and a number of seconds");
         return;
     };
     let limit = Duration::from_secs(seconds.parse().expect("a number of seconds"));
     let seed = arguments.get(2).map_or(1, |seed| seed.parse().expect("a number as seed"));
-    let (check, seeds): (fn(&[u8]) -> bool, _) = match target.as_str() {
-        "decode" => (
-            checks::decode,
+    let seeds = match target.as_str() {
+        "decode" | "twice" => {
             [corpus(&["cutouts/jpeg", "cutouts/fits"]), compressed().map(|c| c.file).collect()]
-                .concat(),
-        ),
-        "tiles" => (checks::tiles, compressed().map(|c| c.stream).collect()),
-        "tar" => (checks::tar, archives()),
-        "model" => (checks::model, corpus(&["models"])),
-        "cards" => (checks::cards, cards()),
-        "csv" => (checks::csv, csv()),
-        "parquet" => (checks::parquet, tables()),
-        "pickle" => (checks::pickle, pickles()),
-        "checkpoint" => (checks::checkpoint, corpus(&["golden/checkpoints", "models"])),
-        "condition" => (checks::condition, CONDITIONS.map(|text| text.into()).to_vec()),
-        "settings" => (checks::settings, files(&["pipelines", "schemas", "schemas/trees"], "toml")),
-        "manifest" => (checks::manifest, vec![of_run("run.json")]),
-        "listing" => (checks::listing, vec![of_run("inputs.parquet")]),
-        "part" => (checks::part, vec![of_run("catalog")]),
+                .concat()
+        }
+        "tiles" => compressed().map(|c| c.stream).collect(),
+        "tar" => archives(),
+        "model" => corpus(&["models"]),
+        "cards" => cards(),
+        "csv" => csv(),
+        "fits_table" => fits_tables(),
+        "votable" => votables(),
+        "parquet" => tables(),
+        "pickle" => pickles(),
+        "checkpoint" => corpus(&["golden/checkpoints", "models"]),
+        "condition" => CONDITIONS.map(|text| text.into()).to_vec(),
+        "settings" => files(&["pipelines", "schemas", "schemas/trees"], "toml"),
+        "manifest" => vec![of_run("run.json")],
+        "listing" => vec![of_run("inputs.parquet")],
+        "part" => vec![of_run("catalog")],
         folder if Path::new(folder).is_dir() => {
             let entries = fs::read_dir(folder).expect("a folder");
             let paths = entries.map(|entry| entry.expect("an entry").path());
             let read = paths.filter(|path| path.is_file()).map(fs::read);
-            (checks::decode_twice, read.map(|bytes| bytes.expect("a file")).collect())
+            read.map(|bytes| bytes.expect("a file")).collect()
         }
-        other => panic!("no target {other}: {TARGETS} or a folder"),
+        other => {
+            let targets = checks::CHECKS.map(|(name, _)| name).join(", ");
+            panic!("no target {other}: {targets} or a folder")
+        }
     };
+    let check = checks::named(target).unwrap_or(checks::decode_twice);
     assert!(!seeds.is_empty(), "no files to begin with");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (began, mut tried, mut accepted, mut slowest) =
@@ -102,9 +107,6 @@ fn main() {
         mib(memory::peak_resident()),
     );
 }
-
-const TARGETS: &str = "decode, tiles, cards, tar, csv, parquet, model, checkpoint, pickle, condition, \
-     settings, manifest, listing, part";
 
 /// Conditions with every kind of token and operator.
 const CONDITIONS: [&str; 5] = [
@@ -173,6 +175,85 @@ fn csv() -> Vec<Vec<u8>> {
         "objid,path,note\n1237648720142400100,{band}/x.fits,1.5\n1e5,y.jpg,true\n",
     ];
     tables.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+/// FITS tables of paths and of labels, with cells of every width, of bits and of lists.
+fn fits_tables() -> Vec<Vec<u8>> {
+    let header = |cards: &[String]| {
+        let end = [String::from("END")];
+        let records = cards.iter().chain(&end).map(|card| format!("{card:80}"));
+        let mut bytes = records.collect::<String>().into_bytes();
+        bytes.resize(bytes.len().next_multiple_of(2880), b' ');
+        bytes
+    };
+    let table = |columns: &[(&str, &str, usize)], heap: usize| {
+        let row: usize = columns.iter().map(|(_, _, bytes)| bytes).sum();
+        let mut cards = vec![
+            "XTENSION= 'BINTABLE'".to_owned(),
+            "BITPIX  = 8".to_owned(),
+            "NAXIS   = 2".to_owned(),
+            format!("NAXIS1  = {row}"),
+            "NAXIS2  = 3".to_owned(),
+            format!("PCOUNT  = {heap}"),
+            "GCOUNT  = 1".to_owned(),
+            format!("TFIELDS = {}", columns.len()),
+        ];
+        for (place, (name, form, _)) in (1..).zip(columns) {
+            cards.push(format!("{:8}= '{name}'", format!("TTYPE{place}")));
+            cards.push(format!("{:8}= '{form}'", format!("TFORM{place}")));
+        }
+        cards.push("TNULL1  = 7".to_owned());
+        let mut file = header(&["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0"].map(String::from));
+        file.extend(header(&cards));
+        file.extend((0..3 * row + heap).map(|at| b"1a.jpg\0 "[at % 8]));
+        file.resize(file.len().next_multiple_of(2880), 0);
+        file
+    };
+    vec![
+        table(&[("id", "K", 8), ("path", "16A", 16), ("ra", "D", 8), ("note", "8A", 8)], 0),
+        table(&[("objid", "J", 4), ("label", "3A", 3), ("n", "I", 2), ("flag", "L", 1)], 0),
+        table(
+            &[
+                ("id", "B", 1),
+                ("p", "E", 4),
+                ("bits", "11X", 2),
+                ("list", "3E", 12),
+                ("z", "C", 8),
+                ("far", "PE(9)", 8),
+                ("path", "PA(9)", 8),
+            ],
+            64,
+        ),
+    ]
+}
+
+/// VOTables in each of their serialisations.
+fn votables() -> Vec<Vec<u8>> {
+    let table = |data: &str| {
+        let fields = "<FIELD name='id' datatype='long'><VALUES null='-1'/></FIELD>\
+            <FIELD name='path' datatype='char' arraysize='*'/><FIELD name='ra' datatype='double'/>\
+            <FIELD name='list' datatype='float' arraysize='2'/>\
+            <FIELD name='label' datatype='unicodeChar' arraysize='3'/>";
+        format!(
+            "<?xml version='1.0'?><VOTABLE version='1.4'><RESOURCE><TABLE>{fields}\
+             <DATA>{data}</DATA></TABLE></RESOURCE></VOTABLE>"
+        )
+        .into_bytes()
+    };
+    let row = |id| {
+        format!(
+            "<TR><TD>{id}</TD><TD>a &lt;&#98;.jpg</TD><TD>1e-3</TD><TD>1 2</TD><TD>CRS</TD></TR>"
+        )
+    };
+    // An id, a text of four bytes, a number, two, three letters: 38 bytes a row, and
+    // with flags of what is missing.
+    let row_of = "AAAAAAAAAAcAAAAEYS5qcD/wAAAAAAAAP4AAAEAAAAAAQwBSAFM=";
+    let flagged = "AAAAAAAAAAAHAAAABGEuanA/8AAAAAAAAD+AAABAAAAAAEMAUgBT";
+    vec![
+        table(&format!("<TABLEDATA>{}{}</TABLEDATA>", row("5"), row("-1"))),
+        table(&format!("<BINARY><STREAM encoding='base64'>{row_of}</STREAM></BINARY>")),
+        table(&format!("<BINARY2><STREAM encoding='base64'>{flagged}</STREAM></BINARY2>")),
+    ]
 }
 
 /// Parquet tables of paths and of images, with and without a dictionary.

@@ -24,7 +24,38 @@ use hiwl::run::{Plan, RunFolder};
 use hiwl::source::Locator;
 use hiwl::source::list::{ListOptions, Lister};
 use hiwl::source::read::Reader;
+use hiwl::tables::{Table, TableError};
 use hiwl::train;
+
+/// A check: it panics where something does not hold, and returns whether the
+/// bytes are what it reads.
+pub type Check = fn(&[u8]) -> bool;
+
+/// All checks by name.
+pub const CHECKS: [(&str, Check); 17] = [
+    ("decode", decode),
+    ("tiles", tiles),
+    ("cards", cards),
+    ("tar", tar),
+    ("csv", csv),
+    ("fits_table", fits_table),
+    ("votable", votable),
+    ("parquet", parquet),
+    ("model", model),
+    ("checkpoint", checkpoint),
+    ("pickle", pickle),
+    ("condition", condition),
+    ("settings", settings),
+    ("manifest", manifest),
+    ("listing", listing),
+    ("part", part),
+    ("twice", decode_twice),
+];
+
+/// The check of this name.
+pub fn named(name: &str) -> Option<Check> {
+    CHECKS.iter().find(|(own, _)| *own == name).map(|(_, check)| *check)
+}
 
 /// Decodes bytes as a cutout; returns whether they are one.
 pub fn decode(bytes: &[u8]) -> bool {
@@ -190,6 +221,43 @@ pub fn cards(bytes: &[u8]) -> bool {
 /// Lists bytes as a CSV table of cutouts, and reads them as labels and votes.
 pub fn csv(bytes: &[u8]) -> bool {
     table("csv", bytes)
+}
+
+/// The same of a FITS table, whatever its rows hold.
+pub fn fits_table(bytes: &[u8]) -> bool {
+    table("fits", bytes) | columns("fits", bytes)
+}
+
+/// The same of a VOTable.
+pub fn votable(bytes: &[u8]) -> bool {
+    table("vot", bytes) | columns("vot", bytes)
+}
+
+/// Reads every column of cells of a table.
+fn columns(extension: &str, bytes: &[u8]) -> bool {
+    let path = file(extension);
+    fs::write(&path, bytes).expect("room for a table");
+    let said = |error: TableError| {
+        assert!((1..4096).contains(&error.to_string().len()), "{error}");
+        false
+    };
+    let table = match Table::open(&path) {
+        Ok(table) => table,
+        Err(error) => return said(error),
+    };
+    let selected: Vec<usize> =
+        (0..table.columns().len()).filter(|&place| table.columns()[place].cells.is_ok()).collect();
+    let rows = match table.rows(&selected) {
+        Ok(rows) => rows,
+        Err(error) => return said(error),
+    };
+    for batch in rows {
+        match batch {
+            Ok(batch) => assert_eq!(batch.num_columns(), selected.len()),
+            Err(error) => return said(error),
+        }
+    }
+    true
 }
 
 /// The same of a Parquet table, whose images are read too.

@@ -1,9 +1,0 @@
-//! Any bytes, through the checks of `checks::checkpoint`.
-#![no_main]
-
-#[allow(dead_code)]
-mod checks;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    checks::checkpoint(bytes);
-});

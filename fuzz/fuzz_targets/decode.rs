@@ -1,9 +1,0 @@
-//! Any bytes, through the checks of `checks::decode`.
-#![no_main]
-
-#[allow(dead_code)]
-mod checks;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    checks::decode(bytes);
-});
