@@ -113,6 +113,9 @@ pub enum ClassifyError {
     /// A stage's thread could not be started.
     #[error("{0}: {REFUSED}")]
     NoThread(String),
+    /// A library was refused memory.
+    #[error("{0}: {REFUSED}")]
+    NoMemory(String),
     /// A worker panicked.
     #[error("{0}: this is a defect of hiwl; please report it")]
     Panic(String),
@@ -124,6 +127,10 @@ impl From<Failure<Self>> for ClassifyError {
             Failure::Stage { error, .. } => error,
             Failure::Interrupted => Self::Stopped,
             Failure::Thread { .. } => Self::NoThread(failure.to_string()),
+            // The only word that zstd has for memory which was refused.
+            Failure::Panic { ref message, .. } if message.contains("zstd returned null") => {
+                Self::NoMemory(failure.to_string())
+            }
             Failure::Panic { .. } => Self::Panic(failure.to_string()),
         }
     }
@@ -180,9 +187,27 @@ impl ClassifyError {
             Self::Network(_)
             | Self::Threads(_)
             | Self::NoThread(_)
+            | Self::NoMemory(_)
             | Self::Picture(_)
             | Self::Stopped
             | Self::Panic(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_refused_is_no_defect() {
+        let panicked = |message: &str| {
+            let failure = Failure::Panic { stage: "catalog", message: message.to_owned() };
+            ClassifyError::from(failure)
+        };
+        let refused = panicked("zstd returned null pointer when creating new context");
+        assert!(refused.to_string().contains("memory"), "{refused}");
+        assert!(!refused.to_string().contains("defect"), "{refused}");
+        assert!(panicked("index out of bounds").to_string().contains("defect"));
     }
 }

@@ -142,6 +142,9 @@ impl Arguments {
             // Whatever makes the exit code another than 0 is said.
             Audience::Nobody => {
                 let mut lines = run::problems(&report.listing);
+                if stop.signal().is_none() {
+                    lines.extend(run::incomplete(&report));
+                }
                 lines.extend(run::rejected(&report).filter(|_| !allow_rejected));
                 super::complain(&lines);
             }

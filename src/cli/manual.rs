@@ -53,10 +53,30 @@ pub struct Manual {
 impl Manual {
     pub(super) fn run(self, command: clap::Command) -> Result<Exit, CliError> {
         output::refuse_folder(&self.folder).map_err(usage)?;
+        let mut command = command.disable_help_subcommand(true);
+        command.build();
+        let mut pages = Vec::new();
+        collect(&command, &mut pages)?;
+        for (name, _) in &pages {
+            output::refuse(&self.folder.join(name), &[]).map_err(usage)?;
+        }
         let folder = self.folder.display();
         std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {folder}"))?;
-        clap_mangen::generate_to(command, &self.folder)
-            .with_context(|| format!("cannot write manual pages into {folder}"))?;
+        for (name, page) in &pages {
+            output::write(&self.folder.join(name), page, &[])?;
+        }
         Ok(Exit::Ok)
     }
+}
+
+/// The pages of a command and of those below it, by the names of their files.
+fn collect(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> Result<(), CliError> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        collect(below, pages)?;
+    }
+    let manual = clap_mangen::Man::new(command.clone());
+    let mut page = Vec::new();
+    manual.render(&mut page).context("manual page")?;
+    pages.push((manual.get_filename(), page));
+    Ok(())
 }

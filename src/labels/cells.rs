@@ -50,10 +50,8 @@ pub(super) fn each_row(
     for batch in table.rows(&wanted)? {
         let batch = batch?;
         let columns: Result<Vec<StringArray>, _> = batch.columns().iter().map(texts).collect();
-        let columns = columns.map_err(|e| TableError::Corrupt {
-            path: path.to_owned(),
-            what: format!("after row {number}: {e}"),
-        })?;
+        let columns =
+            columns.map_err(|e| TableError::corrupt(path, format!("after row {number}: {e}")))?;
         for index in 0..batch.num_rows() {
             number += 1;
             if number > LABELS as u64 {

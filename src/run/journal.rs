@@ -20,7 +20,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
@@ -189,6 +189,67 @@ fn line(row: u64) -> [u8; SLOT] {
     line
 }
 
+/// A journal in a file of its own, of cutouts that no claim goes with: whoever looks at
+/// them next knows what a process that died was at.
+#[derive(Debug)]
+pub struct Looking {
+    desk: Desk,
+    left: Left,
+}
+
+impl Looking {
+    /// In the file `path`, of the rows from 0 to `rows`; `None` where there are none, or
+    /// where another process has the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path, rows: u64) -> Result<Option<Self>, RunError> {
+        let range = RowRange { index: 0, first: 0, count: rows };
+        let lock = if rows == 0 { None } else { PathLock::try_acquire(path)? };
+        // No part ever says that the rows are done.
+        Ok(lock.map(|lock| {
+            let (desk, left) = Desk::open(range, PathBuf::new(), lock);
+            Self { desk, left }
+        }))
+    }
+
+    /// What those who looked before have left.
+    pub fn left(&self) -> &Left {
+        &self.left
+    }
+
+    /// Whether the cutouts are looked at one at a time, so that the next death has one
+    /// suspect.
+    pub fn is_gentle(&self) -> bool {
+        self.left.deaths >= GENTLE
+    }
+
+    /// From here on the workers that `journal` has by now say what they are at.
+    ///
+    /// # Errors
+    /// What the system says of writing.
+    pub fn begin(mut self, journal: &Journal) -> Result<Watched, RunError> {
+        self.left.suspects.clear();
+        self.desk.begin(&self.left, journal.workers())?;
+        let desk = Arc::new(self.desk);
+        journal.watch(&desk);
+        Ok(Watched(desk))
+    }
+}
+
+/// A [`Looking`] that was begun.
+#[derive(Debug)]
+pub struct Watched(Arc<Desk>);
+
+impl Watched {
+    /// All cutouts were looked at, and nobody died: the file goes.
+    pub fn done(self) {
+        if let Some(mut desk) = Arc::into_inner(self.0) {
+            desk.keep = false;
+        }
+    }
+}
+
 /// What the workers of a line are at. Without claims to watch it does nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
@@ -254,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    fn desk(folder: &std::path::Path) -> (Desk, Left) {
+    fn desk(folder: &Path) -> (Desk, Left) {
         let range = RowRange { index: 2, first: 20, count: 10 };
         let lock = PathLock::try_acquire(&folder.join(".range-2.lock")).unwrap().unwrap();
         Desk::open(range, folder.join("part"), lock)
@@ -312,6 +373,41 @@ mod tests {
         let seen = Left::parse(&text, &range);
         assert_eq!(seen.crashed.keys().copied().collect::<Vec<_>>(), [22]);
         assert_eq!((seen.suspects, seen.deaths), ([21, 23].into(), 2));
+    }
+
+    #[test]
+    fn cutouts_without_a_claim_are_named_after_a_death_and_alone_after_the_third() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".looking");
+        assert!(Looking::open(&path, 0).unwrap().is_none());
+        let journal = Journal::default();
+        let workers = [journal.worker(), journal.worker()];
+        for deaths in 0..4 {
+            let looking = Looking::open(&path, 10).unwrap().unwrap();
+            assert_eq!((looking.left().deaths, looking.is_gentle()), (deaths, deaths >= 2));
+            let suspects: Vec<u64> = looking.left().suspects.iter().copied().collect();
+            let expected: &[u64] = match deaths {
+                0 => &[],
+                1 | 2 => &[3, 7],
+                _ => &[7],
+            };
+            assert_eq!(suspects, expected);
+            let gentle = looking.is_gentle();
+            let watched = looking.begin(&journal).unwrap();
+            let at_death = workers[0].at(7, || {
+                if gentle {
+                    return fs::read(&path).unwrap();
+                }
+                workers[1].at(3, || fs::read(&path).unwrap())
+            });
+            if deaths == 3 {
+                watched.done();
+                assert!(!path.exists(), "an orderly end leaves nothing");
+            } else {
+                drop(watched);
+                fs::write(&path, at_death).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use error::RunError;
 pub use folder::{Claim, Claimed, RunFolder};
 pub(crate) use folder::{inputs_path, pinned_inputs, ranges, read_manifest};
 pub use inputs::{InputsReader, InputsWriter};
-pub use journal::{Journal, Left, Worker};
+pub use journal::{Journal, Left, Looking, Watched, Worker};
 pub use plan::Plan;
 pub use ranges::{RowRange, Shard};
 pub use settings::{FORMAT, Listing, Manifest, ModelIdentity, Settings};

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::limits::output::{ERROR, QUOTED};
+use crate::limits::shortened;
+
 /// Why a table cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -45,8 +48,16 @@ pub enum TableError {
 }
 
 impl TableError {
-    pub(super) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
-        Self::Corrupt { path: path.to_owned(), what: what.into() }
+    /// Whatever the words quote, a table cannot make them long.
+    pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
+        let what: String = what.into();
+        Self::Corrupt { path: path.to_owned(), what: shortened(&what, ERROR).into_owned() }
+    }
+
+    /// The same of a column that holds no cells.
+    pub(super) fn no_cells(path: PathBuf, column: &str, what: &str) -> Self {
+        let (column, what) = (shortened(column, QUOTED), shortened(what, QUOTED));
+        Self::NoCells { path, column: column.into_owned(), what: what.into_owned() }
     }
 
     /// An error of a reader: the system's, or what the bytes are wrong in.

@@ -142,8 +142,7 @@ impl Table {
         let Self { path, columns, body } = self;
         for column in selected.iter().map(|&place| &columns[place]) {
             if let Err(what) = &column.cells {
-                let (column, what) = (column.name.clone(), what.clone());
-                return Err(TableError::NoCells { path, column, what });
+                return Err(TableError::no_cells(path, &column.name, what));
             }
         }
         let selected = selected.to_vec();

@@ -258,6 +258,24 @@ fn a_votable_that_is_none_is_refused() {
     }
 }
 
+#[test]
+fn words_about_a_table_are_short_whatever_it_holds() {
+    let long = "x".repeat(70_000);
+    let unlike = VOTABLE.replace("datatype='double'", &format!("datatype='{long}'"));
+    let renamed = VOTABLE.replace("name='list'", &format!("name='{long}'"));
+    let cell = format!("<TABLEDATA><TR><TD>{long}</TD></TR></TABLEDATA>");
+    for bytes in [unlike.into_bytes(), votable(&cell)] {
+        let said = read(&bytes).unwrap_err().to_string();
+        assert!(said.len() < 2000 && said.contains("xxx…"), "{said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.vot");
+    fs::write(&path, renamed).unwrap();
+    let table = Table::open(&path).unwrap();
+    let said = table.rows(&[3]).err().unwrap().to_string();
+    assert!(said.len() < 2000 && said.contains("xxx… holds"), "{said}");
+}
+
 /// Every byte of small files changed, one after the other.
 #[test]
 fn a_damaged_table_is_an_answer_and_never_a_panic() {

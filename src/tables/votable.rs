@@ -20,6 +20,8 @@ use super::base64::Decoder;
 use super::cells::{Cell, Filling, Number, fixed_text};
 use super::opened::Bytes;
 use super::{BATCH, BATCH_BYTES, Column, TableError, batch};
+use crate::limits::output::QUOTED;
+use crate::limits::shortened;
 use crate::limits::table::{COLUMNS, XML_PIECE};
 
 /// What a field's values are.
@@ -152,7 +154,10 @@ impl Rows {
             "double" => Kind::Number(Number::F64),
             "floatComplex" => Kind::Complex(8),
             "doubleComplex" => Kind::Complex(16),
-            _ => return Err(self.wrong(format!("field {name} has the datatype {said:?}"))),
+            _ => {
+                let (name, said) = (shortened(&name, QUOTED), shortened(&said, QUOTED));
+                return Err(self.wrong(format!("field {name} has the datatype {said:?}")));
+            }
         };
         let size = attribute(element, "arraysize").unwrap_or_default();
         let size = size.trim();

@@ -195,6 +195,28 @@ fn ids_that_repeat_are_counted_and_quiet_is_not_silent_about_inputs() {
 }
 
 #[test]
+fn quiet_is_not_silent_about_a_part_that_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+    simulate(&input, 3, 1);
+    let run = || {
+        let command = ["classify", "--quiet", "--output"];
+        hiwl().args(command).arg(&output).arg(&input).output().unwrap()
+    };
+    assert_code(&run(), 0);
+    let part = fs::read_dir(output.join("catalog")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&part, bytes).unwrap();
+    let again = run();
+    assert_code(&again, 2);
+    assert!(again.stdout.is_empty());
+    let said = errors(&again);
+    assert!(said.contains("damaged: ") && said.contains("--remove-damaged"), "{said}");
+}
+
+#[test]
 fn a_tar_cut_in_the_middle_keeps_its_rows_and_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = jpeg(folder.path());

@@ -22,7 +22,7 @@ const EIO: &str = "5";
 const ESTALE: &str = "116";
 
 /// The library that makes calls fail, built once.
-pub(super) fn library() -> &'static Path {
+pub(crate) fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));

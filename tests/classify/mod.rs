@@ -8,7 +8,7 @@ mod corpus;
 mod deaths;
 mod engine;
 mod equal;
-mod failing_calls;
+pub(crate) mod failing_calls;
 mod faults;
 mod image_tables;
 mod limits;

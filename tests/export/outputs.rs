@@ -1,6 +1,8 @@
 //! Where an export may go: into new plain files, and never over what is none.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -120,6 +122,48 @@ fn no_command_writes_into_the_folder_of_a_run_but_the_runs_own() {
     }
     assert_code(&run_command(&["classify", cutouts, "--output", &at("catalog")]), 64);
     assert_eq!(names(Path::new(run)), before);
+}
+
+#[test]
+fn names_that_are_no_utf_8_are_written_into_like_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
+    let (output, table) = (at(b"night\xff"), at(b"night\xe9.csv"));
+    let cutouts = crate::util::fixture("cutouts/jpeg");
+    let mut command = crate::util::command::hiwl();
+    command.args(["classify", "--range-size", "9", "--output"]).arg(&output).arg(cutouts);
+    assert_code(&command.output().unwrap(), 0);
+    for arguments in [&["verify"][..], &["status"], &["catalog"]] {
+        let read = crate::util::command::hiwl().args(arguments).arg(&output).output().unwrap();
+        assert_code(&read, 0);
+    }
+    let mut export = crate::util::command::hiwl();
+    export.arg("export").arg(&output).args(["--to", "csv", "-o"]).arg(&table);
+    assert_code(&export.output().unwrap(), 0);
+    assert_eq!(fs::read_to_string(&table).unwrap().lines().count(), 26);
+}
+
+#[test]
+fn manual_pages_are_not_written_through_links_or_over_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pages, note) = (folder.path().join("man1"), folder.path().join("notes.txt"));
+    let place = pages.to_str().unwrap();
+    assert_code(&run_command(&["man", place]), 0);
+    let whole = names(&pages);
+    assert!(whole.contains(&pages.join("hiwl-model-info.1")), "{whole:?}");
+    // Again: plain files are replaced.
+    assert_code(&run_command(&["man", place]), 0);
+    assert_eq!(names(&pages), whole);
+    let page = pages.join("hiwl-verify.1");
+    fs::write(&note, "mine").unwrap();
+    fs::remove_file(&page).unwrap();
+    symlink(&note, &page).unwrap();
+    let refused = run_command(&["man", place]);
+    assert_code(&refused, 64);
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(words.contains("hiwl-verify.1") && words.contains("is a link"), "{words}");
+    assert!(page.is_symlink());
+    assert_eq!(fs::read_to_string(&note).unwrap(), "mine");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! refuses; and what it made is judged the same by everyone.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
@@ -612,4 +613,42 @@ fn wrong_usage_is_named() {
     evaluate.arg("evaluate").arg(scene.path("in"));
     evaluate.arg("--labels").arg(scene.path("in/labels.csv")).args(["--split", "val"]);
     refused(evaluate, &["no column split"]);
+}
+
+#[test]
+fn an_image_that_ends_the_process_is_named_by_the_next() {
+    let scene = Scene::new(40);
+    let phases = "phases = [{ epochs = 4, size = 48 }, { epochs = 8, size = 64 }]";
+    scene.recipe("short.toml", &[(phases, "phases = [{ epochs = 1, size = 64 }]")]);
+    let entries = fs::read_dir(scene.path("in")).unwrap().map(|entry| entry.unwrap().path());
+    let poison = entries.filter(|path| path.extension().is_some_and(|e| e == "jpg")).max().unwrap();
+    let poison = poison.file_name().unwrap().to_str().unwrap();
+    let said = |number: usize| {
+        let run = scene
+            .train("run", "short.toml", &["--workers", "2"])
+            .env("LD_PRELOAD", crate::classify::failing_calls::library())
+            .envs([
+                ("HIWL_FAIL_CALL", "read"),
+                ("HIWL_FAIL_PATH", poison),
+                ("HIWL_FAIL_SIGNAL", "11"),
+            ])
+            .output()
+            .unwrap();
+        assert_eq!(run.status.signal(), Some(11), "{number}: {}", errors(&run));
+        errors(&run)
+    };
+    assert!(!said(1).contains("the process before"));
+    for number in [2, 3] {
+        let said = said(number);
+        assert!(said.contains("the process before this one ended"), "{said}");
+        assert!(said.contains(poison), "{said}");
+    }
+    // It was alone by now: nobody else is named.
+    let alone = said(4);
+    assert!(alone.contains(&format!("{poison}; if this one ends too, leave it out")), "{alone}");
+    // Nothing is kept of it once all were looked at.
+    assert_code(&scene.train("run", "short.toml", &[]).output().unwrap(), 0);
+    let left = fs::read_dir(scene.path("run")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.as_encoded_bytes().starts_with(b".looking")), "{left:?}");
 }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::{TrainError, ended};
 use crate::cutout::prepare::{self, Preparation, Wide};
 use crate::cutout::{Decoded, Payload, Reason, Rejection};
-use crate::events::Silent;
+use crate::events::{Event, Listener, Silent};
 use crate::labels::grammar::Wanted;
 use crate::labels::join::Join;
 use crate::labels::soft::SoftLabels;
@@ -32,9 +32,10 @@ use crate::line::stages::Fetch;
 use crate::line::{self, Cutout, Found, Front, Listed, QUEUE, Reading, Waiting};
 use crate::pipeline::{Graph, Sequenced, Stop};
 use crate::random;
-use crate::run::Journal;
+use crate::run::{Journal, Looking};
 use crate::source::Locator;
 use crate::source::read::Reader;
+use crate::storage::place;
 use crate::storage::remote::is_remote;
 use crate::train::recipe::{Model, Recipe, Votes};
 use crate::tree::Semantics;
@@ -118,8 +119,9 @@ pub struct TrainingData {
 
 impl Dataset {
     /// Lists, joins and looks at everything, with `workers` threads that decode. A
-    /// table without splits is split 8:1:1 by the recipe's seed. `None` if
-    /// `stop` ended it.
+    /// table without splits is split 8:1:1 by the recipe's seed. In `output`, the
+    /// run's folder, a journal says what is looked at, and `listener` is told what
+    /// a process that died was at. `None` if `stop` ended it.
     ///
     /// # Errors
     /// [`TrainError::List`], [`TrainError::Labels`]; [`TrainError::Data`] if
@@ -128,6 +130,7 @@ impl Dataset {
         sources: &TrainingData,
         recipe: &Recipe,
         workers: usize,
+        (output, listener): (&Path, &dyn Listener),
         stop: &Stop,
     ) -> Result<Option<Self>, TrainError> {
         let classes: Vec<&str> = recipe.classes.iter().map(String::as_str).collect();
@@ -198,7 +201,13 @@ impl Dataset {
         // In the order of the listing: archives and tables are read once.
         let mut order: Vec<usize> = (0..listed.len()).collect();
         order.sort_by_key(|&place| wanted[place].2);
-        let Some(looked) = inspect(&front, &listed, order, crops, learned, stop)? else {
+        let looking = Looking::open(&journal_of(output, &listed)?, listed.len() as u64);
+        // A journal that cannot be kept says nothing; the run goes on.
+        let looking = looking.ok().flatten();
+        if let Some(looking) = &looking {
+            tell_suspects(looking, &listed, listener);
+        }
+        let Some(looked) = inspect(&front, &listed, order, crops, learned, looking, stop)? else {
             return Ok(None);
         };
 
@@ -487,15 +496,61 @@ impl Bytes for First {
     }
 }
 
+/// Begins the name of the journal of what is looked at, in the folder of a run.
+const JOURNAL: &str = ".looking-";
+
+/// The journal of these images: of others it has another name, so that a row is
+/// what it was. Those of others go.
+fn journal_of(output: &Path, listed: &[Listed]) -> Result<PathBuf, TrainError> {
+    let names = listed.iter().flat_map(|it| [it.entry.id.as_bytes(), it.entry.source.as_bytes()]);
+    let digest = random::digest("looking", 0, &names.collect::<Vec<_>>());
+    let name = format!("{JOURNAL}{}", &hex(&digest)[..16]);
+    for path in place::entries(output)? {
+        let other = path.file_name().and_then(|other| other.to_str());
+        if other.is_some_and(|other| other.starts_with(JOURNAL) && other != name) {
+            place::remove(&path)?;
+        }
+    }
+    Ok(output.join(name))
+}
+
+/// Tells what a process that died was at.
+fn tell_suspects(looking: &Looking, listed: &[Listed], listener: &dyn Listener) {
+    const NAMED: usize = 8;
+    let suspects = &looking.left().suspects;
+    if suspects.is_empty() {
+        return;
+    }
+    let mut names: Vec<&str> =
+        suspects.iter().map(|&row| listed[row as usize].entry.source.as_str()).collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let next = match (suspects.len(), looking.is_gentle()) {
+        (1, _) => "; if this one ends too, leave it out",
+        (_, true) => {
+            "; images are looked at one at a time, so that the next start can name the one that \
+             ends it"
+        }
+        (_, false) => "",
+    };
+    listener.tell(Event::Note(&format!(
+        "the process before this one ended while it was at {}{more}{next}",
+        names.join(", ")
+    )));
+}
+
 /// Reads, decodes and composes every image, in `order`: what of each is needed
 /// later, or why it cannot be used. The first `learned` are prepared for the first
-/// crop, the others for the second. `None` if `stop` ended it.
+/// crop, the others for the second; `looking` keeps what is looked at. `None` if `stop`
+/// ended it.
 fn inspect(
     front: &Front,
     listed: &[Listed],
     order: Vec<usize>,
     crops: [Preparation; 2],
     learned: usize,
+    looking: Option<Looking>,
     stop: &Stop,
 ) -> Result<Option<Vec<Result<Looked, Rejection>>>, TrainError> {
     let places = listed.iter().map(|_| OnceLock::new()).collect();
@@ -539,8 +594,12 @@ fn inspect(
         }
         Ok(())
     });
+    let watched = looking.and_then(|looking| looking.begin(&front.journal).ok());
     if !ended(graph.run())? {
         return Ok(None);
+    }
+    if let Some(watched) = watched {
+        watched.done();
     }
     let mut bad = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     let fetched = Arc::into_inner(fetched).expect("the stages, which shared it, have ended");

@@ -148,7 +148,8 @@ pub fn run(
     let workers = options.workers.max(1);
     let pool = pipeline::threads::pool("learn", workers)?;
     listener.tell(Event::Note("looking at every image"));
-    let found = Dataset::read(&options.data, recipe, workers, stop)?;
+    let told = (&*options.output, &**listener);
+    let found = Dataset::read(&options.data, recipe, workers, told, stop)?;
     let Some(data) = found else {
         let checkpoints = options.output.join("checkpoints");
         return Ok(TrainReport { evaluation: None, model: None, checkpoints, epochs: Vec::new() });

@@ -81,15 +81,28 @@ fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
             shown::line(&report.model.name)
         )?;
     }
-    if report.left > 0 {
-        let why = if report.stopped { "stopped" } else { "another process works on the rest" };
-        writeln!(
-            out,
-            "{why}: {} parts are left; the same command goes on from here",
-            count(report.left)
-        )?;
+    if let Some(line) = left(report) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// Why the run is not finished, if it is not.
+fn left(report: &RunReport) -> Option<String> {
+    let why = if report.stopped { "stopped" } else { "another process works on the rest" };
+    let parts = count(report.left);
+    (report.left > 0)
+        .then(|| format!("{why}: {parts} parts are left; the same command goes on from here"))
+}
+
+/// What is missing or damaged of a catalog that is not whole; nothing if it is.
+pub fn incomplete(report: &RunReport) -> Vec<String> {
+    let mut out = String::new();
+    if let Some(whole) = report.catalog.as_ref().filter(|whole| !whole.is_complete()) {
+        // Writing to a string cannot fail.
+        let _ = verification::problems(&mut out, whole);
+    }
+    out.lines().map(str::to_owned).chain(left(report)).collect()
 }
 
 /// That rows share identifiers, if they do.

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::sources::{HEADER, KernelSource, options};
 use crate::engine::cuda::{CudaError, Precision};
-use crate::storage::file;
+use crate::storage::{file, sweep};
 
 /// Versions of the library, the one that is asked for first first.
 const MAJORS: [u32; 2] = [13, 12];
@@ -98,7 +98,9 @@ impl<'a> Job<'a> {
             // What does not load must not be found again, and a disk that is
             // full or read-only is no reason to stop.
             let _ = fs::remove_file(path);
-            let _ = path.parent().map(fs::create_dir_all);
+            let _ = path.parent().map(|folder| fs::create_dir_all(folder));
+            // What a process that died was writing goes with the next.
+            let _ = path.parent().map(sweep::sweep);
             let _ = file::replace(path, &binary);
         }
         Ok(binary)
