@@ -12,6 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use super::cases::{self, Case, compressed};
 use super::hold;
 
+#[path = "../../fuzz/fuzz_targets/checks.rs"]
+#[allow(dead_code, reason = "one of many checks")]
+mod checks;
+
 #[test]
 fn tiles_hold_what_astropy_reads() {
     hold(compressed().iter().collect(), 600);
@@ -173,4 +177,28 @@ fn larger_files_survive_pages_of_zeros_and_random_bytes() {
         }
     }
     assert!(rejected > tried / 4 && rejected < tried, "{rejected} of {tried}");
+}
+
+/// Of each algorithm, kind of number, width and dither (`checks::tiles`).
+#[test]
+fn short_tiles_of_any_bytes_are_an_answer() {
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let (mut tried, mut accepted) = (0, 0);
+    for how in 0..6 {
+        for of in 0..128_u8 {
+            for length in [0, 1, 2, 3, 4, 5, 8, 14, 16, 40] {
+                let mut stream = vec![how, of];
+                // Small numbers, limits, and anything.
+                let byte = |random: &mut ChaCha8Rng| match random.random_range(0..4) {
+                    0 => random.random_range(0..8),
+                    1 => [0, 0x7F, 0x80, 0xFF][random.random_range(0..4)],
+                    _ => random.random(),
+                };
+                stream.extend((0..length).map(|_| byte(&mut random)));
+                tried += 1;
+                accepted += usize::from(checks::tiles(&stream));
+            }
+        }
+    }
+    assert!(tried == 7680 && accepted < tried, "{accepted} of {tried}");
 }

@@ -19,12 +19,12 @@ const HEADER: usize = 7;
 pub fn decode(list: &[u8], out: &mut [i32]) -> Result<(), Damage> {
     let (words, rest) = list.as_chunks();
     let words: Vec<i32> = words.iter().map(|w| i32::from(i16::from_be_bytes(*w))).collect();
-    if !rest.is_empty() || words.iter().any(|word| *word < 0 && *word != words[2]) {
-        return Err(Damage("a list of other than words"));
-    }
     let [_, header, old_length, ..] = words[..] else {
         return Err(Damage("the list ends early"));
     };
+    if !rest.is_empty() || words.iter().any(|word| *word < 0 && *word != old_length) {
+        return Err(Damage("a list of other than words"));
+    }
     // The length is in the third word, or, if that is no length, in the
     // fourth and fifth.
     let (first, length) = if old_length > 0 {
@@ -57,11 +57,12 @@ pub fn decode(list: &[u8], out: &mut [i32]) -> Result<(), Damage> {
                 let more = instructions.next().ok_or(Damage("the list ends early"))?;
                 high = (more << 12) + data;
             }
-            2 => high += data,
+            2 => high = high.checked_add(data).ok_or(LARGE)?,
             3 => high -= data,
             // One value, after a change.
             6 | 7 => {
-                high += if operation == 6 { data } else { -data };
+                let change = if operation == 6 { data } else { -data };
+                high = high.checked_add(change).ok_or(LARGE)?;
                 *out.get_mut(at).ok_or(BEYOND)? = high;
                 at += 1;
             }
@@ -78,6 +79,7 @@ pub fn decode(list: &[u8], out: &mut [i32]) -> Result<(), Damage> {
 }
 
 const BEYOND: Damage = Damage("the list reaches past its tile");
+const LARGE: Damage = Damage("a value in a mask is beyond 32 bits");
 
 #[cfg(test)]
 mod tests {
@@ -112,5 +114,31 @@ mod tests {
         assert!(list(&[], 1).is_err());
         assert!(decode(&[0; 14], &mut [0]).is_err());
         assert!(decode(&[], &mut [0]).is_err());
+    }
+
+    #[test]
+    fn lists_of_a_few_words_are_damaged_whatever_the_words() {
+        // Found by libFuzzer: a negative word before there is a third.
+        assert!(decode(&[0x8A, 0x00], &mut [0; 23]).is_err());
+        let words = [-32768_i16, -1, 0, 1, 2, 3, 7];
+        let places = words.iter().flat_map(|a| words.iter().map(move |b| [*a, *b]));
+        for [a, b] in places {
+            for list in [vec![], vec![a], vec![a, b], vec![a, b, a], vec![b, a, b, b]] {
+                let bytes: Vec<u8> = list.iter().flat_map(|w| w.to_be_bytes()).collect();
+                for end in 0..=bytes.len() {
+                    assert!(decode(&bytes[..end], &mut [0; 23]).is_err(), "{list:?} to {end}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_grows_for_ever_is_damage() {
+        let more = vec![0x2FFF_i16; 600_000];
+        let length = (HEADER + more.len()) as i32;
+        let header = [0, 7, -100, (length & 0x7FFF) as i16, (length >> 15) as i16, 0, 0];
+        let words = [&header[..], &more].concat();
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_be_bytes()).collect();
+        assert_eq!(decode(&bytes, &mut [0]), Err(LARGE));
     }
 }
