@@ -57,9 +57,10 @@ fn main() {
         "checkpoint" => corpus(&["golden/checkpoints", "models"]),
         "condition" => CONDITIONS.map(|text| text.into()).to_vec(),
         "settings" => files(&["pipelines", "schemas", "schemas/trees"], "toml"),
-        "manifest" => vec![of_run("run.json")],
-        "listing" => vec![of_run("inputs.parquet")],
-        "part" => vec![of_run("catalog")],
+        "manifest" | "listing" | "part" => {
+            let file = checks::file_of_run(target).expect("a file of the run");
+            vec![fs::read(file).expect("a file of a run")]
+        }
         folder if Path::new(folder).is_dir() => {
             let entries = fs::read_dir(folder).expect("a folder");
             let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -305,13 +306,6 @@ fn pickles() -> Vec<Vec<u8>> {
         Some(pickle)
     };
     archives.into_iter().filter_map(pickle).collect()
-}
-
-/// A file of the run that the checks read, or the first of a folder's.
-fn of_run(name: &str) -> Vec<u8> {
-    let path = checks::run().join(name);
-    let first = || fs::read_dir(&path).ok()?.map(|entry| entry.expect("an entry").path()).min();
-    fs::read(first().unwrap_or(path.clone())).expect("a file of a run")
 }
 
 /// The files of some folders of the project.

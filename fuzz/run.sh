@@ -59,7 +59,7 @@ seeds() { # seeds CHECK
 for check; do
   seeds "$check"
   log=$(mktemp)
-  if HIWL_FUZZ=$check nice -n 19 "$program" "fuzz/corpus/$check" \
+  if HIWL_FUZZ=$check HIWL_FUZZ_SEEDS=fuzz/corpus/$check nice -n 19 "$program" "fuzz/corpus/$check" \
     "-artifact_prefix=fuzz/artifacts/$check-" -max_total_time="$seconds" -max_len=262144 \
     -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 >/dev/null 2>"$log"; then
     echo "$check: $(sed -n 's/.*number_of_executed_units: *//p' "$log") tried in $seconds s," \

@@ -394,9 +394,7 @@ pub fn listing(bytes: &[u8]) -> bool {
 /// Puts bytes in the place of a part of a catalog, and reads it.
 pub fn part(bytes: &[u8]) -> bool {
     let run = run();
-    let parts = fs::read_dir(run.join("catalog")).expect("a catalog");
-    let part = parts.map(|entry| entry.expect("an entry").path()).min().expect("a part");
-    with(&part, bytes, || {
+    with(&file_of_run("part").expect("a part"), bytes, || {
         let _ = catalog::verify(run);
         let seen = catalog::overview(run).is_ok();
         catalog::sample(run, Sample::First(5)).is_ok() & seen
@@ -430,6 +428,19 @@ pub fn run() -> &'static Path {
         assert!(report.is_finished());
         options.output
     })
+}
+
+/// The file of the run that a check is of, if it is of one.
+pub fn file_of_run(check: &str) -> Option<PathBuf> {
+    match check {
+        "manifest" => Some(run().join("run.json")),
+        "listing" => Some(run().join("inputs.parquet")),
+        "part" => {
+            let parts = fs::read_dir(run().join("catalog")).expect("a catalog");
+            parts.map(|entry| entry.expect("an entry").path()).min()
+        }
+        _ => None,
+    }
 }
 
 /// The fixtures, of the project or beside `fuzz/`.
