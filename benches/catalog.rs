@@ -42,7 +42,13 @@ fn prediction(random: &mut ChaCha8Rng) -> Prediction {
     let [a, b, c, d] = p.map(Some);
     let probabilities = [a, b, c, d, fine(css), fine(1.0 - css)].into();
     // CRS, IBS, SPI and, of CSS and EO, the latter.
-    Prediction { class: [0, 1, 4, 3][best], confidence: p[best], probabilities, oddness: None }
+    Prediction {
+        class: [0, 1, 4, 3][best],
+        confidence: p[best],
+        probabilities,
+        oddness: None,
+        feature: Vec::new(),
+    }
 }
 
 fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
@@ -68,6 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             untrained: true,
             scheme: None,
             oddness: false,
+            features: None,
         },
         preparation: serde_json::json!({ "size": 240 }),
         colours: None,

@@ -164,6 +164,7 @@ impl Setting {
             id_column: None,
             image_column: None,
             carry: Vec::new(),
+            features: None,
             rgb_profile: None,
             looks: Looks::default(),
             resample: ResampleChoice::None,

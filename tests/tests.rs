@@ -15,6 +15,7 @@ mod curves;
 mod decode;
 mod export;
 mod labels;
+mod looking;
 mod metrics;
 mod network;
 mod simulate;

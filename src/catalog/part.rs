@@ -7,7 +7,8 @@
 //! Memory: a row takes some 200 bytes before compression (identifier, source,
 //! two f64, seven f32, three short texts) and the carried columns; a row group
 //! of 65,536 rows is 13 MB at most, of which compressed pages take a third.
-//! Twenty carried numbers add 10 MB.
+//! Twenty carried numbers add 10 MB. Where features are kept, a row takes as much
+//! more (5 kB of 1,280), and a row group has so many fewer rows ([`row_group`]).
 //!
 //! Invariant: the final name appears only with every row of the range in it;
 //! anything else leaves no file.
@@ -240,6 +241,21 @@ pub(crate) fn range_key(range: &RowRange) -> String {
     format!("{}-{}", range.first, range.last())
 }
 
+/// Rows a row group of these columns: such that vectors take 32 MiB of one at most.
+fn row_group(schema: &Schema) -> usize {
+    const VECTORS: usize = 32 << 20;
+    let wide = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::FixedSizeList(of, length) => {
+            of.data_type().primitive_width().unwrap_or(8) * usize::try_from(*length).unwrap_or(0)
+        }
+        _ => 0,
+    });
+    match wide.sum::<usize>() {
+        0 => ROW_GROUP,
+        width => (VECTORS / width).clamp(1, ROW_GROUP),
+    }
+}
+
 /// How rows are encoded, whoever writes them.
 pub(crate) fn properties(schema: &Schema, footer: Vec<KeyValue>) -> WriterProperties {
     let mut builder = WriterProperties::builder()
@@ -248,11 +264,20 @@ pub(crate) fn properties(schema: &Schema, footer: Vec<KeyValue>) -> WriterProper
         // Down to pages, so that a query by probability or position reads
         // only the pages that can answer it.
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_max_row_group_row_count(Some(row_group(schema)))
         .set_key_value_metadata(Some(footer));
     for field in schema.fields() {
         // The catalog's own columns are those that say what they mean.
         let Some(ucd) = field.metadata().get("ucd") else { continue };
+        if let DataType::FixedSizeList(of, _) = field.data_type() {
+            // Bounds of single values would answer no query.
+            let path = [field.name(), "list", of.name()].map(str::to_owned);
+            let column = || ColumnPath::new(path.to_vec());
+            builder = builder
+                .set_column_dictionary_enabled(column(), false)
+                .set_column_statistics_enabled(column(), EnabledStatistics::None);
+            continue;
+        }
         // Not from dots, which would make a path of the name.
         let column = || ColumnPath::new(vec![field.name().clone()]);
         let names = field.data_type() == &DataType::Utf8 && ucd.starts_with("meta.id");

@@ -6,15 +6,19 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float32Builder, Float64Builder, RecordBatch, StringBuilder,
+    Array, ArrayRef, BooleanBuilder, FixedSizeListArray, Float16Array, Float32Array,
+    Float32Builder, Float64Builder, NullBufferBuilder, RecordBatch, StringBuilder,
 };
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
+use half::f16;
+
+use super::schema::ELEMENT;
 
 use crate::cutout::{Rejection, SkyPosition};
 use crate::limits;
 use crate::run::RunError;
-use crate::tree::{Prediction, Scheme, Value};
+use crate::tree::{FeatureColumn, Prediction, Scheme, Value};
 
 /// The `status` of a row that has a prediction.
 pub(crate) const OK: &str = "ok";
@@ -61,6 +65,48 @@ enum Own {
     Ran(usize, BooleanBuilder),
     /// How odd the cutout is.
     Oddness(Float32Builder),
+    /// What is kept of its features.
+    Feature(Vectors),
+}
+
+/// Vectors of one length on their way to becoming a column.
+struct Vectors {
+    length: usize,
+    half: bool,
+    values: Vec<f32>,
+    present: NullBufferBuilder,
+}
+
+impl Vectors {
+    fn new(kept: FeatureColumn) -> Self {
+        let FeatureColumn { length, half, .. } = kept;
+        Self { length, half, values: Vec::new(), present: NullBufferBuilder::new(0) }
+    }
+
+    /// The next row's: null where there is none, and where half precision cannot
+    /// hold a value.
+    fn push(&mut self, vector: &[f32]) {
+        let holds = |value: &f32| !self.half || f16::from_f32(*value).is_finite();
+        if vector.len() == self.length && vector.iter().all(holds) {
+            self.values.extend(vector);
+            self.present.append_non_null();
+        } else {
+            self.values.resize(self.values.len() + self.length, 0.0);
+            self.present.append_null();
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        let values = std::mem::take(&mut self.values);
+        let values: ArrayRef = if self.half {
+            Arc::new(Float16Array::from_iter_values(values.into_iter().map(f16::from_f32)))
+        } else {
+            Arc::new(Float32Array::from(values))
+        };
+        let field = Field::new(ELEMENT, values.data_type().clone(), false);
+        let length = i32::try_from(self.length).expect("networks have fewer features");
+        Arc::new(FixedSizeListArray::new(Arc::new(field), length, values, self.present.finish()))
+    }
 }
 
 impl RowBuffer {
@@ -71,6 +117,7 @@ impl RowBuffer {
             Value::Probability(answer) => Own::Probability(answer, Float32Builder::new()),
             Value::Ran(_, answer) => Own::Ran(answer, BooleanBuilder::new()),
             Value::Oddness => Own::Oddness(Float32Builder::new()),
+            Value::Feature(kept) => Own::Feature(Vectors::new(kept)),
         });
         Ok(Self {
             classes: scheme.tree().class_names(),
@@ -110,6 +157,7 @@ impl RowBuffer {
                 Own::Probability(answer, values) => values.append_option(known(*answer)),
                 Own::Ran(answer, values) => values.append_value(known(*answer).is_some()),
                 Own::Oddness(values) => values.append_option(prediction.and_then(|p| p.oddness)),
+                Own::Feature(values) => values.push(prediction.map_or(&[], |p| &p.feature)),
             }
         }
         self.status.append_value(rejection.map_or(OK, |r| r.reason.code()));
@@ -137,6 +185,7 @@ impl RowBuffer {
             Own::Probability(_, values) => Arc::new(values.finish()) as ArrayRef,
             Own::Ran(_, values) => Arc::new(values.finish()) as ArrayRef,
             Own::Oddness(values) => Arc::new(values.finish()) as ArrayRef,
+            Own::Feature(values) => values.finish(),
         }));
         columns.push(Arc::new(self.status.finish()));
         columns.push(Arc::new(self.error.finish()));
@@ -152,7 +201,7 @@ fn shortened(detail: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Array, AsArray};
-    use arrow::datatypes::Float32Type;
+    use arrow::datatypes::{DataType, Float32Type};
 
     use super::*;
     use crate::catalog::schema::{catalog_schema, columns};
@@ -164,7 +213,13 @@ mod tests {
         // CRS, IBS, SPI, CSS+EO; CSS, EO.
         let probabilities = [0.25, 0.0625, 0.03125, 0.5, 0.375, 0.75].map(Some).into();
         let class = hiwl().class("EO").unwrap();
-        Prediction { class, confidence: 0.125, probabilities, oddness: Some(99.5) }
+        Prediction {
+            class,
+            confidence: 0.125,
+            probabilities,
+            oddness: Some(99.5),
+            feature: Vec::new(),
+        }
     }
 
     /// The same without the second network.
@@ -240,6 +295,36 @@ mod tests {
         assert_eq!(oddness.iter().collect::<Vec<_>>(), [Some(99.5), None]);
         assert!(schema.field(place).metadata()["description"].contains("percentile"));
         assert!(catalog_schema(&Scheme::hiwl(), None).unwrap().index_of("oddness").is_err());
+    }
+
+    #[test]
+    fn features_are_vectors_of_one_length_and_null_where_there_are_none() {
+        for half in [false, true] {
+            let kept = FeatureColumn { length: 3, components: false, half };
+            let scheme = Scheme::hiwl().with_features(Some(kept));
+            let mut buffer = RowBuffer::new(&scheme).unwrap();
+            let of = |feature: &[f32]| Ok(Prediction { feature: feature.to_vec(), ..prediction() });
+            buffer.push(&row(of(&[0.5, -2.0, 8.0])));
+            buffer.push(&row(Err(Rejection::new(Reason::Blank, "nothing"))));
+            // Half precision ends at 65504.
+            buffer.push(&row(of(&[1.0, 70000.0, 0.25])));
+            buffer.push(&row(of(&[1.0, 2.0, 4.0])));
+            let schema = catalog_schema(&scheme, None).unwrap();
+            let batch = buffer.take(&schema, None).unwrap();
+            let column = batch.column_by_name("feature").unwrap().as_fixed_size_list();
+            let nulls: Vec<bool> = (0..4).map(|at| column.is_null(at)).collect();
+            assert_eq!(nulls, [false, true, half, false]);
+            let values = arrow::compute::cast(column.values(), &DataType::Float32).unwrap();
+            let values = values.as_primitive::<Float32Type>().values();
+            assert_eq!(
+                (values[..3].to_vec(), values[9..].to_vec()),
+                (vec![0.5, -2.0, 8.0], vec![1.0, 2.0, 4.0])
+            );
+            // The buffer begins anew.
+            buffer.push(&row(of(&[7.0, 0.0, 0.0])));
+            let batch = buffer.take(&schema, None).unwrap();
+            assert_eq!(batch.column_by_name("feature").unwrap().null_count(), 0);
+        }
     }
 
     #[test]

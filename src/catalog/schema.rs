@@ -6,13 +6,13 @@
 //! left to `row`.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::Deserialize;
 
 use crate::run::{RunError, RunFolder, carried};
-use crate::tree::{self, Scheme, Value, label_text};
+use crate::tree::{self, FeatureColumn, Scheme, Value, label_text};
 
 /// A column of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,6 +46,12 @@ pub enum ColumnType {
     Float32,
     /// True or false.
     Bool,
+    /// So many numbers of 32 bits.
+    #[serde(skip)]
+    Vector(i32),
+    /// So many numbers of 16 bits.
+    #[serde(skip)]
+    HalfVector(i32),
 }
 
 impl ColumnType {
@@ -55,9 +61,19 @@ impl ColumnType {
             Self::Float64 => DataType::Float64,
             Self::Float32 => DataType::Float32,
             Self::Bool => DataType::Boolean,
+            Self::Vector(length) => vector(DataType::Float32, length),
+            Self::HalfVector(length) => vector(DataType::Float16, length),
         }
     }
 }
+
+/// Vectors of one length, whose values are all there.
+fn vector(of: DataType, length: i32) -> DataType {
+    DataType::FixedSizeList(Arc::new(Field::new(ELEMENT, of, false)), length)
+}
+
+/// What Parquet calls the values of a list.
+pub(crate) const ELEMENT: &str = "element";
 
 /// The columns that every catalog has.
 #[derive(Deserialize)]
@@ -90,6 +106,11 @@ pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, RunError> {
             Value::Probability(_) => (ColumnType::Float32, true, "stat.probability;src.morph.type"),
             Value::Ran(..) => (ColumnType::Bool, false, "meta.code"),
             Value::Oddness => (ColumnType::Float32, true, "stat.rank"),
+            Value::Feature(FeatureColumn { length, half, .. }) => {
+                let length = i32::try_from(length).unwrap_or(i32::MAX);
+                let kind = if half { ColumnType::HalfVector } else { ColumnType::Vector };
+                (kind(length), true, "stat.value")
+            }
         };
         let tree::Column { name, description, .. } = column;
         Column { name, kind, nullable, unit: String::new(), ucd: ucd.to_owned(), description }

@@ -115,10 +115,16 @@ fn field_element<W: Write>(
 ) -> io::Result<()> {
     let metadata = |key: &str| field.metadata().get(key).map(String::as_str);
     let bound = length.map_or("*".to_owned(), |length| format!("{}*", length.max(1)));
-    let datatype = datatype(field.data_type());
+    let datatype = vo_type(field.data_type());
     let mut attributes = vec![("name", field.name().as_str()), ("datatype", datatype.name)];
+    let values = match field.data_type() {
+        DataType::FixedSizeList(_, length) => length.to_string(),
+        _ => String::new(),
+    };
     if datatype.is_text {
         attributes.push(("arraysize", &bound));
+    } else if !values.is_empty() {
+        attributes.push(("arraysize", &values));
     }
     attributes.extend(datatype.xtype.map(|xtype| ("xtype", xtype)));
     attributes.extend(metadata("unit").map(|unit| ("unit", unit)));
@@ -138,7 +144,7 @@ struct VoType {
 
 /// The least VOTable type that holds every value of an Arrow type. It has no
 /// signed bytes and, but for bytes, no unsigned integers.
-fn datatype(data_type: &DataType) -> VoType {
+fn vo_type(data_type: &DataType) -> VoType {
     let number = |name| VoType { name, is_text: false, xtype: None };
     match data_type {
         DataType::Boolean => number("boolean"),
@@ -146,8 +152,10 @@ fn datatype(data_type: &DataType) -> VoType {
         DataType::Int8 | DataType::Int16 => number("short"),
         DataType::UInt16 | DataType::Int32 => number("int"),
         DataType::UInt32 | DataType::Int64 => number("long"),
-        DataType::Float32 => number("float"),
+        // It has no half precision either.
+        DataType::Float16 | DataType::Float32 => number("float"),
         DataType::Float64 => number("double"),
+        DataType::FixedSizeList(of, _) => vo_type(of.data_type()),
         // DALI 1.1, section 3.3: times are texts with this mark.
         DataType::Date32 | DataType::Timestamp(..) => {
             VoType { name: "char", is_text: true, xtype: Some("timestamp") }
@@ -233,6 +241,7 @@ mod tests {
             untrained: true,
             scheme: None,
             oddness: false,
+            features: None,
         };
         document(&Description { schema, lengths, model: &model, infos })
     }

@@ -175,7 +175,7 @@ impl Classifier {
             .into_iter()
             .filter_map(|column| match column.value {
                 Value::Probability(answer) => Some((column.name, answer)),
-                Value::Ran(..) | Value::Oddness => None,
+                Value::Ran(..) | Value::Oddness | Value::Feature(_) => None,
             })
             .collect();
         let mut outcomes = Vec::with_capacity(pictures.len());

@@ -41,6 +41,17 @@ pub enum ClassifyError {
         /// The model's.
         model: String,
     },
+    /// The model does not hold so many principal components.
+    #[error("{asked} components of the features are asked for, and the model holds {}", match held {
+        0 => "none: `hiwl model oddness` fits them".to_owned(),
+        held => format!("{held}"),
+    })]
+    Components {
+        /// How many are asked for.
+        asked: usize,
+        /// How many there are.
+        held: usize,
+    },
     /// A picture, or the folder of pictures, cannot be written.
     #[error("{}: {source}", path.display())]
     Pictures {
@@ -174,6 +185,7 @@ impl ClassifyError {
             | Self::Model(_)
             | Self::Weights(_)
             | Self::Mismatch { .. }
+            | Self::Components { .. }
             | Self::Pictures { .. }
             | Self::NoPrecision { .. }
             | Self::Plan { .. }

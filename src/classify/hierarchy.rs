@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::kept::Keeping;
 use crate::cutout::{Reason, Rejection};
 use crate::engine::{Infer, InferPair, InferenceError, PairTensors, Tensors, Want};
 use crate::model::oddness::Oddness;
@@ -29,6 +30,8 @@ pub struct Hierarchy {
     scheme: Arc<Scheme>,
     /// By which rows say how odd they are.
     oddness: Option<Arc<Oddness>>,
+    /// What rows keep of the first network's features, if anything.
+    keeping: Option<Keeping>,
 }
 
 impl Hierarchy {
@@ -43,7 +46,7 @@ impl Hierarchy {
     pub fn new(networks: Vec<Box<dyn Infer>>, scheme: Arc<Scheme>) -> Result<Self, InferenceError> {
         let outputs: Vec<usize> = networks.iter().map(|network| network.outputs()).collect();
         check_outputs(&scheme, &outputs)?;
-        Ok(Self { networks: Networks::Apart(networks), scheme, oddness: None })
+        Ok(Self { networks: Networks::Apart(networks), scheme, oddness: None, keeping: None })
     }
 
     /// Two networks that are run as one: the second sees the images for which
@@ -60,7 +63,7 @@ impl Hierarchy {
     ) -> Result<Self, InferenceError> {
         assert!(scheme.cascade().is_some(), "a scheme of two networks, one after the other");
         check_outputs(&scheme, &networks.outputs())?;
-        Ok(Self { networks: Networks::Together(networks), scheme, oddness: None })
+        Ok(Self { networks: Networks::Together(networks), scheme, oddness: None, keeping: None })
     }
 
     /// The same with predictions that say how odd they are, by the features of the
@@ -69,15 +72,27 @@ impl Hierarchy {
     /// # Errors
     /// [`InferenceError::Features`] if these are another network's.
     pub fn telling(self, oddness: Option<Arc<Oddness>>) -> Result<Self, InferenceError> {
-        let found = match &self.networks {
-            Networks::Apart(networks) => networks.first().map_or(0, |first| first.features()),
-            Networks::Together(networks) => networks.features(),
-        };
+        let found = self.features();
         match &oddness {
             Some(oddness) if oddness.about.features != found => {
                 Err(InferenceError::Features { expected: oddness.about.features, found })
             }
             _ => Ok(Self { oddness, ..self }),
+        }
+    }
+
+    /// The same with predictions that keep something of the first network's
+    /// features, which come with its logits.
+    #[must_use]
+    pub fn keeping(self, keeping: Option<Keeping>) -> Self {
+        Self { keeping, ..self }
+    }
+
+    /// Length of the first network's feature vector.
+    fn features(&self) -> usize {
+        match &self.networks {
+            Networks::Apart(networks) => networks.first().map_or(0, |first| first.features()),
+            Networks::Together(networks) => networks.features(),
         }
     }
 
@@ -114,10 +129,9 @@ impl Hierarchy {
         stage2: Stage2,
     ) -> Result<Vec<Result<Prediction, Rejection>>, InferenceError> {
         let tree = self.scheme.tree();
-        let want = match &self.oddness {
-            Some(_) => Want::LOGITS | Want::FEATURES,
-            None => Want::LOGITS,
-        };
+        let asked = self.oddness.is_some() || self.keeping.is_some();
+        let want = if asked { Want::LOGITS | Want::FEATURES } else { Want::LOGITS };
+        let length = self.features();
         let PairTensors { logits: mut pair, mut features } = match &self.networks {
             Networks::Apart(_) => PairTensors::default(),
             Networks::Together(networks) => {
@@ -164,9 +178,10 @@ impl Hierarchy {
         }
         let outcomes = rows.iter().enumerate().map(|(image, row)| {
             let mut prediction = self.outcome(row, &logits)?;
-            if let Some(oddness) = &self.oddness {
-                let length = oddness.about.features;
-                prediction.oddness = oddness.of(&features[image * length..][..length]);
+            let own = || &features[image * length..][..length];
+            prediction.oddness = self.oddness.as_ref().and_then(|oddness| oddness.of(own()));
+            if let Some(keeping) = &self.keeping {
+                prediction.feature = keeping.of_features(own());
             }
             Ok::<_, Rejection>(prediction)
         });

@@ -14,7 +14,7 @@ use crate::model::model_file::Model;
 use crate::run::{RunFolder, Shard};
 use crate::source::list::ListOptions;
 use crate::storage::remote::is_remote;
-use crate::tree::Stage2;
+use crate::tree::{FeatureColumn, Stage2};
 
 /// What a run needs, every choice made.
 pub(super) struct Resolved {
@@ -28,6 +28,8 @@ pub(super) struct Resolved {
     pub(super) reading: Reading,
     /// Columns of tables to carry into the catalog.
     pub(super) carry: Vec<String>,
+    /// What the catalog keeps of the features, if anything.
+    pub(super) features: Option<FeatureColumn>,
     /// How pixels become what the networks see.
     pub(super) preparation: Preparation,
     /// Which rows networks after the first see.
@@ -53,7 +55,7 @@ impl Resolved {
     ///
     /// # Errors
     /// What does not go together: [`ClassifyError::Mismatch`],
-    /// [`ClassifyError::Line`], [`ClassifyError::List`], and
+    /// [`ClassifyError::Components`], [`ClassifyError::Line`], [`ClassifyError::List`], and
     /// [`ClassifyError::Engine`] if the engine does not compute on the devices.
     pub(super) fn new(options: &ClassifyOptions, model: &Model) -> Result<Self, ClassifyError> {
         Self::with(options, model, options.engine, None)
@@ -98,6 +100,7 @@ impl Resolved {
             preparation: reading.preparation(model.description.input.size),
             reading,
             carry,
+            features: options.features.map(|keep| keep.column(model)).transpose()?,
             stage2: options.stage2,
             batch: options.batch,
             devices: options.devices.clone(),

@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing::{debug, info, warn};
 
 use super::{
-    ClassifyError, Devices,
+    ClassifyError, Devices, KeepFeatures,
     alone::{self, Alone, Trial},
     recipe::{PrecisionChoice, ResampleChoice},
     resolved::Resolved,
@@ -72,6 +72,9 @@ pub struct ClassifyOptions {
     pub image_column: Option<String>,
     /// Columns of tables to carry into the catalog.
     pub carry: Vec<String>,
+    /// What to keep of the features in the catalog, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<KeepFeatures>,
     /// The RGB profile that the pipeline expects of the model.
     pub rgb_profile: Option<String>,
     /// Colours and scale, where something is asked of them.
@@ -125,6 +128,7 @@ impl ClassifyOptions {
             id_column: None,
             image_column: None,
             carry: Vec::new(),
+            features: None,
             looks: Looks::default(),
             rgb_profile: None,
             resample: ResampleChoice::default(),
@@ -348,7 +352,10 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         id_column: reading.id_column.clone(),
         image_column: reading.image_column.clone(),
         carry: resolved.carry.clone(),
-        model: ModelIdentity::of(model, &resolved.model),
+        model: ModelIdentity {
+            features: resolved.features,
+            ..ModelIdentity::of(model, &resolved.model)
+        },
         preparation: json!({
             "crop": {
                 "size": preparation.size,

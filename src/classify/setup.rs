@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ClassifyError, Device, hierarchy::Hierarchy, line::Line, resolved::Resolved};
+use super::{
+    ClassifyError, Device, hierarchy::Hierarchy, kept::Keeping, line::Line, resolved::Resolved,
+};
 use crate::{
     cutout::{
         colour,
@@ -63,6 +65,7 @@ pub fn hierarchy(
     let description = &model.description;
     let (input, scheme) = (&description.input, Arc::new(description.scheme.clone()));
     let oddness = model.oddness.clone().map(Arc::new);
+    let keeping = run.features.map(|column| Keeping::of(column, oddness.as_ref()));
     let named = description.networks().zip(&model.networks);
     let networks: Vec<Network<'_>> = named
         .map(|((network, architecture), weights)| Network {
@@ -81,7 +84,7 @@ pub fn hierarchy(
         let pair = Pair { networks: [first, second], combined, all, batch: run.batch };
         let Opened { network, note } = open::pair(&pair, device, run.engine, run.precision)?;
         let hierarchy = Hierarchy::together(network, scheme)?;
-        return Ok((hierarchy.telling(oddness)?, note));
+        return Ok((hierarchy.telling(oddness)?.keeping(keeping), note));
     }
     let (mut opened, mut told): (Vec<Box<dyn Infer>>, _) = (Vec::new(), None);
     for network in networks {
@@ -90,7 +93,7 @@ pub fn hierarchy(
         opened.push(network);
         told = note;
     }
-    Ok((Hierarchy::new(opened, scheme)?.telling(oddness)?, told))
+    Ok((Hierarchy::new(opened, scheme)?.telling(oddness)?.keeping(keeping), told))
 }
 
 /// The line for a model and what was decided.

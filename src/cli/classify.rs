@@ -59,6 +59,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample",
         "id_column", "image_column", "cube_bands", "range_size", "precision", "engine",
+        "features", "components", "half",
         "profile", "unit", "zero_point", "pixel_scale", "flux_pixel", "radius_column", "wide",
     ])]
     plan: Option<PathBuf>,
@@ -115,16 +116,28 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
+        self.run_as("classify", false)
+    }
+
+    /// Runs as the command that was typed, which may ask for features.
+    pub(super) fn run_as(mut self, command: &str, features: bool) -> Result<Exit, CliError> {
+        if features {
+            self.catalog = self.catalog.with_features();
+        }
         let audience = Audience::of_flags(self.quiet, self.json);
         let allow_rejected = self.allow_rejected;
         let (alone, copied) = (self.try_alone, self.copied);
         let mut options = self.resolve()?;
         options.copied = copied;
+        if features && options.features.is_none() {
+            let what = "this plan keeps no features: plan with --features, or `hiwl classify` it";
+            return Err(usage(anyhow!(what)));
+        }
         if let Some(range) = alone {
             classify::try_alone(&options, range, io::stdin().lock(), io::stdout().lock())?;
             return Ok(Exit::Ok);
         }
-        options.alone = same_command();
+        options.alone = same_command(command);
         super::say_memory_limit();
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
@@ -195,10 +208,10 @@ impl Arguments {
 }
 
 /// This command once more, to try cutouts alone.
-fn same_command() -> Option<Alone> {
+fn same_command(command: &str) -> Option<Alone> {
     let program = std::env::current_exe().ok()?;
     let mut before: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let place = before.iter().position(|argument| argument == "classify")?;
+    let place = before.iter().position(|argument| argument == command)?;
     let behind = before.split_off(place + 1);
     before.push("--try-alone".into());
     Some(Alone { program, arguments: (before, behind) })

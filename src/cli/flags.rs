@@ -11,7 +11,7 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, numbers};
 use crate::classify::recipe::PrecisionChoice;
-use crate::classify::{self, ClassifyOptions};
+use crate::classify::{self, ClassifyOptions, KeepFeatures};
 use crate::engine::{Devices, Engine};
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
@@ -52,9 +52,36 @@ pub(super) struct CatalogFlags {
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     carry: Option<Vec<String>>,
 
+    /// Keep what the first network's classifier sees of each cutout, in a column
+    /// `feature` of vectors (see `hiwl embed`).
+    #[arg(long)]
+    features: bool,
+
+    /// With features: only so many principal components of them, along the
+    /// directions that the model file holds.
+    #[arg(long, value_name = "N")]
+    components: Option<usize>,
+
+    /// With features: in half precision, which takes half the space.
+    #[arg(long)]
+    half: bool,
+
     /// Rows a part of the catalog, and a unit of work.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     range_size: Option<u64>,
+}
+
+impl CatalogFlags {
+    /// The same with features.
+    pub(super) fn with_features(self) -> Self {
+        Self { features: true, ..self }
+    }
+
+    /// What to keep of the features. Whoever says how asks for them.
+    fn kept(&self) -> Option<KeepFeatures> {
+        let Self { features, components, half, .. } = *self;
+        (features || half || components.is_some()).then_some(KeepFeatures { components, half })
+    }
 }
 
 impl NetworkFlags {
@@ -77,6 +104,7 @@ impl NetworkFlags {
         let looks = self.input.looks(&recipe);
         let model = super::model::chosen(self.model.or(recipe.model.file))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let features = catalog.kept();
         Ok(ClassifyOptions {
             inputs,
             output,
@@ -90,6 +118,7 @@ impl NetworkFlags {
             id_column: self.input.id_column,
             image_column: self.input.image_column,
             carry: catalog.carry.or(recipe.input.carry).unwrap_or_default(),
+            features,
             looks,
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),

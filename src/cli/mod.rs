@@ -27,6 +27,7 @@ mod calibrate;
 mod catalog;
 mod choices;
 mod classify;
+mod embed;
 mod evaluate;
 mod export;
 mod flags;
@@ -80,6 +81,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Arguments),
+    Embed(embed::Arguments),
     Plan(plan::Arguments),
     Status(status::Arguments),
     Verify(verify::Arguments),
@@ -193,6 +195,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Classify(arguments) => arguments.run(),
+        Command::Embed(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
         Command::Verify(arguments) => arguments.run(),

@@ -39,6 +39,12 @@ pub enum ExportError {
         /// The name.
         name: String,
     },
+    /// A column of vectors was named, of which the format has none.
+    #[error("`{name}` is a column of vectors: export it as Parquet or HATS")]
+    Vector {
+        /// The name.
+        name: String,
+    },
     /// Rows of the run are missing or damaged.
     #[error("{} is not complete: {found} of {expected} rows are there (`hiwl verify` says what is \
         missing); ask for a partial export, or finish the run first", path.display())]
@@ -115,6 +121,7 @@ impl ExportError {
             | Self::Remote { .. }
             | Self::Id { .. }
             | Self::NoPositions { .. }
+            | Self::Vector { .. }
             | Self::Unfit(_) => true,
             _ => false,
         }

@@ -137,6 +137,8 @@ pub struct ExportReport {
     pub missing: u64,
     /// FITS: texts that were cut, since every row is as wide as the widest.
     pub cut: u64,
+    /// Columns of vectors, for which the format has no place.
+    pub left_out: Vec<String>,
 }
 
 /// Exports the catalog in the run folder `dir`. `progress` is told of rows as
@@ -188,7 +190,8 @@ pub fn export(
     };
     let file = NewFile::create(&options.output, &[])?;
     let report = writer(&source, &file, &mut progress)?;
-    Ok(ExportReport { missing, bytes: file.commit()?, ..report })
+    let left_out = selection.left_out().to_vec();
+    Ok(ExportReport { missing, bytes: file.commit()?, left_out, ..report })
 }
 
 /// Says no to an output that is there, unless it is a file to be replaced.

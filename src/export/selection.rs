@@ -30,6 +30,8 @@ pub(super) struct Selection {
     rejected: bool,
     ids: Ids,
     schema: SchemaRef,
+    /// Columns that the format has no place for.
+    left_out: Vec<String>,
 }
 
 /// A batch, and how many rows are not in it.
@@ -47,6 +49,18 @@ impl Selection {
             Some(columns) => columns.iter().map(|c| place(c)).collect::<Result<Vec<_>, _>>()?,
             None => (0..catalog.fields().len()).collect(),
         };
+        let mut left_out = Vec::new();
+        if !matches!(options.format, Format::Parquet | Format::Hats) {
+            // A cell of text, or of a row that every tool sorts by, holds no vector.
+            let (vectors, flat): (Vec<usize>, Vec<usize>) = given.into_iter().partition(|&at| {
+                matches!(catalog.field(at).data_type(), DataType::FixedSizeList(..))
+            });
+            left_out = vectors.iter().map(|&at| catalog.field(at).name().clone()).collect();
+            if let (Some(name), Some(_)) = (left_out.first(), &options.columns) {
+                return Err(ExportError::Vector { name: name.clone() });
+            }
+            given = flat;
+        }
         if options.format == Format::Hats {
             // Without them it would be no HATS catalog.
             for name in ["ra", "dec"] {
@@ -88,12 +102,18 @@ impl Selection {
             rejected: options.rejected,
             ids: options.ids,
             schema: Arc::new(Schema::new(fields)),
+            left_out,
         })
     }
 
     /// What batches have: names, types, units, UCDs, descriptions.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Names of columns that the format has no place for.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The catalog's columns that [`apply`](Self::apply) needs, by place.

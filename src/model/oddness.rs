@@ -99,6 +99,19 @@ impl Oddness {
         (along + rest / f64::from(variance)).sqrt() as f32
     }
 
+    /// The first `count` principal components of a feature vector: where it lies
+    /// along the directions, from the mean.
+    ///
+    /// # Panics
+    /// If it has another length, or there are not so many directions.
+    pub fn components(&self, features: &[f32], count: usize) -> Vec<f32> {
+        let length = self.mean.len();
+        assert_eq!(features.len(), length, "features of another network");
+        let off: Vec<f32> = features.iter().zip(&self.mean).map(|(x, mean)| x - mean).collect();
+        let directions = self.directions[..count * length].chunks_exact(length);
+        directions.map(|direction| dot(direction, &off)).collect()
+    }
+
     /// The percentile of a distance among the galaxies held out, 0 to 100.
     pub fn percentile(&self, distance: f32) -> f32 {
         let above = self.distances.partition_point(|known| *known < distance);

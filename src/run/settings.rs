@@ -19,14 +19,14 @@ use crate::model::model_file::Model;
 use crate::source::Pin;
 use crate::storage::digest::sha256;
 use crate::storage::json::{Difference, Words, differences, json};
-use crate::tree::{Scheme, Stage2};
+use crate::tree::{FeatureColumn, Scheme, Stage2};
 
 /// The format of the runs that this program begins, and the last that it goes
 /// on with. It is raised when `run.json`, the listing or the parts are laid out
 /// otherwise, and when the same settings would give other rows. A run whose model
 /// does not tell oddness, and that has no archives to know again, begins in format
-/// 2, which has neither.
-pub const FORMAT: u64 = 3;
+/// 2, which has neither; one that keeps no features in format 3.
+pub const FORMAT: u64 = 4;
 
 /// Why a file of a run is not read.
 #[derive(Debug)]
@@ -122,6 +122,9 @@ pub struct ModelIdentity {
     /// Whether rows say how odd they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub oddness: bool,
+    /// What rows keep of its features, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeatureColumn>,
 }
 
 impl ModelIdentity {
@@ -135,12 +138,14 @@ impl ModelIdentity {
             untrained: model.description.untrained,
             scheme: (!scheme.is_hiwl()).then(|| scheme.clone()),
             oddness: scheme.tells_oddness(),
+            features: scheme.features(),
         }
     }
 
     /// What it answers.
     pub fn scheme(&self) -> Scheme {
-        self.scheme.clone().unwrap_or_else(Scheme::hiwl).with_oddness(self.oddness)
+        let scheme = self.scheme.clone().unwrap_or_else(Scheme::hiwl);
+        scheme.with_oddness(self.oddness).with_features(self.features)
     }
 }
 
@@ -232,7 +237,11 @@ impl Manifest {
     pub(super) fn new(settings: Settings, listing: Listing) -> Self {
         let program = env!("CARGO_PKG_VERSION").to_owned();
         let says_more = settings.model.oddness || !listing.archives.is_empty();
-        let format = if says_more { FORMAT } else { 2 };
+        let format = match (settings.model.features, says_more) {
+            (Some(_), _) => FORMAT,
+            (None, true) => 3,
+            (None, false) => 2,
+        };
         Self { format, program, settings, listing }
     }
 
@@ -317,6 +326,7 @@ pub(crate) mod tests {
                 untrained: false,
                 scheme: None,
                 oddness: false,
+                features: None,
             },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
             colours: None,
@@ -397,6 +407,19 @@ pub(crate) mod tests {
         assert!(!read.settings.differences(&settings(3)).is_empty());
     }
 
+    #[test]
+    fn a_run_that_keeps_features_says_so_and_is_of_a_later_format() {
+        assert!(!json(&settings(3)).to_string().contains("features"));
+        let mut keeps = settings(3);
+        let kept = FeatureColumn { length: 64, components: true, half: false };
+        keeps.model.features = Some(kept);
+        let manifest = Manifest::new(keeps.clone(), Listing::default());
+        let (read, _) = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+        assert_eq!((read.format, read.settings.model.scheme().features()), (4, Some(kept)));
+        let differences = read.settings.differences(&settings(3));
+        assert!(differences.iter().any(|d| d.to_string().contains("features")), "{differences:?}");
+    }
+
     /// A `run.json` of before there were other trees.
     #[test]
     fn a_run_of_before_is_hiwls_and_is_written_back_as_it_was() {
@@ -434,12 +457,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_later_format_is_refused_by_its_number_whatever_else_it_holds() {
-        let later = br#"{"format": 4, "runs": []}"#;
+        let later = br#"{"format": 5, "runs": []}"#;
         let error = Manifest::from_bytes(later).unwrap_err().at(Path::new("run.json"), FORMAT);
         assert!(error.is_usage());
         assert_eq!(
             error.to_string(),
-            "run.json: format 4, while this program reads up to 3: update it"
+            "run.json: format 5, while this program reads up to 4: update it"
         );
         for broken in ["{}", r#"{"format": "2"}"#, r#"{"format": 2, "settings": {}}"#, "[]"] {
             let error = Manifest::from_bytes(broken.as_bytes()).unwrap_err();

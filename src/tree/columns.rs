@@ -3,10 +3,10 @@
 //! First the probability of every class in the order of the classes, then that
 //! of every other answer, each `p_` and the answer's name (with the question's
 //! before it where two questions share an answer); then, for each network
-//! after the first, whether it was run, under its name; last, where the model
-//! tells it, how odd the cutout is. HIWL's eight columns are an instance.
+//! after the first, whether it was run, under its name; then, where the model
+//! tells it, how odd the cutout is; last, where they are kept, its features. HIWL's eight columns are an instance.
 
-use super::Scheme;
+use super::{FeatureColumn, Scheme};
 
 /// A column of a catalog that follows from its scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +29,15 @@ pub enum Value {
     Ran(usize, usize),
     /// How odd the cutout is.
     Oddness,
+    /// What is kept of its features.
+    Feature(FeatureColumn),
 }
 
 /// The name of the column of [`Value::Oddness`].
 pub const ODDNESS: &str = "oddness";
+
+/// The name of the column of [`Value::Feature`].
+pub const FEATURE: &str = "feature";
 
 impl Scheme {
     /// The columns, in order.
@@ -63,6 +68,27 @@ impl Scheme {
                               rejected cutout"
                     .to_owned(),
                 value: Value::Oddness,
+            });
+        }
+        if let Some(kept) = self.features() {
+            let network = &self.networks()[0].name;
+            let what = if kept.components {
+                format!(
+                    "The first {} principal components of the features that {network}'s \
+                     classifier sees, along the directions that the model file holds",
+                    kept.length
+                )
+            } else {
+                format!(
+                    "The {} features that {network}'s classifier sees: its last feature maps, \
+                     averaged over their pixels",
+                    kept.length
+                )
+            };
+            columns.push(Column {
+                name: FEATURE.to_owned(),
+                description: format!("{what}; null for a rejected cutout"),
+                value: Value::Feature(kept),
             });
         }
         for (place, column) in columns.iter().enumerate() {

@@ -34,12 +34,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use self::built_in::{galaxy_zoo, hiwl, like};
-pub use self::columns::{Column, ODDNESS, Value, label_text};
+pub use self::columns::{Column, FEATURE, ODDNESS, Value, label_text};
 pub use self::combined::Combined;
 pub use self::declared::{Declared, DeclaredAnswer, DeclaredClass, DeclaredQuestion};
 pub use self::fractions::Semantics;
 pub use self::route::{Answered, Calibration, Given, Prediction, arg_max, concentration, route};
-pub use self::scheme::{Head, Network, Scheme};
+pub use self::scheme::{FeatureColumn, Head, Network, Scheme};
 
 /// Which rows a network after the first sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -35,6 +35,9 @@ pub struct Prediction {
     /// How far it lies from what was learned from, as a percentile, 0 to 100;
     /// `None` where the model does not tell.
     pub oddness: Option<f32>,
+    /// What the catalog keeps of its features; empty where it keeps nothing, and
+    /// where they are not finite.
+    pub feature: Vec<f32>,
 }
 
 /// What corrects a question's logits: they are divided by the temperature (Guo
@@ -190,7 +193,13 @@ pub fn route(tree: &Tree, answered: &[Answered<'_>]) -> Prediction {
                 // what is known is this way's probability.
                 let confidence = probabilities[answer].unwrap_or(along);
                 let probabilities = probabilities.into();
-                return Prediction { class, confidence, probabilities, oddness: None };
+                return Prediction {
+                    class,
+                    confidence,
+                    probabilities,
+                    oddness: None,
+                    feature: Vec::new(),
+                };
             }
             Next::Aside => unreachable!("a way down that was laid ends on a class"),
         }

@@ -24,6 +24,23 @@ pub struct Scheme {
     networks: Vec<Network>,
     /// Whether rows say how odd they are.
     tells_oddness: bool,
+    /// What rows keep of the features, if anything.
+    features: Option<FeatureColumn>,
+}
+
+/// A column of vectors: what the catalog keeps of the vector that the first
+/// network's classifier sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureColumn {
+    /// Values a row.
+    pub length: usize,
+    /// Whether they are principal components, and not the features themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub components: bool,
+    /// Whether they are held in half precision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub half: bool,
 }
 
 /// What a network's outputs mean.
@@ -80,7 +97,7 @@ impl Scheme {
                         down"
                 .into());
         }
-        let mut scheme = Self { tree, networks: Vec::new(), tells_oddness: false };
+        let mut scheme = Self { tree, networks: Vec::new(), tells_oddness: false, features: None };
         for (name, outputs) in networks {
             scheme.add(name.as_ref(), &outputs)?;
         }
@@ -127,6 +144,18 @@ impl Scheme {
     /// a scheme: who keeps one says so beside it.
     pub fn with_oddness(self, tells_oddness: bool) -> Self {
         Self { tells_oddness, ..self }
+    }
+
+    /// What a catalog of it keeps of the features, in a column `feature`.
+    pub fn features(&self) -> Option<FeatureColumn> {
+        self.features
+    }
+
+    /// The same with that column, or without. As for oddness, who keeps a scheme
+    /// says so beside it.
+    #[must_use]
+    pub fn with_features(self, features: Option<FeatureColumn>) -> Self {
+        Self { features, ..self }
     }
 
     /// Every question's head.

@@ -33,6 +33,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
             untrained: true,
             scheme: None,
             oddness: false,
+            features: None,
         },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
         colours: None,
@@ -74,7 +75,13 @@ pub(crate) fn row(index: u64, entry: &Entry) -> Row {
         let fine = |k| matches!(label, "CSS" | "EO").then_some(p(k));
         let probabilities =
             [Some(p(1)), Some(p(2)), Some(p(3)), Some(p(4)), fine(5), fine(6)].into();
-        Ok(Prediction { class, confidence: p(0), probabilities, oddness: None })
+        Ok(Prediction {
+            class,
+            confidence: p(0),
+            probabilities,
+            oddness: None,
+            feature: Vec::new(),
+        })
     };
     Row {
         index,

@@ -20,7 +20,7 @@ mod hats;
 mod options;
 mod outputs;
 mod overview;
-mod page;
+pub mod page;
 
 /// Runs `hiwl export`.
 fn export(run_folder: &Path, to: &str, output: &Path, more: &[&str]) -> Output {

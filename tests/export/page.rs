@@ -1,5 +1,5 @@
-//! Every block of code in `docs/catalog.md` is run, in the order of the page,
-//! in a folder that holds a small run called `night1`.
+//! Every block of code of a page is run, in the order of the page: those of
+//! `docs/catalog.md` in a folder that holds a small run called `night1`.
 
 use std::process::Command;
 
@@ -8,9 +8,9 @@ use crate::util::command::{assert_code, hiwl, simulate};
 use crate::util::python::catalog_readers;
 use crate::util::root;
 
-/// The page's blocks: language, line, code.
-fn blocks() -> Vec<(String, usize, String)> {
-    let page = std::fs::read_to_string(root().join("docs/catalog.md")).unwrap();
+/// The blocks of a page: language, line, code.
+fn blocks(page: &str) -> Vec<(String, usize, String)> {
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
     let mut blocks = Vec::new();
     let mut open: Option<(String, usize, String)> = None;
     for (number, line) in (1..).zip(page.lines()) {
@@ -28,6 +28,56 @@ fn blocks() -> Vec<(String, usize, String)> {
     blocks
 }
 
+/// Runs the blocks of a page in a folder, with the narrow model as the default and
+/// `edit` applied to each. Those in Python leave something under the name `result`.
+/// Returns what they import.
+pub fn run_page(
+    page: &str,
+    folder: &Path,
+    result: &str,
+    edit: impl Fn(&str) -> String,
+) -> std::collections::BTreeSet<String> {
+    let python = catalog_readers();
+    let program = Path::new(env!("CARGO_BIN_EXE_hiwl")).parent().unwrap();
+    let path = format!(
+        "{}:{}:{}",
+        program.display(),
+        python.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut tools = std::collections::BTreeSet::new();
+    for (language, line, code) in blocks(page) {
+        let code = edit(&code);
+        let mut command = match language.as_str() {
+            "sh" => {
+                let mut shell = Command::new("bash");
+                shell.args(["-euo", "pipefail", "-c", &code]);
+                shell
+            }
+            "python" => {
+                // It has rows.
+                let checked = format!("{code}\nassert len({result}) > 0\n");
+                let mut command = Command::new(&python);
+                command.args(["-c", &checked]);
+                let imported = code.lines().find_map(|line| line.split_whitespace().nth(1));
+                tools.insert(imported.unwrap_or_default().to_owned());
+                command
+            }
+            other => panic!("{page}:{line}: a block in `{other}` that no test runs"),
+        };
+        let model = crate::util::fixture("models/untrained-nano.safetensors");
+        command.current_dir(folder).env("PATH", &path).env("HIWL_MODEL", model);
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{page}:{line}:\n{code}\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+    }
+    tools
+}
+
 #[test]
 fn every_line_of_the_page_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,42 +88,7 @@ fn every_line_of_the_page_runs() {
         .output()
         .unwrap();
     assert_code(&classify, 0);
-
-    let python = catalog_readers();
-    let program = Path::new(env!("CARGO_BIN_EXE_hiwl")).parent().unwrap();
-    let path = format!(
-        "{}:{}:{}",
-        program.display(),
-        python.parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let mut tools = std::collections::BTreeSet::new();
-    for (language, line, code) in blocks() {
-        let mut command = match language.as_str() {
-            "sh" => {
-                let mut shell = Command::new("bash");
-                shell.args(["-euo", "pipefail", "-c", &code]);
-                shell
-            }
-            "python" => {
-                // Each opens a catalog under this name, and it has rows.
-                let checked = format!("{code}\nassert len(catalog) > 0\n");
-                let mut command = Command::new(&python);
-                command.args(["-c", &checked]);
-                let imported = code.lines().find_map(|line| line.split_whitespace().nth(1));
-                tools.insert(imported.unwrap_or_default().to_owned());
-                command
-            }
-            other => panic!("docs/catalog.md:{line}: a block in `{other}` that no test runs"),
-        };
-        let output = command.current_dir(folder.path()).env("PATH", &path).output().unwrap();
-        assert!(
-            output.status.success(),
-            "docs/catalog.md:{line}:\n{code}\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-    }
+    let tools = run_page("docs/catalog.md", folder.path(), "catalog", str::to_owned);
     for tool in ["pandas", "polars", "duckdb", "pyarrow.dataset", "astropy.table", "lsdb"] {
         assert!(tools.contains(tool), "no block opens a catalog with {tool}: {tools:?}");
     }

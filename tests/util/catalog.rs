@@ -60,8 +60,24 @@ fn cell(column: &dyn Array, row: usize) -> String {
         DataType::Float64 => {
             format!("{:016x}", column.as_primitive::<Float64Type>().value(row).to_bits())
         }
+        DataType::FixedSizeList(..) => {
+            let values =
+                arrow::compute::cast(&column.as_fixed_size_list().value(row), &DataType::Float32)
+                    .unwrap();
+            let values = values.as_primitive::<Float32Type>().values().iter();
+            values.map(|value| format!("{:08x}", value.to_bits())).collect::<Vec<_>>().join(" ")
+        }
         other => panic!("a column of type {other} in the catalog"),
     }
+}
+
+/// The vectors of a run, row by row; `None` where a row has none.
+pub fn vectors(run: &Path) -> Vec<Option<Vec<f32>>> {
+    let of = |cell: String| {
+        let bits = |word: &str| f32::from_bits(u32::from_str_radix(word, 16).unwrap());
+        (cell != "null").then(|| cell.split(' ').map(bits).collect())
+    };
+    column(run, "feature").into_iter().map(of).collect()
 }
 
 /// The values of one text column over the whole run.

@@ -328,6 +328,7 @@ impl<'a> Parser<'a> {
             (Operand::Column(a), Operand::Column(b)) => {
                 let (ta, tb) = (type_of(*a), type_of(*b));
                 match (&ta, &tb) {
+                    (DataType::FixedSizeList(..), _) => mismatch(right_place, *a, "compared"),
                     _ if ta == tb && !whole(&ta) => Ok(ta),
                     _ if whole(&ta) && whole(&tb) => Ok(Int64),
                     _ if ta.is_numeric() && tb.is_numeric() => Ok(Float64),
@@ -400,6 +401,7 @@ fn kind(data_type: &DataType) -> &'static str {
         DataType::Utf8 => "text",
         DataType::Boolean => "true or false",
         DataType::Date32 | DataType::Timestamp(..) => "a date or time",
+        DataType::FixedSizeList(..) => "a vector",
         _ => "a number",
     }
 }

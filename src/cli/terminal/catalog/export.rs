@@ -33,6 +33,10 @@ fn lines(out: &mut String, output: &Path, report: &ExportReport) -> std::fmt::Re
     for (rows, why) in left_out.into_iter().filter(|(rows, _)| *rows > 0) {
         writeln!(out, "  {} rows left out: {why}", count(rows))?;
     }
+    for column in &report.left_out {
+        let column = shown::line(column);
+        writeln!(out, "  column `{column}` left out: vectors go into parquet and hats alone")?;
+    }
     if report.cut > 0 {
         let words = "texts of more than 1,024 bytes were cut to that; the other formats keep them";
         writeln!(out, "  {} {words}", count(report.cut))?;
@@ -52,6 +56,7 @@ pub fn json(output: &Path, report: &ExportReport) -> Value {
         "missing": report.missing,
         "cut": report.cut,
         "partitions": report.partitions,
+        "columns_left_out": report.left_out,
         "peak_memory_bytes": crate::pipeline::memory::peak_resident(),
     })
 }
