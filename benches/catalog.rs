@@ -1,9 +1,11 @@
 //! How fast rows become a catalog, how many bytes each takes, how fast a
 //! catalog is verified, and what memory that takes: one core, local disk. Rows
-//! are made a range at a time, outside the time that is told.
+//! are made a range at a time, outside the time that is told. With vectors, also
+//! how fast the rows that are most like one, and ten, are found, on all cores.
 //!
-//! `cargo bench --bench catalog --profile release [-- ROWS [FOLDER]]`: with a
-//! folder, the catalog stays there (see `exports.sh`).
+//! `cargo bench --bench catalog --profile release [-- ROWS [FOLDER [LENGTH]]]`: with a
+//! folder, the catalog stays there (see `exports.sh`); with a length, rows have
+//! vectors of so many numbers.
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench reports to the terminal")]
 
 use std::error::Error;
@@ -14,10 +16,11 @@ use hiwl::catalog::{PartWriter, Row, verify};
 use hiwl::cli::terminal::format;
 use hiwl::cutout::SkyPosition;
 use hiwl::engine::Precision;
-use hiwl::pipeline::memory;
+use hiwl::pipeline::{Stop, memory};
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunError, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
-use hiwl::tree::{Prediction, Stage2};
+use hiwl::tree::{FeatureColumn, Prediction, Stage2};
+use hiwl::vectors::{Distance, SimilarOptions, similar};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -32,7 +35,7 @@ fn entry(index: u64, random: &mut ChaCha8Rng) -> Entry {
     Entry { id, source, locator, position: Some(SkyPosition { ra, dec }) }
 }
 
-fn prediction(random: &mut ChaCha8Rng) -> Prediction {
+fn prediction(random: &mut ChaCha8Rng, length: usize) -> Prediction {
     let mut p: [f32; 4] = std::array::from_fn(|_| random.random_range(-6.0..6.0f32).exp());
     let sum: f32 = p.iter().sum();
     p.iter_mut().for_each(|p| *p /= sum);
@@ -47,7 +50,7 @@ fn prediction(random: &mut ChaCha8Rng) -> Prediction {
         confidence: p[best],
         probabilities,
         oddness: None,
-        feature: Vec::new(),
+        feature: (0..length).map(|_| random.random_range(-1.0..1.0f32)).collect(),
     }
 }
 
@@ -61,6 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = arguments.next().map_or(Ok(ROWS), |rows| rows.parse())?;
     let temporary = tempfile::tempdir()?;
     let folder = arguments.next().map_or(temporary.path().to_owned(), PathBuf::from);
+    let length: usize = arguments.next().map_or(Ok(0), |length| length.parse())?;
+    let kept = FeatureColumn { length, components: true, half: false };
     let settings = Settings {
         inputs: vec!["/survey/cutouts".into()],
         band_pattern: None,
@@ -74,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             untrained: true,
             scheme: None,
             oddness: false,
-            features: None,
+            features: (length > 0).then_some(kept),
         },
         preparation: serde_json::json!({ "size": 240 }),
         colours: None,
@@ -114,7 +119,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for range in run.missing_ranges(None)? {
         let Claimed::Ours(claim) = run.claim(range.index)? else { continue };
         let predictions: Vec<Prediction> =
-            (0..range.count).map(|_| prediction(&mut random)).collect();
+            (0..range.count).map(|_| prediction(&mut random, length)).collect();
         let start = Instant::now();
         let (entries, carried) = run.inputs().range(range.index)?;
         let mut part = PartWriter::create(&run, claim, carried)?;
@@ -131,5 +136,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = verify(&folder)?;
     report("verify", start.elapsed(), None);
     assert!(found.is_complete() && found.rows_found == rows);
+
+    let (first, _) = run.inputs().range(0)?;
+    for many in [1, 10] {
+        if length == 0 {
+            break;
+        }
+        let to = first.iter().take(many).map(|entry| entry.id.clone()).collect();
+        let options = SimilarOptions { to, top: 20, distance: Distance::Euclidean };
+        let start = Instant::now();
+        let found = similar(&folder, &options, &Stop::new())?;
+        report(&format!("like {many}"), start.elapsed(), None);
+        assert_eq!((found.compared, found.likes.len()), (rows, 20 * many));
+    }
     Ok(())
 }

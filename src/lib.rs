@@ -53,6 +53,7 @@
 //! | [`limits`] | how much a file may state of itself |
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
+//! | [`draw`] | colour maps, panels, clouds of points |
 //! | [`tree`] | decision trees: questions, answers, classes, routing, columns |
 //! | [`labels`] | vote tables to classes, splits, samplers |
 //! | [`model`] | model files, weights, the two-stage hierarchy |
@@ -64,6 +65,7 @@
 //! | [`run`] | a run's folder: what decides it, its listing, ranges, shards |
 //! | [`catalog`] | the rows, their files, and verification |
 //! | [`export`] | catalogs for other tools, one file a format |
+//! | [`vectors`] | features of a catalog: the nearest of one, maps of all |
 //! | [`line`](mod@line) | the stages that every mode shares: list, read, decode, prepare, batch |
 //! | [`classify`] | inputs in, catalog out; evaluation; single pictures |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
@@ -74,6 +76,7 @@ pub mod catalog;
 pub mod classify;
 pub mod cli;
 pub mod cutout;
+pub mod draw;
 pub mod engine;
 pub mod events;
 pub mod export;
@@ -91,5 +94,6 @@ pub mod storage;
 pub mod tables;
 pub mod train;
 pub mod tree;
+pub mod vectors;
 
 pub use classify::Classifier;

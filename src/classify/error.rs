@@ -52,6 +52,24 @@ pub enum ClassifyError {
         /// How many there are.
         held: usize,
     },
+    /// The model's tree has no such answer, or several.
+    #[error("`{asked}` is not one answer of the model: name one of {known}")]
+    Answer {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: String,
+    },
+    /// More pictures than fit on a sheet.
+    #[error("{}: {found} pictures, and a sheet holds {most}", path.display())]
+    Sheet {
+        /// The sheet.
+        path: PathBuf,
+        /// How many there are.
+        found: usize,
+        /// How many it holds.
+        most: usize,
+    },
     /// A picture, or the folder of pictures, cannot be written.
     #[error("{}: {source}", path.display())]
     Pictures {
@@ -186,6 +204,8 @@ impl ClassifyError {
             | Self::Weights(_)
             | Self::Mismatch { .. }
             | Self::Components { .. }
+            | Self::Answer { .. }
+            | Self::Sheet { .. }
             | Self::Pictures { .. }
             | Self::NoPrecision { .. }
             | Self::Plan { .. }

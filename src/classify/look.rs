@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,16 +53,8 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
     let Some(Found { images, problems }) = found else { return Ok(None) };
     front.remote |= images.iter().any(|image| image.entry.is_remote());
     let folder = &resolved.output;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ClassifyError::Pictures { path, source }
-    };
     output::refuse_folder(folder)?;
-    fs::create_dir_all(folder).map_err(failed(folder))?;
-    if fs::read_dir(folder).map_err(failed(folder))?.next().is_some() {
-        let source = std::io::Error::from(std::io::ErrorKind::DirectoryNotEmpty);
-        return Err(failed(folder)(source));
-    }
+    empty_folder(folder)?;
     let looked = Arc::new(Mutex::new(Looked {
         problems: problems.len(),
         notes: problems,
@@ -105,9 +97,23 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
     Ok(Some(std::mem::take(&mut looked)))
 }
 
-fn write(path: &Path, picture: &RgbImage) -> std::io::Result<()> {
-    let file = BufWriter::new(File::create_new(path)?);
-    let mut encoder = png::Encoder::new(file, picture.width as u32, picture.height as u32);
+/// Makes a folder, or finds it empty.
+pub(super) fn empty_folder(folder: &Path) -> Result<(), ClassifyError> {
+    let failed = |source| ClassifyError::Pictures { path: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    match fs::read_dir(folder).map_err(failed)?.next() {
+        Some(_) => Err(failed(std::io::ErrorKind::DirectoryNotEmpty.into())),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn write(path: &Path, picture: &RgbImage) -> std::io::Result<()> {
+    encode(BufWriter::new(File::create_new(path)?), picture)
+}
+
+/// Writes a picture as PNG.
+pub(super) fn encode(to: impl Write, picture: &RgbImage) -> std::io::Result<()> {
+    let mut encoder = png::Encoder::new(to, picture.width as u32, picture.height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;
@@ -117,12 +123,12 @@ fn write(path: &Path, picture: &RgbImage) -> std::io::Result<()> {
 
 /// Names that were given.
 #[derive(Default)]
-struct Names(HashSet<String>);
+pub(super) struct Names(HashSet<String>);
 
 impl Names {
     /// The name of the picture of an object: its id, as far as a file may be
     /// called so on any system.
-    fn of(&mut self, id: &str, index: u64) -> PathBuf {
+    pub(super) fn of(&mut self, id: &str, index: u64) -> PathBuf {
         let safe: String = id
             .chars()
             .map(|c| if c.is_alphanumeric() || "+-_.".contains(c) { c } else { '_' })

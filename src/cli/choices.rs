@@ -9,6 +9,7 @@ use clap::builder::PossibleValue;
 
 use crate::classify::recipe::{PrecisionChoice, ResampleChoice};
 use crate::tree::Stage2;
+use crate::vectors::{Distance, Method};
 use crate::{export, model::model_file, simulate};
 
 macro_rules! choices {
@@ -41,6 +42,19 @@ choices! {
         Auto = "auto", "As the run that is resumed does; else bfloat16 where the processor multiplies it faster, and single precision elsewhere";
         F32 = "f32", "Single precision";
         Bf16 = "bf16", "bfloat16, sums in single precision";
+    }
+    Distance {
+        Euclidean = "euclidean", "The length of the vectors' difference";
+        Cosine = "cosine", "1 less the cosine of the angle between them";
+    }
+    Method {
+        Tsne = "tsne", "t-SNE of the first 50 principal components";
+        Pca = "pca", "The first two principal components";
+    }
+    super::map::Colour {
+        Label = "label", "The class";
+        Confidence = "confidence", "Its probability";
+        Oddness = "oddness", "How odd a galaxy is";
     }
     model_file::StoredPrecision {
         F32 = "f32", "As they are";

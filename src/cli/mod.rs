@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::terminal::shown::{self, say};
 use crate::{
     catalog::CatalogError, classify::ClassifyError, engine::cuda::CudaError, pipeline::memory,
-    run::RunError, train::run::TrainError,
+    run::RunError, train::run::TrainError, vectors::VectorError,
 };
 
 mod bands;
@@ -29,6 +29,7 @@ mod choices;
 mod classify;
 mod embed;
 mod evaluate;
+mod explain;
 mod export;
 mod flags;
 mod input;
@@ -36,12 +37,14 @@ mod labels;
 mod look;
 mod looks;
 mod manual;
+mod map;
 mod model;
 mod numbers;
 mod oddness;
 mod plan;
 mod share;
 mod signals;
+mod similar;
 mod simulate;
 mod status;
 pub mod terminal;
@@ -89,6 +92,9 @@ enum Command {
     Export(export::Arguments),
     Evaluate(evaluate::Arguments),
     Look(look::Arguments),
+    Explain(explain::Arguments),
+    Similar(similar::Arguments),
+    Map(map::Arguments),
     Bench(bench::Arguments),
     Labels(labels::Arguments),
     Train(train::Arguments),
@@ -144,6 +150,11 @@ fn of_catalog(error: CatalogError) -> CliError {
 /// The same of a run.
 fn of_run(error: RunError) -> CliError {
     of_catalog(error.into())
+}
+
+/// The same of vectors.
+fn of_vectors(error: VectorError) -> CliError {
+    if error.is_usage() { usage(error) } else { error.into() }
 }
 
 const USAGE: u8 = 64;
@@ -203,6 +214,9 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Export(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
         Command::Look(arguments) => arguments.run(),
+        Command::Explain(arguments) => arguments.run(),
+        Command::Similar(arguments) => arguments.run(),
+        Command::Map(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),
         Command::Train(arguments) => arguments.run(),

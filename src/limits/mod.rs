@@ -23,6 +23,9 @@ pub mod settings {
     /// Rows a part: more would need row groups, and memory a worker, of
     /// gigabytes.
     pub const RANGE: u64 = 1 << 22;
+    /// Values of the vector that a run keeps of a row: EfficientNets have up to
+    /// 2,560.
+    pub const FEATURES: usize = 1 << 16;
     /// Problems of a listing that are kept with their words; the rest are
     /// counted.
     pub const PROBLEMS: usize = 1000;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::RunError;
 use crate::engine::{Engine, Precision};
-use crate::limits::settings::RANGE;
+use crate::limits::settings::{FEATURES, RANGE};
 use crate::model::model_file::Model;
 use crate::source::Pin;
 use crate::storage::digest::sha256;
@@ -200,6 +200,11 @@ pub struct Manifest {
 impl Settings {
     /// Refuses what no run can have.
     pub(crate) fn check(&self) -> Result<(), RunError> {
+        let length = self.model.features.map_or(1, |kept| kept.length);
+        if !(1..=FEATURES).contains(&length) {
+            let what = format!("vectors of {length} values are not possible: from 1 to {FEATURES}");
+            return Err(RunError::BadSetting(what));
+        }
         if (1..=RANGE).contains(&self.range_size) {
             return Ok(());
         }
@@ -516,6 +521,11 @@ pub(crate) mod tests {
     #[test]
     fn a_range_has_a_bounded_number_of_rows() {
         assert!(settings(1).check().is_ok() && settings(RANGE).check().is_ok());
+        for (length, sound) in [(0, false), (1, true), (FEATURES, true), (FEATURES + 1, false)] {
+            let mut keeps = settings(1);
+            keeps.model.features = Some(FeatureColumn { length, components: false, half: false });
+            assert_eq!(keeps.check().is_ok(), sound, "{length}");
+        }
         assert!(settings(0).check().is_err() && settings(RANGE + 1).check().is_err());
     }
 }

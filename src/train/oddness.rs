@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 
 use crate::model::oddness::{About, DISTANCES, Oddness};
-use crate::random::Stream;
+use crate::vectors::principal::{moments, principal};
 
 /// Directions that are kept, of features that are longer.
 pub const COMPONENTS: usize = 128;
@@ -21,13 +21,6 @@ pub const ENOUGH: usize = 4096;
 /// Galaxies of each kind below which nothing is told: a percentile of few says
 /// little.
 pub const LEAST: usize = 200;
-
-/// Rounds of the iteration that finds the directions. It brings the space that
-/// they span nearer by the ratio of neighbouring variances in each.
-const ROUNDS: usize = 40;
-
-/// Directions beside those that are kept, so that the last of these settle too.
-const SPARE: usize = 16;
 
 /// Variance that is added along each direction, as a part of the mean one:
 /// directions that hardly vary among training galaxies are not to decide alone.
@@ -93,171 +86,11 @@ fn quantile(sorted: &[f32], step: usize) -> f32 {
     (between as f32).clamp(sorted[below], sorted[above])
 }
 
-/// Mean and covariance of rows of `length` values.
-fn moments(rows: &[f32], length: usize) -> (Vec<f64>, Vec<f64>) {
-    let count = rows.len() / length;
-    let mut mean = vec![0.0; length];
-    for row in rows.chunks_exact(length) {
-        mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-    }
-    mean.iter_mut().for_each(|sum| *sum /= count as f64);
-    // A feature's values side by side: products of such lines are what is wanted.
-    let mut lines = vec![0.0_f32; count * length];
-    lines.par_chunks_exact_mut(count).enumerate().for_each(|(k, line)| {
-        for (value, row) in line.iter_mut().zip(rows.chunks_exact(length)) {
-            *value = (f64::from(row[k]) - mean[k]) as f32;
-        }
-    });
-    let mut covariance = vec![0.0; length * length];
-    covariance.par_chunks_exact_mut(length).enumerate().for_each(|(k, to)| {
-        for (l, value) in to.iter_mut().enumerate() {
-            let (a, b) = (&lines[k * count..][..count], &lines[l * count..][..count]);
-            *value = product(a, b) / (count - 1) as f64;
-        }
-    });
-    (mean, covariance)
-}
-
-/// A product of long vectors: short sums in f32, these in f64.
-fn product(a: &[f32], b: &[f32]) -> f64 {
-    let parts = a.chunks(256).zip(b.chunks(256)).map(|(a, b)| {
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-        let mut sums = [0.0_f32; 16];
-        for (a, b) in a.iter().zip(b) {
-            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-                *sum += a * b;
-            }
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-        sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() + f64::from(rest)
-    });
-    parts.sum()
-}
-
-/// The directions of greatest variance, row by row, and the variances along them,
-/// the greatest first: orthogonal iteration, then Rayleigh-Ritz (Golub & Van
-/// Loan, sections 7.3 and 8.1).
-fn principal(covariance: &[f64], length: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
-    let wide = (count + SPARE).min(length);
-    let mut stream = Stream::new("oddness", 0, &[]);
-    let mut basis: Vec<f64> = (0..wide * length).map(|_| stream.unit() - 0.5).collect();
-    orthonormalise(&mut basis, length);
-    for _ in 0..ROUNDS {
-        basis = times(&basis, covariance, length);
-        orthonormalise(&mut basis, length);
-    }
-    let turned = times(&basis, covariance, length);
-    let mut small: Vec<f64> = (0..wide * wide)
-        .map(|at| {
-            let (i, j) = (at / wide, at % wide);
-            dot(&basis[i * length..][..length], &turned[j * length..][..length])
-        })
-        .collect();
-    let vectors = jacobi(&mut small, wide);
-    let mut order: Vec<usize> = (0..wide).collect();
-    order.sort_by(|a, b| small[b * wide + b].total_cmp(&small[a * wide + a]));
-    let mut directions = vec![0.0; count * length];
-    let mut variances = Vec::with_capacity(count);
-    for (row, &of) in directions.chunks_exact_mut(length).zip(&order) {
-        for (i, own) in basis.chunks_exact(length).enumerate() {
-            let weight = vectors[i * wide + of];
-            row.iter_mut().zip(own).for_each(|(sum, value)| *sum += weight * value);
-        }
-        variances.push(small[of * wide + of].max(0.0));
-    }
-    (directions, variances)
-}
-
-/// Each row times a symmetric matrix.
-fn times(rows: &[f64], matrix: &[f64], length: usize) -> Vec<f64> {
-    let mut products = vec![0.0; rows.len()];
-    products.par_chunks_exact_mut(length).zip(rows.par_chunks_exact(length)).for_each(
-        |(to, row)| {
-            for (value, line) in to.iter_mut().zip(matrix.chunks_exact(length)) {
-                *value = dot(row, line);
-            }
-        },
-    );
-    products
-}
-
-/// A product of vectors, in eight sums side by side.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut sums = [0.0; 8];
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
-}
-
-/// Makes rows of length 1 and at right angles (Gram-Schmidt, twice for what
-/// rounding leaves). A row that lies in those before it becomes zero.
-fn orthonormalise(rows: &mut [f64], length: usize) {
-    for row in 0..rows.len() / length {
-        let (before, own) = rows.split_at_mut(row * length);
-        let own = &mut own[..length];
-        let whole = dot(own, own).sqrt();
-        for _ in 0..2 {
-            for other in before.chunks_exact(length) {
-                let part = dot(own, other);
-                own.iter_mut().zip(other).for_each(|(value, other)| *value -= part * other);
-            }
-        }
-        let left = dot(own, own).sqrt();
-        let scale = if left > 1e-12 * whole { 1.0 / left } else { 0.0 };
-        own.iter_mut().for_each(|value| *value *= scale);
-    }
-}
-
-/// Makes a small symmetric matrix diagonal by rotations; returns the vectors that
-/// its eigenvalues belong to, as columns.
-fn jacobi(matrix: &mut [f64], size: usize) -> Vec<f64> {
-    let mut vectors = vec![0.0; size * size];
-    (0..size).for_each(|k| vectors[k * size + k] = 1.0);
-    let trace: f64 = (0..size).map(|k| matrix[k * size + k].abs()).sum();
-    for _ in 0..60 {
-        let off = |m: &[f64]| -> f64 {
-            (0..size * size).filter(|at| at / size != at % size).map(|at| m[at].powi(2)).sum()
-        };
-        if off(matrix).sqrt() <= 1e-12 * trace {
-            break;
-        }
-        for p in 0..size {
-            for q in p + 1..size {
-                let apq = matrix[p * size + q];
-                if apq == 0.0 {
-                    continue;
-                }
-                let theta = (matrix[q * size + q] - matrix[p * size + p]) / (2.0 * apq);
-                let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
-                let t = if theta == 0.0 { 1.0 } else { t };
-                let c = 1.0 / t.hypot(1.0);
-                let s = t * c;
-                for k in 0..size {
-                    let (a, b) = (matrix[k * size + p], matrix[k * size + q]);
-                    matrix[k * size + p] = c * a - s * b;
-                    matrix[k * size + q] = s * a + c * b;
-                }
-                for k in 0..size {
-                    let (a, b) = (matrix[p * size + k], matrix[q * size + k]);
-                    matrix[p * size + k] = c * a - s * b;
-                    matrix[q * size + k] = s * a + c * b;
-                    let (a, b) = (vectors[k * size + p], vectors[k * size + q]);
-                    vectors[k * size + p] = c * a - s * b;
-                    vectors[k * size + q] = s * a + c * b;
-                }
-            }
-        }
-    }
-    vectors
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Stream;
+    use crate::vectors::principal::{dot, times};
 
     /// Rows of normal numbers with these deviations, turned about.
     fn rows(count: usize, deviations: &[f64], seed: u64) -> Vec<f32> {

@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failure of its test")]
 
 mod embed;
+mod explain;
+mod map;
+mod similar;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::util;
 
+mod features;
 mod import;
 
 /// `tests/oracles/efficientnet_logits.py`.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value, json};
 
@@ -168,7 +168,12 @@ fn value(column: &dyn Array, row: usize) -> Value {
         // JSON has no NaN: it becomes null.
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
+        DataType::Float16 => column.as_primitive::<Float16Type>().value(row).to_f32().into(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
+        DataType::FixedSizeList(..) => {
+            let vector = column.as_fixed_size_list().value(row);
+            (0..vector.len()).map(|at| value(&vector, at)).collect()
+        }
         // Narrower integers, texts, times.
         t if t.is_integer() => plain(column, row).parse::<i64>().map_or(Value::Null, Value::from),
         _ => plain(column, row).into(),

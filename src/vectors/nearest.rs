@@ -1,0 +1,184 @@
+//! The rows nearest to some, by comparing with all: exact, block by block.
+//!
+//! Invariant: what is found does not depend on the order in which rows are offered,
+//! nor on who offers them: of two at the same distance the earlier row is nearer.
+
+use serde::{Deserialize, Serialize};
+
+/// How far apart two vectors are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distance {
+    /// The length of their difference.
+    #[default]
+    Euclidean,
+    /// 1 less the cosine of the angle between them, 0 to 2.
+    Cosine,
+}
+
+/// The nearest rows so far.
+#[derive(Debug, Clone)]
+pub(super) struct Nearest {
+    most: usize,
+    /// Distance and row, the nearest first.
+    found: Vec<(f32, u64)>,
+}
+
+impl Nearest {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, found: Vec::with_capacity(most + 1) }
+    }
+
+    /// Takes a row, if it is among the nearest.
+    fn offer(&mut self, distance: f32, row: u64) {
+        let nearer = |&(d, r): &(f32, u64)| d.total_cmp(&distance).then(r.cmp(&row)).is_lt();
+        if self.found.len() == self.most && self.found.last().is_none_or(nearer) {
+            return;
+        }
+        let place = self.found.partition_point(nearer);
+        self.found.insert(place, (distance, row));
+        self.found.truncate(self.most);
+    }
+
+    /// Takes what another found.
+    pub(super) fn merge(&mut self, other: &Self) {
+        other.found.iter().for_each(|&(distance, row)| self.offer(distance, row));
+    }
+
+    pub(super) fn found(&self) -> &[(f32, u64)] {
+        &self.found
+    }
+}
+
+/// Vectors to look for.
+pub(super) struct Queries {
+    /// `[queries][length]`.
+    vectors: Vec<f32>,
+    /// Their rows, which are not found.
+    rows: Vec<u64>,
+    /// Their lengths.
+    norms: Vec<f32>,
+    length: usize,
+    distance: Distance,
+}
+
+/// Rows that are compared with every query before the next are looked at: such
+/// that they stay near the processor (64 of 1,280 values are 330 kB).
+const BLOCK: usize = 64;
+
+impl Queries {
+    pub(super) fn new(
+        vectors: Vec<f32>,
+        rows: Vec<u64>,
+        length: usize,
+        distance: Distance,
+    ) -> Self {
+        let norms = vectors.chunks_exact(length).map(|v| dot(v, v).sqrt()).collect();
+        Self { vectors, rows, norms, length, distance }
+    }
+
+    /// Offers rows to the nearest of each query: `vectors` is `[rows][length]`,
+    /// `numbers` has the row of each.
+    pub(super) fn compare(&self, vectors: &[f32], numbers: &[u64], nearest: &mut [Nearest]) {
+        let length = self.length;
+        for (block, numbers) in vectors.chunks(BLOCK * length).zip(numbers.chunks(BLOCK)) {
+            let queries = self.vectors.chunks_exact(length).zip(&self.norms).zip(&self.rows);
+            for (((query, norm), own), nearest) in queries.zip(&mut *nearest) {
+                for (row, number) in block.chunks_exact(length).zip(numbers) {
+                    if number == own {
+                        continue;
+                    }
+                    let distance = match self.distance {
+                        Distance::Euclidean => between(query, row).sqrt(),
+                        Distance::Cosine => {
+                            let norms = norm * dot(row, row).sqrt();
+                            // A vector of zeros has no direction.
+                            if norms > 0.0 { 1.0 - dot(query, row) / norms } else { 1.0 }
+                        }
+                    };
+                    nearest.offer(distance, *number);
+                }
+            }
+        }
+    }
+}
+
+/// Sums of products, or of what `of` makes of two values, sixteen side by side.
+fn summed(a: &[f32], b: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
+    let (a, a_rest) = a.as_chunks::<16>();
+    let (b, b_rest) = b.as_chunks::<16>();
+    let mut sums = [0.0_f32; 16];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += of(*a, *b);
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| of(*a, *b)).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    summed(a, b, |a, b| a * b)
+}
+
+/// The square of the length of the difference. Not by |a|² + |b|² − 2ab, in which
+/// what is near is lost in rounding.
+pub(super) fn between(a: &[f32], b: &[f32]) -> f32 {
+    summed(a, b, |a, b| (a - b) * (a - b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_are_the_nearest_in_whatever_order_they_come() {
+        let distances: Vec<f32> = (0..500_u32).map(|k| ((k * 7919) % 101) as f32).collect();
+        let mut expected: Vec<(f32, u64)> = distances.iter().copied().zip(0..).collect();
+        expected.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        expected.truncate(20);
+        let mut forwards = Nearest::new(20);
+        distances.iter().zip(0..).for_each(|(d, row)| forwards.offer(*d, row));
+        let (mut one, mut other) = (Nearest::new(20), Nearest::new(20));
+        let all: Vec<(f32, u64)> = distances.iter().copied().zip(0..).collect();
+        for (d, row) in all.into_iter().rev() {
+            if row % 3 == 0 { one.offer(d, row) } else { other.offer(d, row) }
+        }
+        one.merge(&other);
+        assert_eq!((forwards.found(), one.found()), (&expected[..], &expected[..]));
+    }
+
+    #[test]
+    fn distances_are_those_of_geometry_and_a_row_is_not_its_own_neighbour() {
+        let length = 19;
+        let vector = |k: usize| -> Vec<f32> {
+            (0..length).map(|i| ((k * 31 + i * 17) % 23) as f32 - 11.0).collect()
+        };
+        let all: Vec<f32> = (0..200).flat_map(vector).collect();
+        let numbers: Vec<u64> = (0..200).collect();
+        for distance in [Distance::Euclidean, Distance::Cosine] {
+            let queries =
+                Queries::new([vector(3), vector(50)].concat(), vec![3, 50], length, distance);
+            let mut nearest = vec![Nearest::new(199); 2];
+            queries.compare(&all, &numbers, &mut nearest);
+            for (query, nearest) in [3, 50].into_iter().zip(&nearest) {
+                assert_eq!(nearest.found().len(), 199);
+                for &(found, row) in nearest.found() {
+                    assert_ne!(row, query as u64);
+                    let (a, b) = (vector(query), vector(row as usize));
+                    let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+                        a.iter().zip(&b).map(|(a, b)| f(f64::from(*a), f64::from(*b))).sum()
+                    };
+                    let expected = match distance {
+                        Distance::Euclidean => sum(&|a, b| (a - b).powi(2)).sqrt(),
+                        Distance::Cosine => {
+                            1.0 - sum(&|a, b| a * b)
+                                / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
+                        }
+                    };
+                    assert!((f64::from(found) - expected).abs() < 1e-5, "{found} {expected}");
+                }
+            }
+        }
+    }
+}
