@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Smooth, edge-on, spiral, learned from 400 labels, and scored on the others.
 
-    benches/fine_tune.py HIWL DATA [OUTPUT]
+    benches/fine_tune.py HIWL DATA [OUTPUT [VIEWS EPOCHS]]
 
 DATA holds galaxies/val-00.tar and galaxies/labels.csv. 400 of the validation
 galaxies, drawn at random, are labelled with three classes; only a classifier is
 learned, on the features of the model that ships (`--freeze`); the rest tell how good
-it is. Prints the time of learning and what `hiwl evaluate` says.
+it is. VIEWS pictures of each galaxy (4), whose features are computed once, are learned
+from for EPOCHS (8); with 0 views every epoch draws others, and computes them anew. Prints the time of learning and what `hiwl evaluate` says.
 """
 
 import csv
@@ -24,7 +25,7 @@ smoothing = 0.05
 patience = 1000
 keep = 1
 ema = 0.9
-phases = [{ epochs = 8, size = 240 }]
+VIEWSphases = [{ epochs = EPOCHS, size = 240 }]
 
 [training.optimiser]
 kind = "sgd"
@@ -36,7 +37,7 @@ decay_vectors = false
 
 [training.schedule]
 every = "step"
-epochs = 8
+epochs = EPOCHS
 
 [[models]]
 name = "single"
@@ -45,7 +46,7 @@ sampling = "shuffle"
 """
 
 
-def main(hiwl: str, data: Path, output: Path) -> None:
+def main(hiwl: str, data: Path, output: Path, views: int, epochs: int) -> None:
     root = Path(__file__).resolve().parent.parent
     output.mkdir(parents=True, exist_ok=True)
     with (data / "galaxies/labels.csv").open() as file:
@@ -65,7 +66,8 @@ def main(hiwl: str, data: Path, output: Path) -> None:
     shipped = (root / "pipelines/train-best.toml").read_text().split("[training]\n")[0]
     shipped = shipped.replace('"train-best"', '"three"')
     shipped = shipped.replace('["CRS", "IBS", "CSS", "EO", "SPI"]', '["smooth", "edge-on", "spiral"]')
-    (output / "three.toml").write_text(shipped + RECIPE)
+    recipe = RECIPE.replace("VIEWS", f"views = {views}\n" if views else "")
+    (output / "three.toml").write_text(shipped + recipe.replace("EPOCHS", str(epochs)))
     images, start = data / "galaxies/val-00.tar", time.monotonic()
     train = [hiwl, "train", images, "--labels", output / "few.csv", "--recipe", output / "three.toml"]
     train += ["--init", root / "models/hiwl-b1.safetensors", "--freeze", "--output", output / "run"]
@@ -77,4 +79,6 @@ def main(hiwl: str, data: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3] if len(sys.argv) > 3 else "out/fine-tune"))
+    given = sys.argv[3:]
+    output, views, epochs = given + ["out/fine-tune", "4", "8"][len(given) :]
+    main(sys.argv[1], Path(sys.argv[2]), Path(output), int(views), int(epochs))

@@ -89,9 +89,16 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
 
-    /// Let only the classifiers learn: new labels in minutes.
+    /// Let only the classifiers learn: new labels in minutes. Where pictures repeat
+    /// (a recipe without augmentation, or --views), their features are computed once,
+    /// and a thousand epochs take seconds.
     #[arg(long, requires = "init")]
     freeze: bool,
+
+    /// Draw K pictures of every image, which epochs take in turn, in place of others
+    /// in every epoch.  [default: the recipe's]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    views: Option<u32>,
 
     /// Where the networks learn: auto (a GPU if there is one), cpu, or cuda:N. A
     /// run may go on elsewhere; its weights are the same bit for bit only on
@@ -171,6 +178,10 @@ impl Arguments {
     fn resolve(self) -> Result<TrainOptions, CliError> {
         let mut recipe = Recipe::read(&self.recipe).map_err(usage)?;
         recipe.seed = self.seed.unwrap_or(recipe.seed);
+        if self.views.is_some() {
+            let own = recipe.models.iter_mut().filter_map(|model| model.training.as_mut());
+            own.chain([&mut recipe.training]).for_each(|training| training.views = self.views);
+        }
         let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
             .map_err(|_| usage(anyhow!("--checkpoint-minutes takes a positive number")))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

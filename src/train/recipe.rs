@@ -171,6 +171,11 @@ pub struct Training {
     /// How many checkpoints to keep, the best by validation accuracy. All
     /// pairs of the two models' are scored at the end.
     pub keep: usize,
+    /// So many pictures are drawn of every image, which epochs take in turn; without
+    /// it each epoch draws others. Where only classifiers learn, the features of
+    /// such pictures are computed once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<u32>,
     /// Exponential average of the weights, whose validation counts in place
     /// of the weights' own: the share it keeps of itself at every step.
     pub ema: Option<f64>,
@@ -284,6 +289,7 @@ impl Training {
             ((2..=4096).contains(&self.batch), "batch is not in 2…4096".to_owned()),
             ((0.0..1.0).contains(&self.smoothing), "smoothing is not in 0…1".into()),
             (self.patience > 0, "patience is 0".into()),
+            (self.views != Some(0), "views is 0: leave it out for another in every epoch".into()),
             ((1..=100).contains(&self.keep), "keep is not in 1…100".into()),
             (self.ema.is_none_or(|e| (0.0..1.0).contains(&e)), "ema is not in 0…1".into()),
             (self.phases.iter().all(|p| p.epochs > 0), "a phase has no epochs".into()),

@@ -2,6 +2,7 @@
 //! and the optimisers (golden results of `oracles/efficientnet_gradients.py`).
 //! Whole runs are in [`run`], and those of other trees in [`trees`].
 
+mod frozen;
 mod inputs;
 mod page;
 mod run;

@@ -141,6 +141,12 @@ impl Augmentation {
         }
     }
 
+    /// Whether nothing happens but that the central square is cut out: every
+    /// epoch sees the same picture.
+    pub fn does_nothing(&self) -> bool {
+        *self == Self { fill: self.fill, ..Self::none(self.crop) }
+    }
+
     /// Whether every value makes sense; if not, which does not.
     ///
     /// # Errors

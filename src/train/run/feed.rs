@@ -53,6 +53,8 @@ pub enum View {
         seed: u64,
         /// Counted from 0.
         epoch: u32,
+        /// Pictures of an image in all; every epoch has its own without a number.
+        views: Option<u32>,
     },
     /// The central square of so many pixels.
     Centre(usize),
@@ -69,11 +71,21 @@ impl View {
 
     fn draws(&self, id: &str, shot: Shot) -> Draws {
         match self {
-            Self::Augmented { recipe, seed, epoch } => {
-                Draws::new(recipe, *seed, *epoch, id, shot.repeat)
+            Self::Augmented { recipe, seed, epoch, views } => {
+                let (epoch, repeat) = drawn(*views, *epoch, shot.repeat);
+                Draws::new(recipe, *seed, epoch, id, repeat)
             }
             Self::Centre(crop) => Draws::none(*crop),
         }
+    }
+}
+
+/// Which draw of the augmentation the `repeat`th showing of an image in an epoch (both
+/// from 0) is, as epoch and repeat: with `views` they are taken in turn.
+pub fn drawn(views: Option<u32>, epoch: u32, repeat: u32) -> (u32, u32) {
+    match views {
+        None => (epoch, repeat),
+        Some(views) => (epoch.wrapping_add(repeat) % views.max(1), 0),
     }
 }
 

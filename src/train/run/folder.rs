@@ -61,11 +61,25 @@ pub struct Settings<'a> {
     pub initial: Option<(String, String)>,
     /// Whether only classifiers learn.
     pub freeze: bool,
+    /// `kept` where features of the frozen backbones are: runs of the first version
+    /// did without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<&'static str>,
     /// How inputs are read, where it is not the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<Read<'a>>,
     /// How numbers are held and multiplied.
     pub precision: Precision,
+}
+
+/// What a run was begun with that a run of the same settings goes on with.
+#[derive(serde::Deserialize)]
+pub struct Said {
+    /// Its precision. One that does not say was begun when a processor learned in f32
+    /// and a GPU in bfloat16.
+    pub precision: Option<Precision>,
+    /// Whether features are kept.
+    pub features: Option<String>,
 }
 
 /// How inputs are read.
@@ -138,26 +152,20 @@ impl Folder {
             .ok_or_else(|| TrainError::Busy { path: dir.to_owned() })
     }
 
-    /// The precision of the run in the folder, if there is one. One that does
-    /// not say was begun when a processor learned in f32 and a GPU in
-    /// bfloat16: `unsaid`.
+    /// What the run in the folder was begun with, if there is one.
     ///
     /// # Errors
     /// What the system says, and where `run.json` cannot be understood.
-    pub fn precision(dir: &Path, unsaid: Precision) -> Result<Option<Precision>, TrainError> {
+    pub fn said(dir: &Path) -> Result<Option<Said>, TrainError> {
         let path = dir.join("run.json");
         let bytes = match file::read(&path, limits::settings::JSON) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StorageError::io("read", &path)(error).into()),
         };
-        #[derive(serde::Deserialize)]
-        struct Said {
-            precision: Option<Precision>,
-        }
-        let said: Said = serde_json::from_slice(&bytes)
+        let said = serde_json::from_slice(&bytes)
             .map_err(|source| TrainError::BadManifest { path, source })?;
-        Ok(Some(said.precision.unwrap_or(unsaid)))
+        Ok(Some(said))
     }
 
     /// The folder of a new run, or of the one that was begun with the same

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::data::Image;
 use super::feed::{Feed, Shot, View, even_batches};
-use super::{Run, TrainError, learner};
+use super::{Run, TrainError, kept, learner};
 use crate::engine::{Device, Precision, Tensors, Want, open};
 use crate::metrics::{Confusion, VoteReport, accuracy, recall};
 use crate::model::weights::Weights;
@@ -135,7 +135,15 @@ pub fn logits(
     outputs: usize,
     size: usize,
 ) -> Result<Option<Vec<f32>>, TrainError> {
-    seen(run, weights, (&run.data.val, shots), (outputs, size), Want::LOGITS)
+    let images = &run.data.val;
+    if run.keeps {
+        let features = kept::centres(run, weights, images, shots, (outputs, size))?;
+        let classified = |features: Vec<f32>| kept::classified(run, weights, &features, outputs);
+        return features.map(classified).transpose();
+    }
+    let view = View::Centre(run.recipe.input.crop);
+    let on = Device::Cpu;
+    seen(run, weights, (images, shots), view, (outputs, size), (Want::LOGITS, on))
 }
 
 /// Features of some of the images, row by row, as they are when galaxies are
@@ -150,7 +158,28 @@ pub fn features(
     shots: &[Shot],
     outputs: usize,
 ) -> Result<Option<Vec<f32>>, TrainError> {
-    seen(run, weights, (images, shots), (outputs, run.recipe.input.crop), Want::FEATURES)
+    let size = run.recipe.input.crop;
+    if run.keeps {
+        return kept::centres(run, weights, images, shots, (outputs, size));
+    }
+    let view = View::Centre(run.recipe.input.crop);
+    features_of(run, weights, (images, shots), view, (outputs, size), Device::Cpu)
+}
+
+/// Features of a view of images, `size` pixels a side, row by row, computed on a
+/// device; `None` if the run is stopped.
+///
+/// # Errors
+/// As [`logits`].
+pub fn features_of(
+    run: &Run,
+    weights: &Weights,
+    images: (&Arc<Vec<Image>>, &[Shot]),
+    view: View,
+    sizes: (usize, usize),
+    device: Device,
+) -> Result<Option<Vec<f32>>, TrainError> {
+    seen(run, weights, images, view, sizes, (Want::FEATURES, device))
 }
 
 /// What one thing that is wanted is of images, row by row.
@@ -158,8 +187,9 @@ fn seen(
     run: &Run,
     weights: &Weights,
     (images, shots): (&Arc<Vec<Image>>, &[Shot]),
+    view: View,
     (outputs, size): (usize, usize),
-    want: Want,
+    (want, device): (Want, Device),
 ) -> Result<Option<Vec<f32>>, TrainError> {
     let network = open::Network {
         architecture: &run.architecture,
@@ -168,12 +198,12 @@ fn seen(
         normalisation: learner::normalisation(&run.recipe),
         weights,
     };
-    let network = open::infer(network, Device::Cpu, None, Precision::F32, BATCH)?.network;
+    let network = open::infer(network, device, None, Precision::F32, BATCH)?.network;
     let feed = Feed {
         images: Arc::clone(images),
         shots: shots.to_vec(),
         batches: even_batches(shots.len(), BATCH),
-        view: View::Centre(run.recipe.input.crop),
+        view,
         size,
     };
     let mut graph = Graph::new(run.stop.clone());

@@ -1,41 +1,123 @@
 //! From a recipe to what learns, and to what its networks see.
 
 use super::TrainError;
-use crate::engine::learn::{Settings, Updates};
+use super::kept::OnFeatures;
+use crate::engine::fused::learn::HeadLearner;
+use crate::engine::learn::{Settings, Snapshot, StepOutput, Updates};
 use crate::engine::optimizer::Rule;
 use crate::engine::{Device, Learn, Loss, Normalisation, Precision, open};
 use crate::model::architecture::Architecture;
 use crate::model::weights::Weights;
 use crate::train::recipe::{Model, Optimiser, Recipe, Votes};
 
-/// A model of the recipe before its first step, on a device and in a precision
-/// that it has.
-///
-/// # Errors
-/// [`TrainError::Weights`] if `weights` are not those of the architecture;
-/// [`TrainError::Engine`].
-pub fn open(
-    recipe: &Recipe,
-    model: &Model,
-    architecture: &Architecture,
-    weights: &Weights,
-    freeze: bool,
-    (device, precision): (Device, Precision),
-) -> Result<Box<dyn Learn>, TrainError> {
-    let training = recipe.training(model);
-    let settings = Settings {
-        classes: model.outputs.len(),
-        batch: training.batch,
-        max_size: training.phases.iter().map(|phase| phase.size).max().unwrap_or(1),
-        normalisation: normalisation(recipe),
-        frozen_backbone: freeze,
-        stochastic_depth: 0.0,
-        loss: loss(model),
-    };
-    let (rule, decay_vectors) = rule(&training.optimiser);
-    let updates =
-        Updates { rule, decay_vectors, average: training.ema, norm_momentum: recipe.bn_momentum };
-    Ok(open::learn(architecture, weights, settings, updates, (device, precision), None)?)
+/// What learns.
+pub enum Learner {
+    /// A network, from pictures.
+    Network(Box<dyn Learn>),
+    /// Its classifier, from features that are kept.
+    Classifier(Box<OnFeatures>),
+}
+
+/// What a step is of.
+pub enum Seen<'a> {
+    /// Pixels of pictures, and their side.
+    Pictures(&'a [u8], usize),
+    /// Features, row by row.
+    Features(&'a [f32]),
+}
+
+impl Learner {
+    /// A model of the recipe before its first step, on a device and in a precision
+    /// that it has; its classifier alone where `keeps` says that features are kept.
+    ///
+    /// # Errors
+    /// [`TrainError::Weights`] if `weights` are not those of the architecture;
+    /// [`TrainError::Engine`].
+    pub fn open(
+        recipe: &Recipe,
+        model: &Model,
+        architecture: &Architecture,
+        weights: Weights,
+        (freeze, keeps): (bool, bool),
+        (device, precision): (Device, Precision),
+    ) -> Result<Self, TrainError> {
+        let training = recipe.training(model);
+        let (classes, batch) = (model.outputs.len(), training.batch);
+        let (rule, decay_vectors) = rule(&training.optimiser);
+        let updates = Updates {
+            rule,
+            decay_vectors,
+            average: training.ema,
+            norm_momentum: recipe.bn_momentum,
+        };
+        if keeps {
+            let sizes = (classes, batch);
+            let learner = HeadLearner::new(architecture, &weights, sizes, loss(model), updates)?;
+            return Ok(Self::Classifier(Box::new(OnFeatures::new(learner, weights))));
+        }
+        let settings = Settings {
+            classes,
+            batch,
+            max_size: training.phases.iter().map(|phase| phase.size).max().unwrap_or(1),
+            normalisation: normalisation(recipe),
+            frozen_backbone: freeze,
+            stochastic_depth: 0.0,
+            loss: loss(model),
+        };
+        let on = (device, precision);
+        Ok(Self::Network(open::learn(architecture, &weights, settings, updates, on, None)?))
+    }
+
+    /// See [`Learn::step`].
+    pub fn step(
+        &mut self,
+        seen: &Seen<'_>,
+        targets: &[f32],
+        rate: f64,
+        seed: u64,
+    ) -> Result<StepOutput, TrainError> {
+        match (self, seen) {
+            (Self::Network(network), Seen::Pictures(pixels, size)) => {
+                Ok(network.step(pixels, *size, targets, rate, seed)?)
+            }
+            (Self::Classifier(own), Seen::Features(features)) => {
+                Ok(own.learner.step(features, targets, rate, seed))
+            }
+            _ => unreachable!("a session shows what its learner learns from"),
+        }
+    }
+
+    /// See [`Learn::judged`].
+    pub fn judged(&self) -> Result<Weights, TrainError> {
+        match self {
+            Self::Network(network) => Ok(network.judged()?),
+            Self::Classifier(own) => Ok(own.learner.judged()?),
+        }
+    }
+
+    /// See [`Learn::is_finite`].
+    pub fn is_finite(&self) -> Result<bool, TrainError> {
+        match self {
+            Self::Network(network) => Ok(network.is_finite()?),
+            Self::Classifier(own) => Ok(own.learner.is_finite()),
+        }
+    }
+
+    /// See [`Learn::snapshot`].
+    pub fn snapshot(&self) -> Result<Snapshot, TrainError> {
+        match self {
+            Self::Network(network) => Ok(network.snapshot()?),
+            Self::Classifier(own) => Ok(own.learner.snapshot()?),
+        }
+    }
+
+    /// See [`Learn::restore`].
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
+        match self {
+            Self::Network(network) => Ok(network.restore(snapshot)?),
+            Self::Classifier(own) => Ok(own.learner.restore(snapshot)?),
+        }
+    }
 }
 
 /// What a model's outputs are compared with.

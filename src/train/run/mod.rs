@@ -7,6 +7,7 @@
 //! | `plan` | what a model learns from, in which order |
 //! | `initial` | what it starts from |
 //! | `learner` | network, optimiser and average of weights |
+//! | `kept` | features of frozen backbones, computed once |
 //! | `session` | epochs of steps, validation, when to save |
 //! | `judge` | networks on validation images |
 //! | `state`, `checkpoint`, `folder` | what is on disk |
@@ -26,6 +27,7 @@ mod finish;
 mod folder;
 mod initial;
 mod judge;
+mod kept;
 mod learner;
 mod plan;
 mod session;
@@ -40,7 +42,12 @@ use tracing::info;
 pub use self::average::average;
 pub use self::data::TrainingData;
 pub use self::error::TrainError;
-use self::{data::Dataset, folder::Folder, initial::Initial, plan::Plan};
+use self::{
+    data::Dataset,
+    folder::{Folder, Said},
+    initial::Initial,
+    plan::Plan,
+};
 use crate::engine::{Device, Engine, Precision};
 use crate::events::{Event, Listener, TrainingEvent};
 use crate::metrics;
@@ -91,6 +98,9 @@ struct Run {
     architecture: Architecture,
     initial: Initial,
     freeze: bool,
+    /// Whether features of the frozen backbones are kept, and which are by now.
+    keeps: bool,
+    kept: kept::Kept,
     device: Device,
     precision: Precision,
     data: Dataset,
@@ -144,7 +154,8 @@ pub fn run(
     let initial = Initial::read(options.initial.as_deref())?;
     let architecture = initial.architecture(recipe)?;
     let lock = Folder::lock(&options.output)?;
-    let precision = precision(options)?;
+    let said = Folder::said(&options.output)?;
+    let precision = precision(options, said.as_ref())?;
     let workers = options.workers.max(1);
     let pool = pipeline::threads::pool("learn", workers)?;
     listener.tell(Event::Note("looking at every image"));
@@ -160,6 +171,7 @@ pub fn run(
         data.train.len(),
         data.val.len()
     )));
+    let keeps = keeps(options, said.as_ref(), &data, &architecture, listener.as_ref());
     let settings = folder::Settings {
         format: folder::FORMAT,
         version: env!("CARGO_PKG_VERSION"),
@@ -169,6 +181,7 @@ pub fn run(
         val_images: data.val.len(),
         initial: initial.identity(),
         freeze: options.freeze,
+        features: keeps.then_some("kept"),
         reading: folder::Read::of(&options.data),
         precision,
     };
@@ -182,6 +195,8 @@ pub fn run(
         architecture,
         initial,
         freeze: options.freeze,
+        keeps,
+        kept: kept::Kept::default(),
         device: options.device,
         precision,
         data,
@@ -224,18 +239,37 @@ pub fn run(
 
 /// The precision that is asked for, or that of the run that goes on, or the
 /// fastest.
-fn precision(options: &TrainOptions) -> Result<Precision, TrainError> {
+fn precision(options: &TrainOptions, said: Option<&Said>) -> Result<Precision, TrainError> {
     let on_cpu = options.device == Device::Cpu;
     let unsaid = if on_cpu { Precision::F32 } else { Precision::Bf16 };
     let engine = Engine::on(options.device, None)?;
     let precision = match options.precision {
         Some(precision) => precision,
-        None => Folder::precision(&options.output, unsaid)?.unwrap_or_else(|| engine.fastest()),
+        None => said.map_or_else(|| engine.fastest(), |said| said.precision.unwrap_or(unsaid)),
     };
     if !engine.computes(precision) {
         return Err(TrainError::NoPrecision { name: precision.name() });
     }
     Ok(precision)
+}
+
+/// Whether features of frozen backbones are kept. A run of before they were goes on
+/// without.
+fn keeps(
+    options: &TrainOptions,
+    said: Option<&Said>,
+    data: &Dataset,
+    architecture: &Architecture,
+    listener: &dyn Listener,
+) -> bool {
+    if !options.freeze || said.is_some_and(|said| said.features.is_none()) {
+        return false;
+    }
+    let applies = kept::applies(&options.recipe, data, architecture.layers().features);
+    if let Err(why) = &applies {
+        listener.tell(Event::Note(why));
+    }
+    applies.is_ok()
 }
 
 /// Whether a line of stages came to its end; `false` if the run is stopped.

@@ -53,6 +53,12 @@ impl Plan {
         }
     }
 
+    /// Every image of an epoch once, in the order of the data.
+    pub fn shots(&self) -> Vec<Shot> {
+        let shot = |&(image, _): &(usize, usize)| Shot { image, output: image, repeat: 0 };
+        self.train.iter().map(shot).collect()
+    }
+
     /// Steps of an epoch.
     pub fn steps(&self) -> u64 {
         self.batches.len() as u64

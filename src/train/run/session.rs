@@ -1,36 +1,46 @@
 //! One model of a run, from where it is to its end: epochs of steps, each
 //! followed by validation, with checkpoints after every epoch and every few
-//! minutes.
+//! minutes. Where features are kept an epoch takes a moment, and there is a checkpoint
+//! every few minutes and at the end alone.
 //!
 //! Invariant: a checkpoint is written at the boundary of a step, and going on
 //! from it is going on.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::feed::{Batch, Feed, View};
+use super::feed::{Feed, Shot, View};
 use super::initial::Initial;
 use super::judge::{self, Judgement};
-use super::learner;
+use super::learner::{Learner, Seen};
 use super::plan::Plan;
 use super::state::{Best, State};
-use super::{Run, TrainError, checkpoint, ended, finish};
-use crate::engine::Learn;
+use super::{Run, TrainError, checkpoint, ended, finish, kept};
 use crate::events::TrainingEvent;
 use crate::model::saved_weights;
+use crate::model::weights::Weights;
 use crate::pipeline::Graph;
 use crate::train::history::Epoch;
 use crate::train::recipe::Phase;
 use crate::train::targets;
 use crate::tree::arg_max;
 
+/// How often epochs of a moment are told.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
 /// A model being trained.
 struct Session {
     run: Arc<Run>,
     plan: Arc<Plan>,
-    learner: Box<dyn Learn>,
+    learner: Learner,
     state: State,
+    /// Epochs of the models before it.
+    others: Vec<Epoch>,
+    /// The best epochs' weights that are on no disk yet.
+    pending: Vec<(Best, Weights)>,
+    /// When an epoch was told.
+    told: Option<Instant>,
     /// The last checkpoint, once there is one, and when it was written.
     saved: (Option<PathBuf>, Instant),
     /// When the last step ended.
@@ -62,7 +72,6 @@ pub fn train(
     {
         return Ok(state.clone());
     }
-    let others: Vec<Epoch> = earlier.iter().flat_map(|state| state.history.clone()).collect();
     let mut session = Session::new(run, plan, earlier)?;
     if let Some((state, snapshot)) = found {
         session.learner.restore(snapshot)?;
@@ -83,7 +92,7 @@ pub fn train(
             break;
         }
         let mut session = lock(&session);
-        if !session.judge(place, phase, epochs, &others)? || session.state.finished {
+        if !session.judge(place, phase, epochs)? || session.state.finished {
             break;
         }
     }
@@ -125,6 +134,9 @@ fn learn(
     if shots.is_empty() {
         return Ok(!run.stop.requested());
     }
+    if run.keeps {
+        return learn_kept(session, run, plan, phase.size, (&shots, &batches));
+    }
     let feed = Feed {
         images: Arc::clone(&run.data.train),
         shots,
@@ -133,6 +145,7 @@ fn learn(
             recipe: Arc::new(run.recipe.augmentation.clone()),
             seed: plan.seed,
             epoch: lock(session).state.epoch,
+            views: plan.training.views,
         },
         size: phase.size,
     };
@@ -142,11 +155,39 @@ fn learn(
     graph.sink("learn", batches, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
         let count = batch.item.outputs.len();
-        lock(&learning).learn(&batch.item, phase.size)?;
+        let seen = Seen::Pictures(&batch.item.pixels, phase.size);
+        lock(&learning).learn(&seen, &batch.item.outputs, phase.size)?;
         window.leave(count);
         Ok(())
     });
     ended(graph.run())
+}
+
+/// The same from features that are kept.
+fn learn_kept(
+    session: &Arc<Mutex<Session>>,
+    run: &Arc<Run>,
+    plan: &Plan,
+    size: usize,
+    (mut shots, batches): (&[Shot], &[usize]),
+) -> Result<bool, TrainError> {
+    let mut session = lock(session);
+    if !session.on_features().prepare(run, plan, size)? {
+        return Ok(false);
+    }
+    session.mark = Instant::now();
+    for &count in batches {
+        if run.stop.requested() {
+            return Ok(false);
+        }
+        let (batch, rest) = shots.split_at(count);
+        shots = rest;
+        let epoch = session.state.epoch;
+        let features = session.on_features().batch(plan, epoch, batch);
+        let images: Vec<usize> = batch.iter().map(|shot| shot.output).collect();
+        session.learn(&Seen::Features(&features), &images, size)?;
+    }
+    Ok(true)
 }
 
 impl Session {
@@ -157,12 +198,12 @@ impl Session {
         };
         let initial = from_earlier.as_ref().unwrap_or(&run.initial);
         let weights = initial.weights(&run.architecture, &plan.model, plan.seed)?;
-        let learner = learner::open(
+        let learner = Learner::open(
             &run.recipe,
             &plan.model,
             &run.architecture,
-            &weights,
-            run.freeze,
+            weights,
+            (run.freeze, run.keeps),
             (run.device, run.precision),
         )?;
         let now = Instant::now();
@@ -170,6 +211,9 @@ impl Session {
             run: Arc::clone(run),
             plan: Arc::clone(plan),
             learner,
+            others: earlier.iter().flat_map(|state| state.history.clone()).collect(),
+            pending: Vec::new(),
+            told: None,
             state: State::new(run.folder.digest(), &plan.model.name, &plan.training),
             saved: (None, now),
             mark: now,
@@ -177,20 +221,29 @@ impl Session {
         })
     }
 
-    /// One step, and a checkpoint if it is time for one.
-    fn learn(&mut self, batch: &Batch, size: usize) -> Result<(), TrainError> {
+    /// The classifier, where features are kept.
+    fn on_features(&mut self) -> &mut kept::OnFeatures {
+        match &mut self.learner {
+            Learner::Classifier(own) => own,
+            Learner::Network(_) => unreachable!("features are kept"),
+        }
+    }
+
+    /// One step on what is seen of training `images`, `size` pixels a side, and a
+    /// checkpoint if it is time for one.
+    fn learn(&mut self, seen: &Seen<'_>, images: &[usize], size: usize) -> Result<(), TrainError> {
         let Self { run, plan, learner, state, .. } = self;
         let outputs = plan.model.outputs.len();
-        let count = batch.outputs.len();
+        let count = images.len();
         self.targets.resize(count * outputs, 0.0);
         let smoothing = plan.training.smoothing;
         if plan.model.votes.is_some() {
-            let votes = judge::votes(&run.data.train, batch.outputs.iter().copied());
+            let votes = judge::votes(&run.data.train, images.iter().copied());
             targets::of_votes(&votes, &plan.model.ranges(), smoothing, &mut self.targets);
         } else {
-            let own: Vec<usize> = batch.outputs.iter().map(|&image| plan.output(image)).collect();
+            let own: Vec<usize> = images.iter().map(|&image| plan.output(image)).collect();
             targets::smoothed(&own, outputs, smoothing, &mut self.targets);
-            let soft = judge::votes(&run.data.train, batch.outputs.iter().copied());
+            let soft = judge::votes(&run.data.train, images.iter().copied());
             for (soft, row) in soft.into_iter().zip(self.targets.chunks_exact_mut(outputs)) {
                 // None of an image that the teacher does not know.
                 let of = |own: &Vec<usize>| own.iter().filter_map(|&c| soft.get(c)).sum::<f32>();
@@ -205,7 +258,7 @@ impl Session {
         let rate = rate(plan, step);
         let seed = plan.dropout_seed(step);
         let targets = &self.targets;
-        let output = run.pool.install(|| learner.step(&batch.pixels, size, targets, rate, seed))?;
+        let output = run.pool.install(|| learner.step(seen, targets, rate, seed))?;
         if !output.loss.is_finite() {
             let step = self.state.step + 1;
             return Err(self.diverged("the loss is", step));
@@ -217,7 +270,7 @@ impl Session {
             let most = |row: &[f32]| arg_max(&row[first.clone()]);
             rows.filter(|(row, votes)| most(row) == most(votes)).count()
         } else {
-            let rows = output.logits.chunks_exact(outputs).zip(&batch.outputs);
+            let rows = output.logits.chunks_exact(outputs).zip(images);
             rows.filter(|(row, image)| arg_max(row) == plan.output(**image)).count()
         };
         let now = Instant::now();
@@ -242,13 +295,7 @@ impl Session {
     }
 
     /// Validation, and the end of the epoch; whether it was not interrupted.
-    fn judge(
-        &mut self,
-        place: usize,
-        phase: Phase,
-        epochs: u32,
-        others: &[Epoch],
-    ) -> Result<bool, TrainError> {
+    fn judge(&mut self, place: usize, phase: Phase, epochs: u32) -> Result<bool, TrainError> {
         if !self.learner.is_finite()? {
             return Err(self.diverged("the weights are", self.state.step));
         }
@@ -256,9 +303,11 @@ impl Session {
         let began = Instant::now();
         let weights = self.learner.judged()?;
         let outputs = plan.model.outputs.len();
-        let Some(logits) = judge::logits(&run, &weights, &plan.val, outputs, phase.size)? else {
-            return Ok(false);
+        let logits = match &self.learner {
+            Learner::Classifier(own) => Some(kept::classified(&run, &weights, own.val(), outputs)?),
+            Learner::Network(_) => judge::logits(&run, &weights, &plan.val, outputs, phase.size)?,
         };
+        let Some(logits) = logits else { return Ok(false) };
         let smoothing = plan.training.smoothing;
         let found = match plan.model.votes {
             None => Judgement::new(&plan.model, smoothing, &plan.val, &logits),
@@ -294,37 +343,50 @@ impl Session {
         if enough {
             run.tell(TrainingEvent::Skipped { pixels: plan.pixels_after(state.epoch, 0) });
         }
-        if state.rank(candidate, plan.training.keep) {
-            let description = saved_weights::Description {
-                architecture: run.architecture.clone(),
-                outputs: plan.model.outputs.clone(),
-                model: plan.model.name.clone(),
-                epoch: epoch.epoch,
-                accuracy: epoch.val_accuracy,
-                run: run.folder.digest().to_owned(),
-                input: Some(finish::input(&run)),
-            };
-            saved_weights::write(
-                &run.folder.kept(&plan.model.name, epoch.epoch),
-                &description,
-                &weights,
-            )?;
+        if state.rank(candidate.clone(), plan.training.keep) {
+            self.pending.push((candidate, weights));
         }
-        run.tell(TrainingEvent::Judged { epoch: &epoch, epochs });
+        let best = &state.best;
+        self.pending.retain(|(pending, _)| best.iter().any(|best| best.epoch == pending.epoch));
+        let often = run.keeps && !state.finished;
+        if !often || self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            run.tell(TrainingEvent::Judged { epoch: &epoch, epochs });
+            self.told = Some(Instant::now());
+        }
         state.history.push(epoch);
-        let history: Vec<Epoch> = others.iter().chain(&state.history).cloned().collect();
-        self.save()?;
-        run.folder.drop_others(&plan.model.name, &self.state.best)?;
-        run.folder.write_history(&history, &run.outputs())?;
+        if !often || self.saved.1.elapsed() >= run.checkpoint_every {
+            self.save()?;
+        }
         Ok(true)
     }
 
+    /// A checkpoint, with all that it speaks of.
     fn save(&mut self) -> Result<(), TrainError> {
         if !self.learner.is_finite()? {
             return Err(self.diverged("the weights are", self.state.step));
         }
-        let path = self.run.folder.last(&self.plan.model.name);
+        let (run, name) = (Arc::clone(&self.run), self.plan.model.name.clone());
+        for (best, weights) in self.pending.drain(..) {
+            let description = saved_weights::Description {
+                architecture: run.architecture.clone(),
+                outputs: self.plan.model.outputs.clone(),
+                model: name.clone(),
+                epoch: best.epoch,
+                accuracy: best.accuracy,
+                run: run.folder.digest().to_owned(),
+                input: Some(finish::input(&run)),
+            };
+            saved_weights::write(&run.folder.kept(&name, best.epoch), &description, &weights)?;
+        }
+        let path = run.folder.last(&name);
         checkpoint::write(&path, &self.state, self.learner.snapshot()?)?;
+        // Between epochs, what they came to is told with it.
+        if self.state.step == 0 {
+            let history: Vec<Epoch> =
+                self.others.iter().chain(&self.state.history).cloned().collect();
+            run.folder.drop_others(&name, &self.state.best)?;
+            run.folder.write_history(&history, &run.outputs())?;
+        }
         self.saved = (Some(path), Instant::now());
         // Writing is not learning.
         self.mark = self.saved.1;

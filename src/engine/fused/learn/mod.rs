@@ -11,6 +11,7 @@
 //! threads.
 
 mod block;
+mod classifier;
 mod context;
 mod conv;
 mod gradient_sum;
@@ -19,6 +20,7 @@ mod head;
 mod layers;
 mod learner;
 mod norm;
+mod on_features;
 mod parameter;
 mod profile;
 mod squeeze;
@@ -34,6 +36,7 @@ use hiwl_kernels::{
 use self::{layers::Layers, norm::Norm, parameter::Parameters};
 pub use self::{
     learner::FusedLearner,
+    on_features::HeadLearner,
     parameter::Parameter,
     profile::{Clock, Part},
 };
