@@ -13,7 +13,7 @@ use hiwl::cli::terminal::speed::gpu::{KernelTime, Rate, measure};
 use hiwl::engine::cuda::learn::GpuLearner;
 use hiwl::engine::cuda::{self, Timed};
 use hiwl::engine::learn::{Settings, Updates};
-use hiwl::engine::optimizer::Rule;
+use hiwl::engine::optimizer::{LayerRates, Rule};
 use hiwl::engine::{Normalisation, Precision};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::model_file::{self, Model};
@@ -112,7 +112,13 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let learner = |queue: &_| {
         let settings = settings.clone();
         let precision = Precision::Bf16;
-        let updates = Updates { rule, decay_vectors: true, average: None, norm_momentum: 0.1 };
+        let updates = Updates {
+            rule,
+            layers: LayerRates::default(),
+            decay_vectors: true,
+            average: None,
+            norm_momentum: 0.1,
+        };
         GpuLearner::new(queue, precision, &b1, &model.networks[0], settings, updates)
     };
     let mut learning = learner(&queue)?;

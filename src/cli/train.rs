@@ -15,7 +15,7 @@ use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::shown;
 use crate::cli::terminal::training::TrainingProgress;
-use crate::engine::{DeviceChoice, Precision};
+use crate::engine::{Device, DeviceChoice, Precision};
 use crate::events::Listener;
 use crate::labels::grammar::{Kind, Wanted};
 use crate::pipeline::Stop;
@@ -185,8 +185,14 @@ impl Arguments {
         let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
             .map_err(|_| usage(anyhow!("--checkpoint-minutes takes a positive number")))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (device, hindrance) = self.device.resolve();
+        let (mut device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
+        if self.device == DeviceChoice::Auto
+            && let Err(error) = run::can_learn(&recipe, device)
+        {
+            super::say(format_args!("on the processor: {error}"));
+            device = Device::Cpu;
+        }
         let (reading, colours) = self.input.to_learn()?;
         Ok(TrainOptions {
             data: TrainingData {

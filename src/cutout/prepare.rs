@@ -359,6 +359,16 @@ pub fn whole(
     }
 }
 
+/// Whether the central square of a whole picture, of `size` pixels or as many as it has,
+/// shows anything.
+///
+/// # Errors
+/// [`Reason::Blank`] and [`Reason::Saturated`], as [`prepare`].
+pub fn check_shown(picture: &RgbImage, size: usize) -> Result<(), Rejection> {
+    let (width, height) = (picture.width, picture.height);
+    contrast::check(&crop(picture, centre_crop(width, height, size.min(width).min(height))))
+}
+
 /// The window of torchvision's `CenterCrop` in an image at least as large.
 fn centre_crop(width: usize, height: usize, size: usize) -> Window {
     Window { left: offset(width, size), top: offset(height, size), width: size, height: size }

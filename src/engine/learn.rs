@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 use super::Normalisation;
 use super::cuda::CudaError;
 use super::loss::Loss;
-use super::optimizer::{Rule, State};
+use super::optimizer::{LayerRates, Rule, State};
 use crate::model::parameters::Parameter;
 use crate::model::weights::{Weights, WeightsError};
 
@@ -39,10 +39,12 @@ pub struct Settings {
 }
 
 /// How gradients become steps.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Updates {
     /// Of every parameter that learns.
     pub rule: Rule,
+    /// What the learning rate is multiplied by, layer by layer. A GPU knows one rate.
+    pub layers: LayerRates,
     /// Whether vectors (biases, batch norm) decay too.
     pub decay_vectors: bool,
     /// Share of the old average of the weights kept at each step, if there is

@@ -16,6 +16,7 @@ use super::cuda::{self, Cascade, CascadeOptions, CudaError};
 use super::fused::learn::FusedLearner;
 use super::fused::{Backend, PackedNetwork};
 use super::learn::{Learn, Settings, Updates};
+use super::optimizer::LayerRates;
 use super::{Device, Infer, InferPair, Loss, Normalisation, Precision};
 use crate::model::architecture::Architecture;
 use crate::model::weights::{Weights, WeightsError};
@@ -149,6 +150,15 @@ pub enum EngineError {
     #[error("votes are learned on the processor, not on {device}: --device cpu")]
     NoVotes {
         /// Where they were to be learned.
+        device: Device,
+    },
+    /// It knows one learning rate for all layers.
+    #[error(
+        "learning rates that differ by layer (layer_decay, layer_rates) are for the processor, \
+         not for {device}: --device cpu"
+    )]
+    NoLayerRates {
+        /// Where it was to learn.
         device: Device,
     },
     /// It does not train.
@@ -325,6 +335,23 @@ pub fn pair(
     Ok(Opened { network: Box::new(cascade), note: Some(note) })
 }
 
+/// Whether what computes on `device` learns by a loss, and with such rates: to be asked
+/// before anything is read.
+///
+/// # Errors
+/// [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
+pub fn can_learn(device: Device, loss: &Loss, layers: &LayerRates) -> Result<(), EngineError> {
+    if device == Device::Cpu {
+        Ok(())
+    } else if *loss != Loss::Classes {
+        Err(EngineError::NoVotes { device })
+    } else if !layers.are_even() {
+        Err(EngineError::NoLayerRates { device })
+    } else {
+        Ok(())
+    }
+}
+
 /// A network that learns, before its first step.
 ///
 /// # Errors
@@ -349,9 +376,7 @@ pub fn learn(
         let learner = FusedLearner::new(architecture, weights, settings, updates, precision)?;
         return Ok(Box::new(learner));
     }
-    if settings.loss != Loss::Classes {
-        return Err(EngineError::NoVotes { device });
-    }
+    can_learn(device, &settings.loss, &updates.layers)?;
     let gpu = open_gpu(device, precision)?;
     let learner = gpu.queue().and_then(|queue| {
         GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
@@ -398,6 +423,53 @@ mod tests {
             assert_eq!(engine.to_name(), (engine == Engine::Candle).then_some(engine));
         }
         assert!("tensorrt".parse::<Engine>().is_err());
+    }
+
+    /// Without a GPU: what it would not learn is said before it is looked for.
+    #[test]
+    fn what_a_gpu_does_not_learn_is_refused_before_it_is_looked_for() {
+        use crate::engine::optimizer::Rule;
+        use crate::model::seeded;
+
+        let gpu = Device::Cuda(0);
+        let uneven = LayerRates::new([("features".to_owned(), 0.5)].into());
+        let even = LayerRates::default();
+        let votes = [Loss::Counts(vec![0..1, 1..2]), Loss::Fractions(vec![0..1, 1..2])];
+        assert!(can_learn(gpu, &Loss::Classes, &even).is_ok());
+        for (loss, layers) in [
+            (&votes[0], &even),
+            (&votes[1], &even),
+            (&Loss::Classes, &uneven),
+            (&votes[0], &uneven),
+        ] {
+            assert!(can_learn(Device::Cpu, loss, layers).is_ok());
+            let refused = can_learn(gpu, loss, layers).unwrap_err();
+            let said = refused.to_string();
+            assert!(refused.is_usage() && said.contains("--device cpu"), "{said}");
+            assert_eq!(said.contains("votes"), *loss != Loss::Classes, "{said}");
+            // The door says the same, where no driver could be opened.
+            let architecture = Architecture::nano();
+            let weights = seeded::weights(&architecture, 2, 1, "").unwrap();
+            let settings = Settings {
+                classes: 2,
+                batch: 2,
+                max_size: 64,
+                normalisation: Normalisation { mean: [0.0; 3], std: [1.0; 3] },
+                frozen_backbone: false,
+                stochastic_depth: 0.0,
+                loss: loss.clone(),
+            };
+            let updates = Updates {
+                rule: Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+                layers: layers.clone(),
+                decay_vectors: false,
+                average: None,
+                norm_momentum: 0.1,
+            };
+            let on = (gpu, Precision::F32);
+            let door = learn(&architecture, &weights, settings, updates, on, None);
+            assert_eq!(door.err().map(|e| e.to_string()), Some(said));
+        }
     }
 
     #[test]

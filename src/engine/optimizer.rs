@@ -34,10 +34,38 @@ pub enum Rule {
     },
 }
 
+/// What the learning rate of some layers is multiplied by.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LayerRates(BTreeMap<String, f64>);
+
+impl LayerRates {
+    /// Factors by the names of layers, which are how the names of their parameters
+    /// begin; the longest that fits is a parameter's.
+    pub fn new(factors: BTreeMap<String, f64>) -> Self {
+        Self(factors)
+    }
+
+    /// The factor of a parameter; 1 where its layer has none.
+    pub fn of(&self, parameter: &str) -> f64 {
+        let fits = |layer: &str| {
+            let rest = parameter.strip_prefix(layer);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let own = self.0.iter().filter(|(layer, _)| fits(layer));
+        own.max_by_key(|(layer, _)| layer.len()).map_or(1.0, |(_, factor)| *factor)
+    }
+
+    /// Whether they change nothing.
+    pub fn are_even(&self) -> bool {
+        self.0.values().all(|factor| *factor == 1.0)
+    }
+}
+
 /// A rule and what it remembers of each parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Optimizer {
     rule: Rule,
+    layers: LayerRates,
     /// Whether decay is for matrices alone, or for all parameters as in
     /// PyTorch's default and the HIWL authors' recipe.
     decay_matrices_only: bool,
@@ -58,7 +86,12 @@ pub struct State {
 impl Optimizer {
     /// Remembers nothing yet.
     pub fn new(rule: Rule, decay_matrices_only: bool) -> Self {
-        Self { rule, decay_matrices_only, state: BTreeMap::new() }
+        Self { rule, layers: LayerRates::default(), decay_matrices_only, state: BTreeMap::new() }
+    }
+
+    /// The same with learning rates that differ by layer.
+    pub fn with_layers(self, layers: LayerRates) -> Self {
+        Self { layers, ..self }
     }
 
     /// Moves the parameters by their gradients.
@@ -78,9 +111,10 @@ impl Optimizer {
                 Some((parameter, state))
             })
             .collect();
-        let (rule, matrices_only) = (self.rule, self.decay_matrices_only);
+        let (rule, layers, matrices_only) = (self.rule, &self.layers, self.decay_matrices_only);
         work.par_iter_mut().for_each(|(parameter, state)| {
             let decays = parameter.decays || !matrices_only;
+            let rate = rate * layers.of(&parameter.name);
             apply(rule, parameter, state, decays, rate);
             state.steps += 1;
         });
@@ -208,6 +242,56 @@ mod tests {
         let mut resumed = Average::new(0.5);
         resumed.restore(average.values().clone(), average.updates());
         assert_eq!(resumed, average);
+    }
+
+    #[test]
+    fn a_layer_s_rate_is_that_of_the_longest_name() {
+        let factors = [("features", 0.5), ("features.1", 0.25), ("features.1.0", 0.0)];
+        let rates = LayerRates::new(factors.map(|(name, f)| (name.to_owned(), f)).into());
+        for (name, factor) in [
+            ("features.1.0.block.0.0.weight", 0.0),
+            ("features.1.1.block.0.0.weight", 0.25),
+            ("features.10.0.weight", 0.5),
+            ("features.8.1.bias", 0.5),
+            ("classifier.1.weight", 1.0),
+        ] {
+            assert_eq!(rates.of(name), factor, "{name}");
+        }
+        assert!(!rates.are_even() && LayerRates::default().are_even());
+        assert!(LayerRates::new([("features".to_owned(), 1.0)].into()).are_even());
+    }
+
+    /// Of every rule: a factor of 0 leaves every bit, decay and momentum or not, and a
+    /// factor of 1 is none.
+    #[test]
+    fn a_factor_of_nothing_leaves_a_parameter_and_one_changes_nothing() {
+        let rules = [
+            Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 },
+            Rule::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 },
+        ];
+        let parameter = |name: &str| Parameter {
+            name: name.into(),
+            shape: vec![3, 1],
+            values: vec![1.5, -0.1, 1e-30],
+            gradient: vec![0.3, -7.0, 1e4],
+            decays: true,
+        };
+        for rule in rules {
+            let names = ["features.0.0.weight", "features.1.0.weight", "classifier.1.weight"];
+            let factors = [("features.0".to_owned(), 0.0), ("features.1".to_owned(), 1.0)];
+            let rates = LayerRates::new(factors.into());
+            let (mut own, mut plain) = (names.map(parameter), names.map(parameter));
+            let mut by_layer = Optimizer::new(rule, false).with_layers(rates);
+            let mut as_ever = Optimizer::new(rule, false);
+            for step in 1..5 {
+                by_layer.step(own.iter_mut(), 0.01 * f64::from(step));
+                as_ever.step(plain.iter_mut(), 0.01 * f64::from(step));
+            }
+            assert_eq!(own[0].values, parameter(names[0]).values);
+            assert_ne!(plain[0].values, own[0].values);
+            assert_eq!(own[1].values, plain[1].values);
+            assert_eq!(own[2].values, plain[2].values);
+        }
     }
 
     #[test]

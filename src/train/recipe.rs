@@ -9,6 +9,7 @@
 //! Invariant: a [`Recipe`] from [`Recipe::read`] has passed
 //! [`Recipe::check`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
 use crate::limits::settings::{RECIPE_MODELS, TOML};
 use crate::model::architecture::Architecture;
+use crate::model::parameters::parameters;
 use crate::storage::file;
 use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
 
@@ -179,6 +181,17 @@ pub struct Training {
     /// Exponential average of the weights, whose validation counts in place
     /// of the weights' own: the share it keeps of itself at every step.
     pub ema: Option<f64>,
+    /// Each layer learns so many times as fast as the one behind it, down from the
+    /// classifier, whose rate is the schedule's: layers near the pixels, which see
+    /// what all galaxies have in common, change least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
+    /// What the rates of some layers are multiplied by, on top of it: by the names of
+    /// layers, `features.0` (the stem) to `features.8` (the head), `features.2.1` (a
+    /// block) and `classifier`. At 0 a layer's weights stay as they are; the running
+    /// statistics of its batch norm follow the images as ever.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_rates: BTreeMap<String, f64>,
     /// How weights change.
     pub optimiser: Optimiser,
     /// How the learning rate changes.
@@ -283,12 +296,21 @@ impl Training {
         let sizes = |range: std::ops::RangeInclusive<usize>| {
             self.phases.iter().all(|p| range.contains(&p.size))
         };
+        let factor = |v: f64| (0.0..=100.0).contains(&v);
         let last = self.phases.last().map(|p| p.size);
         let Schedule { epochs, minimum, .. } = self.schedule;
         let rules = [
             ((2..=4096).contains(&self.batch), "batch is not in 2…4096".to_owned()),
             ((0.0..1.0).contains(&self.smoothing), "smoothing is not in 0…1".into()),
             (self.patience > 0, "patience is 0".into()),
+            (
+                self.layer_decay.is_none_or(|d| d > 0.0 && d <= 1.0),
+                "layer_decay is not above 0 and up to 1".into(),
+            ),
+            (
+                self.layer_rates.values().copied().all(factor),
+                "a factor of layer_rates is not in 0…100".into(),
+            ),
             (self.views != Some(0), "views is 0: leave it out for another in every epoch".into()),
             ((1..=100).contains(&self.keep), "keep is not in 1…100".into()),
             (self.ema.is_none_or(|e| (0.0..1.0).contains(&e)), "ema is not in 0…1".into()),
@@ -541,6 +563,7 @@ impl Recipe {
         }
         self.augmentation.check().map_err(|what| format!("augmentation: {what}"))?;
         for (place, model) in self.models.iter().enumerate() {
+            self.check_layers(self.training(model)).map_err(|w| format!("{}: {w}", model.name))?;
             self.training(model).check(*crop).map_err(|what| format!("{}: {what}", model.name))?;
             model.sampling.check().map_err(|what| format!("{}: {what}", model.name))?;
             if let Some(name) = &model.starts_from
@@ -561,6 +584,26 @@ impl Recipe {
             }
         }
         self.check_outputs()
+    }
+
+    /// A layer whose rate is given is there.
+    fn check_layers(&self, training: &Training) -> Result<(), String> {
+        let Some(architecture) = Architecture::named(&self.architecture) else { return Ok(()) };
+        let all = parameters(&architecture, 2);
+        let wrong = training.layer_rates.keys().find(|layer| {
+            let begins = |name: &str| {
+                name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            };
+            !all.iter().any(|parameter| begins(&parameter.name))
+        });
+        match wrong {
+            Some(layer) => Err(format!(
+                "layer_rates: {} has no layer {layer:?}; such are features.0, features.2.1, \
+                 classifier",
+                self.architecture
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Together, the models must lead to every class in exactly one way.

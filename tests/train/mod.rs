@@ -4,6 +4,7 @@
 
 mod frozen;
 mod inputs;
+mod layers;
 mod page;
 mod run;
 mod trees;

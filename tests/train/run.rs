@@ -431,6 +431,48 @@ fn bad_images_are_told_and_left_out() {
     assert!(errors.contains("1 images cannot be used") && errors.contains(id), "{errors}");
 }
 
+/// What `hiwl classify` rejects is not learned from. A run of before that was so goes on
+/// with it.
+#[test]
+fn pictures_that_show_nothing_are_told_and_left_out() {
+    let scene = Scene::new(100);
+    scene.recipe("short.toml", &SHORT);
+    let number = |run: &str| {
+        serde_json::from_slice::<Value>(&scene.bytes(&format!("{run}/run.json"))).unwrap()
+    };
+    done(scene.train("ordinary", "short.toml", &[]), 0);
+    assert_eq!(number("ordinary").get("blank_left_out"), None, "nothing was");
+    // Enough that some are not of the test split.
+    for level in [3, 200, 255, 30, 255, 0, 90, 255] {
+        let image = find_jpeg(std::iter::once(scene.path("in")));
+        fs::remove_file(&image).unwrap();
+        let file = fs::File::create(image.with_extension("png")).unwrap();
+        let mut encoder = png::Encoder::new(file, 72, 72);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&vec![level; 3 * 72 * 72]).unwrap();
+    }
+    let output = done(scene.train("run", "short.toml", &[]), 0);
+    let told = errors(&output);
+    assert!(told.contains("images cannot be used: ") && told.contains("blank"), "{told}");
+    let settings = number("run");
+    assert_eq!(settings["blank_left_out"], true);
+    let images = |settings: &Value| {
+        ["train_images", "val_images"].map(|n| settings[n].as_u64().unwrap()).iter().sum::<u64>()
+    };
+    let all = images(&number("ordinary"));
+    assert!((all - 8..all).contains(&images(&settings)), "{all} {settings}");
+    // The run goes on as it began.
+    done(scene.train("run", "short.toml", &[]), 0);
+    let mut before = settings;
+    before.as_object_mut().unwrap().remove("blank_left_out");
+    fs::create_dir(scene.path("before")).unwrap();
+    fs::write(scene.path("before/run.json"), before.to_string()).unwrap();
+    let other = done(scene.train("before", "short.toml", &[]), 64);
+    assert!(errors(&other).contains("holds another run"), "{}", errors(&other));
+    assert!(!errors(&other).contains("cannot be used"), "{}", errors(&other));
+}
+
 #[test]
 fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
     let scene = Scene::new(200);

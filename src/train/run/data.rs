@@ -90,6 +90,8 @@ pub struct Dataset {
     pub digest: String,
     /// What a person should know: missing counterparts, bad images.
     pub notes: Vec<String>,
+    /// Whether pictures were left out that show nothing.
+    pub blank_left_out: bool,
     /// How the images are read and decoded.
     pub front: Front,
     /// How they were listed, and become pictures.
@@ -119,9 +121,10 @@ pub struct TrainingData {
 
 impl Dataset {
     /// Lists, joins and looks at everything, with `workers` threads that decode. A
-    /// table without splits is split 8:1:1 by the recipe's seed. In `output`, the
-    /// run's folder, a journal says what is looked at, and `listener` is told what
-    /// a process that died was at. `None` if `stop` ended it.
+    /// table without splits is split 8:1:1 by the recipe's seed. Pictures that show
+    /// nothing are left out if `must_show`, as `hiwl classify` rejects them. In
+    /// `output`, the run's folder, a journal says what is looked at, and `listener` is
+    /// told what a process that died was at. `None` if `stop` ended it.
     ///
     /// # Errors
     /// [`TrainError::List`], [`TrainError::Labels`]; [`TrainError::Data`] if
@@ -129,6 +132,7 @@ impl Dataset {
     pub fn read(
         sources: &TrainingData,
         recipe: &Recipe,
+        must_show: bool,
         workers: usize,
         (output, listener): (&Path, &dyn Listener),
         stop: &Stop,
@@ -207,6 +211,7 @@ impl Dataset {
         if let Some(looking) = &looking {
             tell_suspects(looking, &listed, listener);
         }
+        let crops = (crops, must_show.then_some(recipe.input.crop));
         let Some(looked) = inspect(&front, &listed, order, crops, learned, looking, stop)? else {
             return Ok(None);
         };
@@ -247,7 +252,10 @@ impl Dataset {
         let parts: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
         let digest = hex(&random::digest("training data", 0, &parts));
         let (train, val) = (Arc::new(train), Arc::new(val));
-        let mut dataset = Self { train, val, digest, notes, front, reading };
+        let blank_left_out = [Reason::Blank, Reason::Saturated]
+            .iter()
+            .any(|reason| rejected.reasons.contains_key(reason));
+        let mut dataset = Self { train, val, digest, notes, blank_left_out, front, reading };
         dataset.check(recipe)?;
         dataset.warn(recipe);
         Ok(Some(dataset))
@@ -542,13 +550,13 @@ fn tell_suspects(looking: &Looking, listed: &[Listed], listener: &dyn Listener) 
 
 /// Reads, decodes and composes every image, in `order`: what of each is needed
 /// later, or why it cannot be used. The first `learned` are prepared for the first
-/// crop, the others for the second; `looking` keeps what is looked at. `None` if `stop`
-/// ended it.
+/// crop, the others for the second; their middle, of `seen` pixels, must show something.
+/// `looking` keeps what is looked at. `None` if `stop` ended it.
 fn inspect(
     front: &Front,
     listed: &[Listed],
     order: Vec<usize>,
-    crops: [Preparation; 2],
+    (crops, seen): ([Preparation; 2], Option<usize>),
     learned: usize,
     looking: Option<Looking>,
     stop: &Stop,
@@ -572,12 +580,17 @@ fn inspect(
         }
         Ok(())
     });
+    let must_show = seen;
     let seen = front.extend(&mut graph, source, || {
         let crops = Arc::clone(&crops);
         move |cutout: Cutout<Decoded>| {
             let (radius, later) = (cutout.radius, cutout.index >= learned as u64);
             let preparation = &crops[usize::from(later)];
-            cutout.advance(|decoded| prepare::whole(decoded, preparation, radius))
+            cutout.advance(|decoded| {
+                let picture = prepare::whole(decoded, preparation, radius)?;
+                must_show.map_or(Ok(()), |size| prepare::check_shown(&picture, size))?;
+                Ok(picture)
+            })
         }
     });
     let found = Arc::new(Mutex::new(BTreeMap::new()));

@@ -65,6 +65,10 @@ pub struct Settings<'a> {
     /// did without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<&'static str>,
+    /// Whether pictures were left out that show nothing, as those of the first version
+    /// were not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub blank_left_out: bool,
     /// How inputs are read, where it is not the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<Read<'a>>,
@@ -80,6 +84,9 @@ pub struct Said {
     pub precision: Option<Precision>,
     /// Whether features are kept.
     pub features: Option<String>,
+    /// Whether pictures were left out that show nothing.
+    #[serde(default)]
+    pub blank_left_out: bool,
 }
 
 /// How inputs are read.

@@ -146,6 +146,14 @@ fn backbone(weights: &Weights) -> Result<[u8; 32], WeightsError> {
     Ok(hash.finalize().into())
 }
 
+/// How features of a phase came to be at hand.
+pub enum Prepared {
+    /// They were.
+    Already,
+    /// They were computed.
+    Now,
+}
+
 /// A classifier that learns, and the features of the phase at hand.
 pub struct OnFeatures {
     /// What learns.
@@ -168,13 +176,18 @@ impl OnFeatures {
     }
 
     /// Computes the features of a phase's images, of `size` pixels a side, if they are
-    /// not those at hand; `false` if the run is stopped.
+    /// not those at hand; `None` if the run is stopped.
     ///
     /// # Errors
     /// Those of [`judge::logits`].
-    pub fn prepare(&mut self, run: &Run, plan: &Plan, size: usize) -> Result<bool, TrainError> {
+    pub fn prepare(
+        &mut self,
+        run: &Run,
+        plan: &Plan,
+        size: usize,
+    ) -> Result<Option<Prepared>, TrainError> {
         if self.size == size {
-            return Ok(true);
+            return Ok(Some(Prepared::Already));
         }
         let outputs = plan.model.outputs.len();
         let shots = plan.shots();
@@ -200,13 +213,13 @@ impl OnFeatures {
             let images = (&run.data.train, &shots[..]);
             let found =
                 judge::features_of(run, &self.weights, images, view, (outputs, size), run.device)?;
-            let Some(found) = found else { return Ok(false) };
+            let Some(found) = found else { return Ok(None) };
             self.views.push(found);
         }
         let val = centres(run, &self.weights, &run.data.val, &plan.val, (outputs, size))?;
-        let Some(val) = val else { return Ok(false) };
+        let Some(val) = val else { return Ok(None) };
         (self.val, self.size) = (val, size);
-        Ok(true)
+        Ok(Some(Prepared::Now))
     }
 
     /// Features of a batch of training images, of the pictures that `shots` show in an

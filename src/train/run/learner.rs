@@ -4,11 +4,11 @@ use super::TrainError;
 use super::kept::OnFeatures;
 use crate::engine::fused::learn::HeadLearner;
 use crate::engine::learn::{Settings, Snapshot, StepOutput, Updates};
-use crate::engine::optimizer::Rule;
+use crate::engine::optimizer::{LayerRates, Rule};
 use crate::engine::{Device, Learn, Loss, Normalisation, Precision, open};
 use crate::model::architecture::Architecture;
 use crate::model::weights::Weights;
-use crate::train::recipe::{Model, Optimiser, Recipe, Votes};
+use crate::train::recipe::{Model, Optimiser, Recipe, Training, Votes};
 
 /// What learns.
 pub enum Learner {
@@ -46,6 +46,7 @@ impl Learner {
         let (rule, decay_vectors) = rule(&training.optimiser);
         let updates = Updates {
             rule,
+            layers: layer_rates(training, architecture),
             decay_vectors,
             average: training.ema,
             norm_momentum: recipe.bn_momentum,
@@ -134,6 +135,23 @@ pub fn normalisation(recipe: &Recipe) -> Normalisation {
     Normalisation { mean: recipe.input.mean, std: recipe.input.std }
 }
 
+/// What the rates of layers are multiplied by: the decay from the classifier down, times
+/// what the recipe says of each.
+pub fn layer_rates(training: &Training, architecture: &Architecture) -> LayerRates {
+    let layers = architecture.layers();
+    let block = |prefix: &String| prefix.trim_end_matches(".block").to_owned();
+    let mut names = vec!["features.0".to_owned()];
+    names.extend(layers.blocks.iter().map(|b| block(&b.prefix)));
+    names.extend([layers.head_prefix, "classifier".to_owned()]);
+    let own = LayerRates::new(training.layer_rates.clone());
+    let decay = training.layer_decay.unwrap_or(1.0);
+    let of = |(behind, name): (usize, String)| {
+        let factor = decay.powi(behind as i32) * own.of(&name);
+        (name, factor)
+    };
+    LayerRates::new(names.into_iter().rev().enumerate().map(of).collect())
+}
+
 /// The rule of a recipe's optimiser, and whether vectors decay.
 fn rule(optimiser: &Optimiser) -> (Rule, bool) {
     match *optimiser {
@@ -144,6 +162,37 @@ fn rule(optimiser: &Optimiser) -> (Rule, bool) {
         Optimiser::Adamw { betas, epsilon, weight_decay, decay_vectors, .. } => {
             let weight_decay = weight_decay as f32;
             (Rule::AdamW { betas, eps: epsilon, weight_decay }, decay_vectors)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn rates_fall_from_the_classifier_down() {
+        let recipe = Recipe::read(Path::new("train-best")).unwrap();
+        let mut training = recipe.training.clone();
+        let b1 = Architecture::efficientnet(1).unwrap();
+        assert!(layer_rates(&training, &b1).are_even());
+        training.layer_decay = Some(0.5);
+        training.layer_rates =
+            [("features.2".to_owned(), 0.0), ("features.8".to_owned(), 3.0)].into();
+        let rates = layer_rates(&training, &b1);
+        // B1 has 23 blocks between stem and head.
+        for (name, factor) in [
+            ("classifier.1.weight", 1.0),
+            ("features.8.0.weight", 1.5),
+            ("features.7.1.block.0.0.weight", 0.25),
+            ("features.7.0.block.0.0.weight", 0.125),
+            ("features.2.1.block.1.1.bias", 0.0),
+            ("features.1.0.block.0.0.weight", 0.5f64.powi(24)),
+            ("features.0.1.weight", 0.5f64.powi(25)),
+        ] {
+            assert_eq!(rates.of(name), factor, "{name}");
         }
     }
 }

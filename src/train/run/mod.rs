@@ -48,7 +48,7 @@ use self::{
     initial::Initial,
     plan::Plan,
 };
-use crate::engine::{Device, Engine, Precision};
+use crate::engine::{Device, Engine, EngineError, Precision, open};
 use crate::events::{Event, Listener, TrainingEvent};
 use crate::metrics;
 use crate::model::architecture::Architecture;
@@ -154,13 +154,19 @@ pub fn run(
     let initial = Initial::read(options.initial.as_deref())?;
     let architecture = initial.architecture(recipe)?;
     let lock = Folder::lock(&options.output)?;
+    if !options.freeze {
+        // A classifier may learn from features, on the processor.
+        can_learn(recipe, options.device)?;
+    }
     let said = Folder::said(&options.output)?;
     let precision = precision(options, said.as_ref())?;
     let workers = options.workers.max(1);
     let pool = pipeline::threads::pool("learn", workers)?;
     listener.tell(Event::Note("looking at every image"));
+    // A run of before blank pictures were left out goes on with them.
+    let must_show = said.as_ref().is_none_or(|said| said.blank_left_out);
     let told = (&*options.output, &**listener);
-    let found = Dataset::read(&options.data, recipe, workers, told, stop)?;
+    let found = Dataset::read(&options.data, recipe, must_show, workers, told, stop)?;
     let Some(data) = found else {
         let checkpoints = options.output.join("checkpoints");
         return Ok(TrainReport { evaluation: None, model: None, checkpoints, epochs: Vec::new() });
@@ -182,6 +188,7 @@ pub fn run(
         initial: initial.identity(),
         freeze: options.freeze,
         features: keeps.then_some("kept"),
+        blank_left_out: data.blank_left_out,
         reading: folder::Read::of(&options.data),
         precision,
     };
@@ -235,6 +242,19 @@ pub fn run(
         report.epochs = finished.epochs.into_iter().collect();
     }
     Ok(report)
+}
+
+/// Whether the recipe's models are learned on a device; frozen ones may be anyway, if
+/// their features are kept.
+///
+/// # Errors
+/// [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
+pub fn can_learn(recipe: &Recipe, device: Device) -> Result<(), EngineError> {
+    let Some(architecture) = Architecture::named(&recipe.architecture) else { return Ok(()) };
+    recipe.models.iter().try_for_each(|model| {
+        let rates = learner::layer_rates(recipe.training(model), &architecture);
+        open::can_learn(device, &learner::loss(model), &rates)
+    })
 }
 
 /// The precision that is asked for, or that of the run that goes on, or the

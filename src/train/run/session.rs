@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::feed::{Feed, Shot, View};
 use super::initial::Initial;
 use super::judge::{self, Judgement};
+use super::kept::Prepared;
 use super::learner::{Learner, Seen};
 use super::plan::Plan;
 use super::state::{Best, State};
@@ -39,6 +40,8 @@ struct Session {
     others: Vec<Epoch>,
     /// The best epochs' weights that are on no disk yet.
     pending: Vec<(Best, Weights)>,
+    /// Pixels that the models after it will learn.
+    later: f64,
     /// When an epoch was told.
     told: Option<Instant>,
     /// The last checkpoint, once there is one, and when it was written.
@@ -72,7 +75,7 @@ pub fn train(
     {
         return Ok(state.clone());
     }
-    let mut session = Session::new(run, plan, earlier)?;
+    let mut session = Session::new(run, plan, earlier, later)?;
     if let Some((state, snapshot)) = found {
         session.learner.restore(snapshot)?;
         run.note(&format!(
@@ -172,8 +175,15 @@ fn learn_kept(
     (mut shots, batches): (&[Shot], &[usize]),
 ) -> Result<bool, TrainError> {
     let mut session = lock(session);
-    if !session.on_features().prepare(run, plan, size)? {
-        return Ok(false);
+    match session.on_features().prepare(run, plan, size)? {
+        None => return Ok(false),
+        Some(Prepared::Already) => {}
+        Some(Prepared::Now) => {
+            // To compute features is not to learn: what is left is told from here on.
+            let State { epoch, step, .. } = session.state;
+            let pixels = plan.pixels_after(epoch, step) + session.later;
+            run.tell(TrainingEvent::Model { pixels });
+        }
     }
     session.mark = Instant::now();
     for &count in batches {
@@ -191,7 +201,12 @@ fn learn_kept(
 }
 
 impl Session {
-    fn new(run: &Arc<Run>, plan: &Arc<Plan>, earlier: &[State]) -> Result<Self, TrainError> {
+    fn new(
+        run: &Arc<Run>,
+        plan: &Arc<Plan>,
+        earlier: &[State],
+        later: f64,
+    ) -> Result<Self, TrainError> {
         let from_earlier = match &plan.model.starts_from {
             Some(name) => Some(best(run, earlier, name)?),
             None => None,
@@ -213,6 +228,7 @@ impl Session {
             learner,
             others: earlier.iter().flat_map(|state| state.history.clone()).collect(),
             pending: Vec::new(),
+            later,
             told: None,
             state: State::new(run.folder.digest(), &plan.model.name, &plan.training),
             saved: (None, now),

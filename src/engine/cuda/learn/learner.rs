@@ -47,6 +47,8 @@ pub struct GpuLearner {
 impl GpuLearner {
     /// A network with an optimiser that remembers nothing yet.
     ///
+    /// Its layers have one learning rate: whoever opens it has seen to that.
+    ///
     /// # Errors
     /// As [`GpuNetwork::new`].
     pub fn new(
@@ -57,7 +59,7 @@ impl GpuLearner {
         settings: Settings,
         updates: Updates,
     ) -> Result<Self, CudaError> {
-        let Updates { rule, decay_vectors, average, norm_momentum } = updates;
+        let Updates { rule, decay_vectors, average, norm_momentum, layers: _ } = updates;
         let frozen = settings.frozen_backbone;
         let mut network = GpuNetwork::new(queue, precision, architecture, weights, settings)?;
         network.set_norm_momentum(norm_momentum);

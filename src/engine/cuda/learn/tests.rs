@@ -11,7 +11,7 @@ use crate::engine::cuda::{
 };
 use crate::engine::fused::learn::{FusedLearner, TrainNetwork};
 use crate::engine::learn::{Learn, Settings, Snapshot, StepOutput, Updates};
-use crate::engine::optimizer::Rule;
+use crate::engine::optimizer::{LayerRates, Rule};
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::seeded::{self, SplitMix64};
 use crate::model::weights::Weights;
@@ -174,9 +174,15 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
     let (architecture, weights) = nano(Padding::Symmetric);
     let (pixels, targets) = batch(images, size);
     for (rule, decay_vectors) in [(sgd, true), (adamw, false)] {
-        let updates = Updates { rule, decay_vectors, average: Some(0.9), norm_momentum: 0.1 };
+        let updates = Updates {
+            rule,
+            layers: LayerRates::default(),
+            decay_vectors,
+            average: Some(0.9),
+            norm_momentum: 0.1,
+        };
         let on_the_cpu = || -> Box<dyn Learn> {
-            let settings = settings(images, size);
+            let (settings, updates) = (settings(images, size), updates.clone());
             Box::new(
                 FusedLearner::new(&architecture, &weights, settings, updates, Precision::F32)
                     .unwrap(),
@@ -184,7 +190,7 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
         };
         let on_a_gpu = || -> Box<dyn Learn> {
             let queue = Emulated::queue(Precision::F32, Mode::Forward);
-            let settings = settings(images, size);
+            let (settings, updates) = (settings(images, size), updates.clone());
             let precision = Precision::F32;
             let learner =
                 GpuLearner::new(&queue, precision, &architecture, &weights, settings, updates);

@@ -42,7 +42,8 @@ impl FusedLearner {
         Ok(Self {
             architecture: architecture.clone(),
             network,
-            optimizer: Optimizer::new(updates.rule, !updates.decay_vectors),
+            optimizer: Optimizer::new(updates.rule, !updates.decay_vectors)
+                .with_layers(updates.layers),
             average: updates.average.map(|decay| Average::new(decay as f32)),
         })
     }

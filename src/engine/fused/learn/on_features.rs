@@ -64,7 +64,8 @@ impl HeadLearner {
             dropout: architecture.dropout,
             batch,
             loss,
-            optimizer: Optimizer::new(updates.rule, !updates.decay_vectors),
+            optimizer: Optimizer::new(updates.rule, !updates.decay_vectors)
+                .with_layers(updates.layers),
             average: updates.average.map(|decay| Average::new(decay as f32)),
         })
     }
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
     use crate::engine::fused::learn::FusedLearner;
     use crate::engine::learn::{Learn, Settings};
-    use crate::engine::optimizer::Rule;
+    use crate::engine::optimizer::{LayerRates, Rule};
     use crate::engine::{Infer, Normalisation, Precision, Tensors, Want, fused::PackedNetwork};
     use crate::model::seeded;
 
@@ -224,8 +225,13 @@ mod tests {
             Rule::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-2 },
         ];
         for rule in rules {
-            let updates =
-                Updates { rule, decay_vectors: false, average: Some(0.9), norm_momentum: 0.1 };
+            let updates = Updates {
+                rule,
+                layers: LayerRates::new([("classifier".to_owned(), 0.5)].into()),
+                decay_vectors: false,
+                average: Some(0.9),
+                norm_momentum: 0.1,
+            };
             let settings = Settings {
                 classes: CLASSES,
                 batch: 10,
@@ -236,11 +242,11 @@ mod tests {
                 loss: Loss::Classes,
             };
             let slow = || {
-                let of = settings.clone();
+                let (of, updates) = (settings.clone(), updates.clone());
                 FusedLearner::new(&architecture, &weights, of, updates, Precision::F32).unwrap()
             };
             let quick = || {
-                let of = (CLASSES, 10);
+                let (of, updates) = ((CLASSES, 10), updates.clone());
                 HeadLearner::new(&architecture, &weights, of, Loss::Classes, updates).unwrap()
             };
             let (mut by_pictures, mut by_features) = (slow(), quick());
