@@ -70,6 +70,22 @@ pub enum ClassifyError {
         /// How many it holds.
         most: usize,
     },
+    /// Concentrations are asked for, of a model that has none.
+    #[error(
+        "the model has no concentrations: it did not learn numbers of votes (`votes = \"counts\"` \
+         in a recipe)"
+    )]
+    NoConcentrations,
+    /// Votes are about other questions than the model's.
+    #[error(
+        "no question is one of the model's with all its answers; the table has {found}, the model {known}"
+    )]
+    OtherQuestions {
+        /// Those of the table.
+        found: String,
+        /// Those of the model.
+        known: String,
+    },
     /// A picture, or the folder of pictures, cannot be written.
     #[error("{}: {source}", path.display())]
     Pictures {
@@ -206,6 +222,8 @@ impl ClassifyError {
             | Self::Components { .. }
             | Self::Answer { .. }
             | Self::Sheet { .. }
+            | Self::NoConcentrations
+            | Self::OtherQuestions { .. }
             | Self::Pictures { .. }
             | Self::NoPrecision { .. }
             | Self::Plan { .. }

@@ -1,6 +1,7 @@
 //! Predictions held against labels: the line of `hiwl classify`, with metrics
 //! at its end in place of the catalog.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,14 +11,15 @@ use super::{ClassifyError, ClassifyOptions, setup};
 use crate::events::{Event, Listener};
 use crate::labels::join::Join;
 use crate::labels::table::quoted;
-use crate::labels::{LabelTable, Split};
+use crate::labels::votes::VoteTable;
+use crate::labels::{LabelTable, Labelled, Split};
 use crate::line::{self, Listed, Waiting};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
 use crate::pipeline::{Failure, Graph, StageReport, Stop};
 use crate::run::ModelIdentity;
-use crate::tree::Prediction;
+use crate::tree::{Prediction, Scheme, Stage2, Tree};
 
 /// How good a model is on labelled images.
 #[derive(Debug)]
@@ -93,17 +95,9 @@ pub fn evaluate(
     stop: &Stop,
 ) -> Result<Option<Evaluation>, ClassifyError> {
     let model = Model::read(&options.model)?;
-    let known = model.description.scheme.tree().class_names();
-    assert_eq!(labels.classes, known, "the classes of the model");
-    let resolved = Resolved::new(options, &model)?;
-    let rows = setup::line(&resolved, &model)?;
-    for note in &rows.notes {
-        listener.tell(Event::Note(note));
-    }
-    let identity = ModelIdentity::of(&model, &options.model);
     let scheme = &model.description.scheme;
-    let answers = 0..scheme.tree().answers().len();
-    let columns: Vec<String> = answers.map(|answer| scheme.column_name(answer)).collect();
+    assert_eq!(labels.classes, scheme.tree().class_names(), "the classes of the model");
+    let columns = columns(scheme);
     let wanted = LabelTable {
         classes: labels.classes.clone(),
         rows: match split {
@@ -111,11 +105,179 @@ pub fn evaluate(
             None => labels.rows.clone(),
         },
     };
+    let Some(Ran { rows, rejected, notes, model, stages, elapsed }) =
+        classified(options, model, &wanted, listener, stop)?
+    else {
+        return Ok(None);
+    };
+    let mut matrix = Confusion::new(&wanted.classes);
+    let (mut calibration, mut confidences) = (Calibration::new(), Confidences::new());
+    let (mut predictions, mut ids) = (Vec::new(), Vec::new());
+    for (place, id, prediction) in rows {
+        let (truth, predicted) = (wanted.rows[place].class, prediction.class);
+        matrix.add(truth, predicted);
+        let confidence = f64::from(prediction.confidence);
+        calibration.add(confidence, truth == predicted);
+        confidences.add(truth, predicted, confidence);
+        predictions.push((truth, prediction));
+        ids.push(id);
+    }
+    Ok(Some(Evaluation {
+        report: metrics::ClassificationReport::new(&matrix, Some(&calibration)).with(&confidences),
+        predictions,
+        ids,
+        columns,
+        rejected,
+        notes,
+        model,
+        stages,
+        elapsed,
+    }))
+}
+
+/// How near a model's fractions are to what volunteers, or labels of several questions,
+/// say.
+#[derive(Debug)]
+pub struct VoteEvaluation {
+    /// Of the images that could be classified.
+    pub report: metrics::VoteReport,
+    /// Of each of them, its id and its fractions of those who are asked, answer by answer.
+    pub predictions: Vec<(String, Vec<f64>)>,
+    /// Names of the answers, `question/answer`.
+    pub answers: Vec<String>,
+    /// Ids of the others, and why.
+    pub rejected: Vec<(String, String)>,
+    /// What has no counterpart, and what could not be listed.
+    pub notes: Vec<String>,
+    /// The model.
+    pub model: ModelIdentity,
+}
+
+impl VoteEvaluation {
+    /// What was said of each image, as CSV: `id`, and `<question>_<answer>_fraction` of
+    /// every answer.
+    pub fn predictions_csv(&self) -> String {
+        let mut text = "id".to_owned();
+        for answer in &self.answers {
+            text += &format!(",{}", quoted(&format!("{}_fraction", answer.replace('/', "_"))));
+        }
+        text.push('\n');
+        for (id, fractions) in &self.predictions {
+            text += &quoted(id);
+            fractions.iter().for_each(|value| text += &format!(",{value}"));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The tree of a model file.
+///
+/// # Errors
+/// [`ClassifyError::Model`].
+pub fn tree(model: &Path) -> Result<Tree, ClassifyError> {
+    Ok(Description::read(model)?.scheme.tree().clone())
+}
+
+/// Classifies the images of the inputs that `votes` knows, or those of them in `split`,
+/// of which `splits` says which they are, and compares fractions. Every network sees
+/// every image. The options' output is not used. `None` if `stop` ended it.
+///
+/// # Errors
+/// [`ClassifyError`]; [`ClassifyError::NothingLabelled`] if no image has votes,
+/// [`ClassifyError::OtherQuestions`] if none is about a question of the model.
+pub fn evaluate_votes(
+    options: &ClassifyOptions,
+    votes: &VoteTable,
+    split: Option<(Split, &HashMap<String, Split>)>,
+    listener: &Arc<dyn Listener>,
+    stop: &Stop,
+) -> Result<Option<VoteEvaluation>, ClassifyError> {
+    let options = ClassifyOptions { stage2: Stage2::All, ..options.clone() };
+    let model = Model::read(&options.model)?;
+    let tree = model.description.scheme.tree().clone();
+    let (truth, there) = votes.in_tree(&tree);
+    if there.is_empty() {
+        let names = |tree: &Tree| {
+            tree.questions().iter().map(|q| q.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        return Err(ClassifyError::OtherQuestions {
+            found: names(&votes.schema.tree),
+            known: names(&tree),
+        });
+    }
+    let mut notes = vec![format!("{}: {}", votes.schema.title, votes.told)];
+    notes.extend(votes.schema.notes.iter().cloned());
+    let missing: Vec<&str> =
+        tree.questions().iter().map(|q| &*q.name).filter(|name| !there.contains(name)).collect();
+    if !missing.is_empty() {
+        notes.push(format!("no votes about {}", missing.join(", ")));
+    }
+    let known = |own: &[f64]| own.iter().any(|value| !value.is_nan());
+    let is_in = |id: &String| {
+        split.is_none_or(|(split, splits)| splits.get(id).is_some_and(|own| *own == split))
+    };
+    let places: Vec<usize> =
+        (0..votes.ids.len()).filter(|&p| known(&truth[p]) && is_in(&votes.ids[p])).collect();
+    let row = |&place: &usize| Labelled { id: votes.ids[place].clone(), class: 0, split: None };
+    let wanted =
+        LabelTable { classes: vec!["votes".to_owned()], rows: places.iter().map(row).collect() };
+    let Some(ran) = classified(&options, model, &wanted, listener, stop)? else { return Ok(None) };
+    let (mut predicted, mut expected, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, id, said) in ran.rows {
+        let of_all: Vec<f64> =
+            said.probabilities.iter().map(|p| f64::from(p.unwrap_or(0.0))).collect();
+        expected.push(truth[places[row]].clone());
+        predictions.push((id, tree.conditional(&of_all)));
+        predicted.push(of_all);
+    }
+    notes.extend(ran.notes);
+    Ok(Some(VoteEvaluation {
+        report: metrics::VoteReport::new(&tree, &predicted, &expected),
+        predictions,
+        answers: (0..tree.answers().len()).map(|answer| tree.path(answer)).collect(),
+        rejected: ran.rejected,
+        notes,
+        model: ran.model,
+    }))
+}
+
+/// Names of the columns of probabilities.
+fn columns(scheme: &Scheme) -> Vec<String> {
+    (0..scheme.tree().answers().len()).map(|answer| scheme.column_name(answer)).collect()
+}
+
+/// What the line made of labelled images.
+struct Ran {
+    /// Of each image that could be classified, the place of its label, its id and what
+    /// was said, in the order of the inputs.
+    rows: Vec<(usize, String, Prediction)>,
+    rejected: Vec<(String, String)>,
+    notes: Vec<String>,
+    model: ModelIdentity,
+    stages: Vec<StageReport>,
+    elapsed: Duration,
+}
+
+/// Classifies the images of the inputs that are `wanted`; `None` if `stop` ended it.
+fn classified(
+    options: &ClassifyOptions,
+    model: Model,
+    wanted: &LabelTable,
+    listener: &Arc<dyn Listener>,
+    stop: &Stop,
+) -> Result<Option<Ran>, ClassifyError> {
+    let resolved = Resolved::new(options, &model)?;
+    let rows = setup::line(&resolved, &model)?;
+    for note in &rows.notes {
+        listener.tell(Event::Note(note));
+    }
+    let identity = ModelIdentity::of(&model, &options.model);
     let wait = Waiting { listener: listener.as_ref(), stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
     let Some(found) = found else { return Ok(None) };
     let (entries, mut notes) = (found.images, found.problems);
-    let join = Join::new(&wanted, entries.iter().map(|image| image.entry.id.as_str()));
+    let join = Join::new(wanted, entries.iter().map(|image| image.entry.id.as_str()));
     if join.pairs.is_empty() {
         return Err(ClassifyError::NothingLabelled {
             images: entries.len(),
@@ -126,44 +288,28 @@ pub fn evaluate(
     let trained = (!model.description.untrained).then(|| model.description.input.clone());
     drop(model);
 
-    let truth: Vec<usize> = join.pairs.iter().map(|&(row, _)| wanted.rows[row].class).collect();
+    let labels: Vec<usize> = join.pairs.iter().map(|&(row, _)| row).collect();
     let images: Vec<Listed> = join.pairs.iter().map(|&(_, image)| entries[image].clone()).collect();
     listener.tell(Event::Started { rows: images.len() as u64 });
-    let counts = Arc::new(Mutex::new(Counts {
-        matrix: Confusion::new(&wanted.classes),
-        calibration: Calibration::new(),
-        confidences: Confidences::new(),
-        predictions: Vec::new(),
-        ids: Vec::new(),
-        rejected: Vec::new(),
-    }));
+    let seen: Arc<Mutex<Seen>> = Arc::default();
     let mut graph = Graph::new(stop.clone());
     let window = rows.window();
     let listed = line::source(&mut graph, images, &window);
-    let classified = rows.extend(&mut graph, listed);
-    let (sink, told) = (Arc::clone(&counts), Arc::clone(listener));
-    graph.sink("metrics", classified, move |batch| {
+    let stream = rows.extend(&mut graph, listed);
+    let (sink, told) = (Arc::clone(&seen), Arc::clone(listener));
+    graph.sink("metrics", stream, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
-        let mut counts = sink.lock().unwrap_or_else(|e| e.into_inner());
+        let mut seen = sink.lock().unwrap_or_else(|e| e.into_inner());
         let found = batch.item.rows;
-        let (count, before) = (found.len(), counts.rejected.len());
+        let (count, before) = (found.len(), seen.rejected.len());
         for row in found {
-            let truth = truth[row.index as usize];
             match row.outcome {
-                Ok(prediction) => {
-                    let predicted = prediction.class;
-                    counts.matrix.add(truth, predicted);
-                    let confidence = f64::from(prediction.confidence);
-                    counts.calibration.add(confidence, truth == predicted);
-                    counts.confidences.add(truth, predicted, confidence);
-                    counts.predictions.push((truth, prediction));
-                    counts.ids.push(row.id);
-                }
-                Err(rejection) => counts.rejected.push((row.id, rejection.to_string())),
+                Ok(said) => seen.rows.push((labels[row.index as usize], row.id, said)),
+                Err(rejection) => seen.rejected.push((row.id, rejection.to_string())),
             }
         }
         window.leave(count);
-        let rejected = (counts.rejected.len() - before) as u64;
+        let rejected = (seen.rejected.len() - before) as u64;
         told.tell(Event::Advanced { rows: count as u64, rejected });
         Ok(())
     });
@@ -174,27 +320,15 @@ pub fn evaluate(
         Err(failure) => return Err(failure.into()),
     }
     notes.extend(rows.crops.observed.notes(&rows.crops.preparation, trained.as_ref()));
-    let mut counts = counts.lock().unwrap_or_else(|e| e.into_inner());
-    Ok(Some(Evaluation {
-        report: metrics::ClassificationReport::new(&counts.matrix, Some(&counts.calibration))
-            .with(&counts.confidences),
-        predictions: std::mem::take(&mut counts.predictions),
-        ids: std::mem::take(&mut counts.ids),
-        columns,
-        rejected: std::mem::take(&mut counts.rejected),
-        notes,
-        model: identity,
-        stages: outcome.stages,
-        elapsed: outcome.elapsed,
-    }))
+    let Seen { rows, rejected } =
+        std::mem::take(&mut *seen.lock().unwrap_or_else(|e| e.into_inner()));
+    let (stages, elapsed) = (outcome.stages, outcome.elapsed);
+    Ok(Some(Ran { rows, rejected, notes, model: identity, stages, elapsed }))
 }
 
-/// What the sink counts.
-struct Counts {
-    matrix: Confusion,
-    calibration: Calibration,
-    confidences: Confidences,
-    predictions: Vec<(usize, Prediction)>,
-    ids: Vec<String>,
+/// What the sink keeps.
+#[derive(Default)]
+struct Seen {
+    rows: Vec<(usize, String, Prediction)>,
     rejected: Vec<(String, String)>,
 }

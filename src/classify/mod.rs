@@ -30,7 +30,7 @@ pub mod tally;
 pub use alone::{Alone, try_alone};
 pub use classifier::{Classification, Classifier, Picture};
 pub use error::ClassifyError;
-pub use evaluate::{Evaluation, classes, evaluate};
+pub use evaluate::{Evaluation, VoteEvaluation, classes, evaluate, evaluate_votes, tree};
 pub use explain::{ExplainOptions, Explained, SHEET, activation, explain};
 pub use features::{Features, features};
 pub use kept::{KeepFeatures, Keeping};

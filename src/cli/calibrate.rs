@@ -45,7 +45,7 @@ pub struct Calibrate {
     labels: PathBuf,
 
     /// Only the rows of this split: train, val or test.
-    #[arg(long, value_name = "SPLIT", value_parser = super::evaluate::split)]
+    #[arg(long, value_name = "SPLIT", value_parser = super::evaluate::split_named)]
     split: Option<Split>,
 
     #[command(flatten)]

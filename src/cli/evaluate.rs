@@ -1,5 +1,6 @@
 //! `hiwl evaluate`: how good a model is on labelled images.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,36 +8,57 @@ use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::{CliError, Exit, numbers, print, print_json, signals, usage};
-use crate::classify::{self, ClassifyOptions, Evaluation};
+use crate::classify::{self, ClassifyError, ClassifyOptions, Evaluation};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::format;
 use crate::cli::terminal::progress::Progress;
 use crate::engine::DevicesChoice;
 use crate::events::Listener;
-use crate::labels::{LabelColumns, LabelTable, Split};
+use crate::labels::grammar::{Kind, Wanted};
+use crate::labels::votes::VoteTable;
+use crate::labels::{LabelColumns, LabelTable, Split, several, split};
 use crate::pipeline::Stop;
+use crate::run::ModelIdentity;
 use crate::storage::output;
 
 /// Compare a model's labels with known ones.
 ///
 /// Prints accuracy, recall, precision and F1 of every class with their means,
 /// the expected calibration error, the confusion matrix, how far each class's
-/// confidences can be believed, and what cuts on confidence keep.
+/// confidences can be believed, and what cuts on confidence keep. With --votes, how near
+/// the fractions of every answer are to what volunteers said, and each question's
+/// average precision.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Example:
-  hiwl evaluate galaxies/*.tar --labels labels.csv --split val --model model.safetensors")]
+Examples:
+  hiwl evaluate galaxies/*.tar --labels labels.csv --split val --model model.safetensors
+  hiwl evaluate galaxies/*.tar --votes votes.csv --model votes.safetensors")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
     /// The label table: id and label, and split if --split is given.
-    #[arg(short, long, value_name = "TABLE")]
-    labels: PathBuf,
+    #[arg(short, long, value_name = "TABLE", required_unless_present = "votes")]
+    labels: Option<PathBuf>,
+
+    /// In place of labels: a table of votes, or of several labels at once, with a column
+    /// for each question (id,bar,ring,merger).
+    #[arg(long, value_name = "TABLE", conflicts_with_all = ["labels", "csv"])]
+    votes: Option<PathBuf>,
+
+    /// Which fractions of a vote table that holds several: best, debiased, plain,
+    /// weighted, or counts.  [default: the first of these that is there]
+    #[arg(long, value_name = "KIND", value_parser = super::labels::kind, requires = "votes")]
+    fractions: Option<Kind>,
+
+    /// Whose votes, of a table that holds those of several campaigns, or of which
+    /// workflow.
+    #[arg(long, value_name = "NAME", requires = "votes")]
+    campaign: Option<String>,
 
     /// Only the rows of this split: train, val or test.
-    #[arg(long, value_name = "SPLIT", value_parser = split)]
+    #[arg(long, value_name = "SPLIT", value_parser = split_named)]
     split: Option<Split>,
 
     /// The column of splits.  [default: split]
@@ -73,19 +95,23 @@ pub struct Arguments {
     json: bool,
 }
 
-pub(super) fn split(text: &str) -> Result<Split, String> {
+pub(super) fn split_named(text: &str) -> Result<Split, String> {
     Split::from_name(text).ok_or_else(|| "one of train, val, test".to_owned())
 }
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
+        if let Some(table) = self.votes.clone() {
+            return self.run_on_votes(&table);
+        }
         let (json, csv, split) = (self.json, self.csv.clone(), self.split);
         let predictions = self.predictions.clone();
         let column = match split {
             Some(_) => Some(self.split_column.as_deref().unwrap_or("split")),
             None => None,
         };
-        let (table, column) = (self.labels.clone(), column.map(str::to_owned));
+        // clap sees to it that there are labels where there are no votes.
+        let (table, column) = (self.labels.clone().unwrap_or_default(), column.map(str::to_owned));
         let options = self.resolve()?;
         let read = options.inputs.iter().chain([&table, &options.model]);
         let read: Vec<&Path> = read.map(PathBuf::as_path).collect();
@@ -127,6 +153,53 @@ impl Arguments {
         Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
     }
 
+    /// The same held against votes.
+    fn run_on_votes(self, table: &Path) -> Result<Exit, CliError> {
+        let (json, predictions) = (self.json, self.predictions.clone());
+        let wanted = Wanted { kind: self.fractions, campaign: self.campaign.clone() };
+        let split = self.split;
+        let column = self.split_column.clone().unwrap_or_else(|| "split".to_owned());
+        let options = self.resolve()?;
+        let of = |error: ClassifyError| {
+            if error.is_usage() { usage(error) } else { CliError::from(error) }
+        };
+        let tree = classify::tree(&options.model).map_err(of)?;
+        let id = options.id_column.as_deref();
+        let votes = match several::read(table, &tree, id).map_err(usage)? {
+            Some(labels) => labels,
+            None => VoteTable::open(table, None, id, &wanted).map_err(usage)?,
+        };
+        let splits = match split {
+            Some(_) => {
+                let columns = LabelColumns { id, split: Some(&column) };
+                split::of_table(table, columns).map_err(usage)?.unwrap_or_default()
+            }
+            None => HashMap::new(),
+        };
+        super::say_memory_limit();
+        let stop = Stop::new();
+        signals::stop_on_signal(stop.clone())?;
+        let audience = if json { Audience::Nobody } else { Audience::Person };
+        let progress = Arc::new(Progress::new(audience));
+        let listener: Arc<dyn Listener> = progress.clone();
+        let only = split.map(|split| (split, &splits));
+        let found = classify::evaluate_votes(&options, &votes, only, &listener, &stop);
+        progress.finish();
+        let Some(found) = found.map_err(of)? else {
+            return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
+        };
+        if let Some(path) = predictions {
+            output::write(&path, found.predictions_csv().as_bytes(), &[table])?;
+        }
+        if json {
+            print_json(serde_json::to_string_pretty(&found.report)?)?;
+        } else {
+            let head = head(found.notes.clone(), &found.model, &found.rejected);
+            print(&format!("{head}\n\n{}", found.report))?;
+        }
+        Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
+    }
+
     /// What the line needs, from flags, the pipeline and the machine.
     fn resolve(self) -> Result<ClassifyOptions, CliError> {
         let (devices, hindrance) = self.device.resolve();
@@ -143,20 +216,26 @@ impl Arguments {
 
 /// The metrics, and what they leave out.
 fn text(found: &Evaluation) -> String {
-    let mut lines = found.notes.clone();
-    lines.push(format!("model {} ({})", found.model.name, found.model.digest));
-    if found.model.untrained {
+    let head = head(found.notes.clone(), &found.model, &found.rejected);
+    format!("{head}\n{}", format_args!("\n{}", found.report))
+}
+
+/// What is to be said before the metrics.
+fn head(notes: Vec<String>, model: &ModelIdentity, rejected: &[(String, String)]) -> String {
+    let mut lines = notes;
+    lines.push(format!("model {} ({})", model.name, model.digest));
+    if model.untrained {
         lines.push("The model is untrained: its labels mean nothing.".into());
     }
-    if !found.rejected.is_empty() {
+    if !rejected.is_empty() {
         let some: Vec<String> =
-            found.rejected.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
-        let more = if found.rejected.len() > 5 { "; …" } else { "" };
+            rejected.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
+        let more = if rejected.len() > 5 { "; …" } else { "" };
         lines.push(format!(
             "{} images were rejected and are not counted: {}{more}",
-            format::count(found.rejected.len() as u64),
+            format::count(rejected.len() as u64),
             some.join("; "),
         ));
     }
-    format!("{}\n{}", lines.join("\n"), format_args!("\n{}", found.report))
+    lines.join("\n")
 }

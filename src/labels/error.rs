@@ -205,6 +205,25 @@ pub enum LabelError {
         /// What stands there.
         value: String,
     },
+    /// A label that is no answer to its question.
+    #[error(
+        "{path}: row {row} (id {id}): {column} is {value:?}, which is no answer: one of {answers}, \
+         or nothing where it is not known"
+    )]
+    NotAnAnswer {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// The row's id.
+        id: String,
+        /// The question.
+        column: String,
+        /// What stands there.
+        value: String,
+        /// What may.
+        answers: String,
+    },
     /// A number of votes that is none.
     #[error("{path}: row {row} (id {id}): {column} is {value:?}, not a number of votes")]
     NotACount {

@@ -8,6 +8,7 @@
 //! | [`grammar`] | tables known by how their columns are named |
 //! | `semantics` | what fractions are fractions of, told from the numbers |
 //! | `panoptes` | exports of Zooniverse's platform, votes counted by subject |
+//! | [`several`] | a label for each of several questions |
 //! | [`schema`] | which column of a vote table answers which question |
 //! | [`clean`] | thresholds that turn votes into classes |
 //! | [`soft`] | probabilities of classes by id, of a teacher |
@@ -28,6 +29,7 @@ mod panoptes;
 pub mod sampler;
 pub mod schema;
 mod semantics;
+pub mod several;
 pub mod soft;
 pub mod split;
 pub mod table;

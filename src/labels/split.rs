@@ -4,11 +4,54 @@
 //! cut. So the split depends on the seed and on which galaxies there are,
 //! never on the order of a file.
 
-use super::table::{LabelTable, Split};
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::ids::ID_COLUMNS;
+use super::table::{LabelColumns, LabelTable, Split};
+use super::{LabelError, cells};
+use crate::limits::output::QUOTED;
+use crate::limits::shortened;
 use crate::random;
 
 /// Parts of train, validation and test.
 pub const PAPER_RATIO: [u32; 3] = [8, 1, 1];
+
+/// What a table of any kind says each galaxy is used for: its column `split`, or the one
+/// that is named; `None` if it has none.
+///
+/// # Errors
+/// [`LabelError::MissingColumn`] for one that is named, [`LabelError::UnknownSplit`], and
+/// those of every table.
+pub fn of_table(
+    path: &Path,
+    columns: LabelColumns<'_>,
+) -> Result<Option<HashMap<String, Split>>, LabelError> {
+    let header = cells::header(path)?;
+    let name = columns.split.unwrap_or("split");
+    let Some(place) = cells::place(&header, &[name]) else {
+        return match columns.split {
+            Some(name) => Err(cells::missing(path, &header, name)),
+            None => Ok(None),
+        };
+    };
+    let mut splits = HashMap::new();
+    let select = |header: &[String]| {
+        Ok(vec![cells::id_place(path, header, columns.id, &ID_COLUMNS)?, place])
+    };
+    cells::each_row(path, select, |row, cells| {
+        let [id, name] = cells else { return Ok(()) };
+        let split = Split::from_name(name).ok_or_else(|| LabelError::UnknownSplit {
+            path: path.to_owned(),
+            row,
+            id: (*id).to_owned(),
+            split: shortened(name, QUOTED).into_owned(),
+        })?;
+        splits.insert((*id).to_owned(), split);
+        Ok(())
+    })?;
+    Ok(Some(splits))
+}
 
 /// Decides what every galaxy is used for. Of `n` galaxies of a class,
 /// round(`n`·train/sum) are for training; of the others, validation has its

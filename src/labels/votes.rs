@@ -21,6 +21,7 @@ use super::schema::{Counted, Measure, Semantics, VoteSchema};
 use super::semantics::Evidence;
 use super::table::Ids;
 use super::{LabelError, cells};
+use crate::tree::{Question, Tree};
 
 /// How far a fraction may lie outside of 0 to 1: debiased ones do by rounding.
 const SLACK: f64 = 0.1;
@@ -172,12 +173,40 @@ impl VoteTable {
         }
     }
 
+    /// Fractions of those who were asked, of every answer of another tree, galaxy by
+    /// galaxy: of its questions all of whose answers are here, in shares that add up to
+    /// 1; NaN for others, and where they are not known. With them the names of the
+    /// questions that are here.
+    pub fn in_tree<'a>(&self, tree: &'a Tree) -> (Vec<Vec<f64>>, Vec<&'a str>) {
+        let places: Vec<Option<usize>> = (0..tree.answers().len())
+            .map(|answer| self.schema.tree.answer(&tree.path(answer)))
+            .collect();
+        let whole = |q: &&Question| places[q.answers.clone()].iter().all(Option::is_some);
+        let there: Vec<&Question> = tree.questions().iter().filter(whole).collect();
+        let row = |row: usize| {
+            let own = self.fractions(row, Semantics::Conditional);
+            let mut found = vec![f64::NAN; places.len()];
+            for question in &there {
+                let of: Vec<f64> =
+                    places[question.answers.clone()].iter().flatten().map(|&a| own[a]).collect();
+                let sum: f64 = of.iter().sum();
+                if sum.is_finite() && sum > 0.0 {
+                    let of = of.iter().map(|v| (v / sum).max(0.0));
+                    found[question.answers.clone()].iter_mut().zip(of).for_each(|(f, v)| *f = v);
+                }
+            }
+            found
+        };
+        let rows = (0..self.ids.len()).map(row).collect();
+        (rows, there.into_iter().map(|question| question.name.as_str()).collect())
+    }
+
     /// How many answered each question of a galaxy, by its place; `None` where the
     /// table does not say.
     pub fn asked(&self, row: usize) -> Option<Vec<f32>> {
         let answers = self.answers();
         let own = &self.counts.as_ref()?[row * answers..(row + 1) * answers];
-        let sum = |question: &crate::tree::Question| own[question.answers.clone()].iter().sum();
+        let sum = |question: &Question| own[question.answers.clone()].iter().sum();
         Some(self.schema.tree.questions().iter().map(sum).collect())
     }
 }

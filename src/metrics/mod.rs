@@ -9,6 +9,7 @@
 
 pub mod accuracy;
 pub mod average;
+pub mod average_precision;
 pub mod calibration;
 pub mod confidences;
 pub mod confusion;
@@ -21,6 +22,7 @@ pub mod votes;
 
 pub use accuracy::accuracy;
 pub use average::{macro_average, macro_average_of};
+pub use average_precision::average_precision;
 pub use calibration::Calibration;
 pub use confidences::Confidences;
 pub use confusion::Confusion;

@@ -5,6 +5,7 @@
 //! | RMSE | fractions of everybody who looked, over all answers and galaxies: the measure of Kaggle's Galaxy Challenge, where Dieleman et al. 2015 have 0.0749 |
 //! | RMSE of the means | the same, if every galaxy were given the mean of all |
 //! | accuracy of a question | galaxies of which it was asked: whether the most probable answer is the one that most gave |
+//! | average precision of an answer | galaxies of which its question was asked: whether its fraction puts those of which it is the most frequent answer before the others |
 //! | RMSE of a question | the same galaxies: fractions of those who were asked |
 //! | calibration error | the share of the most probable answer against how often it is right, over all questions |
 //!
@@ -15,7 +16,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Calibration;
+use super::{Calibration, average_precision, macro_average};
 use crate::tree::{Semantics, Tree};
 
 /// How good predicted fractions are.
@@ -45,6 +46,22 @@ pub struct QuestionReport {
     pub accuracy: f64,
     /// Of the fractions of those who were asked.
     pub rmse: f64,
+    /// Of its first answer where it has two (yes and no, say), else the mean over its
+    /// answers; `None` if none was the most frequent of any galaxy.
+    pub average_precision: Option<f64>,
+    /// One by one, in the order of the tree.
+    pub answers: Vec<AnswerReport>,
+}
+
+/// How well an answer's fraction finds the galaxies that have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnswerReport {
+    /// Its name.
+    pub answer: String,
+    /// Galaxies of which it was the most frequent answer.
+    pub galaxies: usize,
+    /// Average precision; `None` if there are none.
+    pub average_precision: Option<f64>,
 }
 
 impl VoteReport {
@@ -90,8 +107,27 @@ impl VoteReport {
                 calibration.add(found[best].clamp(0.0, 1.0), is_right);
                 pairs.push((found, expected));
             }
+            let answers: Vec<AnswerReport> = of
+                .clone()
+                .enumerate()
+                .map(|(place, answer)| {
+                    let has = |expected: &[f64]| most(expected) == place;
+                    let scores = pairs.iter().map(|(found, e)| (found[place], has(e)));
+                    AnswerReport {
+                        answer: tree.answers()[answer].name.clone(),
+                        galaxies: pairs.iter().filter(|(_, e)| has(e)).count(),
+                        average_precision: average_precision(scores),
+                    }
+                })
+                .collect();
+            let known: Vec<f64> = answers.iter().filter_map(|a| a.average_precision).collect();
             questions.push(QuestionReport {
                 question: question.name.clone(),
+                average_precision: match &answers[..] {
+                    [first, _] => first.average_precision,
+                    _ => (!known.is_empty()).then(|| macro_average(&known)),
+                },
+                answers,
                 asked,
                 accuracy: right as f64 / asked.max(1) as f64,
                 rmse: root_mean_square(pairs.into_iter()),
@@ -110,7 +146,7 @@ impl VoteReport {
     pub fn accuracy(&self) -> f64 {
         let asked: Vec<f64> =
             self.questions.iter().filter(|q| q.asked > 0).map(|q| q.accuracy).collect();
-        super::macro_average(&asked)
+        macro_average(&asked)
     }
 }
 
@@ -138,9 +174,19 @@ impl fmt::Display for VoteReport {
             "fractions of votes of {galaxies} galaxies: RMSE {rmse:.4} (of the means {rmse_of_means:.4})"
         )?;
         let width = self.questions.iter().map(|q| q.question.len()).max().unwrap_or(0).max(8);
-        writeln!(f, "{:width$} {:>8} {:>9} {:>8}", "question", "asked", "accuracy", "RMSE")?;
-        for QuestionReport { question, asked, accuracy, rmse } in &self.questions {
-            writeln!(f, "{question:width$} {asked:>8} {accuracy:>9.4} {rmse:>8.4}")?;
+        writeln!(
+            f,
+            "{:width$} {:>8} {:>9} {:>8} {:>17}",
+            "question", "asked", "accuracy", "RMSE", "average precision"
+        )?;
+        for QuestionReport { question, asked, accuracy, rmse, average_precision, .. } in
+            &self.questions
+        {
+            let precision = average_precision.map_or("-".to_owned(), |ap| format!("{ap:.4}"));
+            writeln!(
+                f,
+                "{question:width$} {asked:>8} {accuracy:>9.4} {rmse:>8.4} {precision:>17}"
+            )?;
         }
         writeln!(f, "expected calibration error {:.4}", self.expected_calibration_error)
     }
@@ -185,5 +231,11 @@ mod tests {
         assert_eq!((bar.asked, bar.accuracy), (1, 0.0));
         assert!((bar.rmse - 0.5).abs() < 1e-12);
         assert_eq!(report.accuracy(), 0.25);
+        // Of both galaxies smooth is the most frequent answer, the first of equals; of the
+        // one that was asked about a bar, yes.
+        assert_eq!((shape.average_precision, bar.average_precision), (Some(1.0), Some(1.0)));
+        let galaxies: Vec<usize> = shape.answers.iter().map(|answer| answer.galaxies).collect();
+        assert_eq!(galaxies, [2, 0]);
+        assert_eq!(shape.answers[1].average_precision, None);
     }
 }

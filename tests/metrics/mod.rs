@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hiwl::metrics::{Calibration, ClassificationReport, Confusion};
+use hiwl::metrics::{Calibration, ClassificationReport, Confusion, average_precision};
 use hiwl::random::Stream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -57,6 +57,38 @@ fn compare(seed: u64, number: usize, absent: usize, unseen: usize, count: usize)
         for (j, part) in ours.confusion_fractions[i].iter().enumerate() {
             close(*part, &theirs["fractions"][i][j], "fraction");
         }
+    }
+}
+
+/// Of scores that say something, with ties, of one galaxy that is, and of nearly all.
+#[test]
+fn average_precision_is_scikit_learns() {
+    let mut stream = Stream::new("average precision test", 1, &[]);
+    let mut cases = Vec::new();
+    for (count, share, steps) in
+        [(500, 0.3, 1e9), (500, 0.3, 8.0), (40, 0.9, 4.0), (1000, 0.01, 1e9), (3, 0.5, 2.0)]
+    {
+        let mut is: Vec<bool> = (0..count).map(|_| stream.chance(share)).collect();
+        is[0] = true;
+        let scores: Vec<f64> = is
+            .iter()
+            .map(|&is| {
+                let score: f64 = stream.unit() + if is { 0.3 } else { 0.0 };
+                (score * steps).round() / steps
+            })
+            .collect();
+        cases.push((scores, is));
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("cases.json");
+    let request: Vec<Value> =
+        cases.iter().map(|(scores, is)| json!({ "scores": scores, "is": is })).collect();
+    fs::write(&path, json!(request).to_string()).unwrap();
+    let theirs: Vec<Value> =
+        serde_json::from_str(&oracle("average_precision.py", &[path.to_str().unwrap()])).unwrap();
+    assert_eq!(theirs.len(), cases.len());
+    for ((scores, is), theirs) in cases.into_iter().zip(&theirs) {
+        close(average_precision(scores.into_iter().zip(is)).unwrap(), theirs, "average precision");
     }
 }
 

@@ -23,8 +23,9 @@ use crate::cutout::{Decoded, Payload, Reason, Rejection};
 use crate::events::{Event, Listener, Silent};
 use crate::labels::grammar::Wanted;
 use crate::labels::join::Join;
+use crate::labels::several;
 use crate::labels::soft::SoftLabels;
-use crate::labels::split::{PAPER_RATIO, stratified};
+use crate::labels::split::{self, PAPER_RATIO, stratified};
 use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelTable, Labelled, Split};
 use crate::line::cutout::Bytes;
@@ -160,8 +161,20 @@ impl Dataset {
                 )));
             }
             Some((model, learned)) => {
-                let source = VoteTable::open(&sources.labels, None, id, &sources.wanted)?;
-                let (table, notes, votes) = targets(&source, model, learned)?;
+                let labels = match &recipe.tree {
+                    Some(tree) => several::read(&sources.labels, tree, id)?,
+                    None => None,
+                };
+                let source = match labels {
+                    Some(labels) => labels,
+                    None => VoteTable::open(&sources.labels, None, id, &sources.wanted)?,
+                };
+                let (mut table, notes, votes) = targets(&source, model, learned)?;
+                if let Some(splits) = split::of_table(&sources.labels, columns)? {
+                    for row in &mut table.rows {
+                        row.split = splits.get(&row.id).copied();
+                    }
+                }
                 (table, notes, Some(votes.into_iter().map(Some).collect()))
             }
         };
