@@ -19,7 +19,7 @@ use hiwl::engine::Precision;
 use hiwl::pipeline::{Stop, memory};
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RunError, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
-use hiwl::tree::{FeatureColumn, Prediction, Stage2};
+use hiwl::tree::{FeatureColumn, Naming, Prediction, Stage2};
 use hiwl::vectors::{Distance, SimilarOptions, similar};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -49,6 +49,7 @@ fn prediction(random: &mut ChaCha8Rng, length: usize) -> Prediction {
         class: [0, 1, 4, 3][best],
         confidence: p[best],
         probabilities,
+        concentrations: Box::default(),
         oddness: None,
         feature: (0..length).map(|_| random.random_range(-1.0..1.0f32)).collect(),
     }
@@ -80,6 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             scheme: None,
             oddness: false,
             features: (length > 0).then_some(kept),
+            naming: Naming::default(),
         },
         preparation: serde_json::json!({ "size": 240 }),
         colours: None,

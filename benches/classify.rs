@@ -165,6 +165,7 @@ impl Setting {
             image_column: None,
             carry: Vec::new(),
             features: None,
+            concentrations: false,
             rgb_profile: None,
             looks: Looks::default(),
             resample: ResampleChoice::None,

@@ -18,7 +18,7 @@ use super::schema::ELEMENT;
 use crate::cutout::{Rejection, SkyPosition};
 use crate::limits;
 use crate::run::RunError;
-use crate::tree::{FeatureColumn, Prediction, Scheme, Value};
+use crate::tree::{FeatureColumn, Prediction, Scheme, Tree, Value};
 
 /// The `status` of a row that has a prediction.
 pub(crate) const OK: &str = "ok";
@@ -42,8 +42,9 @@ pub struct Row {
 
 /// Rows on their way to becoming a batch.
 pub(super) struct RowBuffer {
-    /// Names of the classes, by their places.
+    /// Names of the classes, by their places, and what leads to them.
     classes: Vec<String>,
+    tree: Tree,
     rows: usize,
     id: StringBuilder,
     source: StringBuilder,
@@ -61,6 +62,12 @@ pub(super) struct RowBuffer {
 enum Own {
     /// The probability of the answer at a place.
     Probability(usize, Float32Builder),
+    /// The share of the answer at a place.
+    Fraction(usize, Float32Builder),
+    /// The probability that the question at a place is asked.
+    Asked(usize, Float32Builder),
+    /// The concentration of the answer at a place.
+    Concentration(usize, Float32Builder),
     /// Whether that of the answer at a place is known.
     Ran(usize, BooleanBuilder),
     /// How odd the cutout is.
@@ -115,12 +122,16 @@ impl RowBuffer {
         let columns = scheme.columns().map_err(RunError::BadSetting)?;
         let own = columns.into_iter().map(|column| match column.value {
             Value::Probability(answer) => Own::Probability(answer, Float32Builder::new()),
+            Value::Fraction(answer) => Own::Fraction(answer, Float32Builder::new()),
+            Value::Asked(question) => Own::Asked(question, Float32Builder::new()),
+            Value::Concentration(answer) => Own::Concentration(answer, Float32Builder::new()),
             Value::Ran(_, answer) => Own::Ran(answer, BooleanBuilder::new()),
             Value::Oddness => Own::Oddness(Float32Builder::new()),
             Value::Feature(kept) => Own::Feature(Vectors::new(kept)),
         });
         Ok(Self {
             classes: scheme.tree().class_names(),
+            tree: scheme.tree().clone(),
             rows: 0,
             id: StringBuilder::new(),
             source: StringBuilder::new(),
@@ -152,8 +163,19 @@ impl RowBuffer {
         self.label.append_value(prediction.map_or("", |p| &self.classes[p.class]));
         self.confidence.append_option(prediction.map(|p| p.confidence));
         let known = |answer: usize| prediction.and_then(|p| p.probabilities[answer]);
+        let tree = &self.tree;
         for column in &mut self.own {
             match column {
+                Own::Fraction(answer, values) => {
+                    values.append_option(prediction.and_then(|p| p.fraction(tree, *answer)));
+                }
+                Own::Asked(question, values) => {
+                    values.append_option(prediction.and_then(|p| p.asked(tree, *question)));
+                }
+                Own::Concentration(answer, values) => {
+                    let of = |p: &Prediction| p.concentrations.get(*answer).copied().flatten();
+                    values.append_option(prediction.and_then(of));
+                }
                 Own::Probability(answer, values) => values.append_option(known(*answer)),
                 Own::Ran(answer, values) => values.append_value(known(*answer).is_some()),
                 Own::Oddness(values) => values.append_option(prediction.and_then(|p| p.oddness)),
@@ -182,7 +204,10 @@ impl RowBuffer {
             Arc::new(self.confidence.finish()),
         ];
         columns.extend(self.own.iter_mut().map(|column| match column {
-            Own::Probability(_, values) => Arc::new(values.finish()) as ArrayRef,
+            Own::Probability(_, values)
+            | Own::Fraction(_, values)
+            | Own::Asked(_, values)
+            | Own::Concentration(_, values) => Arc::new(values.finish()) as ArrayRef,
             Own::Ran(_, values) => Arc::new(values.finish()) as ArrayRef,
             Own::Oddness(values) => Arc::new(values.finish()) as ArrayRef,
             Own::Feature(values) => values.finish(),
@@ -206,7 +231,7 @@ mod tests {
     use super::*;
     use crate::catalog::schema::{catalog_schema, columns};
     use crate::cutout::Reason;
-    use crate::tree::hiwl;
+    use crate::tree::{Answered, Calibration, Naming, hiwl, route};
 
     /// Values that are all different, so that no two columns can be mixed up.
     fn prediction() -> Prediction {
@@ -217,6 +242,7 @@ mod tests {
             class,
             confidence: 0.125,
             probabilities,
+            concentrations: Box::default(),
             oddness: Some(99.5),
             feature: Vec::new(),
         }
@@ -278,6 +304,69 @@ mod tests {
         assert!(column("p_css").is_null(1) && column("p_eo").is_null(1));
         assert!(column("p_css_eo").is_valid(1));
         assert_eq!((column("ra").null_count(), column("dec").null_count()), (1, 1));
+    }
+
+    /// One network, of 40 concentrations of which 30 say disk, and 8 of which 2 say bar.
+    #[test]
+    fn votes_are_in_galaxy_zoo_s_columns() {
+        let tree: Tree = serde_json::from_value(serde_json::json!({ "questions": [
+            { "name": "smooth-or-featured", "answers": [{"answer": "smooth"}, {"answer": "disk"}] },
+            { "name": "bar", "after": ["smooth-or-featured/disk"],
+              "answers": [{"answer": "yes"}, {"answer": "no"}] },
+        ] }))
+        .unwrap();
+        let outputs = ["smooth-or-featured/smooth", "smooth-or-featured/disk", "bar/yes", "bar/no"];
+        let mut scheme = Scheme::new(tree, [("votes", outputs.to_vec())]).unwrap();
+        let names = |scheme: &Scheme| -> Vec<String> {
+            scheme.columns().unwrap().into_iter().map(|column| column.name).collect()
+        };
+        assert_eq!(names(&scheme), ["p_smooth", "p_yes", "p_no", "p_disk"]);
+        assert!(!scheme.tells_concentrations());
+        for question in ["smooth-or-featured", "bar"] {
+            let concentrations = Calibration {
+                temperature: 1.0,
+                offset: Vec::new(),
+                decision: Vec::new(),
+                concentrations: true,
+            };
+            scheme.calibrate(question, concentrations).unwrap();
+        }
+        assert!(scheme.tells_concentrations());
+        let fractions = [
+            "smooth-or-featured_smooth_fraction",
+            "smooth-or-featured_disk_fraction",
+            "bar_proportion_volunteers_asked",
+            "bar_yes_fraction",
+            "bar_no_fraction",
+        ];
+        assert_eq!(names(&scheme.clone().with_naming(Naming::Fractions)), fractions);
+        let scheme = scheme.with_naming(Naming::Concentrations);
+
+        // Concentrations are 1 + 100 σ(z).
+        let logit = |concentration: f32| {
+            let share = (concentration - 1.0) / 100.0;
+            (share / (1.0 - share)).ln()
+        };
+        let logits = [10.0, 30.0, 2.0, 6.0].map(logit);
+        let answered: Vec<Answered<'_>> = scheme
+            .heads()
+            .map(|head| Answered { head, logits: &logits[head.outputs.clone()] })
+            .collect();
+        let said = route(scheme.tree(), &answered);
+        let mut buffer = RowBuffer::new(&scheme).unwrap();
+        buffer.push(&row(Ok(said)));
+        buffer.push(&row(Err(Rejection::new(Reason::Empty, "no bytes"))));
+        let batch = buffer.take(&catalog_schema(&scheme, None).unwrap(), None).unwrap();
+        for (name, value) in fractions.iter().zip([0.25, 0.75, 0.75, 0.25, 0.75]).chain([
+            (&"smooth-or-featured_smooth_concentration", 10.0),
+            (&"smooth-or-featured_disk_concentration", 30.0),
+            (&"bar_yes_concentration", 2.0),
+            (&"bar_no_concentration", 6.0),
+        ]) {
+            let column = batch.column_by_name(name).unwrap().as_primitive::<Float32Type>();
+            assert!((column.value(0) - value).abs() < 1e-4 * value, "{name} {}", column.value(0));
+            assert!(column.is_null(1), "{name}");
+        }
     }
 
     #[test]

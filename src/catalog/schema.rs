@@ -104,6 +104,9 @@ pub fn columns(scheme: &Scheme) -> Result<Vec<Column>, RunError> {
     columns.extend(own.into_iter().map(|column| {
         let (kind, nullable, ucd) = match column.value {
             Value::Probability(_) => (ColumnType::Float32, true, "stat.probability;src.morph.type"),
+            Value::Fraction(_) => (ColumnType::Float32, true, "stat.probability;src.morph.type"),
+            Value::Asked(_) => (ColumnType::Float32, true, "stat.probability"),
+            Value::Concentration(_) => (ColumnType::Float32, true, "stat.param;src.morph.type"),
             Value::Ran(..) => (ColumnType::Bool, false, "meta.code"),
             Value::Oddness => (ColumnType::Float32, true, "stat.rank"),
             Value::Feature(FeatureColumn { length, half, .. }) => {

@@ -232,7 +232,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::schema;
-    use crate::tree::Scheme;
+    use crate::tree::{Naming, Scheme};
 
     fn described(schema: &Schema, lengths: Option<&[usize]>, infos: &[KeyValue]) -> String {
         let model = ModelIdentity {
@@ -242,6 +242,7 @@ mod tests {
             scheme: None,
             oddness: false,
             features: None,
+            naming: Naming::default(),
         };
         document(&Description { schema, lengths, model: &model, infos })
     }

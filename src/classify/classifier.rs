@@ -175,7 +175,12 @@ impl Classifier {
             .into_iter()
             .filter_map(|column| match column.value {
                 Value::Probability(answer) => Some((column.name, answer)),
-                Value::Ran(..) | Value::Oddness | Value::Feature(_) => None,
+                Value::Fraction(_)
+                | Value::Asked(_)
+                | Value::Concentration(_)
+                | Value::Ran(..)
+                | Value::Oddness
+                | Value::Feature(_) => None,
             })
             .collect();
         let mut outcomes = Vec::with_capacity(pictures.len());

@@ -30,6 +30,8 @@ pub(super) struct Resolved {
     pub(super) carry: Vec<String>,
     /// What the catalog keeps of the features, if anything.
     pub(super) features: Option<FeatureColumn>,
+    /// Whether the catalog has concentrations.
+    pub(super) concentrations: bool,
     /// How pixels become what the networks see.
     pub(super) preparation: Preparation,
     /// Which rows networks after the first see.
@@ -81,6 +83,9 @@ impl Resolved {
         engine: Option<Engine>,
         pinned: Option<Precision>,
     ) -> Result<Self, ClassifyError> {
+        if options.concentrations && !model.description.scheme.tells_concentrations() {
+            return Err(ClassifyError::NoConcentrations);
+        }
         let reading = reading(options, model)?;
         let computed_by = Engine::on(options.devices.first(), engine)?;
         let precision = match options.precision {
@@ -101,6 +106,7 @@ impl Resolved {
             reading,
             carry,
             features: options.features.map(|keep| keep.column(model)).transpose()?,
+            concentrations: options.concentrations,
             stage2: options.stage2,
             batch: options.batch,
             devices: options.devices.clone(),

@@ -39,7 +39,7 @@ use crate::{
         list::{BandPattern, Lister, RepeatedIds},
     },
     storage::remote::absolute,
-    tree::Stage2,
+    tree::{Naming, Stage2},
 };
 
 /// Rows a range, unless told otherwise.
@@ -75,6 +75,9 @@ pub struct ClassifyOptions {
     /// What to keep of the features in the catalog, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<KeepFeatures>,
+    /// Whether the catalog has the concentrations behind expected fractions of votes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub concentrations: bool,
     /// The RGB profile that the pipeline expects of the model.
     pub rgb_profile: Option<String>,
     /// Colours and scale, where something is asked of them.
@@ -129,6 +132,7 @@ impl ClassifyOptions {
             image_column: None,
             carry: Vec::new(),
             features: None,
+            concentrations: false,
             looks: Looks::default(),
             rgb_profile: None,
             resample: ResampleChoice::default(),
@@ -345,6 +349,10 @@ pub(super) fn open(
 fn settings(resolved: &Resolved, model: &Model) -> Settings {
     let Resolved { reading, preparation, .. } = resolved;
     let inputs = resolved.inputs.iter().map(|path| absolute_text(path));
+    let mut identity = ModelIdentity::of(model, &resolved.model);
+    if resolved.concentrations {
+        identity.naming = Naming::Concentrations;
+    }
     Settings {
         inputs: inputs.collect(),
         band_pattern: Some(reading.band_pattern.to_string()),
@@ -352,10 +360,7 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         id_column: reading.id_column.clone(),
         image_column: reading.image_column.clone(),
         carry: resolved.carry.clone(),
-        model: ModelIdentity {
-            features: resolved.features,
-            ..ModelIdentity::of(model, &resolved.model)
-        },
+        model: ModelIdentity { features: resolved.features, ..identity },
         preparation: json!({
             "crop": {
                 "size": preparation.size,

@@ -65,6 +65,10 @@ pub(super) struct CatalogFlags {
     /// With features: in half precision, which takes half the space.
     #[arg(long)]
     half: bool,
+    /// Of a model that learned numbers of votes, also the Dirichlet concentrations that
+    /// its expected fractions are the shares of (<question>_<answer>_concentration).
+    #[arg(long)]
+    concentrations: bool,
 
     /// Rows a part of the catalog, and a unit of work.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -119,6 +123,7 @@ impl NetworkFlags {
             image_column: self.input.image_column,
             carry: catalog.carry.or(recipe.input.carry).unwrap_or_default(),
             features,
+            concentrations: catalog.concentrations,
             looks,
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),

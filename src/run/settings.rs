@@ -19,13 +19,14 @@ use crate::model::model_file::Model;
 use crate::source::Pin;
 use crate::storage::digest::sha256;
 use crate::storage::json::{Difference, Words, differences, json};
-use crate::tree::{FeatureColumn, Scheme, Stage2};
+use crate::tree::{FeatureColumn, Naming, Scheme, Stage2};
 
 /// The format of the runs that this program begins, and the last that it goes
 /// on with. It is raised when `run.json`, the listing or the parts are laid out
 /// otherwise, and when the same settings would give other rows. A run whose model
 /// does not tell oddness, and that has no archives to know again, begins in format
-/// 2, which has neither; one that keeps no features in format 3.
+/// 2, which has neither; one that keeps no features, and has no columns of votes, in
+/// format 3.
 pub const FORMAT: u64 = 4;
 
 /// Why a file of a run is not read.
@@ -125,6 +126,14 @@ pub struct ModelIdentity {
     /// What rows keep of its features, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureColumn>,
+    /// What the columns of answers are, if no probabilities.
+    #[serde(default, skip_serializing_if = "is_probabilities")]
+    pub naming: Naming,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_probabilities(naming: &Naming) -> bool {
+    *naming == Naming::Probabilities
 }
 
 impl ModelIdentity {
@@ -139,13 +148,18 @@ impl ModelIdentity {
             scheme: (!scheme.is_hiwl()).then(|| scheme.clone()),
             oddness: scheme.tells_oddness(),
             features: scheme.features(),
+            naming: match scheme.tells_concentrations() {
+                true => Naming::Fractions,
+                false => Naming::Probabilities,
+            },
         }
     }
 
     /// What it answers.
     pub fn scheme(&self) -> Scheme {
         let scheme = self.scheme.clone().unwrap_or_else(Scheme::hiwl);
-        scheme.with_oddness(self.oddness).with_features(self.features)
+        let scheme = scheme.with_oddness(self.oddness).with_features(self.features);
+        scheme.with_naming(self.naming)
     }
 }
 
@@ -221,6 +235,10 @@ impl Settings {
     pub(crate) fn differences(&self, asked: &Self) -> Vec<Difference> {
         let mut asked = asked.clone();
         asked.model.name.clone_from(&self.model.name);
+        if asked.model.naming == Naming::Fractions && is_probabilities(&self.model.naming) {
+            // A run of before Galaxy Zoo's names goes on as it was begun.
+            asked.model.naming = self.model.naming;
+        }
         if self.colours.is_none() && !asked.colours_asked {
             // A run without bands, or one that goes on as it was begun.
             asked.colours = None;
@@ -242,10 +260,12 @@ impl Manifest {
     pub(super) fn new(settings: Settings, listing: Listing) -> Self {
         let program = env!("CARGO_PKG_VERSION").to_owned();
         let says_more = settings.model.oddness || !listing.archives.is_empty();
-        let format = match (settings.model.features, says_more) {
-            (Some(_), _) => FORMAT,
-            (None, true) => 3,
-            (None, false) => 2,
+        let model = &settings.model;
+        let has_columns = model.features.is_some() || !is_probabilities(&model.naming);
+        let format = match (has_columns, says_more) {
+            (true, _) => FORMAT,
+            (false, true) => 3,
+            (false, false) => 2,
         };
         Self { format, program, settings, listing }
     }
@@ -332,6 +352,7 @@ pub(crate) mod tests {
                 scheme: None,
                 oddness: false,
                 features: None,
+                naming: Naming::default(),
             },
             preparation: json!({"size": 240, "rgb": {"name": "lupton", "q": 8.0, "stretch": 0.1}}),
             colours: None,
@@ -423,6 +444,24 @@ pub(crate) mod tests {
         assert_eq!((read.format, read.settings.model.scheme().features()), (4, Some(kept)));
         let differences = read.settings.differences(&settings(3));
         assert!(differences.iter().any(|d| d.to_string().contains("features")), "{differences:?}");
+    }
+
+    /// Names of votes are the run's from its beginning; one of before goes on with its
+    /// own, unless concentrations are asked for.
+    #[test]
+    fn a_run_says_what_its_columns_of_votes_are_called() {
+        assert!(!json(&settings(3)).to_string().contains("naming"));
+        let mut votes = settings(3);
+        votes.model.naming = Naming::Fractions;
+        let manifest = Manifest::new(votes.clone(), Listing::default());
+        let (read, _) = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+        assert_eq!(read.format, 4);
+        assert_eq!(read.settings.model.scheme().naming(), Naming::Fractions);
+        assert!(settings(3).differences(&votes).is_empty());
+        votes.model.naming = Naming::Concentrations;
+        assert!(!settings(3).differences(&votes).is_empty());
+        assert!(!read.settings.differences(&votes).is_empty());
+        assert!(!read.settings.differences(&settings(3)).is_empty());
     }
 
     /// A `run.json` of before there were other trees.

@@ -4,9 +4,32 @@
 //! of every other answer, each `p_` and the answer's name (with the question's
 //! before it where two questions share an answer); then, for each network
 //! after the first, whether it was run, under its name; then, where the model
-//! tells it, how odd the cutout is; last, where they are kept, its features. HIWL's eight columns are an instance.
+//! tells it, how odd the cutout is; last, where they are kept, its features. HIWL's
+//! eight columns are an instance.
+//!
+//! Where networks learned numbers of votes, Galaxy Zoo's names take the place of the
+//! probabilities ([`Naming`]): `<question>_<answer>_fraction` of those who are asked,
+//! and for questions that are not asked of everybody
+//! `<question>_proportion_volunteers_asked`, as GZ DECaLS' and DESI's catalogs have
+//! them. Names keep their hyphens, which SQL wants quoted.
+
+use serde::{Deserialize, Serialize};
 
 use super::{FeatureColumn, Scheme};
+
+/// What a catalog's columns of answers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Naming {
+    /// Probabilities, of every galaxy: `p_<answer>`.
+    #[default]
+    Probabilities,
+    /// Galaxy Zoo's expected fractions of votes.
+    Fractions,
+    /// These, and the Dirichlet concentrations that they are the shares of:
+    /// `<question>_<answer>_concentration`.
+    Concentrations,
+}
 
 /// A column of a catalog that follows from its scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +47,12 @@ pub struct Column {
 pub enum Value {
     /// The probability of the answer at this place of the tree.
     Probability(usize),
+    /// The share of the answer at this place of its question.
+    Fraction(usize),
+    /// The probability that the question at this place is asked.
+    Asked(usize),
+    /// The concentration of the answer at this place.
+    Concentration(usize),
     /// Whether the network at this place was run, which is whether the
     /// probabilities of the answer at the second place are known.
     Ran(usize, usize),
@@ -49,8 +78,10 @@ impl Scheme {
         let mut order: Vec<usize> = tree.classes().iter().map(|class| class.answer).collect();
         let others = (0..tree.answers().len()).filter(|answer| !order.contains(answer));
         order.extend(others.collect::<Vec<_>>());
-        let mut columns: Vec<Column> =
-            order.into_iter().map(|answer| self.probability(answer)).collect();
+        let mut columns: Vec<Column> = match self.naming() {
+            Naming::Probabilities => order.into_iter().map(|a| self.probability(a)).collect(),
+            naming => self.votes(naming == Naming::Concentrations),
+        };
         for (place, network) in self.networks().iter().enumerate().skip(1) {
             let first = network.heads[0].answers[0];
             columns.push(Column {
@@ -97,6 +128,56 @@ impl Scheme {
             }
         }
         Ok(columns)
+    }
+
+    /// Galaxy Zoo's columns, question by question.
+    fn votes(&self, concentrations: bool) -> Vec<Column> {
+        let tree = self.tree();
+        let mut columns = Vec::new();
+        for (place, question) in tree.questions().iter().enumerate() {
+            let name = hyphened(&question.name);
+            let answers = || {
+                question.answers.clone().map(|answer| {
+                    let own = &tree.answers()[answer];
+                    (answer, own.words(), format!("{name}_{}", hyphened(&own.name)))
+                })
+            };
+            if !question.after.is_empty() {
+                let ways: Vec<String> =
+                    question.after.iter().map(|&way| tree.path(way).replace('/', ": ")).collect();
+                columns.push(Column {
+                    name: format!("{name}_proportion_volunteers_asked"),
+                    description: format!(
+                        "Expected fraction of all volunteers who are asked about {}, having \
+                         answered {}",
+                        question.name,
+                        ways.join(" or ")
+                    ),
+                    value: Value::Asked(place),
+                });
+            }
+            columns.extend(answers().map(|(answer, words, name)| Column {
+                name: format!("{name}_fraction"),
+                description: format!(
+                    "Expected fraction of those asked about {} who answer {words}",
+                    question.name
+                ),
+                value: Value::Fraction(answer),
+            }));
+            if concentrations {
+                columns.extend(answers().map(|(answer, words, name)| Column {
+                    name: format!("{name}_concentration"),
+                    description: format!(
+                        "Dirichlet concentration of {words} among the answers about {} (Walmsley \
+                         et al. 2022): fractions are their shares, and the larger their sum the \
+                         surer",
+                        question.name
+                    ),
+                    value: Value::Concentration(answer),
+                }));
+            }
+        }
+        columns
     }
 
     /// The column of an answer.
@@ -153,6 +234,11 @@ pub fn label_text(scheme: &Scheme) -> String {
         if title.is_empty() { class.name.clone() } else { format!("{} {title}", class.name) }
     });
     classes.collect::<Vec<_>>().join(", ")
+}
+
+/// A name as Galaxy Zoo writes it: whatever is no letter or digit becomes `-`.
+fn hyphened(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
 }
 
 /// A name as SQL takes it without quotes: whatever is no letter or digit

@@ -34,7 +34,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use self::built_in::{galaxy_zoo, hiwl, like};
-pub use self::columns::{Column, FEATURE, ODDNESS, Value, label_text};
+pub use self::columns::{Column, FEATURE, Naming, ODDNESS, Value, label_text};
 pub use self::combined::Combined;
 pub use self::declared::{Declared, DeclaredAnswer, DeclaredClass, DeclaredQuestion};
 pub use self::fractions::Semantics;

@@ -32,6 +32,9 @@ pub struct Prediction {
     /// The probability of every answer of the tree; `None` where it is not
     /// known because a network was not run.
     pub probabilities: Box<[Option<f32>]>,
+    /// The concentration of every answer of the tree, where all of them were learned
+    /// from numbers of votes; else none at all.
+    pub concentrations: Box<[Option<f32>]>,
     /// How far it lies from what was learned from, as a percentile, 0 to 100;
     /// `None` where the model does not tell.
     pub oddness: Option<f32>,
@@ -167,8 +170,15 @@ pub fn route(tree: &Tree, answered: &[Answered<'_>]) -> Prediction {
     // Shares of their questions; of those on the way down, the greatest.
     let mut shares = vec![None; tree.answers.len()];
     let mut winners = vec![None; tree.questions.len()];
+    let mut concentrations = Vec::new();
     for answered in answered {
         let logits = answered.corrected();
+        if answered.head.calibration.as_ref().is_some_and(|c| c.concentrations) {
+            concentrations.resize(tree.answers.len(), None);
+            for (&answer, logarithm) in answered.head.answers.iter().zip(&*logits) {
+                concentrations[answer] = Some(logarithm.exp());
+            }
+        }
         for (&answer, share) in answered.head.answers.iter().zip(softmax(&logits)) {
             shares[answer] = Some(share);
         }
@@ -193,16 +203,34 @@ pub fn route(tree: &Tree, answered: &[Answered<'_>]) -> Prediction {
                 // what is known is this way's probability.
                 let confidence = probabilities[answer].unwrap_or(along);
                 let probabilities = probabilities.into();
+                let concentrations = concentrations.into();
                 return Prediction {
                     class,
                     confidence,
                     probabilities,
+                    concentrations,
                     oddness: None,
                     feature: Vec::new(),
                 };
             }
             Next::Aside => unreachable!("a way down that was laid ends on a class"),
         }
+    }
+}
+
+impl Prediction {
+    /// The share of an answer of its question, from the concentrations; `None` where they
+    /// are not known.
+    pub fn fraction(&self, tree: &Tree, answer: usize) -> Option<f32> {
+        let question = &tree.questions[tree.answers[answer].question];
+        let own = self.concentrations.get(question.answers.clone())?;
+        let sum: f32 = own.iter().copied().sum::<Option<f32>>()?;
+        Some(self.concentrations[answer]? / sum)
+    }
+
+    /// The probability that a question is asked; `None` where it is not known.
+    pub fn asked(&self, tree: &Tree, question: usize) -> Option<f32> {
+        reach(&tree.questions[question].after, &self.probabilities)
     }
 }
 

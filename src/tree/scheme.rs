@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, Tree, hiwl};
+use super::{Calibration, Naming, Tree, hiwl};
 use crate::limits::output::QUOTED;
 use crate::limits::shortened;
 use crate::limits::tree::NAME;
@@ -26,6 +26,8 @@ pub struct Scheme {
     tells_oddness: bool,
     /// What rows keep of the features, if anything.
     features: Option<FeatureColumn>,
+    /// What a catalog's columns of answers are.
+    naming: Naming,
 }
 
 /// A column of vectors: what the catalog keeps of the vector that the first
@@ -97,7 +99,13 @@ impl Scheme {
                         down"
                 .into());
         }
-        let mut scheme = Self { tree, networks: Vec::new(), tells_oddness: false, features: None };
+        let mut scheme = Self {
+            tree,
+            networks: Vec::new(),
+            tells_oddness: false,
+            features: None,
+            naming: Naming::default(),
+        };
         for (name, outputs) in networks {
             scheme.add(name.as_ref(), &outputs)?;
         }
@@ -156,6 +164,23 @@ impl Scheme {
     #[must_use]
     pub fn with_features(self, features: Option<FeatureColumn>) -> Self {
         Self { features, ..self }
+    }
+
+    /// What a catalog's columns of answers are.
+    pub fn naming(&self) -> Naming {
+        self.naming
+    }
+
+    /// The same with such columns. It is no part of what files write of a scheme
+    /// either.
+    pub fn with_naming(self, naming: Naming) -> Self {
+        Self { naming, ..self }
+    }
+
+    /// Whether every network learned numbers of votes, so that its logits stand for
+    /// concentrations.
+    pub fn tells_concentrations(&self) -> bool {
+        self.heads().all(|head| head.calibration.as_ref().is_some_and(|c| c.concentrations))
     }
 
     /// Every question's head.

@@ -9,7 +9,7 @@ use hiwl::cutout::{Reason, Rejection, SkyPosition};
 use hiwl::engine::Precision;
 use hiwl::run::{Claimed, InputsWriter, ModelIdentity, RowRange, RunError, RunFolder, Settings};
 use hiwl::source::{Entry, Locator};
-use hiwl::tree::{Prediction, Stage2, hiwl};
+use hiwl::tree::{Naming, Prediction, Stage2, hiwl};
 use serde_json::json;
 
 mod damage;
@@ -34,6 +34,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
             scheme: None,
             oddness: false,
             features: None,
+            naming: Naming::default(),
         },
         preparation: json!({"size": 240, "rgb": {"name": "lupton", "stretch": 0.1}}),
         colours: None,
@@ -79,6 +80,7 @@ pub(crate) fn row(index: u64, entry: &Entry) -> Row {
             class,
             confidence: p(0),
             probabilities,
+            concentrations: Box::default(),
             oddness: None,
             feature: Vec::new(),
         })

@@ -57,7 +57,7 @@ fn every_line_of_the_page_runs() {
             other => panic!("docs/training.md:{number}: a block in `{other}` that no test runs"),
         }
     }
-    assert_eq!(run, 7);
+    assert_eq!(run, 8);
     // What the blocks made is what they say.
     let rows = |name: &str| fs::read_to_string(at(name)).unwrap().lines().count() - 1;
     assert_eq!(rows("kaggle.csv"), 336);
@@ -65,4 +65,12 @@ fn every_line_of_the_page_runs() {
     assert!(rows("bars.csv") > 100);
     assert_eq!(rows("night1.csv"), 300);
     assert_eq!(rows("each.csv"), 120);
+    let several = fs::read_to_string(at("several.json")).unwrap();
+    let several: serde_json::Value = serde_json::from_str(&several).unwrap();
+    let questions = several["questions"].as_array().unwrap();
+    assert_eq!((questions.len(), &several["galaxies"]), (2, &serde_json::json!(120)));
+    for question in questions {
+        let precision = question["average_precision"].as_f64().unwrap();
+        assert!(precision > 0.0 && precision <= 1.0, "{question}");
+    }
 }

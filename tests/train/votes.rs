@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use hiwl::labels::grammar::Wanted;
+use hiwl::labels::votes::VoteTable;
 use hiwl::simulate::{Class, votes};
+use hiwl::tree::Semantics;
 use serde_json::Value;
 
 use super::run::{SHORT, Scene, done, json};
@@ -77,9 +80,10 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     let mut command = hiwl();
     command.arg("classify").arg(scene.path("other")).arg("--model");
     command.arg(scene.path("run/model.safetensors")).arg("--quiet");
-    command.arg("--output").arg(scene.path("night"));
+    command.arg("--output").arg(scene.path("night")).arg("--concentrations");
     done(command, 0);
     let tree = votes::tree();
+    names_are_galaxy_zoos(&scene);
     let labels = fs::read_to_string(scene.path("other/labels.csv")).unwrap();
     let classes: BTreeMap<&str, Class> = labels
         .lines()
@@ -94,11 +98,11 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     assert_eq!(ids.len(), 200);
     let (mut ours, mut means, mut count) = (0.0, 0.0, 0);
     for (path, name) in [
-        ("smooth-or-featured/smooth", "p_smooth"),
-        ("smooth-or-featured/featured-or-disk", "p_featured_or_disk"),
-        ("ring/yes", "p_ring_yes"),
-        ("dust-lane/yes", "p_dust_lane_yes"),
-        ("round-outline/yes", "p_round_outline_yes"),
+        ("smooth-or-featured/smooth", "smooth-or-featured_smooth_fraction"),
+        ("smooth-or-featured/featured-or-disk", "smooth-or-featured_featured-or-disk_fraction"),
+        ("ring/yes", "ring_yes_fraction"),
+        ("dust-lane/yes", "dust-lane_yes_fraction"),
+        ("round-outline/yes", "round-outline_yes_fraction"),
     ] {
         let answer = tree.answer(path).unwrap();
         let said: Vec<f64> = column(&scene.path("night"), name)
@@ -121,6 +125,44 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     command.args(["model", "info", "--json"]).arg(scene.path("run/model.safetensors"));
     let description = json(&done(command, 0));
     assert_eq!(description["calibration"]["ring"]["concentrations"], true);
+}
+
+/// A catalog of votes is one of Galaxy Zoo's tables, which is read as such: fractions of
+/// those who are asked, the shares of the concentrations.
+fn names_are_galaxy_zoos(scene: &Scene) {
+    let mut command = hiwl();
+    command.arg("export").arg(scene.path("night")).args(["--to", "csv", "-o"]);
+    command.arg(scene.path("night.csv"));
+    done(command, 0);
+    let source = VoteTable::open(&scene.path("night.csv"), None, None, &Wanted::default()).unwrap();
+    assert!(source.told.contains("conditional"), "{}", source.told);
+    let (tree, own) = (votes::tree(), &source.schema.tree);
+    assert_eq!(own.answers().len(), tree.answers().len());
+    let number = |name: &str, row: usize| -> f64 {
+        let bits = &column(&scene.path("night"), name)[row];
+        f64::from(f32::from_bits(u32::from_str_radix(bits, 16).unwrap()))
+    };
+    let conditional = source.fractions(0, Semantics::Conditional);
+    for question in tree.questions() {
+        let name = |answer: usize| tree.path(answer).replace('/', "_");
+        let concentrations: Vec<f64> = question
+            .answers
+            .clone()
+            .map(|answer| number(&format!("{}_concentration", name(answer)), 0))
+            .collect();
+        let all: f64 = concentrations.iter().sum();
+        assert!(concentrations.iter().all(|c| *c >= 1.0 && *c <= 101.0), "{concentrations:?}");
+        for (answer, concentration) in question.answers.clone().zip(concentrations) {
+            let place = own.answer(&tree.path(answer)).unwrap();
+            let found = conditional[place];
+            assert!((found - concentration / all).abs() < 1e-3, "{} {found}", name(answer));
+        }
+    }
+    // How many are asked about spiral arms: those who say featured, times those not edge-on.
+    let asked = number("smooth-or-featured_featured-or-disk_fraction", 0)
+        * number("disk-edge-on_no_fraction", 0);
+    let found = number("has-spiral-arms_proportion_volunteers_asked", 0);
+    assert!((found - asked).abs() < 1e-5, "{found} {asked}");
 }
 
 /// Fractions are learned where a table has no numbers of votes, and numbers are asked
@@ -159,6 +201,12 @@ fn fractions_are_learned_and_counts_are_missed() {
     assert!(said.contains("conditional"), "{said}");
     let report: Value = serde_json::from_slice(&scene.bytes("run/votes.json")).unwrap();
     assert!(report["rmse"].as_f64().unwrap() < 0.5);
+    // What did not learn numbers has no concentrations.
+    let mut command = hiwl();
+    command.arg("classify").arg(scene.path("galaxies")).arg("--concentrations").arg("--model");
+    command.arg(scene.path("run/model.safetensors")).arg("--output").arg(scene.path("night"));
+    let refused = done(command, 64);
+    assert!(errors(&refused).contains("has no concentrations"), "{}", errors(&refused));
 
     recipe(&scene, "counts.toml", "counts", &SHORT);
     let output = train(&scene, "other", "counts.toml", "fractions.csv").output().unwrap();
