@@ -98,7 +98,9 @@ pub fn map(dir: &Path, options: &MapOptions, stop: &Stop) -> Result<Map, VectorE
         let path = dir.to_owned();
         return Err(VectorError::TooFew { path, rows: count, perplexity, needed });
     }
-    let (components, shares) = components(&values, length);
+    // Of short vectors t-SNE sees all, and begins where two components lie.
+    let long = options.method == Method::Tsne && length > SEEN;
+    let (components, shares) = components(&values, length, if long { SEEN } else { 2 });
     let width = shares.len();
     let axis = |k: usize| components.iter().skip(k).step_by(width).map(|value| f64::from(*value));
     let second = if width > 1 { axis(1).collect() } else { vec![0.0; count] };
@@ -109,7 +111,7 @@ pub fn map(dir: &Path, options: &MapOptions, stop: &Stop) -> Result<Map, VectorE
             let deviation = (axis(0).map(|x| x * x).sum::<f64>() / count as f64).sqrt();
             let scale = 1e-4 / deviation.max(f64::MIN_POSITIVE);
             let start: Vec<[f64; 2]> = plane.iter().map(|at| at.map(|x| scale * x)).collect();
-            let (seen, wide) = if length > SEEN { (&components, width) } else { (&values, length) };
+            let (seen, wide) = if long { (&components, width) } else { (&values, length) };
             let found = tsne::project(seen, wide, &start, options.tsne, &|| stop.requested());
             let found = found.ok_or(VectorError::Stopped)?;
             (found.places, None, Some(found.divergence))
@@ -183,9 +185,9 @@ fn read(vectors: &Vectors, rows: &[u64], stop: &Stop) -> Result<(Vec<u64>, Vec<f
 
 /// The first principal components of vectors, row by row, and the share of all
 /// variance that each has.
-fn components(values: &[f32], length: usize) -> (Vec<f32>, Vec<f64>) {
+fn components(values: &[f32], length: usize, most: usize) -> (Vec<f32>, Vec<f64>) {
     let (mean, covariance) = moments(values, length);
-    let count = SEEN.min(length);
+    let count = most.min(length);
     let (directions, variances) = principal(&covariance, length, count);
     let whole: f64 = (0..length).map(|k| covariance[k * length + k]).sum();
     let rows: Vec<Vec<f32>> = values
