@@ -68,9 +68,11 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     let number = |name: &str| report[name].as_f64().unwrap();
     let (rmse, means) = (number("rmse"), number("rmse_of_means"));
     eprintln!("RMSE {rmse:.4}, of the means {means:.4}");
-    assert!(rmse < 0.7 * means, "{rmse} {means}");
+    // Of the means' it was 0.42 to 0.47 with other seeds, the error 0.07 to 0.10.
+    assert!(rmse < 0.55 * means, "{rmse} {means}");
     assert_eq!(report["questions"].as_array().unwrap().len(), 13);
-    assert!(number("expected_calibration_error") < 0.3);
+    let error = number("expected_calibration_error");
+    assert!(error < 0.15, "{error}");
 
     // Galaxies that it never saw, against what their volunteers draw from.
     let mut command = hiwl();
@@ -120,7 +122,8 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     }
     let (ours, means) = ((ours / f64::from(count)).sqrt(), (means / f64::from(count)).sqrt());
     eprintln!("of the drawn fractions: RMSE {ours:.4}, of the means {means:.4}");
-    assert!(ours < 0.7 * means, "{ours} {means}");
+    // 0.34 of the means' with two seeds.
+    assert!(ours < 0.45 * means, "{ours} {means}");
     let mut command = hiwl();
     command.args(["model", "info", "--json"]).arg(scene.path("run/model.safetensors"));
     let description = json(&done(command, 0));
