@@ -12,8 +12,8 @@ conditions). `--corpus` names a folder of further files, which are sorted into t
 kinds by their names.
 
 What must hold of every command: one of the exit codes that README.md documents, and
-neither a defect's nor a signal's; words where it is not 0; an end within PATIENCE; at
-most MEMORY resident. Of every run over cutouts: one row for each file, and the same
+neither a defect's nor a signal's; words where it is not 0; an end within PATIENCE of
+the processor's time, and within WAIT of anybody's; at most MEMORY resident. Of every run over cutouts: one row for each file, and the same
 rows from the same command with one worker, other batches, and memory that is filled
 with other bytes when it is allocated and freed (glibc.malloc.perturb). A mutant that
 breaks this is kept under target/mutants, with what was said. Prints counts by kind,
@@ -55,7 +55,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL = ROOT / "fixtures/models/untrained-nano.safetensors"
 KINDS = ["cutouts", "cutouts", "cutouts", "tables", "tables", "archives", "weights", "runs",
          "settings"]
-PATIENCE = 60
+PATIENCE, WAIT = 60, 900
 MEMORY = 2 << 30
 BATCH = 40
 DOCUMENTED = {0, 1, 2, 64}
@@ -430,15 +430,17 @@ class Bench:
         said = tempfile.TemporaryFile()
         began = time.monotonic()
         process = subprocess.Popen([self.program, *map(str, arguments)], cwd=self.home,
-                                   env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+                                   env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                                   preexec_fn=lambda: resource.setrlimit(
+                                       resource.RLIMIT_CPU, (PATIENCE, PATIENCE)))
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() - began > WAIT:
                 process.kill()
                 os.wait4(process.pid, 0)
-                raise Trouble(f"{arguments}: still at work after {PATIENCE} s")
+                raise Trouble(f"{arguments}: still at work after {WAIT} s")
             time.sleep(0.005)
         took = time.monotonic() - began
         process.returncode = code = os.waitstatus_to_exitcode(status)

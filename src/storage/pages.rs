@@ -24,6 +24,7 @@ use std::sync::Mutex;
 use parquet::basic::Type;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::thrift;
 use crate::limits::parquet::{PAGE_VALUES, RATIO, UNPACKED};
 
 /// What the header of a page states.
@@ -40,6 +41,9 @@ struct Header {
 /// # Errors
 /// Words for a person.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
+    if !thrift::counts_fit(bytes) {
+        return Err("a header of a page states more values than it has bytes".to_owned());
+    }
     let Some(Header { unpacked, packed, values, .. }) = Header::read(bytes) else { return Ok(()) };
     if unpacked > UNPACKED && unpacked / RATIO > packed {
         return Err(format!("a page of {packed} bytes unpacks to {unpacked}"));

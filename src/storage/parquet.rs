@@ -13,6 +13,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::thrift;
 use crate::limits::parquet::{FOOTER, RATIO, ROWS};
 use crate::limits::table::{BATCH_TEXT, COLUMNS};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -51,7 +52,7 @@ pub(crate) fn footer<F: ChunkReader>(file: &F) -> Result<ArrowReaderMetadata> {
     Ok(metadata)
 }
 
-/// Refuses a footer that is larger than any; what is none is the reader's to
+/// Refuses a footer that is larger than any, or states more than it holds; what is none is the reader's to
 /// refuse.
 fn refuse_footer<F: ChunkReader>(file: &F) -> Result<()> {
     let Some(end) = file.len().checked_sub(8) else { return Ok(()) };
@@ -59,6 +60,11 @@ fn refuse_footer<F: ChunkReader>(file: &F) -> Result<()> {
     let size = bytes.first_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
     if size > FOOTER && size <= end {
         let words = format!("a footer of {size} bytes; at most {FOOTER} are read");
+        return Err(ParquetError::General(words));
+    }
+    let Some(start) = end.checked_sub(size) else { return Ok(()) };
+    if !thrift::counts_fit(&file.get_bytes(start, size as usize)?) {
+        let words = format!("a footer of {size} bytes states more values than it has bytes");
         return Err(ParquetError::General(words));
     }
     Ok(())
@@ -272,6 +278,22 @@ mod tests {
         assert!(footer(&few).is_ok());
         let error = footer(&many).unwrap_err().to_string();
         assert!(error.contains("states 2000000 rows in"), "{error}");
+    }
+
+    #[test]
+    fn a_footer_that_states_more_than_it_holds_is_refused_at_once() {
+        let columns: Vec<(&str, ArrayRef)> = vec![("x", Arc::new(Int32Array::from(vec![1])))];
+        let file = written(&RecordBatch::try_from_iter(columns).unwrap());
+        // A field that no reader knows, a thousand times: 2³¹ − 1 truth values.
+        let many = [0x09, 0xD0, 0x0F, 0xF1, 0xFF, 0xFF, 0xFF, 0xFF, 0x07].repeat(1000);
+        let end = file.len() - 8;
+        let size = u32::from_le_bytes(file[end..end + 4].try_into().unwrap()) as usize;
+        let size_now = (many.len() + size) as u32;
+        let (pages, footer_now) = (&file[..end - size], &file[end - size..end]);
+        let hostile = [pages, &many, footer_now, &size_now.to_le_bytes(), b"PAR1"].concat();
+        let error = footer(&Bytes::from(hostile)).unwrap_err().to_string();
+        assert!(error.contains("more values than it has bytes"), "{error}");
+        assert!(footer(&file).is_ok());
     }
 
     /// Every byte of a small table changed, one after the other.
