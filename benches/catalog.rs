@@ -73,6 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         bands: Vec::new(),
         id_column: None,
         image_column: None,
+        mosaics: None,
         carry: Vec::new(),
         model: ModelIdentity {
             digest: "00".repeat(32),

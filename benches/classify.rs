@@ -163,6 +163,7 @@ impl Setting {
             cube_bands: None,
             id_column: None,
             image_column: None,
+            mosaics: None,
             carry: Vec::new(),
             features: None,
             concentrations: false,

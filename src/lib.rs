@@ -54,6 +54,7 @@
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
 //! | [`draw`] | colour maps, panels, clouds of points |
+//! | [`mosaic`] | cutouts from a survey's own images |
 //! | [`tree`] | decision trees: questions, answers, classes, routing, columns |
 //! | [`labels`] | vote tables to classes, splits, samplers |
 //! | [`model`] | model files, weights, the two-stage hierarchy |
@@ -85,6 +86,7 @@ pub mod limits;
 pub mod line;
 pub mod metrics;
 pub mod model;
+pub mod mosaic;
 pub mod pipeline;
 pub mod random;
 pub mod run;

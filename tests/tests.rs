@@ -17,6 +17,7 @@ mod export;
 mod labels;
 mod looking;
 mod metrics;
+mod mosaic;
 mod network;
 mod simulate;
 mod source;

@@ -283,7 +283,7 @@ struct Taster {
 impl Taster {
     fn new(front: Front, crops: &Crops) -> Self {
         let crops = Crops { observed: Arc::default(), ..crops.clone() };
-        Self { front, crops, reader: Reader::new() }
+        Self { reader: front.reader(), front, crops }
     }
 
     fn try_entry(&mut self, index: u64, entry: &Entry, radius: Option<f64>) {

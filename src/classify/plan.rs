@@ -55,7 +55,8 @@ pub fn plan(
     let (run, settings) = open(&resolved, &model, listener, stop)?;
     let mut kept = ClassifyOptions { engine: resolved.engine, ..options.clone() };
     // Tasks start in folders of their own.
-    for path in kept.inputs.iter_mut().chain([&mut kept.model]) {
+    let mosaics = kept.mosaics.iter_mut().flat_map(|mosaics| &mut mosaics.files);
+    for path in kept.inputs.iter_mut().chain([&mut kept.model]).chain(mosaics) {
         *path = absolute(path).map_err(StorageError::io("find", path))?;
     }
     let kept = to_value(kept)

@@ -12,7 +12,7 @@ use crate::engine::{Engine, Precision};
 use crate::line::Reading;
 use crate::model::model_file::Model;
 use crate::run::{RunFolder, Shard};
-use crate::source::list::ListOptions;
+use crate::source::list::{Field, ListOptions, Mosaics};
 use crate::storage::remote::is_remote;
 use crate::tree::{FeatureColumn, Stage2};
 
@@ -156,5 +156,13 @@ fn reading(options: &ClassifyOptions, model: &Model) -> Result<Reading, Classify
     }
     reading.resample = options.resample.filter();
     reading.looks.clone_from(looks);
+    reading.mosaics = options.mosaics.clone().map(|mosaics| Mosaics {
+        field: Field {
+            pixels: u32::try_from(input.size).unwrap_or(u32::MAX),
+            scale_per_radius: reading.scale_per_radius,
+            radius_column: looks.radius_column.clone(),
+        },
+        ..mosaics
+    });
     Ok(reading)
 }

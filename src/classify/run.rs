@@ -36,7 +36,7 @@ use crate::{
     },
     source::{
         Entry, Locator,
-        list::{BandPattern, Lister, RepeatedIds},
+        list::{BandPattern, Lister, Mosaics, RepeatedIds},
     },
     storage::remote::absolute,
     tree::{Naming, Stage2},
@@ -83,6 +83,9 @@ pub struct ClassifyOptions {
     /// Colours and scale, where something is asked of them.
     #[serde(default, skip_serializing_if = "Looks::is_silent")]
     pub looks: Looks,
+    /// Mosaics, out of which the sources of the inputs, tables, are cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mosaics: Option<Mosaics>,
     /// What happens to cutouts smaller than the crop.
     pub resample: ResampleChoice,
     /// Which rows the 2-class network sees.
@@ -134,6 +137,7 @@ impl ClassifyOptions {
             features: None,
             concentrations: false,
             looks: Looks::default(),
+            mosaics: None,
             rgb_profile: None,
             resample: ResampleChoice::default(),
             stage2: Stage2::default(),
@@ -361,6 +365,10 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         image_column: reading.image_column.clone(),
         carry: resolved.carry.clone(),
         model: ModelIdentity { features: resolved.features, ..identity },
+        mosaics: reading.mosaics.as_ref().map(|mosaics| {
+            let files = mosaics.files.iter().map(|path| absolute_text(path));
+            json!({ "files": files.collect::<Vec<_>>(), "scale": mosaics.scale })
+        }),
         preparation: json!({
             "crop": {
                 "size": preparation.size,
@@ -395,6 +403,9 @@ fn list(
     let mut lister = Lister::open(&resolved.inputs, resolved.list_options())?;
     let wait = Waiting { listener, stop };
     inputs.carry(lister.carried(), own)?;
+    for told in lister.told() {
+        listener.tell(Event::Note(told));
+    }
     let mut places = Places::default();
     let mut ids = Ok(RepeatedIds::default());
     while let Some(chunk) = lister.next_or_wait(&wait) {

@@ -39,6 +39,7 @@ pub fn of_old(input: &Input, now: &Preparation) -> Result<Preparation, LineError
 pub fn front(run: &Resolved) -> Front {
     Front {
         decode: Arc::new(run.reading.decode_options()),
+        cutting: run.reading.cutting(),
         remote: run.is_remote(),
         workers: run.workers,
         journal: Journal::default(),

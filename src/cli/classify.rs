@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
+use super::mosaics::MosaicFlags;
 use super::{
     CliError, Exit, numbers, print,
     share::{self, Share},
@@ -26,7 +27,8 @@ use crate::{
 /// unpacked), tables (CSV or Parquet with the columns id and path, and
 /// optionally ra and dec; ids may have another of their usual names), and lists (a .txt file with a path per line, or - for
 /// standard input). FITS files that hold a band each are put together by their
-/// names.
+/// names. Or sources, from a table of positions, are cut out of a survey's own images
+/// (--sources, --mosaics).
 ///
 /// The catalog is a folder of Parquet files, DIR/catalog/part-*.parquet, with
 /// one row per input. A cutout that cannot be classified has a row that says
@@ -43,10 +45,11 @@ Examples:
   hiwl classify cutouts/ --output night1
   hiwl classify sample.csv --carry petroR90_r,z --output sample
   hiwl classify dr17-*.tar --output dr17 --shard 0/4   # of four processes
+  hiwl classify --mosaics frames/*.fits --sources galaxies.parquet --output night1
   hiwl classify --plan dr17 --shard 3                  # of a planned run")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists, or their URLs.
-    #[arg(required_unless_present = "plan", value_name = "INPUT")]
+    #[arg(required_unless_present_any = ["plan", "sources"], value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
     /// The run's folder, or a URL in an object store (s3://, gs://, az://): made,
@@ -61,6 +64,7 @@ pub struct Arguments {
         "id_column", "image_column", "cube_bands", "range_size", "precision", "engine",
         "features", "components", "half",
         "profile", "unit", "zero_point", "pixel_scale", "flux_pixel", "radius_column", "wide",
+        "sources", "mosaics", "scale",
     ])]
     plan: Option<PathBuf>,
 
@@ -69,6 +73,9 @@ pub struct Arguments {
     /// into the same folder.  [default with --plan: the scheduler's index]
     #[arg(long, value_name = "I|I/N|all")]
     shard: Option<Share>,
+
+    #[command(flatten)]
+    mosaics: MosaicFlags,
 
     #[command(flatten)]
     networks: NetworkFlags,
@@ -187,15 +194,13 @@ impl Arguments {
                 ClassifyOptions { model, workers: cores, shard, batch, devices, ..options }
             }
             // clap sees to it that there is an output where there is no plan.
-            None => ClassifyOptions {
-                shard: share::without_plan(self.shard)?,
-                ..self.networks.resolve(
-                    self.inputs,
-                    self.output.unwrap_or_default(),
-                    self.catalog,
-                    devices,
-                )?
-            },
+            None => {
+                let output = self.output.unwrap_or_default();
+                let mut options =
+                    self.networks.resolve(self.inputs, output, self.catalog, devices)?;
+                self.mosaics.apply(&mut options)?;
+                ClassifyOptions { shard: share::without_plan(self.shard)?, ..options }
+            }
         };
         if let Some(batch) = self.batch {
             options.batch = batch;

@@ -125,6 +125,7 @@ impl NetworkFlags {
             features,
             concentrations: catalog.concentrations,
             looks,
+            mosaics: None,
             rgb_profile: recipe.prepare.rgb_profile,
             resample: recipe.prepare.resample.unwrap_or_default(),
             stage2: self.stage2.or(recipe.run.stage2).unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
+use super::mosaics::MosaicFlags;
 use super::terminal::{format, shown};
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::{self, ClassifyOptions, Devices};
@@ -25,12 +26,15 @@ Examples:
   hiwl look sample.csv --radius-column petroR90_r --bands i,r,g --output look")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists, or their URLs.
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "sources", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
     /// The folder of the pictures: made, or empty.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+
+    #[command(flatten)]
+    mosaics: MosaicFlags,
 
     #[command(flatten)]
     networks: NetworkFlags,
@@ -46,12 +50,13 @@ const NAMED: usize = 20;
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let output = self.output.clone();
-        let asked = self.networks.resolve(
+        let mut asked = self.networks.resolve(
             self.inputs,
             self.output,
             CatalogFlags::default(),
             Devices::Cpu,
         )?;
+        self.mosaics.apply(&mut asked)?;
         let workers = self.workers.unwrap_or(asked.workers);
         let options = ClassifyOptions { workers, ..asked };
         let stop = Stop::new();

@@ -39,6 +39,7 @@ mod looks;
 mod manual;
 mod map;
 mod model;
+mod mosaics;
 mod numbers;
 mod oddness;
 mod plan;

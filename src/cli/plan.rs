@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
+use super::mosaics::MosaicFlags;
 use super::{CliError, Exit, print, print_json, signals, usage};
 use crate::classify;
 use crate::cli::terminal::audience::Audience;
@@ -30,7 +31,7 @@ Examples:
   hiwl verify dr17")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists.
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "sources", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
     /// The run's folder, on a file system that all tasks share, or a URL in an
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// Tasks to share the work out to.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     shards: u64,
+
+    #[command(flatten)]
+    mosaics: MosaicFlags,
 
     #[command(flatten)]
     networks: NetworkFlags,
@@ -62,8 +66,9 @@ impl Arguments {
         let audience = if self.quiet || self.json { Audience::Nobody } else { Audience::Person };
         let progress = Progress::new(audience);
         let output = self.output.clone();
-        let options =
+        let mut options =
             self.networks.resolve(self.inputs, self.output, self.catalog, Devices::Cpu)?;
+        self.mosaics.apply(&mut options)?;
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let planned = classify::plan(&options, self.shards, &progress, &stop)

@@ -19,6 +19,7 @@ mod rejection;
 mod scale;
 pub mod wcs;
 
+use colour::sky::Sky;
 use colour::units::Light;
 pub use rejection::{Reason, Rejection};
 use wcs::PixelScale;
@@ -33,6 +34,8 @@ pub enum Payload {
     PerBand(Vec<(String, Vec<u8>)>),
     /// Planes of numbers, from a table that holds them so.
     Planes(Vec<Plane>),
+    /// Bands that were cut out of larger images.
+    Bands(Box<BandImage>),
 }
 
 /// The plane of one band, row 0 in the south.
@@ -57,6 +60,7 @@ impl Payload {
             Self::Planes(planes) => {
                 planes.iter().map(|plane| size_of_val(plane.values.as_slice())).sum()
             }
+            Self::Bands(image) => size_of_val(image.planes.as_slice()),
         }
     }
 
@@ -104,13 +108,26 @@ pub struct BandImage {
     pub note: Option<String>,
     /// What the numbers of each plane mean.
     pub light: [Light; 3],
+    /// The sky of each plane as it was before the image was resampled, and as it
+    /// would be in pixels of this size that know nothing of each other; `None` where
+    /// it can be measured.
+    pub sky: Option<Box<[Option<Sky>; 3]>>,
 }
 
 impl BandImage {
     /// Planes of which nothing else is known.
     pub fn plain(width: usize, height: usize, planes: Vec<f32>) -> Self {
         let light = [0, 1, 2].map(|_| Light::Unknown("no unit and no zero point".into()));
-        Self { width, height, planes, centre: None, pixel_scale: None, note: None, light }
+        Self {
+            width,
+            height,
+            planes,
+            centre: None,
+            pixel_scale: None,
+            note: None,
+            light,
+            sky: None,
+        }
     }
 
     /// Side of a square pixel of the area of its pixels, arcseconds, if known.

@@ -1,6 +1,8 @@
 //! Why a cutout could not be classified: a value that becomes its row.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// The kind of a rejection. Its [`code`](Reason::code) is the catalog's
 /// `status`, so codes are part of the file format and never change meaning.
@@ -42,11 +44,13 @@ pub enum Reason {
     NotFinite,
     /// Reading or decoding it ended the program, or a part of it.
     Crashed,
+    /// Its place on the sky is in none of the mosaics.
+    Outside,
 }
 
 impl Reason {
     /// Every reason, in the order of summaries.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Missing,
         Self::Unreadable,
         Self::Empty,
@@ -64,6 +68,7 @@ impl Reason {
         Self::MissingBand,
         Self::NotFinite,
         Self::Crashed,
+        Self::Outside,
     ];
 
     /// The catalog's `status` for this reason.
@@ -86,6 +91,7 @@ impl Reason {
             Self::MissingBand => "missing_band",
             Self::NotFinite => "not_finite",
             Self::Crashed => "crashed",
+            Self::Outside => "outside",
         }
     }
 
@@ -109,6 +115,17 @@ impl Rejection {
     /// A rejection for `reason`, with what was found.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
+    }
+
+    /// The rejection for what the system, or a store, says of a file.
+    pub fn of_io(path: &Path, error: &io::Error) -> Self {
+        let reason = match error.kind() {
+            // A folder of the path that is a file by now.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
+            io::ErrorKind::Unsupported => Reason::Unsupported,
+            _ => Reason::Unreadable,
+        };
+        Self::new(reason, format!("{}: {error}", path.display()))
     }
 
     /// The same rejection, with where it was found in front.

@@ -139,6 +139,22 @@ pub mod image {
     pub const JPEG_SCANS: usize = 100;
 }
 
+/// Mosaics: large images of which parts are read.
+pub mod mosaic {
+    /// Pixels of the longest side. Euclid's tiles have 19,200.
+    pub const SIDE: usize = 1 << 20;
+    /// Pixels of a plane, of which only parts are ever held.
+    pub const PIXELS: usize = 1 << 36;
+    /// Bytes of decoded parts that are kept for the next cutouts.
+    pub const KEPT: usize = 256 << 20;
+    /// Bytes of packed mosaics (`.gz`, `.bz2`), which are held unpacked.
+    pub const UNPACKED: usize = 256 << 20;
+    /// Rows of a table of sources, which is held in memory to be put in order.
+    pub const SOURCES: usize = 50_000_000;
+    /// Pixels of a cutout's side in its mosaic: objects are no larger.
+    pub const WINDOW: usize = 4_096;
+}
+
 /// FITS files.
 pub mod fits {
     /// Records of a header. Those of the surveys have up to a few hundred; a

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     cutout::{Decoded, RgbImage, decode::DecodeOptions, prepare::Preparation},
+    mosaic::{Mosaics, Settings},
     pipeline::{Graph, Inlet, Sequenced, map},
     run::Journal,
     source::{read::Reader, rows::RowImages},
@@ -37,6 +38,8 @@ const REMOTE_READERS: usize = 32;
 pub struct Front {
     /// Bands and limits.
     pub decode: Arc<DecodeOptions>,
+    /// How mosaics are read.
+    pub cutting: Settings,
     /// Whether an input is an object store's.
     pub remote: bool,
     /// Threads that decode, and that prepare.
@@ -46,6 +49,15 @@ pub struct Front {
 }
 
 impl Front {
+    /// A reader by itself.
+    pub fn reader(&self) -> Reader {
+        Reader::sharing(RowImages::default(), self.mosaics())
+    }
+
+    fn mosaics(&self) -> Mosaics {
+        Mosaics::new(self.cutting.clone())
+    }
+
     /// Adds the stages to `graph`, after the source behind `listed`; `prepare`
     /// makes a worker of the last. Pictures come out in any order.
     pub fn extend<E, L, P>(
@@ -59,10 +71,10 @@ impl Front {
         L: Fetch + Bytes + Send + 'static,
         P: FnMut(Cutout<Decoded>) -> Cutout<RgbImage> + Send + 'static,
     {
-        let rows = RowImages::default();
+        let (rows, mosaics) = (RowImages::default(), self.mosaics());
         let readers = if self.remote { REMOTE_READERS } else { READERS };
         let read = graph.stage("read", readers, QUEUE, listed, || {
-            let mut reader = Reader::sharing(rows.clone());
+            let mut reader = Reader::sharing(rows.clone(), mosaics.clone());
             let journal = self.journal.worker();
             map(move |item: Sequenced<Cutout<_>>| {
                 let at = item.item.index;

@@ -1,9 +1,12 @@
 //! How inputs are listed, and how their files become pictures.
 
+use std::sync::Arc;
+
 use crate::cutout::colour::{self, Profile};
 use crate::cutout::decode::DecodeOptions;
 use crate::cutout::prepare::{GALAXY_ZOO_2, Preparation, Resample};
-use crate::source::list::{BandPattern, ListOptions};
+use crate::mosaic::Settings;
+use crate::source::list::{BandPattern, ListOptions, Mosaics};
 
 use super::Looks;
 
@@ -29,6 +32,8 @@ pub struct Reading {
     pub resample: Option<Resample>,
     /// What was asked of colours and scale; the profile above is what it came to.
     pub looks: Looks,
+    /// Mosaics, out of which the sources of tables are cut.
+    pub mosaics: Option<Mosaics>,
 }
 
 impl Default for Reading {
@@ -54,6 +59,7 @@ impl Reading {
             scale_per_radius: GALAXY_ZOO_2,
             resample: None,
             looks: Looks::default(),
+            mosaics: None,
         }
     }
 
@@ -65,7 +71,14 @@ impl Reading {
             id_column: self.id_column.clone(),
             image_column: self.image_column.clone(),
             carry: self.looks.radius_column.iter().cloned().collect(),
+            cube_bands: self.mosaics.as_ref().map(|_| self.cube_bands.clone()),
+            mosaics: self.mosaics.clone(),
         }
+    }
+
+    /// How mosaics are read.
+    pub fn cutting(&self) -> Settings {
+        Settings::new(Arc::new(self.decode_options()), self.looks.given.clone(), &self.profile)
     }
 
     /// How bytes become pixels.

@@ -97,7 +97,9 @@ impl Sources {
         &self,
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<(), LineError> {
-        let members: Vec<Member<'_>> = entries.into_iter().filter_map(Member::of).collect();
+        let mut members: Vec<Member<'_>> = entries.into_iter().flat_map(Member::all_of).collect();
+        // Those of several mosaics come by turns.
+        members.sort_by_key(|member| member.archive);
         for members in members.chunk_by(|a, b| a.archive == b.archive) {
             let (Some(first), Some(last)) = (members.first(), members.last()) else { continue };
             let path = || first.archive.to_owned();
@@ -154,15 +156,14 @@ impl Sources {
         Ok(())
     }
 
-    /// The archives and tables of some entries.
+    /// The archives, tables and mosaics of some entries.
     pub fn archives_of(entries: &[Entry]) -> Vec<PathBuf> {
-        let members = entries.iter().filter_map(Member::of).map(|member| member.archive);
-        let archives: BTreeSet<&Path> = members.collect();
+        let archives: BTreeSet<&Path> = entries.iter().flat_map(Entry::containers).collect();
         archives.into_iter().map(Path::to_owned).collect()
     }
 }
 
-/// A cutout in an archive or a table.
+/// A cutout in an archive, a table, or a mosaic.
 struct Member<'a> {
     archive: &'a Path,
     /// First byte and length, in an archive.
@@ -170,14 +171,12 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    fn of(entry: &'a Entry) -> Option<Self> {
-        match &entry.locator {
-            Locator::Member { archive, offset, length } => {
-                Some(Self { archive, stretch: Some((*offset, *length)) })
-            }
-            Locator::Row { table, .. } => Some(Self { archive: table, stretch: None }),
+    fn all_of(entry: &'a Entry) -> impl Iterator<Item = Self> {
+        let stretch = match &entry.locator {
+            Locator::Member { offset, length, .. } => Some((*offset, *length)),
             _ => None,
-        }
+        };
+        entry.containers().into_iter().map(move |archive| Self { archive, stretch })
     }
 }
 

@@ -48,7 +48,10 @@ fn shielded<T>(work: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejecti
 
 /// Turns bytes into pixels.
 pub fn decode(options: &DecodeOptions, read: Cutout<Payload>) -> Cutout<Decoded> {
-    let mut decoded = read.advance(|payload| shielded(|| decode::decode(&payload, options)));
+    let mut decoded = read.advance(|payload| match payload {
+        Payload::Bands(image) => Ok(Decoded::Bands(*image)),
+        payload => shielded(|| decode::decode(&payload, options)),
+    });
     // A table knows its objects better than a header does.
     if let (None, Ok(image)) = (decoded.position, &decoded.state) {
         decoded.position = image.centre();

@@ -95,6 +95,11 @@ impl EntryBuffer {
                 };
                 Some((whole(*offset)?, Some(whole(*length)?)))
             }
+            Locator::Mosaic { pixels, scale, .. } => {
+                let scale = i64::try_from(*scale);
+                let scale = scale.map_err(|_| "no pixel is so large".to_owned())?;
+                Some((i64::from(*pixels), Some(scale)))
+            }
             Locator::Row { row, .. } => {
                 Some((i64::try_from(*row).map_err(|_| format!("no table has a row {row}"))?, None))
             }
@@ -114,12 +119,13 @@ impl EntryBuffer {
                 self.path(table);
                 ("row", None)
             }
-            Locator::Bands(bands) => {
+            Locator::Bands(bands) | Locator::Mosaic { bands, .. } => {
                 for (band, path) in bands {
                     self.bands.values().append_value(band);
                     self.path(path);
                 }
-                ("bands", None)
+                let is_cut = matches!(entry.locator, Locator::Mosaic { .. });
+                (if is_cut { "mosaic" } else { "bands" }, None)
             }
             Locator::Rejected(rejection) => ("rejected", Some(rejection)),
         };
@@ -204,6 +210,20 @@ pub(crate) fn entries(batch: &RecordBatch) -> Result<Vec<Entry>, (usize, String)
                 }
                 Ok(Locator::Bands(names.into_iter().zip(files).collect()))
             }
+            "mosaic" => {
+                let names = names_of(bands, row);
+                if names.len() != files.len() {
+                    return Err(format!("{} bands and {} mosaics", names.len(), files.len()));
+                }
+                let position = degrees(7, row).zip(degrees(8, row));
+                let (ra, dec) = position.ok_or("a place in a mosaic has a position")?;
+                let pixels = whole(5, row).and_then(|pixels| u32::try_from(pixels).ok());
+                let (pixels, scale) =
+                    pixels.zip(whole(6, row)).ok_or("a place in a mosaic has a size")?;
+                let bands = names.into_iter().zip(files).collect();
+                let position = SkyPosition { ra, dec };
+                Ok(Locator::Mosaic { bands, position, pixels, scale })
+            }
             "rejected" => {
                 let reason = Reason::from_code(status.value(row))
                     .ok_or_else(|| format!("unknown reason `{}`", status.value(row)))?;
@@ -261,6 +281,16 @@ pub(crate) mod tests {
                 "bands",
                 Locator::Bands(vec![("i".into(), "/i.fits".into()), ("Ks|,".into(), "/k".into())]),
                 None,
+            ),
+            entry(
+                "mosaic",
+                Locator::Mosaic {
+                    bands: vec![("i".into(), "/i.fz".into()), ("r".into(), "s3://b/r".into())],
+                    position: SkyPosition { ra: 0.1 + 0.2, dec: -89.999_999_999 },
+                    pixels: 240,
+                    scale: 123_456_789,
+                },
+                here,
             ),
             entry(
                 "row",

@@ -27,7 +27,7 @@ use super::entries::{self, EntryBuffer};
 use super::names::INPUTS;
 use super::row_digest::RowDigest;
 use super::{Listing, RunError, carried};
-use crate::source::{Entry, Locator, Pin};
+use crate::source::{Entry, Pin};
 use crate::storage::chunks::Chunks;
 use crate::storage::file::TempFile;
 use crate::storage::parquet::{Batches, footer};
@@ -117,13 +117,10 @@ impl InputsWriter {
         let pushed = self.entries.push(entry);
         pushed.map_err(|what| self.bad_row(what))?;
         self.bands |= entry.may_hold_bands();
-        let (Locator::Member { archive: container, .. } | Locator::Row { table: container, .. }) =
-            &entry.locator
-        else {
-            return self.count();
-        };
-        if !self.containers.contains(container) {
-            self.containers.insert(container.clone());
+        for container in entry.containers() {
+            if !self.containers.contains(container) {
+                self.containers.insert(container.to_owned());
+            }
         }
         self.count()
     }

@@ -25,8 +25,8 @@ use crate::tree::{FeatureColumn, Naming, Scheme, Stage2};
 /// on with. It is raised when `run.json`, the listing or the parts are laid out
 /// otherwise, and when the same settings would give other rows. A run whose model
 /// does not tell oddness, and that has no archives to know again, begins in format
-/// 2, which has neither; one that keeps no features, and has no columns of votes, in
-/// format 3.
+/// 2, which has neither; one that keeps no features, and has no columns of votes and no
+/// mosaics, in format 3.
 pub const FORMAT: u64 = 4;
 
 /// Why a file of a run is not read.
@@ -83,6 +83,10 @@ pub struct Settings {
     pub image_column: Option<String>,
     /// The tables' columns that the catalog carries.
     pub carry: Vec<String>,
+    /// The mosaics, as absolute paths, and the scale that was asked for; `None` where
+    /// inputs are cutouts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mosaics: Option<Value>,
     /// The model.
     pub model: ModelIdentity,
     /// How cutouts become the network's input: size, RGB profile with its
@@ -262,7 +266,7 @@ impl Manifest {
         let says_more = settings.model.oddness || !listing.archives.is_empty();
         let model = &settings.model;
         let has_columns = model.features.is_some() || !is_probabilities(&model.naming);
-        let format = match (has_columns, says_more) {
+        let format = match (has_columns || settings.mosaics.is_some(), says_more) {
             (true, _) => FORMAT,
             (false, true) => 3,
             (false, false) => 2,
@@ -344,6 +348,7 @@ pub(crate) mod tests {
             bands: vec!["i".into(), "r".into(), "g".into()],
             id_column: None,
             image_column: None,
+            mosaics: None,
             carry: Vec::new(),
             model: ModelIdentity {
                 digest: "ab".repeat(32),

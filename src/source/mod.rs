@@ -10,7 +10,7 @@
 
 pub use pin::Pin;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cutout::{Rejection, SkyPosition};
 use crate::storage::remote::is_remote;
@@ -39,8 +39,23 @@ impl Entry {
     pub fn is_remote(&self) -> bool {
         match &self.locator {
             Locator::File(path) | Locator::Member { archive: path, .. } => is_remote(path),
-            Locator::Bands(files) => files.iter().any(|(_, path)| is_remote(path)),
+            Locator::Bands(files) | Locator::Mosaic { bands: files, .. } => {
+                files.iter().any(|(_, path)| is_remote(path))
+            }
             Locator::Row { .. } | Locator::Rejected(_) => false,
+        }
+    }
+
+    /// The files that hold it among others: an archive, a table, mosaics.
+    pub fn containers(&self) -> Vec<&Path> {
+        match &self.locator {
+            Locator::Member { archive: one, .. } | Locator::Row { table: one, .. } => vec![one],
+            Locator::Mosaic { bands, .. } => {
+                let mut paths: Vec<&Path> = bands.iter().map(|(_, path)| path.as_path()).collect();
+                paths.dedup();
+                paths
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -53,7 +68,7 @@ impl Entry {
             tail.eq_ignore_ascii_case(end.as_bytes())
         };
         match self.locator {
-            Locator::Bands(_) => true,
+            Locator::Bands(_) | Locator::Mosaic { .. } => true,
             Locator::Rejected(_) => false,
             _ => ![".jpg", ".jpeg", ".png"].iter().any(|end| ends(end)),
         }
@@ -87,6 +102,19 @@ pub enum Locator {
     /// One FITS file a band: the band's name and its file, in the order in
     /// which the run's bands are listed. A band without a file is absent.
     Bands(Vec<(String, PathBuf)>),
+    /// A place in larger images.
+    Mosaic {
+        /// The bands and the mosaic of each, in the order in which the run's bands are
+        /// listed.
+        bands: Vec<(String, PathBuf)>,
+        /// The middle.
+        position: SkyPosition,
+        /// Pixels a side.
+        pixels: u32,
+        /// Size of a pixel in billionths of an arcsecond; 0 for that of the mosaic of
+        /// the first band, on whose grid the cutout then is.
+        scale: u64,
+    },
     /// It was seen while listing, and cannot be read.
     Rejected(Rejection),
 }

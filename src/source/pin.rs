@@ -5,7 +5,7 @@
 //! and sizes. One that was only copied may have, too; then the digest of its
 //! index says whether it still holds what was listed, as far as an index does:
 //! of a tar archive the headers of its members (names, sizes, their files'
-//! times) and where they are, of a Parquet file the footer.
+//! times) and where they are, of a Parquet file the footer, of a mosaic the headers.
 //!
 //! Invariant: a pin is the same for the same file on every machine.
 
@@ -17,6 +17,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::list::tar_index;
+use crate::mosaic::header_digest;
 use crate::storage::digest::sha256;
 use crate::storage::read_at::{Looked, Positional};
 use crate::storage::remote::is_remote;
@@ -110,8 +111,9 @@ impl Pin {
         Self { bytes, modified, version, index: None }
     }
 
-    /// With the digest of the index of the file, which is a tar archive or a
-    /// Parquet table.
+    /// With the digest of the index of the file, which is a tar archive, a Parquet
+    /// table, or a mosaic, whose index is its headers (of a packed one, its first
+    /// bytes).
     ///
     /// # Errors
     /// The system's, or the store's.
@@ -119,7 +121,10 @@ impl Pin {
         let (file, bytes) = Positional::open(path)?;
         self.index = Some(match parquet_footer(&file, bytes)? {
             Some(footer) => sha256(&footer),
-            None => tar_index(file, bytes)?,
+            None => match header_digest(path)? {
+                Some(headers) => headers,
+                None => tar_index(file, bytes)?,
+            },
         });
         Ok(self)
     }

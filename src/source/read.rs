@@ -14,6 +14,7 @@ use super::Locator;
 use super::rows::RowImages;
 use crate::cutout::{Payload, Reason, Rejection};
 use crate::limits::image::BYTES;
+use crate::mosaic::{Mosaics, Place};
 use crate::storage::file::irregular;
 use crate::storage::patience;
 use crate::storage::read_at::Positional;
@@ -26,6 +27,9 @@ const WRITTEN_INTO: usize = 3;
 /// order, so few are ever in use at once.
 const OPEN_ARCHIVES: usize = 4;
 
+/// Billionths of an arcsecond in one.
+pub(super) const NANO: f64 = 1e9;
+
 /// Reads cutouts; one a worker.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -33,6 +37,8 @@ pub struct Reader {
     archives: Vec<OpenArchive>,
     /// Open tables, which workers share.
     rows: RowImages,
+    /// Open mosaics, which workers share.
+    mosaics: Mosaics,
 }
 
 #[derive(Debug)]
@@ -49,10 +55,10 @@ impl Reader {
         Self::default()
     }
 
-    /// A reader that shares open tables with others: all of one line must, or
-    /// each decodes every table by itself.
-    pub fn sharing(rows: RowImages) -> Self {
-        Self { rows, ..Self::default() }
+    /// A reader that shares open tables and mosaics with others: all of one line must,
+    /// or each decodes every table, and every part of a mosaic, by itself.
+    pub fn sharing(rows: RowImages, mosaics: Mosaics) -> Self {
+        Self { rows, mosaics, ..Self::default() }
     }
 
     /// The bytes of a cutout.
@@ -79,6 +85,15 @@ impl Reader {
                     bands.push((band.clone(), bytes));
                 }
                 Ok(Payload::PerBand(bands))
+            }
+            Locator::Mosaic { bands, position, pixels, scale } => {
+                let place = Place {
+                    position: *position,
+                    pixels: *pixels as usize,
+                    scale: (*scale > 0).then_some(*scale as f64 / NANO),
+                };
+                let image = self.mosaics.cut(bands, &place)?;
+                Ok(Payload::Bands(Box::new(image)))
             }
             Locator::Rejected(rejection) => Err(rejection.clone()),
         }
@@ -229,13 +244,7 @@ fn too_large(path: &Path, size: u64) -> Rejection {
 
 /// The rejection for what the system says.
 pub(super) fn failed(path: &Path, error: &io::Error) -> Rejection {
-    let reason = match error.kind() {
-        // A folder of the path that is a file by now.
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::Missing,
-        io::ErrorKind::Unsupported => Reason::Unsupported,
-        _ => Reason::Unreadable,
-    };
-    Rejection::new(reason, format!("{}: {error}", path.display()))
+    Rejection::of_io(path, error)
 }
 
 /// The rejection of a cutout for one of its bands.

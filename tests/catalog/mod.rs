@@ -26,6 +26,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
         bands: vec!["i".into(), "r".into(), "g".into()],
         id_column: None,
         image_column: None,
+        mosaics: None,
         carry: Vec::new(),
         model: ModelIdentity {
             digest: "ab".repeat(32),

@@ -168,9 +168,11 @@ impl Calibration {
     /// Brightness by the noise of the sky.
     fn by_sky(bands: &BandImage, pixel: f64, scale: f64, assumed: Assumed) -> Self {
         let plane = bands.width * bands.height;
-        let measured = [0, 1, 2].map(|channel| {
-            let plane = &bands.planes[channel * plane..(channel + 1) * plane];
-            sky::measure(plane, bands.width, bands.height)
+        let measured = bands.sky.as_deref().copied().unwrap_or_else(|| {
+            [0, 1, 2].map(|channel| {
+                let plane = &bands.planes[channel * plane..(channel + 1) * plane];
+                sky::measure(plane, bands.width, bands.height)
+            })
         });
         // An area of the survey's pixel has the noise of so many pixels here.
         let pixels = SURVEY_PIXEL / scale;

@@ -11,7 +11,7 @@
 
 mod calibration;
 mod lupton;
-mod sky;
+pub mod sky;
 pub mod units;
 mod viewer;
 mod weighted;

@@ -11,7 +11,7 @@
 //! names never count: survey archives are full of HTML error pages named
 //! `.jpg` and of FITS files without an extension.
 
-mod fits;
+pub(crate) mod fits;
 mod jpeg;
 pub mod limits;
 mod planes;
@@ -21,7 +21,7 @@ mod unpack;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Decoded, Payload, Reason, Rejection, RgbImage};
+use super::{BandImage, Decoded, Payload, Reason, Rejection, RgbImage};
 pub use limits::Limits;
 
 /// What a run knows of its cutouts before it sees one.
@@ -105,6 +105,7 @@ pub fn decode(payload: &Payload, options: &DecodeOptions) -> Result<Decoded, Rej
             fits::decode_files(&files, options).map(Decoded::Bands)
         }
         Payload::Planes(planes) => planes::decode(planes, options).map(Decoded::Bands),
+        Payload::Bands(image) => Ok(Decoded::Bands(BandImage::clone(image))),
     }
 }
 
@@ -144,6 +145,20 @@ fn band_bytes<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, Rej
             Err(Rejection::new(Reason::Unsupported, detail))
         }
     }
+}
+
+/// Whether these are the first bytes of a file that is packed as a whole.
+pub(crate) fn is_packed(first: &[u8]) -> bool {
+    matches!(Format::of(first), Format::Gzip | Format::Bzip2)
+}
+
+/// The FITS file in a packed one, of at most `limit` bytes.
+///
+/// # Errors
+/// As [`decode`] of a packed file.
+pub(crate) fn unpacked(packed: &[u8], limit: usize) -> Result<Vec<u8>, Rejection> {
+    let limits = Limits { max_decompressed_bytes: limit, ..Limits::default() };
+    band_bytes(packed, &limits).map(Cow::into_owned)
 }
 
 fn unknown(bytes: &[u8]) -> Rejection {

@@ -18,7 +18,7 @@ use crate::cutout::{Reason, Rejection};
 /// Names of broad-band filters that mark a file as one band of a galaxy even
 /// where the run asks for other bands. A file `X_2.fits` or `X_v3.fits` alone
 /// is no band.
-const FILTERS: [&str; 15] =
+pub(super) const FILTERS: [&str; 15] =
     ["u", "g", "r", "i", "z", "y", "U", "B", "V", "R", "I", "Y", "J", "H", "K"];
 
 /// How a file of one band is named, such as `{id}_{band}.fits`. The extension
@@ -87,7 +87,7 @@ impl BandPattern {
     /// Id and band of a file name without its FITS extension. The longest of
     /// `bands` that fits wins; any other band is what follows the last
     /// separator (precedes the first, if the band comes first).
-    fn split<'a>(&self, stem: &'a str, bands: &[String]) -> Option<(&'a str, &'a str)> {
+    pub(super) fn split<'a>(&self, stem: &'a str, bands: &[String]) -> Option<(&'a str, &'a str)> {
         let core = stem.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix)?;
         let known = bands
             .iter()

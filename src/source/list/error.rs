@@ -129,6 +129,14 @@ pub enum ListError {
         /// The first column that was named.
         column: String,
     },
+    /// A table of sources that cannot be understood, or is none.
+    #[error("{}: {why}", path.display())]
+    Sources {
+        /// As the user gave it.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A column of a type that is not understood.
     #[error("{}: column '{column}' is {found}, and must be {expected}", table.display())]
     ColumnType {

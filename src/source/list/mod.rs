@@ -2,7 +2,7 @@
 //!
 //! [`Lister`] takes the inputs as the user gave them, decides what each is,
 //! and yields [`Chunk`]s of entries. A file a kind of input: `folder`,
-//! `archive` (on `tar`), `table`, `paths`; `bands` puts FITS files of one band
+//! `archive` (on `tar`), `table`, `paths`, `mosaics`; `bands` puts FITS files of one band
 //! each together, `bounded` rejects
 //! what has longer names than any. Reading the cutouts is left to
 //! [`read`](super::read), keeping the listing to [`crate::run`].
@@ -35,6 +35,7 @@ mod bands;
 mod bounded;
 mod error;
 mod folder;
+mod mosaics;
 mod names;
 mod notes;
 mod paths;
@@ -45,6 +46,7 @@ mod tar;
 
 pub use bands::BandPattern;
 pub use error::ListError;
+pub use mosaics::{Field, Mosaics, Scale};
 pub use notes::Problem;
 pub use repeated::RepeatedIds;
 pub(crate) use tar::{index as tar_index, is_member};
@@ -74,6 +76,10 @@ pub struct ListOptions {
     pub image_column: Option<String>,
     /// Further table columns that are wanted in the catalog.
     pub carry: Vec<String>,
+    /// Planes or HDUs, in file order, of mosaics that do not name them.
+    pub cube_bands: Option<Vec<String>>,
+    /// Mosaics; then the inputs are tables of sources in them.
+    pub mosaics: Option<Mosaics>,
 }
 
 /// Entries that follow one another.
@@ -108,6 +114,7 @@ enum Planned {
     Prefix(PathBuf),
     Archive(PathBuf),
     Table(Table),
+    Sources(Box<mosaics::Sources>),
     /// A list of paths; `-` is standard input.
     Paths(PathBuf),
 }
@@ -119,6 +126,8 @@ pub struct Lister {
     planned: vec::IntoIter<Planned>,
     current: Option<Box<dyn Source>>,
     notes: Notes,
+    /// How tables of sources are understood.
+    told: Vec<String>,
 }
 
 impl Lister {
@@ -137,6 +146,16 @@ impl Lister {
     pub fn open(inputs: &[PathBuf], options: ListOptions) -> Result<Self, ListError> {
         let options = Arc::new(options);
         let mut notes = Notes::default();
+        if let Some(mosaics) = &options.mosaics {
+            let sources = inputs.iter().map(|path| mosaics::Sources::open(path, mosaics, &options));
+            let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
+            let carried = mosaics::schema(sources.iter())?;
+            let told = sources.iter().map(mosaics::Sources::told).collect();
+            let planned: Vec<Planned> =
+                sources.into_iter().map(|table| Planned::Sources(Box::new(table))).collect();
+            let planned = planned.into_iter();
+            return Ok(Self { options, carried, planned, current: None, notes, told });
+        }
         let kinds: Vec<InputKind> =
             inputs.iter().map(|path| InputKind::of(path)).collect::<Result<_, _>>()?;
 
@@ -174,13 +193,19 @@ impl Lister {
             _ => None,
         });
         let carried = Arc::new(table::unified_schema(&options.carry, tables)?);
-        Ok(Self { options, carried, planned: planned.into_iter(), current: None, notes })
+        let planned = planned.into_iter();
+        Ok(Self { options, carried, planned, current: None, notes, told: Vec::new() })
     }
 
     /// The carried columns in the order asked for, each with a type that holds
     /// the values of every table.
     pub fn carried(&self) -> &Schema {
         &self.carried
+    }
+
+    /// How tables of sources are understood, a line each.
+    pub fn told(&self) -> &[String] {
+        &self.told
     }
 
     /// What could not be listed so far: the first thousand problems.
@@ -239,6 +264,7 @@ impl Lister {
             Planned::Paths(given) => {
                 Some(Box::new(paths::PathList::open(given, &self.options, wait)?))
             }
+            Planned::Sources(sources) => Some(sources.start(notes)?),
             Planned::Table(table) => Some(table.start(&self.carried, &self.options)?),
         })
     }

@@ -72,6 +72,14 @@ impl<'a> Header<'a> {
         Ok(None)
     }
 
+    /// The bytes of this header alone, up to its END record and padded.
+    pub fn whole(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.to_vec();
+        bytes.extend_from_slice(b"END");
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), b' ');
+        bytes
+    }
+
     /// An integer; `None` where the keyword is not there.
     ///
     /// # Errors

@@ -199,6 +199,7 @@ impl Dataset {
             || images.iter().any(|image| image.entry.is_remote());
         let front = Front {
             decode: Arc::new(reading.decode_options()),
+            cutting: reading.cutting(),
             remote,
             workers,
             journal: Journal::default(),
@@ -660,6 +661,9 @@ fn digest(payload: &Payload) -> [u8; 32] {
                 hash.update((plane.values.len() as u64).to_le_bytes());
                 plane.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
             }
+        }
+        Payload::Bands(image) => {
+            image.planes.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
     }
     hash.finalize().into()

@@ -13,7 +13,7 @@ use crate::limits;
 use crate::storage::fits::{BLOCK, Header, Unclear};
 
 /// How the header of every HDU after the first begins.
-const EXTENSION: &[u8] = b"XTENSION";
+pub const EXTENSION: &[u8] = b"XTENSION";
 
 /// What an HDU holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl<'a> Layout<'a> {
 
 /// Kind, pixels and image axes of the HDU with this header; no axes if it
 /// holds no image.
-fn image(header: &Header<'_>, limits: &Limits) -> Result<(Kind, Pixels, Vec<u64>), Rejection> {
+pub fn image(header: &Header<'_>, limits: &Limits) -> Result<(Kind, Pixels, Vec<u64>), Rejection> {
     let extension = header.text("XTENSION")?;
     let plain = match extension.as_deref() {
         None => !is_random_groups(header)?,
@@ -185,7 +185,7 @@ fn image(header: &Header<'_>, limits: &Limits) -> Result<(Kind, Pixels, Vec<u64>
 
 /// Bytes of data of the HDU with this header, padding excluded (FITS 4.0,
 /// equations 1, 2 and 4).
-fn data_bytes(header: &Header<'_>) -> Result<u64, Rejection> {
+pub fn data_bytes(header: &Header<'_>) -> Result<u64, Rejection> {
     let pixels = pixels(header, "BITPIX")?;
     let axes = axes(header, "NAXIS")?;
     let counted = if is_random_groups(header)? { &axes[1..] } else { &axes[..] };

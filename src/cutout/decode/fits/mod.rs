@@ -15,8 +15,10 @@
 mod bands;
 mod cfitsio;
 mod floats;
+mod headers;
 mod layout;
 mod light;
+pub mod part;
 mod plane;
 mod position;
 mod scaling;
@@ -179,7 +181,7 @@ impl Canvas {
 
     fn finish(self, Place { centre, pixel_scale, note }: Place) -> BandImage {
         let Self { width, height, planes, light } = self;
-        BandImage { width, height, planes, centre, pixel_scale, note, light }
+        BandImage { width, height, planes, centre, pixel_scale, note, light, sky: None }
     }
 }
 

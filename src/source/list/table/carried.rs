@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 
 /// The type as which a column is carried; `None` if it is not (dates, lists,
 /// structs, bytes: ask for a text or number column in their place).
-pub(super) fn as_carried(found: &DataType) -> Option<DataType> {
+pub(in crate::source::list) fn as_carried(found: &DataType) -> Option<DataType> {
     Some(match found {
         DataType::Null | DataType::Boolean | DataType::Float32 | DataType::Float64 => found.clone(),
         integer if integer.is_integer() => integer.clone(),
@@ -22,7 +22,7 @@ pub(super) fn as_carried(found: &DataType) -> Option<DataType> {
 
 /// The type that holds the values of both: the narrowest integer, `Float64`
 /// for integers beside floats, text for anything else that differs.
-pub(super) fn unify(a: &DataType, b: &DataType) -> DataType {
+pub(in crate::source::list) fn unify(a: &DataType, b: &DataType) -> DataType {
     match (a, b) {
         _ if a == b => a.clone(),
         (DataType::Null, other) | (other, DataType::Null) => other.clone(),
@@ -54,7 +54,7 @@ fn unify_integers(a: &DataType, b: &DataType) -> DataType {
 
 /// The type of a value written as text. Integers are those that come back as
 /// they were written: `007` and numbers beyond 64 bits stay text.
-pub(super) fn type_of_text(text: &str) -> DataType {
+pub(in crate::source::list) fn type_of_text(text: &str) -> DataType {
     if text.is_empty() {
         return DataType::Null;
     }

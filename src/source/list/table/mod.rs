@@ -25,6 +25,8 @@ mod csv;
 mod images;
 mod parquet;
 
+pub(super) use carried::{as_carried, type_of_text, unify};
+
 /// A table whose columns were found; nothing is held open.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -103,9 +105,7 @@ pub(super) fn unified_schema<'a>(
     for table in tables {
         types = Some(match types {
             None => table.types.clone(),
-            Some(types) => {
-                types.iter().zip(&table.types).map(|(a, b)| carried::unify(a, b)).collect()
-            }
+            Some(types) => types.iter().zip(&table.types).map(|(a, b)| unify(a, b)).collect(),
         });
     }
     let types = match (types, carry.first()) {
@@ -177,7 +177,7 @@ impl Columns {
 ///
 /// # Errors
 /// [`ListError::NoColumn`], [`ListError::TwoColumns`].
-fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, ListError> {
+pub(super) fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, ListError> {
     let found = |same: &dyn Fn(&str) -> bool| -> Vec<usize> {
         (0..names.len()).filter(|place| same(names[*place])).collect()
     };
@@ -197,7 +197,11 @@ fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<usize, List
 }
 
 /// The same, of a column that need not be there.
-fn optional(names: &[&str], wanted: &str, table: &Path) -> Result<Option<usize>, ListError> {
+pub(super) fn optional(
+    names: &[&str],
+    wanted: &str,
+    table: &Path,
+) -> Result<Option<usize>, ListError> {
     match find_column(names, wanted, table) {
         Err(ListError::NoColumn { .. }) => Ok(None),
         found => found.map(Some),
@@ -206,7 +210,11 @@ fn optional(names: &[&str], wanted: &str, table: &Path) -> Result<Option<usize>,
 
 /// The column of ids, by index: the one that is `named`, or the first of the
 /// usual ones.
-fn find_id(names: &[&str], named: Option<&str>, table: &Path) -> Result<usize, ListError> {
+pub(super) fn find_id(
+    names: &[&str],
+    named: Option<&str>,
+    table: &Path,
+) -> Result<usize, ListError> {
     if let Some(name) = named {
         return find_column(names, name, table);
     }
@@ -301,7 +309,7 @@ fn check_id(place: &Place, row: impl FnOnce() -> String, id: &str) -> Result<(),
 /// A position from degrees; `None` if they are on no sky, which is how tables
 /// say that there is none (NaN, -999). Right ascensions from -180 are the same
 /// circle counted the other way.
-fn position(ra: Option<f64>, dec: Option<f64>) -> Option<SkyPosition> {
+pub(super) fn position(ra: Option<f64>, dec: Option<f64>) -> Option<SkyPosition> {
     let (ra, dec) = ra.zip(dec)?;
     let on_sky = (-180.0..=360.0).contains(&ra) && (-90.0..=90.0).contains(&dec);
     on_sky.then_some(SkyPosition { ra: if ra < 0.0 { ra + 360.0 } else { ra }, dec })

@@ -24,6 +24,7 @@ mod tiling;
 mod values;
 
 use std::num::Wrapping;
+use std::ops::Range;
 
 use super::layout::{Hdu, Pixels};
 use super::scaling::Scaling;
@@ -33,7 +34,8 @@ use gzip::Inflater;
 use parameters::Algorithm;
 use quantised::Quantisation;
 use table::{Column, Table};
-use tiling::{Tile, Tiling};
+pub use tiling::Tile;
+use tiling::Tiling;
 use values::{Meaning, Numbers};
 
 /// What is wrong with a tile's bytes.
@@ -76,6 +78,97 @@ pub fn read(
         }
     }
     Ok(())
+}
+
+/// The tiles of a compressed image of which parts are read: where they are, and how
+/// to unpack some.
+pub struct Parts {
+    tiling: Tiling,
+    tiles: usize,
+}
+
+impl Parts {
+    /// Of an image whose data are elsewhere.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn of(hdu: &Hdu<'_>, limits: &Limits) -> Result<Self, Rejection> {
+        let tiling = Tiling::read(hdu, limits)?;
+        let tiles = tiling.count().ok_or_else(|| corrupt("more tiles than a table can hold"))?;
+        Table::shape(hdu, hdu.data.len(), tiles)?;
+        Ok(Self { tiling, tiles })
+    }
+
+    /// The numbers of the tiles that hold pixels of these columns and rows of a
+    /// plane, ascending.
+    pub fn covering(&self, x: Range<usize>, y: Range<usize>, plane: usize) -> Vec<usize> {
+        self.tiling.covering([x, y, plane..plane + 1])
+    }
+
+    /// The tile of this number.
+    pub fn tile(&self, number: usize) -> Tile {
+        self.tiling.tile(number)
+    }
+
+    /// Unpacks the pixels of a plane in consecutive tiles; `fetch` is asked for
+    /// stretches of the HDU's data.
+    ///
+    /// # Errors
+    /// As [`read`], and what fetching says. A checksum of the data is not looked at,
+    /// as it is one of all of them.
+    pub fn unpack<E: From<Rejection>>(
+        &self,
+        hdu: &Hdu<'_>,
+        numbers: Range<usize>,
+        plane: usize,
+        fetch: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<Vec<f32>>, E> {
+        let whole = Table::shape(hdu, hdu.data.len(), self.tiles)?;
+        let size = whole.row_bytes();
+        let mut data = fetch(numbers.start * size..numbers.end * size)?;
+        let at_tile = |e: Rejection, row: usize| e.at(format_args!("tile {}", row + 1));
+        let mut stretch: Option<Range<usize>> = None;
+        for (row, bytes) in numbers.clone().zip(data.chunks_exact(size.max(1))) {
+            let own = whole.stretch(row, bytes).map_err(|e| at_tile(e, row))?;
+            if !own.is_empty() {
+                stretch = Some(match stretch {
+                    None => own,
+                    Some(all) => all.start.min(own.start)..all.end.max(own.end),
+                });
+            }
+        }
+        let stretch = stretch.unwrap_or(0..0);
+        // Writers put tiles behind one another. Where these lie far apart, each is
+        // read by itself.
+        let pixels: usize = numbers.clone().map(|row| self.tiling.tile(row).pixels()).sum();
+        let apart = stretch.len() > pixels.saturating_mul(16).max(1 << 20);
+        if apart && numbers.len() == 1 {
+            return Err(corrupt("a tile in many times the bytes of its pixels").into());
+        }
+        if apart {
+            let mut all = Vec::with_capacity(numbers.len());
+            for row in numbers {
+                all.extend(self.unpack(hdu, row..row + 1, plane, fetch)?);
+            }
+            return Ok(all);
+        }
+        let heap = whole.heap().start;
+        data.extend(fetch(heap + stretch.start..heap + stretch.end)?);
+        let part = whole.part(numbers.start, numbers.len(), stretch.start, &data);
+        let mut image = Image::read(hdu, part)?;
+        let mut unpacked = Vec::with_capacity(numbers.len());
+        for row in numbers {
+            let Tile { start, size } = self.tiling.tile(row);
+            // By itself: its first pixel is that of the plane which is filled.
+            let tile = Tile { start: [0, 0, start[2]], size };
+            let mut values = vec![0.0; size[0] * size[1]];
+            image
+                .unpack(row, &tile, size[0], &mut [(plane, &mut values)])
+                .map_err(|e| at_tile(e, row))?;
+            unpacked.push(values);
+        }
+        Ok(unpacked)
+    }
 }
 
 /// A compressed image, and room for a tile of it.

@@ -32,10 +32,16 @@ enum Form {
 }
 
 /// The columns that are known, and where the data lie.
+#[derive(Clone)]
 pub struct Table<'a> {
     data: &'a [u8],
     row: usize,
+    /// The row with which `data` begin: 0 where they are whole.
+    first: usize,
+    /// Where the heap, or a part of it, is in `data`.
     heap: Range<usize>,
+    /// Bytes of the heap before that part.
+    before: usize,
     /// `COMPRESSED_DATA`.
     pub compressed: Column,
     /// `GZIP_COMPRESSED_DATA`.
@@ -56,6 +62,14 @@ impl<'a> Table<'a> {
     /// # Errors
     /// Where the table is not such a one.
     pub fn read(hdu: &Hdu<'_>, data: &'a [u8], tiles: usize) -> Result<Self, Rejection> {
+        Ok(Self { data, ..Self::shape(hdu, data.len(), tiles)? })
+    }
+
+    /// The same for a table whose data, of `length` bytes, are elsewhere.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn shape(hdu: &Hdu<'_>, length: usize, tiles: usize) -> Result<Self, Rejection> {
         let header = &hdu.header;
         let size = |keyword: &str| -> Result<usize, Rejection> {
             let value = header.integer(keyword)?.and_then(|v| usize::try_from(v).ok());
@@ -100,11 +114,13 @@ impl<'a> Table<'a> {
         // Inside the data unit, as the layout has counted it.
         let end = row * rows;
         let heap = header.integer("THEAP")?.map_or(Some(end), |at| usize::try_from(at).ok());
-        let heap = heap.filter(|heap| (end..=data.len()).contains(heap));
+        let heap = heap.filter(|heap| (end..=length).contains(heap));
         Ok(Self {
-            data,
+            data: &[],
             row,
-            heap: heap.ok_or_else(|| corrupt("THEAP points outside the data"))?..data.len(),
+            first: 0,
+            heap: heap.ok_or_else(|| corrupt("THEAP points outside the data"))?..length,
+            before: 0,
             compressed: compressed.ok_or_else(|| corrupt("no column COMPRESSED_DATA"))?,
             gzip,
             uncompressed,
@@ -114,25 +130,70 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> usize {
+        self.row
+    }
+
+    /// Where the heap lies in the data, of a table as a whole.
+    pub fn heap(&self) -> Range<usize> {
+        self.heap.clone()
+    }
+
+    /// The stretch of the heap in which the arrays of a row lie, of a table as a
+    /// whole whose row this is; empty if it has none.
+    ///
+    /// # Errors
+    /// Where they do not lie in the heap.
+    pub fn stretch(&self, row: usize, bytes: &[u8]) -> Result<Range<usize>, Rejection> {
+        let cells = Table { data: bytes, first: row, ..self.clone() };
+        let mut all: Option<Range<usize>> = None;
+        for column in [Some(self.compressed), self.gzip, self.uncompressed].into_iter().flatten() {
+            let (place, _) = cells.place(column, row)?;
+            if place.end > self.heap.len() {
+                return Err(outside());
+            }
+            if !place.is_empty() {
+                all = Some(match all {
+                    None => place,
+                    Some(all) => all.start.min(place.start)..all.end.max(place.end),
+                });
+            }
+        }
+        Ok(all.unwrap_or(0..0))
+    }
+
+    /// A part of a table: `data` are some of its rows, from row `first` on, with
+    /// the bytes of the heap from `before` on behind them.
+    pub fn part<'b>(&self, first: usize, rows: usize, before: usize, data: &'b [u8]) -> Table<'b> {
+        Table { data, first, before, heap: rows * self.row..data.len(), ..*self }
+    }
+
     /// The array of a column in a row, from 0, and the type of its elements.
     ///
     /// # Errors
     /// Where it does not lie in the heap.
     pub fn array(&self, column: Column, row: usize) -> Result<(&'a [u8], Pixels), Rejection> {
+        let (place, of) = self.place(column, row)?;
+        let start = place.start.checked_sub(self.before).ok_or_else(outside)?;
+        let start = start.checked_add(self.heap.start).ok_or_else(outside)?;
+        // Within `heap`, as `start` is not before it.
+        let bytes = self.data.get(start..start.saturating_add(place.len()));
+        bytes.map(|bytes| (bytes, of)).ok_or_else(outside)
+    }
+
+    /// Where the array of a column in a row lies in the heap.
+    fn place(&self, column: Column, row: usize) -> Result<(Range<usize>, Pixels), Rejection> {
         let Form::Array { of, wide } = column.form else {
             return Err(corrupt("a column of tiles that holds no arrays"));
         };
-        let outside = || corrupt("outside the heap");
         let cell = self.cell(column, row, if wide { 16 } else { 8 })?;
         let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
         let (length, offset) = cell.split_at(cell.len() / 2);
         let bytes = usize::try_from(number(length)).ok().and_then(|n| n.checked_mul(of.bytes()));
-        let start = usize::try_from(number(offset)).ok();
-        let start = start.and_then(|start| start.checked_add(self.heap.start));
-        let (bytes, start) = bytes.zip(start).ok_or_else(outside)?;
+        let (bytes, start) = bytes.zip(usize::try_from(number(offset)).ok()).ok_or_else(outside)?;
         let end = start.checked_add(bytes).ok_or_else(outside)?;
-        // Within `heap`, as `start` is not before it.
-        self.data.get(start..end).map(|bytes| (bytes, of)).ok_or_else(outside)
+        Ok((start..end, of))
     }
 
     /// The number of a column in a row, from 0.
@@ -156,7 +217,7 @@ impl<'a> Table<'a> {
     }
 
     fn cell(&self, column: Column, row: usize, width: usize) -> Result<&'a [u8], Rejection> {
-        let start = row * self.row + column.at;
+        let start = (row - self.first) * self.row + column.at;
         self.data.get(start..start + width).ok_or_else(|| corrupt("outside the table"))
     }
 }
@@ -219,6 +280,10 @@ fn form_of(form: &str) -> Option<(usize, Form)> {
         _ => return None,
     };
     Some((repeat.checked_mul(size)?, Form::Other))
+}
+
+fn outside() -> Rejection {
+    corrupt("outside the heap")
 }
 
 fn corrupt(detail: &str) -> Rejection {

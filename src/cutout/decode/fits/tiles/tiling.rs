@@ -1,5 +1,7 @@
 //! How an image is cut into tiles (FITS 4.0, section 10.1).
 
+use std::ops::Range;
+
 use crate::cutout::decode::Limits;
 use crate::cutout::decode::fits::layout::Hdu;
 use crate::cutout::{Reason, Rejection};
@@ -69,6 +71,26 @@ impl Tiling {
         Tile { start, size }
     }
 
+    /// The rows of the table, ascending, whose tiles hold pixels of these stretches
+    /// of the axes.
+    pub fn covering(&self, pixels: [Range<usize>; 3]) -> Vec<usize> {
+        let along = self.along();
+        let of = |n: usize| {
+            let (pixels, tile) = (&pixels[n], self.tile[n]);
+            if pixels.is_empty() {
+                return 0..0;
+            }
+            pixels.start / tile..pixels.end.min(self.axes[n]).div_ceil(tile)
+        };
+        let mut rows = Vec::new();
+        for plane in of(2) {
+            for down in of(1) {
+                rows.extend(of(0).map(|across| (plane * along[1] + down) * along[0] + across));
+            }
+        }
+        rows
+    }
+
     /// Pixels of a row of the image.
     pub fn width(&self) -> usize {
         self.axes[0]
@@ -104,5 +126,16 @@ mod tests {
         assert_eq!(pixels, [4, 4, 2, 2, 2, 1, 4, 4, 2, 2, 2, 1]);
         assert_eq!(tiles[10], Tile { start: [2, 2, 1], size: [2, 1, 1] });
         assert!(tiles[10].holds(1) && !tiles[10].holds(0));
+        // Those that a window touches, and no other.
+        for (x, y) in [(0..1, 0..1), (1..3, 0..2), (0..5, 2..3), (4..9, 1..9), (2..2, 0..3)] {
+            let touches = |tile: &Tile| {
+                let meet = |n: usize, of: &Range<usize>| {
+                    of.start.max(tile.start[n]) < of.end.min(tile.start[n] + tile.size[n])
+                };
+                meet(0, &x) && meet(1, &y) && tile.holds(1)
+            };
+            let expected: Vec<usize> = (0..12).filter(|n| touches(&tiles[*n])).collect();
+            assert_eq!(tiling.covering([x.clone(), y.clone(), 1..2]), expected, "{x:?} {y:?}");
+        }
     }
 }

@@ -1,0 +1,58 @@
+//! The flags of the commands that cut their inputs out of a survey's own images.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{CliError, usage};
+use crate::classify::ClassifyOptions;
+use crate::source::list::{Mosaics, Scale};
+
+/// Sources, and where they are cut out of.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Sources in mosaics")]
+pub(super) struct MosaicFlags {
+    /// A table of sources, in place of inputs: id, ra, dec and, where it has one, a size
+    /// (petroR90_r, diameter_arcsec, diameter_pixel, or --radius-column). Each is cut out
+    /// of the mosaics.
+    #[arg(long, value_name = "TABLE", conflicts_with = "inputs")]
+    sources: Option<PathBuf>,
+
+    /// The survey's images: FITS files with coordinates, plain, tile-compressed (.fz) or
+    /// packed (.gz, .bz2), their folders, or URLs; a band is known by --band-pattern or
+    /// the header.  [default: those in the table's column fits_file_paths]
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "sources")]
+    mosaics: Vec<PathBuf>,
+
+    /// Size of the cutouts' pixels, whatever the table says: arcseconds, or native for
+    /// those of the first band's mosaic.
+    #[arg(long, value_name = "ARCSEC|native", requires = "sources", value_parser = scale)]
+    scale: Option<Scale>,
+}
+
+fn scale(text: &str) -> Result<Scale, String> {
+    if text == "native" {
+        return Ok(Scale::Native);
+    }
+    match text.parse::<f64>() {
+        Ok(scale) if (1e-6..=3600.0).contains(&scale) => Ok(Scale::Arcsec(scale)),
+        _ => Err("arcseconds a pixel, or native".to_owned()),
+    }
+}
+
+impl MosaicFlags {
+    /// Puts the table in the place of the inputs, if there is one.
+    pub(super) fn apply(self, options: &mut ClassifyOptions) -> Result<(), CliError> {
+        let Some(sources) = self.sources else { return Ok(()) };
+        if options.looks.given.pixel_scale.is_some() {
+            return Err(usage(anyhow::anyhow!(
+                "mosaics say by their coordinates how large their pixels are: leave --pixel-scale \
+                 out"
+            )));
+        }
+        options.inputs = vec![sources];
+        let (files, scale) = (self.mosaics, self.scale);
+        options.mosaics = Some(Mosaics { files, scale, ..Mosaics::default() });
+        Ok(())
+    }
+}

@@ -1,0 +1,493 @@
+//! A cutout of several bands on one grid.
+//!
+//! The grid is either that of the first band's mosaic, around the pixel in which the
+//! position lies, or one of its own: north up, east to the left, the position in its
+//! middle, pixels of a given size. Bands whose mosaics have the grid already are copied
+//! to the bit; others are resampled, once.
+//!
+//! Numbers that are the light of a pixel stay that: they are multiplied by the ratio of
+//! the pixels' areas. Where brightness will be told by the sky's noise it is measured
+//! before, as resampling smooths it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::file::{Loaded, Mosaic, of_part};
+use super::kept::Kept;
+use super::map::{Map, Point};
+use super::resample::{Window, resample};
+use crate::cutout::colour::sky::{self, Sky};
+use crate::cutout::colour::units::{self, Light};
+use crate::cutout::colour::{Given, Profile, Takes};
+use crate::cutout::decode::DecodeOptions;
+use crate::cutout::wcs::{Keywords, PixelScale, Value, Wcs};
+use crate::cutout::{BandImage, Reason, Rejection, SkyPosition};
+use crate::limits::mosaic;
+
+/// Mosaics that are kept open.
+const OPEN: usize = 24;
+
+/// Most by which a grid may be off another, in pixels, to be the same.
+const SAME: f64 = 1e-3;
+
+/// Blocks that are read at once.
+const RUN: usize = 64;
+
+/// How mosaics are read.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The bands that become R, G and B.
+    pub decode: Arc<DecodeOptions>,
+    /// What a person says of their numbers.
+    pub given: Given,
+    /// Whether brightness is told by the sky's noise whatever the headers say.
+    pub by_sky: bool,
+}
+
+impl Settings {
+    /// For pictures by a profile.
+    pub fn new(decode: Arc<DecodeOptions>, given: Given, profile: &Profile) -> Self {
+        let by_sky = profile.unit == Takes::Sky || given.unit.as_deref() == Some("sky");
+        Self { decode, given, by_sky }
+    }
+}
+
+/// What is to be cut out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// Its middle.
+    pub position: SkyPosition,
+    /// Pixels a side.
+    pub pixels: usize,
+    /// Arcseconds a pixel; without, the pixels are those of the first band's mosaic.
+    pub scale: Option<f64>,
+}
+
+/// Mosaics, for the workers of one line.
+#[derive(Clone, Default)]
+pub struct Mosaics(Arc<Shared>);
+
+impl std::fmt::Debug for Mosaics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mosaics").field("read", &self.bytes_read()).finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    settings: Settings,
+    /// The one that was used last in front.
+    open: Mutex<Vec<(PathBuf, Arc<Mosaic>)>>,
+    kept: Mutex<Kept>,
+    ids: AtomicU64,
+    read: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            open: Mutex::default(),
+            kept: Mutex::new(Kept::new(mosaic::KEPT)),
+            ids: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The pixels of a cutout on the sky, from 0.
+enum Grid {
+    /// North up, in a projection around its own middle.
+    North(Box<Wcs>),
+    /// The first band's, from this pixel on.
+    Own(Arc<Loaded>, (i64, i64)),
+}
+
+/// One band of a cutout.
+struct Band {
+    values: Vec<f32>,
+    light: Light,
+    sky: Option<Sky>,
+}
+
+impl Mosaics {
+    /// None open yet.
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Shared { settings, ..Shared::default() }))
+    }
+
+    /// Bytes of pixels that were read from mosaics so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.0.read.load(Ordering::Relaxed)
+    }
+
+    /// Cuts out a place; `bands` are the mosaics of the bands, the first of which
+    /// counts where the grid is a mosaic's.
+    ///
+    /// # Errors
+    /// What is wrong with a mosaic, as for a file of its own; [`Reason::MissingBand`],
+    /// [`Reason::TooLarge`], [`Reason::Outside`] if no pixel of the cutout lies in a
+    /// band's mosaic.
+    pub fn cut(&self, bands: &[(String, PathBuf)], place: &Place) -> Result<BandImage, Rejection> {
+        let wanted = &self.0.settings.decode.bands;
+        let mut loaded = HashMap::new();
+        for (band, path) in bands.iter().filter(|(band, _)| wanted.contains(band)) {
+            let at = |e: Rejection| e.at(format_args!("band {band}"));
+            let mosaic = self.open(path).map_err(at)?;
+            let next = || self.0.ids.fetch_add(1, Ordering::Relaxed);
+            let image = mosaic.image(band, &self.0.settings.decode, next);
+            let image = image.map_err(|e| at(e.at(path.display())))?;
+            loaded.insert(band.as_str(), (path.as_path(), mosaic, image));
+        }
+        let absent = wanted.iter().find(|band| !loaded.contains_key(band.as_str()));
+        if let Some(absent) = absent {
+            return Err(Rejection::new(Reason::MissingBand, format!("no mosaic of band {absent}")));
+        }
+        let first = bands.iter().find_map(|(band, _)| loaded.get(band.as_str()));
+        let Some((_, _, first)) = first else {
+            return Err(Rejection::new(Reason::MissingBand, "no bands are asked for"));
+        };
+        let grid = Grid::new(place, first)?;
+        let size = place.pixels;
+        let middle = (size as f64 - 1.0) / 2.0;
+        let scale = grid.scale(middle).ok_or_else(|| {
+            Rejection::new(Reason::NoScale, "the size of its pixels there is not known")
+        })?;
+        let mut planes = Vec::with_capacity(3 * size * size);
+        let mut light: Vec<Light> = Vec::with_capacity(3);
+        let (mut skies, mut done) = (Vec::with_capacity(3), HashMap::new());
+        for band in wanted {
+            if !done.contains_key(band) {
+                let (path, mosaic, image) = &loaded[band.as_str()];
+                let made = self.band((path, mosaic, image), &grid, size, scale);
+                done.insert(band, made.map_err(|e| e.at(format_args!("band {band}")))?);
+            }
+            let made: &Band = &done[band];
+            planes.extend_from_slice(&made.values);
+            light.push(made.light.clone());
+            skies.push(made.sky);
+        }
+        let light = [0, 1, 2].map(|channel: usize| light[channel].clone());
+        let sky = [skies[0], skies[1], skies[2]];
+        Ok(BandImage {
+            centre: grid.sky(middle, middle),
+            pixel_scale: Some(scale),
+            light,
+            sky: sky.iter().any(Option::is_some).then(|| Box::new(sky)),
+            ..BandImage::plain(size, size, planes)
+        })
+    }
+
+    /// The open mosaic, in front of the others.
+    fn open(&self, path: &Path) -> Result<Arc<Mosaic>, Rejection> {
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = open.iter().position(|(known, _)| known == path);
+        let found = match place {
+            Some(place) => open.remove(place),
+            None => (path.to_owned(), Arc::new(Mosaic::open(path)?)),
+        };
+        let mosaic = Arc::clone(&found.1);
+        open.insert(0, found);
+        open.truncate(OPEN);
+        let mut held = 0;
+        let within = open.iter().take_while(|(_, mosaic)| {
+            held += mosaic.held();
+            held <= mosaic::UNPACKED
+        });
+        let within = within.count().max(1);
+        open.truncate(within);
+        Ok(mosaic)
+    }
+
+    fn band(
+        &self,
+        (path, mosaic, loaded): (&Path, &Mosaic, &Loaded),
+        grid: &Grid,
+        size: usize,
+        scale: PixelScale,
+    ) -> Result<Band, Rejection> {
+        let image = &loaded.image;
+        let light = image.light.clone();
+        if let Grid::Own(own, (left, bottom)) = grid
+            && own.id == loaded.id
+        {
+            return self.copied(path, mosaic, loaded, (*left, *bottom), size);
+        }
+        let map = Map::new(size, |x: f64, y: f64| -> Option<Point> {
+            let (x, y) = image.wcs.sky_to_pixel(grid.sky(x, y)?)?;
+            Some((x - 1.0, y - 1.0))
+        });
+        if let Some((left, bottom)) = map.shift(SAME) {
+            return self.copied(path, mosaic, loaded, (left, bottom), size);
+        }
+        let bounds = match map.bounds() {
+            Some(bounds) => bounds,
+            None => reached(&map, size),
+        };
+        let [across, down] = bounds;
+        let x = within(across, image.width);
+        let y = within(down, image.height);
+        if x.is_empty() || y.is_empty() {
+            return Err(outside());
+        }
+        if x.len() > mosaic::WINDOW || y.len() > mosaic::WINDOW {
+            let detail = format!("{}×{} pixels of its mosaic", x.len(), y.len());
+            return Err(Rejection::new(Reason::TooLarge, detail));
+        }
+        let (column, row) = ((x.start + x.end) as f64 / 2.0, (y.start + y.end) as f64 / 2.0);
+        let own = image.wcs.pixel_scale(column + 0.5, row + 0.5).ok_or_else(|| {
+            Rejection::new(Reason::NoScale, "the size of its mosaic's pixels is not known")
+        })?;
+        let window = self.window(path, mosaic, loaded, x, y)?;
+        let step = scale.mean() / own.mean();
+        let mut values = resample(&window, (image.width, image.height), &map, size, step);
+        let given = self.given();
+        let is_of_area = matches!(given.as_ref().unwrap_or(&light), Light::Area(_));
+        let ratio = if is_of_area { 1.0 } else { step * step };
+        if !is_of_area {
+            values.iter_mut().for_each(|value| *value *= ratio as f32);
+        }
+        let sky = self
+            .by_sky(&light)
+            .then(|| sky::measure(&window.values, window.x.len(), window.y.len()))
+            .flatten()
+            .map(|Sky { level, noise }| Sky {
+                level: level * ratio as f32,
+                // As of pixels that know nothing of each other.
+                noise: noise * ratio / step,
+            });
+        Ok(Band { values, light, sky })
+    }
+
+    /// What a person says that numbers are, if anything.
+    fn given(&self) -> Option<Light> {
+        let given = &self.0.settings.given;
+        match (&given.zero_points, &given.unit) {
+            (Some(_), _) => Some(Light::Pixel(1.0)),
+            (None, Some(unit)) => units::named(unit),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether brightness is told by the sky's noise.
+    fn by_sky(&self, light: &Light) -> bool {
+        let known = matches!(light, Light::Pixel(_) | Light::Area(_));
+        self.0.settings.by_sky || (self.given().is_none() && !known)
+    }
+
+    /// The pixels from this one on, to the bit; NaN beyond the image.
+    fn copied(
+        &self,
+        path: &Path,
+        mosaic: &Mosaic,
+        loaded: &Loaded,
+        (left, bottom): (i64, i64),
+        size: usize,
+    ) -> Result<Band, Rejection> {
+        let image = &loaded.image;
+        let inside = |start: i64, length: usize| {
+            let end = start.saturating_add(size as i64).clamp(0, length as i64);
+            start.clamp(0, end) as usize..end as usize
+        };
+        let (x, y) = (inside(left, image.width), inside(bottom, image.height));
+        if x.is_empty() || y.is_empty() {
+            return Err(outside());
+        }
+        let window = self.window(path, mosaic, loaded, x, y)?;
+        let mut values = vec![f32::NAN; size * size];
+        let (column, row) = (window.x.start as i64 - left, window.y.start as i64 - bottom);
+        for (line, from) in window.values.chunks_exact(window.x.len()).enumerate() {
+            let start = (row as usize + line) * size + column as usize;
+            values[start..start + from.len()].copy_from_slice(from);
+        }
+        let light = image.light.clone();
+        let sky = self.by_sky(&light).then(|| sky::measure(&values, size, size)).flatten();
+        Ok(Band { values, light, sky })
+    }
+
+    /// Some columns and rows of an image.
+    fn window(
+        &self,
+        path: &Path,
+        mosaic: &Mosaic,
+        loaded: &Loaded,
+        x: Range<usize>,
+        y: Range<usize>,
+    ) -> Result<Window, Rejection> {
+        let needed = loaded.image.blocks(x.clone(), y.clone());
+        let parts = match self.kept(loaded, &needed) {
+            Ok(parts) => parts,
+            Err(_) => {
+                // Whoever waited finds most of it.
+                let _turn = loaded.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                self.read(path, mosaic, loaded, &needed)?
+            }
+        };
+        let mut values = vec![f32::NAN; x.len() * y.len()];
+        for (block, part) in needed.iter().zip(&parts) {
+            let (columns, rows) = loaded.image.area(*block);
+            let across = columns.start.max(x.start)..columns.end.min(x.end);
+            for row in rows.start.max(y.start)..rows.end.min(y.end) {
+                let from = (row - rows.start) * columns.len() + across.start - columns.start;
+                let to = (row - y.start) * x.len() + across.start - x.start;
+                values[to..to + across.len()].copy_from_slice(&part[from..from + across.len()]);
+            }
+        }
+        Ok(Window { x, y, values })
+    }
+
+    /// The parts of an image, if all are kept; those that are otherwise.
+    #[allow(clippy::type_complexity, reason = "it is told apart at once")]
+    fn kept(
+        &self,
+        loaded: &Loaded,
+        needed: &[usize],
+    ) -> Result<Vec<Arc<Vec<f32>>>, Vec<Option<Arc<Vec<f32>>>>> {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found: Vec<_> = needed.iter().map(|block| kept.get((loaded.id, *block))).collect();
+        if found.iter().all(Option::is_some) {
+            return Ok(found.into_iter().flatten().collect());
+        }
+        Err(found)
+    }
+
+    /// The parts of an image; those that are not kept are read, what follows one another
+    /// at once.
+    fn read(
+        &self,
+        path: &Path,
+        mosaic: &Mosaic,
+        loaded: &Loaded,
+        needed: &[usize],
+    ) -> Result<Vec<Arc<Vec<f32>>>, Rejection> {
+        let mut found = match self.kept(loaded, needed) {
+            Ok(parts) => return Ok(parts),
+            Err(found) => found,
+        };
+        let mut at = 0;
+        while at < needed.len() {
+            if found[at].is_some() {
+                at += 1;
+                continue;
+            }
+            let follows = |k: usize| found[at + k].is_none() && needed[at + k] == needed[at] + k;
+            let run = (0..(needed.len() - at).min(RUN)).take_while(|k| follows(*k)).count();
+            let blocks = needed[at]..needed[at] + run;
+            let parts = loaded.image.read(blocks, |stretch| {
+                self.0.read.fetch_add(stretch.end - stretch.start, Ordering::Relaxed);
+                mosaic.fetch(stretch)
+            });
+            let parts = parts.map_err(|error| of_part(path, error))?;
+            let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            for (k, part) in parts.into_iter().enumerate() {
+                let part = Arc::new(part);
+                kept.put((loaded.id, needed[at + k]), Arc::clone(&part));
+                found[at + k] = Some(part);
+            }
+            at += run;
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+impl Grid {
+    fn new(place: &Place, first: &Arc<Loaded>) -> Result<Self, Rejection> {
+        let size = place.pixels;
+        if let Some(scale) = place.scale {
+            let wcs = north_up(place.position, size, scale)?;
+            return Ok(Self::North(Box::new(wcs)));
+        }
+        let (x, y) = first.image.wcs.sky_to_pixel(place.position).ok_or_else(outside)?;
+        // As astropy's Cutout2D: the least pixel of which no more than half lies before.
+        let from = |at: f64| (at - 1.0 - size as f64 / 2.0).ceil();
+        let (left, bottom) = (from(x), from(y));
+        if !(left.abs() < 1e15 && bottom.abs() < 1e15) {
+            return Err(outside());
+        }
+        Ok(Self::Own(Arc::clone(first), (left as i64, bottom as i64)))
+    }
+
+    /// The position of a point of the grid.
+    fn sky(&self, x: f64, y: f64) -> Option<SkyPosition> {
+        match self {
+            Self::North(wcs) => wcs.pixel_to_sky(x + 1.0, y + 1.0),
+            Self::Own(own, (left, bottom)) => {
+                own.image.wcs.pixel_to_sky(x + *left as f64 + 1.0, y + *bottom as f64 + 1.0)
+            }
+        }
+    }
+
+    /// The size of its pixels around its middle.
+    fn scale(&self, middle: f64) -> Option<PixelScale> {
+        let (wcs, x, y) = match self {
+            Self::North(wcs) => (wcs.as_ref(), 0.0, 0.0),
+            Self::Own(own, (left, bottom)) => (&own.image.wcs, *left as f64, *bottom as f64),
+        };
+        wcs.pixel_scale(x + middle + 1.0, y + middle + 1.0)
+    }
+}
+
+/// The keywords of a grid.
+struct Cards([(&'static str, Value); 8]);
+
+impl Keywords for Cards {
+    fn value(&self, keyword: &str) -> Option<Value> {
+        self.0.iter().find(|(name, _)| *name == keyword).map(|(_, value)| value.clone())
+    }
+
+    fn any_begins(&self, start: &str) -> bool {
+        self.0.iter().any(|(name, _)| name.starts_with(start))
+    }
+}
+
+/// A tangential projection around a position: north up, east to the left.
+fn north_up(position: SkyPosition, size: usize, scale: f64) -> Result<Wcs, Rejection> {
+    let middle = Value::Number((size as f64 + 1.0) / 2.0);
+    let cards = Cards([
+        ("CTYPE1", Value::Text("RA---TAN".to_owned())),
+        ("CTYPE2", Value::Text("DEC--TAN".to_owned())),
+        ("CRPIX1", middle.clone()),
+        ("CRPIX2", middle),
+        ("CRVAL1", Value::Number(position.ra)),
+        ("CRVAL2", Value::Number(position.dec)),
+        ("CDELT1", Value::Number(-scale / 3600.0)),
+        ("CDELT2", Value::Number(scale / 3600.0)),
+    ]);
+    let none = |why: String| Rejection::new(Reason::NoScale, why);
+    let wcs = Wcs::from_header(&cards).map_err(|e| none(e.to_string()))?;
+    wcs.ok_or_else(|| none("no projection".to_owned()))
+}
+
+/// The bounds of what of a grid lies somewhere.
+fn reached<F: Fn(f64, f64) -> Option<Point>>(map: &Map<F>, size: usize) -> [(f64, f64); 2] {
+    let mut all = [(f64::INFINITY, f64::NEG_INFINITY); 2];
+    let mut row = vec![(0.0, 0.0); 2 * size + 1];
+    for line in 0..=2 * size {
+        map.row(line as f64 / 2.0 - 0.5, -0.5, 0.5, &mut row);
+        for (x, y) in row.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+            for (bound, value) in all.iter_mut().zip([x, y]) {
+                *bound = (bound.0.min(*value), bound.1.max(*value));
+            }
+        }
+    }
+    all
+}
+
+/// The pixels of a stretch, with those that interpolation reaches for, as far as there
+/// are any.
+fn within((low, high): (f64, f64), length: usize) -> Range<usize> {
+    let last = length as f64;
+    let is_one = low <= high;
+    if !is_one || high < -0.5 || low > last - 0.5 {
+        return 0..0;
+    }
+    let start = (low.floor() - 1.0).clamp(0.0, last) as usize;
+    let end = (high.ceil() + 2.0).clamp(0.0, last) as usize;
+    start..end
+}
+
+fn outside() -> Rejection {
+    Rejection::new(Reason::Outside, "no pixel of the cutout lies in its mosaic")
+}

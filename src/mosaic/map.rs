@@ -1,0 +1,223 @@
+//! Where the pixels of a small grid lie in an image.
+//!
+//! The way from one projection to another is smooth, and a cutout is small: within a
+//! few patches quadratic polynomials follow it to [`PRECISE`] of a pixel, which is
+//! checked between the points that they go through. Where they do not, as beside a
+//! pole, every point is computed.
+
+/// Most by which a patch may be off, in pixels of the image.
+const PRECISE: f64 = 2e-4;
+
+/// Most patches a side.
+const PATCHES: usize = 16;
+
+/// Pixel coordinates of an image, from 0.
+pub(super) type Point = (f64, f64);
+
+/// From a grid of `size × size` pixels into an image.
+pub(super) struct Map<F> {
+    size: usize,
+    exact: F,
+    /// Patches a side, row by row; none where every point is computed.
+    patches: Vec<Patch>,
+    side: usize,
+}
+
+/// Points of a patch: its corners, the middles of its sides, its own.
+#[derive(Clone, Copy)]
+struct Patch([[Point; 3]; 3]);
+
+impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
+    /// The map that `exact` computes, for the pixels of a grid, whose centres have
+    /// whole coordinates from 0.
+    pub fn new(size: usize, exact: F) -> Self {
+        let mut side = 1;
+        while side <= PATCHES {
+            if let Some(patches) = patches(size, side, &exact) {
+                return Self { size, exact, patches, side };
+            }
+            side *= 2;
+        }
+        Self { size, exact, patches: Vec::new(), side: 0 }
+    }
+
+    /// Where the points `(x₀ + k step, y)` lie, for each of `out`; NaN where they lie
+    /// nowhere.
+    pub fn row(&self, y: f64, start: f64, step: f64, out: &mut [Point]) {
+        if self.patches.is_empty() {
+            for (k, point) in out.iter_mut().enumerate() {
+                let found = (self.exact)(start + k as f64 * step, y);
+                *point = found.unwrap_or((f64::NAN, f64::NAN));
+            }
+            return;
+        }
+        let length = self.size as f64 / self.side as f64;
+        let place = |at: f64| (((at + 0.5) / length) as usize).min(self.side - 1);
+        let row = place(y);
+        let from = |patch: usize| patch as f64 * length - 0.5;
+        let down = 2.0 * (y - from(row)) / length - 1.0;
+        let mut k = 0;
+        while k < out.len() {
+            let column = place(start + k as f64 * step);
+            let [a, b, c] = self.patches[row * self.side + column].along(down);
+            let (x0, end) = (from(column), from(column + 1));
+            while k < out.len() {
+                let x = start + k as f64 * step;
+                if x >= end && column + 1 < self.side {
+                    break;
+                }
+                let t = 2.0 * (x - x0) / length - 1.0;
+                out[k] = (a.0 + t * (b.0 + t * c.0), a.1 + t * (b.1 + t * c.1));
+                k += 1;
+            }
+        }
+    }
+
+    /// The least and the greatest coordinates of the grid's edge, and so of all of it;
+    /// `None` where some of it lies nowhere.
+    pub fn bounds(&self) -> Option<[(f64, f64); 2]> {
+        let last = self.size as f64 - 0.5;
+        let mut edge = vec![(0.0, 0.0); self.size + 1];
+        let mut all = [(f64::INFINITY, f64::NEG_INFINITY); 2];
+        let mut take = |points: &[Point]| {
+            for (x, y) in points {
+                for (bound, value) in all.iter_mut().zip([x, y]) {
+                    *bound = (bound.0.min(*value), bound.1.max(*value));
+                }
+            }
+            points.iter().all(|(x, y)| x.is_finite() && y.is_finite())
+        };
+        let mut whole = true;
+        for y in [-0.5, last] {
+            self.row(y, -0.5, 1.0, &mut edge);
+            whole &= take(&edge);
+        }
+        for y in 0..self.size {
+            let mut two = [(0.0, 0.0); 2];
+            self.row(y as f64, -0.5, self.size as f64, &mut two);
+            whole &= take(&two);
+        }
+        (whole && all.iter().all(|(low, high)| low.is_finite() && high.is_finite())).then_some(all)
+    }
+
+    /// By how many whole pixels the image is moved against the grid, if it is the same
+    /// grid to within `most` of a pixel.
+    pub fn shift(&self, most: f64) -> Option<(i64, i64)> {
+        let [patch] = self.patches[..] else { return None };
+        let last = self.size as f64 - 0.5;
+        let (x0, y0) = patch.0[0][0];
+        let (dx, dy) = ((x0 + 0.5).round(), (y0 + 0.5).round());
+        let nodes = [-0.5, (last - 0.5) / 2.0, last];
+        let same = patch.0.iter().zip(nodes).all(|(row, y)| {
+            row.iter()
+                .zip(nodes)
+                .all(|((u, v), x)| (u - x - dx).abs() <= most && (v - y - dy).abs() <= most)
+        });
+        (same && dx.abs() < 1e15 && dy.abs() < 1e15).then_some((dx as i64, dy as i64))
+    }
+}
+
+/// The patches of a grid, if they follow the map.
+fn patches(
+    size: usize,
+    side: usize,
+    exact: &impl Fn(f64, f64) -> Option<Point>,
+) -> Option<Vec<Patch>> {
+    let length = size as f64 / side as f64;
+    let mut all = Vec::with_capacity(side * side);
+    for row in 0..side {
+        for column in 0..side {
+            let (x0, y0) = (column as f64 * length - 0.5, row as f64 * length - 0.5);
+            let at = |s: f64, t: f64| exact(x0 + s * length, y0 + t * length);
+            let mut points = [[(0.0, 0.0); 3]; 3];
+            for (line, t) in points.iter_mut().zip([0.0, 0.5, 1.0]) {
+                for (point, s) in line.iter_mut().zip([0.0, 0.5, 1.0]) {
+                    *point = at(s, t)?;
+                }
+            }
+            let patch = Patch(points);
+            for (s, t) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75), (0.25, 0.5)] {
+                let ([a, b, c], w) = (patch.along(2.0 * t - 1.0), 2.0 * s - 1.0);
+                let (x, y) = at(s, t)?;
+                let found = (a.0 + w * (b.0 + w * c.0), a.1 + w * (b.1 + w * c.1));
+                let off = (found.0 - x).abs().max((found.1 - y).abs());
+                if off.is_nan() || off > PRECISE {
+                    return None;
+                }
+            }
+            all.push(patch);
+        }
+    }
+    Some(all)
+}
+
+impl Patch {
+    /// The polynomial in `s` from -1 to 1 across, at `t` from -1 to 1 down.
+    fn along(&self, t: f64) -> [Point; 3] {
+        let through = |[p, q, r]: [f64; 3]| [q, (r - p) / 2.0, (p + r) / 2.0 - q];
+        let at = |coordinate: &dyn Fn(&Point) -> f64| {
+            let columns = [0, 1, 2].map(|column| {
+                let [a, b, c] = through([0, 1, 2].map(|row| coordinate(&self.0[row][column])));
+                a + t * (b + t * c)
+            });
+            through(columns)
+        };
+        let (x, y) = (at(&|point| point.0), at(&|point| point.1));
+        [0, 1, 2].map(|power| (x[power], y[power]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_smooth_is_followed_and_what_is_not_is_computed() {
+        let smooth = |x: f64, y: f64| {
+            Some((
+                900.0 - 1.7 * x + 0.2 * y + 1e-4 * x * y,
+                40.0 + 0.3 * x + 1.8 * y + 1e-6 * y.powi(3),
+            ))
+        };
+        let kinked = |x: f64, y: f64| Some(((x - 31.3).abs() * 3.0, y * 2.0));
+        let away = |x: f64, y: f64| (x > 20.0).then_some((x, y));
+        type Exact<'a> = &'a dyn Fn(f64, f64) -> Option<Point>;
+        let maps: [(Exact<'_>, bool); 3] = [(&smooth, true), (&kinked, false), (&away, false)];
+        for (exact, followed) in maps {
+            let map = Map::new(64, exact);
+            assert_eq!(!map.patches.is_empty(), followed);
+            for (y, start, step, count) in [(0.0, 0.0, 1.0, 64), (63.25, -0.25, 0.5, 128)] {
+                let mut row = vec![(0.0, 0.0); count];
+                map.row(y, start, step, &mut row);
+                for (k, (u, v)) in row.iter().enumerate() {
+                    match exact(start + k as f64 * step, y) {
+                        Some((x, y)) => {
+                            assert!((u - x).abs() < PRECISE && (v - y).abs() < PRECISE, "{k}");
+                        }
+                        None => assert!(u.is_nan() && v.is_nan()),
+                    }
+                }
+            }
+        }
+        assert!(Map::new(64, away).bounds().is_none());
+        let [(left, right), (bottom, top)] = Map::new(64, smooth).bounds().unwrap();
+        for x in 0..64 {
+            for y in 0..64 {
+                let (u, v) = smooth(f64::from(x), f64::from(y)).unwrap();
+                assert!((left..=right).contains(&u) && (bottom..=top).contains(&v), "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_grid_is_known_by_its_shift() {
+        let of = |dx: f64, scale: f64| {
+            Map::new(50, move |x: f64, y: f64| Some((scale * x + dx, y - 7.0))).shift(1e-3)
+        };
+        assert_eq!(of(12.0, 1.0), Some((12, -7)));
+        assert_eq!(of(12.0004, 1.0), Some((12, -7)));
+        assert_eq!(of(12.1, 1.0), None);
+        assert_eq!(of(12.0, 1.001), None);
+        assert_eq!(of(49.0, -1.0), None);
+    }
+}
