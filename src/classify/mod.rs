@@ -11,6 +11,7 @@
 
 mod alone;
 mod classifier;
+mod cut;
 mod error;
 mod evaluate;
 mod explain;
@@ -29,6 +30,7 @@ pub mod tally;
 
 pub use alone::{Alone, try_alone};
 pub use classifier::{Classification, Classifier, Picture};
+pub use cut::{CutOptions, CutReport, Form, cut};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, VoteEvaluation, classes, evaluate, evaluate_votes, tree};
 pub use explain::{ExplainOptions, Explained, SHEET, activation, explain};

@@ -161,6 +161,7 @@ fn reading(options: &ClassifyOptions, model: &Model) -> Result<Reading, Classify
             pixels: u32::try_from(input.size).unwrap_or(u32::MAX),
             scale_per_radius: reading.scale_per_radius,
             radius_column: looks.radius_column.clone(),
+            north_up: false,
         },
         ..mosaics
     });

@@ -27,6 +27,7 @@ mod calibrate;
 mod catalog;
 mod choices;
 mod classify;
+mod cut;
 mod embed;
 mod evaluate;
 mod explain;
@@ -96,6 +97,7 @@ enum Command {
     Explain(explain::Arguments),
     Similar(similar::Arguments),
     Map(map::Arguments),
+    Cut(cut::Arguments),
     Bench(bench::Arguments),
     Labels(labels::Arguments),
     Train(train::Arguments),
@@ -218,6 +220,7 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Explain(arguments) => arguments.run(),
         Command::Similar(arguments) => arguments.run(),
         Command::Map(arguments) => arguments.run(),
+        Command::Cut(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),
         Command::Train(arguments) => arguments.run(),

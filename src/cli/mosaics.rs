@@ -30,7 +30,8 @@ pub(super) struct MosaicFlags {
     scale: Option<Scale>,
 }
 
-fn scale(text: &str) -> Result<Scale, String> {
+/// The value of `--scale`.
+pub(super) fn scale(text: &str) -> Result<Scale, String> {
     if text == "native" {
         return Ok(Scale::Native);
     }
@@ -40,15 +41,19 @@ fn scale(text: &str) -> Result<Scale, String> {
     }
 }
 
+/// That a size of pixels was given, which mosaics say.
+pub(super) fn no_pixel_scale() -> CliError {
+    usage(anyhow::anyhow!(
+        "mosaics say by their coordinates how large their pixels are: leave --pixel-scale out"
+    ))
+}
+
 impl MosaicFlags {
     /// Puts the table in the place of the inputs, if there is one.
     pub(super) fn apply(self, options: &mut ClassifyOptions) -> Result<(), CliError> {
         let Some(sources) = self.sources else { return Ok(()) };
         if options.looks.given.pixel_scale.is_some() {
-            return Err(usage(anyhow::anyhow!(
-                "mosaics say by their coordinates how large their pixels are: leave --pixel-scale \
-                 out"
-            )));
+            return Err(no_pixel_scale());
         }
         options.inputs = vec![sources];
         let (files, scale) = (self.mosaics, self.scale);

@@ -36,6 +36,14 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
     within(text, MOST_WORKERS)
 }
 
+/// The value of `--least-valid`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a number from 0 to 1".to_owned()),
+    }
+}
+
 /// A batch from a pipeline file or a plan.
 pub(super) fn checked_batch(batch: usize) -> Result<usize, CliError> {
     checked("batch", batch, MOST_BATCH)

@@ -54,6 +54,12 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     votes: u32,
 
+    /// In place of cutouts, images as a survey takes them: DIR/frames/frame-{band}-*.fits
+    /// with 63 galaxies each, on grids that differ from band to band, and DIR/sources.csv
+    /// with their positions, sizes and classes.
+    #[arg(long, conflicts_with_all = ["format", "size", "votes"])]
+    mosaics: bool,
+
     /// Say nothing but errors.
     #[arg(short, long)]
     quiet: bool,
@@ -86,10 +92,15 @@ impl Arguments {
         let progress = Progress::new(audience);
         progress.start(options.count);
         let mut told = 0;
-        let report = simulate::write(&self.folder, &options, |written| {
+        let advance = |written| {
             progress.advance(written - told, 0);
             told = written;
-        });
+        };
+        let report = if self.mosaics {
+            simulate::write_mosaics(&self.folder, &options, advance)
+        } else {
+            simulate::write(&self.folder, &options, advance)
+        };
         progress.finish();
         let report =
             report.map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;

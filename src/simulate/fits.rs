@@ -1,17 +1,10 @@
 //! One band as a FITS file: a primary image of 32-bit floats and its header.
 //!
-//! Written here and not through cfitsio: cfitsio takes brackets and parentheses
-//! in a file's path for its extended syntax, reports a full disk as a status of
-//! its own, and writes to files only, while these go to memory (and through
-//! gzip). What is needed of the standard (version 4.0, sections 3 and 4) is this
-//! page.
+//! The bytes themselves are [`Header`]'s.
 
 use super::SimulatedGalaxy;
-
-/// Bytes of a FITS block.
-const BLOCK: usize = 2880;
-/// Characters of a header card.
-const CARD: usize = 80;
+use crate::cutout::SkyPosition;
+use crate::storage::fits::write::Header;
 
 /// The bytes of one band of a galaxy (0 = g, 1 = r, 2 = i).
 pub(super) fn image(galaxy: &SimulatedGalaxy, band: usize) -> Vec<u8> {
@@ -45,51 +38,74 @@ pub(super) fn image(galaxy: &SimulatedGalaxy, band: usize) -> Vec<u8> {
     header.text("TRUTH", truth.class.label(), "class of the simulated galaxy");
     header.text("ORIGIN", concat!("hiwl ", env!("CARGO_PKG_VERSION")), "simulated");
 
-    let mut bytes = header.finish();
-    let plane = &galaxy.bands[band];
-    bytes.reserve_exact((plane.len() * 4).next_multiple_of(BLOCK));
-    bytes.extend(plane.iter().flat_map(|value| value.to_be_bytes()));
-    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-    bytes
+    header.with_floats(&galaxy.bands[band])
 }
 
-/// A header in the making: cards of eighty ASCII characters.
-#[derive(Debug, Default)]
-struct Header {
-    cards: String,
+/// The grid of a mosaic: a tangential projection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Grid {
+    /// CRPIX1 and CRPIX2.
+    pub reference: (f64, f64),
+    /// Of the reference pixel.
+    pub position: SkyPosition,
+    /// Arcseconds a pixel.
+    pub scale: f64,
+    /// How far it is turned, degrees.
+    pub angle: f64,
+    /// Whether east lies to the right of north.
+    pub mirrored: bool,
 }
 
-impl Header {
-    fn logical(&mut self, key: &str, value: bool, comment: &str) {
-        self.card(key, &format!("{:>20}", if value { 'T' } else { 'F' }), comment);
+impl Grid {
+    /// CD1_1, CD1_2, CD2_1, CD2_2.
+    fn matrix(&self) -> [f64; 4] {
+        let (sin, cos) = self.angle.to_radians().sin_cos();
+        let degrees = self.scale / 3600.0;
+        let flip = if self.mirrored { degrees } else { -degrees };
+        [flip * cos, -flip * sin, degrees * sin, degrees * cos]
     }
 
-    fn integer(&mut self, key: &str, value: i64, comment: &str) {
-        self.card(key, &format!("{value:>20}"), comment);
+    /// The position of a pixel so many columns and rows from the reference (Calabretta &
+    /// Greisen 2002, A&A 395, 1077, equations 54 and 55, in its usual form).
+    pub fn sky(&self, columns: f64, rows: f64) -> SkyPosition {
+        let [a, b, c, d] = self.matrix();
+        let xi = (a * columns + b * rows).to_radians();
+        let eta = (c * columns + d * rows).to_radians();
+        let (sin, cos) = self.position.dec.to_radians().sin_cos();
+        let across = cos - eta * sin;
+        let ra = self.position.ra + xi.atan2(across).to_degrees();
+        let dec = (sin + eta * cos).atan2(xi.hypot(across)).to_degrees();
+        SkyPosition { ra: ra.rem_euclid(360.0), dec }
     }
+}
 
-    /// Twelve decimals: a position good to a microarcsecond.
-    fn real(&mut self, key: &str, value: f64, comment: &str) {
-        self.card(key, &format!("{:>20}", format!("{value:.12E}")), comment);
+/// The bytes of a mosaic of a band.
+pub(super) fn mosaic(
+    (width, height): (usize, usize),
+    band: &str,
+    grid: &Grid,
+    plane: &[f32],
+) -> Vec<u8> {
+    let mut header = Header::default();
+    header.logical("SIMPLE", true, "conforms to FITS standard");
+    header.integer("BITPIX", -32, "32-bit floating point");
+    header.integer("NAXIS", 2, "");
+    header.integer("NAXIS1", width as i64, "");
+    header.integer("NAXIS2", height as i64, "");
+    header.text("FILTER", band, "SDSS band");
+    header.text("BUNIT", "nanomaggy", "1 nanomaggy = 22.5 mag (AB)");
+    header.text("RADESYS", "ICRS", "");
+    header.text("CTYPE1", "RA---TAN", "");
+    header.text("CTYPE2", "DEC--TAN", "");
+    header.text("CUNIT1", "deg", "");
+    header.text("CUNIT2", "deg", "");
+    header.real("CRPIX1", grid.reference.0, "");
+    header.real("CRPIX2", grid.reference.1, "");
+    header.real("CRVAL1", grid.position.ra, "right ascension");
+    header.real("CRVAL2", grid.position.dec, "declination");
+    for (name, value) in ["CD1_1", "CD1_2", "CD2_1", "CD2_2"].into_iter().zip(grid.matrix()) {
+        header.real(name, value, "");
     }
-
-    /// Quotes in the text are doubled; it must fit its card.
-    fn text(&mut self, key: &str, value: &str, comment: &str) {
-        let quoted = format!("'{:<8}'", value.replace('\'', "''"));
-        self.card(key, &format!("{quoted:<20}"), comment);
-    }
-
-    fn card(&mut self, key: &str, value: &str, comment: &str) {
-        let separator = if comment.is_empty() { "" } else { " / " };
-        let card = format!("{key:<8}= {value}{separator}{comment}");
-        debug_assert!(card.is_ascii() && card.len() <= CARD, "{card}");
-        self.cards.push_str(&format!("{card:<CARD$}"));
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.cards.push_str(&format!("{:<CARD$}", "END"));
-        let mut bytes = self.cards.into_bytes();
-        bytes.resize(bytes.len().next_multiple_of(BLOCK), b' ');
-        bytes
-    }
+    header.text("ORIGIN", concat!("hiwl ", env!("CARGO_PKG_VERSION")), "simulated");
+    header.with_floats(plane)
 }

@@ -7,7 +7,8 @@
 //!
 //! The files, in the order in which a galaxy meets them: `truth` (class,
 //! position, size), `scene` and `field` (what the cutout shows), `render`
-//! (pixels), `colours` and `fits` (what is written of them), [`write()`] (many).
+//! (pixels), `colours` and `fits` (what is written of them), [`write()`] (many), `mosaics`
+//! (many in a survey's own images).
 //!
 //! Invariant: a galaxy depends on the seed, its index and the choice of classes
 //! alone, so that a range can be made anywhere, in any order, by any number of
@@ -20,6 +21,7 @@ mod encode;
 mod error;
 mod field;
 mod fits;
+mod mosaics;
 mod random;
 mod render;
 mod scene;
@@ -31,6 +33,7 @@ mod write;
 
 pub use class::Class;
 pub use error::SimulateError;
+pub use mosaics::{A_MOSAIC, write_mosaics};
 pub use truth::{Classes, Truth};
 pub use write::{Format, SimulateOptions, SimulateReport, TAR_MEMBERS, write};
 
@@ -110,6 +113,22 @@ impl Simulation {
             &mut generator(self.seed, index, Purpose::Noise),
         );
         SimulatedGalaxy { truth, size: self.size, pixel_scale, bands }
+    }
+
+    /// One galaxy on a grid and with a seeing of a survey's own: what is true of it, its
+    /// position aside, and its g, r and i.
+    fn stamp(
+        &self,
+        index: u64,
+        size: usize,
+        pixel: f64,
+        seeing: [f32; 3],
+        shifts: [(f32, f32); 3],
+    ) -> (Truth, [Vec<f32>; 3]) {
+        let truth = self.truth(index);
+        let noise = &mut generator(self.seed, index, Purpose::Noise);
+        let bands = self.scene(index, &truth).render_bands(size, pixel, noise, seeing, shifts);
+        (truth, bands)
     }
 
     fn scene(&self, index: u64, truth: &Truth) -> Scene {

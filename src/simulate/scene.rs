@@ -131,6 +131,33 @@ impl Scene {
         expose(&mut canvas, noise);
         resample(&canvas, size, pixel as f32, self.shifts)
     }
+
+    /// The same with a seeing (FWHM, arcseconds) of its own in each band, and the bands
+    /// moved by so many arcseconds.
+    pub(super) fn render_bands(
+        &self,
+        size: usize,
+        pixel: f64,
+        noise: &mut impl Rng,
+        seeing: [f32; 3],
+        shifts: [(f32, f32); 3],
+    ) -> [Vec<f32>; 3] {
+        let working = pixel.max(f64::from(SURVEY_PIXEL));
+        let side = (size as f64 * pixel / working).ceil() as usize + 2 * MARGIN;
+        let mut sharp = Canvas::new(side, working as f32);
+        let faintest = NEGLIGIBLE * SKY[0] * (working as f32 / SURVEY_PIXEL);
+        self.galaxy.add_to(&mut sharp, faintest);
+        self.field.add_galaxies(&mut sharp, faintest);
+        let planes = [0, 1, 2].map(|band| {
+            let (mut canvas, psf) = (sharp.clone(), Psf::from_fwhm(seeing[band]));
+            psf.blur(&mut canvas);
+            self.field.add_stars(&mut canvas, psf, faintest);
+            std::mem::take(&mut canvas.planes[band])
+        });
+        let mut canvas = Canvas { planes, ..sharp };
+        expose(&mut canvas, noise);
+        resample(&canvas, size, pixel as f32, shifts)
+    }
 }
 
 impl Galaxy {

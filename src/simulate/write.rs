@@ -149,7 +149,7 @@ pub fn write(
 }
 
 /// Makes the folder, or makes sure that it is empty.
-fn prepare(folder: &Path) -> Result<(), SimulateError> {
+pub(super) fn prepare(folder: &Path) -> Result<(), SimulateError> {
     if is_remote(folder) {
         let why = "is a URL, and simulations are written into folders";
         return Err(StorageError::Output { path: folder.to_owned(), why }.into());

@@ -55,7 +55,9 @@ fn damaged_files_are_values() {
             // Damage early in a file, where headers are, as often as late.
             let bytes = match &mut payload {
                 Payload::Single(bytes) => bytes,
-                Payload::Planes(_) => unreachable!("no case has planes without a file"),
+                Payload::Planes(_) | Payload::Bands(_) => {
+                    unreachable!("no case has pixels without a file")
+                }
                 Payload::PerBand(files) => {
                     let which = rng.random_range(0..files.len());
                     &mut files[which].1

@@ -164,12 +164,12 @@ fn light_of_pixels_is_kept_and_bands_with_other_grids_lie_on_one_another() {
     // The same blob at the same position, on three grids.
     let mut bands = Vec::new();
     for (band, crpix, angle) in
-        [("i", (200.25, 180.5), 0.0), ("r", (150.0, 210.75), 33.0), ("g", (171.4, 160.1), 180.0)]
+        [("i", (350.25, 350.7), 0.0), ("r", (330.0, 361.75), 33.0), ("g", (341.4, 338.1), 180.0)]
     {
         let mut cards = projection(crpix, (30.0, 12.0), angle);
         cards.push(("BUNIT", "'nanomaggy'".to_owned()));
         cards.push(("FILTER", format!("'{band}       '")));
-        let bytes = fits((360, 340), &cards, |x, y| {
+        let bytes = fits((700, 700), &cards, |x, y| {
             let (dx, dy) = (x as f64 + 1.0 - crpix.0, y as f64 + 1.0 - crpix.1);
             sky(dx, dy) as f32
         });
@@ -183,13 +183,15 @@ fn light_of_pixels_is_kept_and_bands_with_other_grids_lie_on_one_another() {
         let image = mosaics.cut(&bands, &Place { position, pixels: 81, scale }).unwrap();
         let step = scale.unwrap_or(0.4) / 0.4;
         // By whole pixels only, where the grid is the first band's.
-        let off = if scale.is_none() { (-0.25, -0.5) } else { (0.0, 0.0) };
+        let off = if scale.is_none() { (-0.25, 0.3) } else { (0.0, 0.0) };
         for (channel, plane) in image.planes.chunks_exact(81 * 81).enumerate() {
             for (k, value) in plane.iter().enumerate() {
                 let (x, y) = ((k % 81) as f64 - 40.0, (k / 81) as f64 - 40.0);
                 let expected = sky(x * step + off.0, y * step + off.1) * step * step;
                 let error = (f64::from(*value) - expected).abs() / (step * step);
-                assert!(error < 2.0, "{scale:?} channel {channel} {x} {y}: {value} {expected}");
+                // What the mean over a large pixel is off its middle.
+                let most = if step > 1.0 { 6.0 } else { 2.0 };
+                assert!(error < most, "{scale:?} channel {channel} {x} {y}: {value} {expected}");
             }
             let total: f64 = plane.iter().map(|v| f64::from(*v) - 5.0 * step * step).sum();
             let light = 90.0 * 50.0 * std::f64::consts::PI;
@@ -231,13 +233,12 @@ fn each_part_of_a_mosaic_is_read_once_and_the_rest_never() {
     assert!(read > whole / 20 && read < whole / 10, "{read} of {whole}");
     // What is damaged is said, and what is not there.
     fs::write(&path, b"SIMPLE  =                    T").unwrap();
-    let fresh = grey();
     let cut = |path: &Path| {
         let bands = [("r".to_owned(), path.to_owned())];
         let place = Place { position: at(1500, 1000), pixels: 64, scale: Some(0.3) };
-        fresh.cut(&bands, &place).unwrap_err()
+        grey().cut(&bands, &place).unwrap_err()
     };
-    assert_eq!(cut(&path).reason, Reason::Unsupported);
+    assert_eq!(cut(&path).reason, Reason::Truncated);
     assert_eq!(cut(&folder.path().join("none.fits")).reason, Reason::Missing);
     fs::write(&path, b"<html>").unwrap();
     assert_eq!(cut(&path).reason, Reason::NotAnImage);

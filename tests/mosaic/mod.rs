@@ -2,3 +2,4 @@
 
 mod cutouts;
 mod line;
+mod simulated;

@@ -10,6 +10,7 @@
 //! Invariant: no lookup takes one of several meanings.
 
 mod card;
+pub(crate) mod write;
 
 use crate::limits;
 pub use card::CARD;

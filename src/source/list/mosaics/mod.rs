@@ -63,11 +63,13 @@ pub struct Field {
     pub scale_per_radius: f64,
     /// The column of radii, if one was named.
     pub radius_column: Option<String>,
+    /// Whether north is up even where pixels are as large as the mosaic's.
+    pub north_up: bool,
 }
 
 impl Default for Field {
     fn default() -> Self {
-        Self { pixels: 240, scale_per_radius: 0.02, radius_column: None }
+        Self { pixels: 240, scale_per_radius: 0.02, radius_column: None, north_up: false }
     }
 }
 
@@ -172,6 +174,9 @@ fn place(
     let none = |detail: String| at(Rejection::new(Reason::NoScale, detail));
     let native = first.3;
     let scale = match row.size {
+        Given::Native if mosaics.field.north_up => {
+            Some(native.ok_or_else(|| none("the size of a pixel is not known".into()))?)
+        }
         Given::Native => None,
         Given::Arcsec(scale) => Some(scale),
         Given::Radius(radius) => Some(radius * mosaics.field.scale_per_radius),

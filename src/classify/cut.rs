@@ -1,0 +1,378 @@
+//! Cutouts out of mosaics, as files: the first stage of a run with another end.
+//!
+//! A table's sources become FITS cubes, or pictures in the colours of a profile; in a
+//! folder, a tar archive or a Parquet table, in the order of the mosaics. All lie with north
+//! up and east to the left. Invariant: what one says to hold is whole: a table or an archive
+//! appears under its name when all is in it.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, Float64Builder, RecordBatch, StringBuilder, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use jpeg_encoder::{ColorType, Encoder};
+use parquet::arrow::ArrowWriter;
+use rayon::prelude::*;
+
+use super::ClassifyError;
+use super::look::{Names, empty_folder, encode as as_png};
+use crate::cutout::colour::units::Light;
+use crate::cutout::prepare::{self, Preparation};
+use crate::cutout::{BandImage, Decoded, Payload, Reason, Rejection, RgbImage, SkyPosition};
+use crate::events::Silent;
+use crate::line::{self, Found, Listed, Reading, Waiting};
+use crate::mosaic::Mosaics;
+use crate::pipeline::{Stop, threads};
+use crate::source::read::Reader;
+use crate::source::rows::RowImages;
+use crate::storage::file::TempFile;
+use crate::storage::fits::write::Header;
+use crate::storage::{StorageError, output};
+
+/// Sources that are cut out between two writes.
+const CHUNK: usize = 256;
+
+/// What a cutout is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A cube of 32-bit floats, a plane a band.
+    Fits,
+    /// A picture.
+    Jpeg,
+    /// A picture.
+    Png,
+}
+
+impl Form {
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Fits => "fits",
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+        }
+    }
+}
+
+/// What is to be cut out, and where to.
+#[derive(Debug, Clone)]
+pub struct CutOptions {
+    /// The table.
+    pub sources: PathBuf,
+    /// A folder, made or empty; or a file that ends in `.tar` or `.parquet`.
+    pub output: PathBuf,
+    /// Bands, mosaics, and for pictures colours.
+    pub reading: Reading,
+    /// Of each cutout.
+    pub form: Form,
+    /// The least share of pixels that are defined in all bands.
+    pub least: f64,
+    /// Threads.
+    pub workers: usize,
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct CutReport {
+    /// Cutouts.
+    pub written: u64,
+    /// Ids of the others, and why.
+    pub rejected: Vec<(String, String)>,
+    /// Mosaics that could not be read, and other problems of the listing.
+    pub problems: Vec<String>,
+}
+
+/// Cuts out the sources of a table. `None` if `stop` ended it.
+///
+/// # Errors
+/// [`ClassifyError`]; [`ClassifyError::Pictures`] if the output cannot be written.
+pub fn cut(options: &CutOptions, stop: &Stop) -> Result<Option<CutReport>, ClassifyError> {
+    let CutOptions { reading, output, .. } = options;
+    let wait = Waiting { listener: &Silent, stop };
+    let found = line::list(std::slice::from_ref(&options.sources), reading, &wait)?;
+    let Some(Found { images, problems }) = found else { return Ok(None) };
+    let failed = |source| ClassifyError::Pictures { path: output.clone(), source };
+    let mut end = End::open(output, &options.sources)?;
+    let threads = threads::pool("cut", options.workers)?;
+    let mosaics = Mosaics::new(reading.cutting());
+    let mut report = CutReport { problems, ..CutReport::default() };
+    let mut names = Names::default();
+    for (number, chunk) in images.chunks(CHUNK).enumerate() {
+        if stop.requested() {
+            return Ok(None);
+        }
+        let reader = || Reader::sharing(RowImages::default(), mosaics.clone());
+        let made: Vec<Result<Vec<u8>, Rejection>> = threads.install(|| {
+            chunk
+                .par_iter()
+                .map_init(reader, |reader, listed| options.make(reader, listed))
+                .collect()
+        });
+        for (k, (listed, made)) in chunk.iter().zip(made).enumerate() {
+            let entry = &listed.entry;
+            match made {
+                Ok(bytes) => {
+                    let index = (number * CHUNK + k) as u64;
+                    let name = names.of(&entry.id, index);
+                    let name = name.with_extension(options.form.ending());
+                    end.add(&entry.id, &name, entry.position, &bytes).map_err(failed)?;
+                    report.written += 1;
+                }
+                Err(why) => report.rejected.push((entry.id.clone(), why.to_string())),
+            }
+        }
+    }
+    end.finish().map_err(failed)?;
+    Ok(Some(report))
+}
+
+impl CutOptions {
+    /// The bytes of a cutout.
+    fn make(&self, reader: &mut Reader, listed: &Listed) -> Result<Vec<u8>, Rejection> {
+        let Payload::Bands(image) = reader.read(&listed.entry.locator)? else {
+            return Err(Rejection::new(Reason::Unsupported, "no source in a mosaic"));
+        };
+        let plane = image.width * image.height;
+        let defined = |k: &usize| (0..3).all(|band| image.planes[band * plane + k].is_finite());
+        let share = (0..plane).filter(defined).count() as f64 / plane.max(1) as f64;
+        if share < self.least {
+            let detail = format!("{:.0} % of its pixels are undefined", (1.0 - share) * 100.0);
+            return Err(Rejection::new(Reason::NoData, detail));
+        }
+        if self.form == Form::Fits {
+            return Ok(fits(&listed.entry.id, *image, &self.reading.bands));
+        }
+        let preparation: Preparation = self.reading.preparation(image.width);
+        let picture = prepare::whole(Decoded::Bands(*image), &preparation, None)?;
+        encode(&picture, self.form)
+    }
+}
+
+fn encode(picture: &RgbImage, form: Form) -> Result<Vec<u8>, Rejection> {
+    let unfit = |e: String| Rejection::new(Reason::Unsupported, e);
+    let mut bytes = Vec::new();
+    if form == Form::Png {
+        as_png(&mut bytes, picture).map_err(|e| unfit(e.to_string()))?;
+        return Ok(bytes);
+    }
+    let side = |pixels: usize| u16::try_from(pixels).map_err(|e| unfit(e.to_string()));
+    let (width, height) = (side(picture.width)?, side(picture.height)?);
+    Encoder::new(&mut bytes, 95)
+        .encode(&picture.pixels, width, height, ColorType::Rgb)
+        .map_err(|e| unfit(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// A cutout as a cube: a plane a band, nanomaggies where the light is known. It is read
+/// as it was cut: north up, in a tangential projection around the source.
+fn fits(id: &str, image: BandImage, bands: &[String; 3]) -> Vec<u8> {
+    let BandImage { width, height, mut planes, centre, pixel_scale, light, .. } = image;
+    let area = pixel_scale.map_or(1.0, |scale| scale.x * scale.y);
+    let factors = light.each_ref().map(|light| match light {
+        Light::Pixel(light) => Some(*light),
+        Light::Area(light) => Some(light * area),
+        Light::Unknown(_) | Light::Contradiction(_) => None,
+    });
+    let known = factors.iter().all(Option::is_some);
+    // One band alone is one plane.
+    let same = bands.iter().all(|band| *band == bands[0]);
+    let channels = if same { 1 } else { 3 };
+    planes.truncate(channels * width * height);
+    if known {
+        for (plane, factor) in planes.chunks_exact_mut(width * height).zip(factors.iter().flatten())
+        {
+            plane.iter_mut().for_each(|value| *value *= *factor as f32);
+        }
+    }
+    let mut header = Header::default();
+    header.logical("SIMPLE", true, "conforms to FITS standard");
+    header.integer("BITPIX", -32, "32-bit floating point");
+    header.integer("NAXIS", if same { 2 } else { 3 }, "");
+    header.integer("NAXIS1", width as i64, "");
+    header.integer("NAXIS2", height as i64, "");
+    if same {
+        header.text("FILTER", &plain(&bands[0]), "");
+    } else {
+        header.integer("NAXIS3", 3, "");
+        for (n, band) in bands.iter().enumerate() {
+            header.text(&format!("BAND{n}"), &plain(band), "");
+        }
+    }
+    header.text("OBJECT", &plain(id), "");
+    if known {
+        header.text("BUNIT", "nanomaggy", "1 nanomaggy = 22.5 mag (AB)");
+    }
+    if let (Some(SkyPosition { ra, dec }), Some(scale)) = (centre, pixel_scale) {
+        header.text("RADESYS", "ICRS", "");
+        header.text("CTYPE1", "RA---TAN", "");
+        header.text("CTYPE2", "DEC--TAN", "");
+        header.text("CUNIT1", "deg", "");
+        header.text("CUNIT2", "deg", "");
+        header.real("CRPIX1", (width as f64 + 1.0) / 2.0, "");
+        header.real("CRPIX2", (height as f64 + 1.0) / 2.0, "");
+        header.real("CRVAL1", ra, "right ascension");
+        header.real("CRVAL2", dec, "declination");
+        header.real("CD1_1", -scale.x / 3600.0, "east to the left");
+        header.real("CD1_2", 0.0, "");
+        header.real("CD2_1", 0.0, "");
+        header.real("CD2_2", scale.y / 3600.0, "north up");
+    }
+    header.with_floats(&planes)
+}
+
+/// A text as a card can have it.
+fn plain(text: &str) -> String {
+    let allowed = |c: char| (' '..='~').contains(&c) && c != '\'';
+    text.chars().take(60).map(|c| if allowed(c) { c } else { '_' }).collect()
+}
+
+/// Where cutouts go.
+enum End {
+    Folder(PathBuf),
+    Tar(Box<tar::Builder<BufWriter<fs::File>>>, TempFile, PathBuf),
+    Table(Box<Table>, TempFile, PathBuf),
+}
+
+impl End {
+    fn open(path: &Path, sources: &Path) -> Result<Self, ClassifyError> {
+        let ends = |end: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
+        let failed = |source| ClassifyError::Pictures { path: path.to_owned(), source };
+        if !ends("tar") && !ends("parquet") {
+            output::refuse_folder(path)?;
+            empty_folder(path)?;
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        output::refuse(path, &[sources])?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let name = path.file_name().unwrap_or_default();
+        let temp = TempFile::create(folder.unwrap_or(Path::new(".")), name)?;
+        let file = temp.file().try_clone().map_err(StorageError::io("open", temp.path()))?;
+        let name = PathBuf::from(name);
+        if ends("tar") {
+            let builder = tar::Builder::new(BufWriter::new(file));
+            return Ok(Self::Tar(Box::new(builder), temp, name));
+        }
+        let table = Table::new(file).map_err(|e| failed(io::Error::other(e)))?;
+        Ok(Self::Table(Box::new(table), temp, name))
+    }
+
+    fn add(
+        &mut self,
+        id: &str,
+        name: &Path,
+        position: Option<SkyPosition>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        match self {
+            Self::Folder(folder) => {
+                fs::File::create_new(folder.join(name)).and_then(|mut file| file.write_all(bytes))
+            }
+            Self::Tar(builder, ..) => {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                header.set_mode(0o644);
+                builder.append_data(&mut header, name, bytes)
+            }
+            Self::Table(table, ..) => table.add(id, name, position, bytes),
+        }
+    }
+
+    fn finish(self) -> Result<(), io::Error> {
+        let committed = match self {
+            Self::Folder(_) => return Ok(()),
+            Self::Tar(builder, temp, name) => {
+                builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+                temp.commit(name)
+            }
+            Self::Table(table, temp, name) => {
+                table.finish()?;
+                temp.commit(name)
+            }
+        };
+        committed.map(drop).map_err(io::Error::other)
+    }
+}
+
+/// A Parquet table with images, as Hugging Face's data sets have them.
+struct Table {
+    writer: ArrowWriter<fs::File>,
+    schema: SchemaRef,
+    id: StringBuilder,
+    ra: Float64Builder,
+    dec: Float64Builder,
+    bytes: BinaryBuilder,
+    path: StringBuilder,
+    held: usize,
+}
+
+/// Bytes of images in a row group.
+const GROUP: usize = 64 << 20;
+
+impl Table {
+    fn new(file: fs::File) -> Result<Self, parquet::errors::ParquetError> {
+        let image = Fields::from(vec![
+            Field::new("bytes", DataType::Binary, false),
+            Field::new("path", DataType::Utf8, false),
+        ]);
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Utf8, false),
+            Field::new("ra", DataType::Float64, true),
+            Field::new("dec", DataType::Float64, true),
+            Field::new("image", DataType::Struct(image), false),
+        ]));
+        Ok(Self {
+            writer: ArrowWriter::try_new(file, Arc::clone(&schema), None)?,
+            schema,
+            id: StringBuilder::new(),
+            ra: Float64Builder::new(),
+            dec: Float64Builder::new(),
+            bytes: BinaryBuilder::new(),
+            path: StringBuilder::new(),
+            held: 0,
+        })
+    }
+
+    fn add(
+        &mut self,
+        id: &str,
+        name: &Path,
+        position: Option<SkyPosition>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.id.append_value(id);
+        self.ra.append_option(position.map(|at| at.ra));
+        self.dec.append_option(position.map(|at| at.dec));
+        self.bytes.append_value(bytes);
+        self.path.append_value(name.to_string_lossy());
+        self.held += bytes.len();
+        if self.held > GROUP { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.held = 0;
+        let DataType::Struct(fields) = self.schema.field(3).data_type() else {
+            return Err(io::Error::other("the schema has images"));
+        };
+        let image: Vec<ArrayRef> =
+            vec![Arc::new(self.bytes.finish()), Arc::new(self.path.finish())];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.id.finish()),
+            Arc::new(self.ra.finish()),
+            Arc::new(self.dec.finish()),
+            Arc::new(StructArray::new(fields.clone(), image, None)),
+        ];
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
+        let batch = batch.map_err(io::Error::other)?;
+        self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(io::Error::other)
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if self.held > 0 {
+            self.flush()?;
+        }
+        self.writer.close().map(drop).map_err(io::Error::other)
+    }
+}

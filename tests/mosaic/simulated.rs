@@ -1,0 +1,126 @@
+//! Simulated mosaics: labels from them are those of ready-made cutouts, and what
+//! `hiwl cut` writes is what `hiwl classify` sees.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use crate::util::catalog::{column, rows};
+use crate::util::command::{assert_code, errors, hiwl};
+use crate::util::python::oracle;
+use crate::util::root;
+
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+const MOSAICS: &str = "--mosaics sky/frames --sources sky/sources.csv";
+
+impl Scene {
+    /// So many galaxies in mosaics.
+    fn new(count: usize, seed: u64) -> Self {
+        let scene = Self { folder: tempfile::tempdir().unwrap() };
+        let output =
+            scene.run(&format!("simulate sky --mosaics --count {count} --seed {seed} --quiet"));
+        assert_code(&output, 0);
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        let mut hiwl = hiwl();
+        hiwl.current_dir(self.folder.path()).args(arguments.split_whitespace()).output().unwrap()
+    }
+
+    /// Ends with 0, or with 1 for rejected rows.
+    #[track_caller]
+    fn done(&self, arguments: &str) {
+        let output = self.run(arguments);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{arguments}: {}", errors(&output));
+    }
+}
+
+/// Columns of a run by id.
+fn by_id(run: &Path, wanted: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let columns: Vec<Vec<String>> = wanted.iter().map(|name| column(run, name)).collect();
+    let ids = column(run, "id").into_iter().enumerate();
+    ids.map(|(row, id)| (id, columns.iter().map(|column| column[row].clone()).collect())).collect()
+}
+
+#[test]
+fn labels_from_mosaics_are_those_of_ready_made_cutouts() {
+    let scene = Scene::new(100, 5);
+    let path = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    oracle("ready_cutouts.py", &[&path("sky"), &path("ready")]);
+    let model = root().join("models/hiwl-b1.safetensors");
+    let model = format!("--model {} --stage2 all --quiet", model.display());
+    scene.done(&format!("classify {MOSAICS} --output mosaics {model}"));
+    let ready = "ready/table.csv --radius-column petroR90_r";
+    scene.done(&format!("classify {ready} --output cutouts {model}"));
+    let wanted = ["label", "status"];
+    let (from_mosaics, from_cutouts) =
+        (by_id(&scene.path("mosaics"), &wanted), by_id(&scene.path("cutouts"), &wanted));
+    assert_eq!(from_mosaics.len(), 100);
+    let ok = |row: &Vec<String>| row[1] == "ok";
+    let both: Vec<(&Vec<String>, &Vec<String>)> = from_mosaics
+        .iter()
+        .filter_map(|(id, row)| Some((row, from_cutouts.get(id)?)))
+        .filter(|(a, b)| ok(a) && ok(b))
+        .collect();
+    // Ready-made cutouts of whole pixels may put the centre of two bands too far apart to be
+    // of one place.
+    assert!(both.len() >= 80, "{}", both.len());
+    let same = both.iter().filter(|(a, b)| a[0] == b[0]).count();
+    assert!(100 * same >= 97 * both.len(), "{same} of {}", both.len());
+}
+
+#[test]
+fn what_is_cut_out_is_what_a_run_sees() {
+    let scene = Scene::new(20, 8);
+    let frames = fs::read_dir(scene.path("sky/frames")).unwrap().count();
+    assert_eq!(frames, 3);
+    scene.done(&format!("classify {MOSAICS} --output direct --quiet"));
+    let direct = by_id(&scene.path("direct"), &["label", "confidence", "status", "p_spi"]);
+    assert_eq!(direct.len(), 20);
+    // A folder of cubes, an archive of them, a table of images: the same rows.
+    for output in ["cuts", "cuts.tar", "cuts.parquet"] {
+        scene.done(&format!("cut {MOSAICS} --output {output}"));
+        scene.done(&format!("classify {output} --output of-{output} --quiet"));
+        let found = by_id(
+            &scene.path(&format!("of-{output}")),
+            &["label", "confidence", "status", "p_spi"],
+        );
+        assert_eq!(found.len(), 20, "{output}");
+        for (id, row) in &found {
+            assert_eq!(Some(row), direct.get(id), "{output} {id}");
+        }
+    }
+    // Their headers place them where the sources are.
+    let positions =
+        |run: &str| -> BTreeMap<String, Vec<String>> { by_id(&scene.path(run), &["ra", "dec"]) };
+    let (cut, given) = (positions("of-cuts"), positions("direct"));
+    for (id, place) in &cut {
+        for (a, b) in place.iter().zip(&given[id]) {
+            let degrees = |bits: &str| f64::from_bits(u64::from_str_radix(bits, 16).unwrap());
+            assert!((degrees(a) - degrees(b)).abs() < 1e-7, "{id}");
+        }
+    }
+    // Pictures, and the same again by another number of threads.
+    scene.done(&format!("cut {MOSAICS} --format jpeg --output pictures --workers 1"));
+    scene.done(&format!("cut {MOSAICS} --format jpeg --output again --workers 4"));
+    let mut names: Vec<_> =
+        fs::read_dir(scene.path("pictures")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names.len(), 20);
+    for name in names {
+        let read = |folder: &str| fs::read(scene.path(folder).join(&name)).unwrap();
+        assert!(read("pictures") == read("again"), "{name:?}");
+    }
+    // What is there is not written over.
+    assert_code(&scene.run(&format!("cut {MOSAICS} --output pictures")), 64);
+    assert!(!rows(&scene.path("direct")).is_empty());
+}
