@@ -21,7 +21,7 @@ use super::resolved::Resolved;
 use super::{ClassifyError, ClassifyOptions, setup};
 use crate::cutout::RgbImage;
 use crate::draw::panels::{self, Placed};
-use crate::engine::{Device, Infer, Normalisation, Precision, Tensors, Want, open};
+use crate::engine::{Device, Infer, InferenceError, Normalisation, Precision, Tensors, Want, open};
 use crate::events::{Event, Listener};
 use crate::line::{self, Cutout, Found, Waiting};
 use crate::model::architecture::Grid;
@@ -176,7 +176,11 @@ fn networks(run: &Resolved, model: &Model) -> Result<Vec<Explainable>, ClassifyE
     let input = &model.description.input;
     let named = model.description.networks().zip(&model.networks);
     let open = named.map(|((network, architecture), weights)| {
-        let (outputs, features) = (network.outputs(), architecture.layers().features);
+        if !architecture.backbone.is_default() {
+            let what = "explanations of another backbone than an EfficientNet";
+            return Err(InferenceError::Unsupported { engine: "candle", what }.into());
+        }
+        let (outputs, features) = (network.outputs(), architecture.plan().features);
         let opened = open::Network {
             architecture,
             outputs,

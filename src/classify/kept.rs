@@ -40,7 +40,7 @@ impl KeepFeatures {
             return Ok(FeatureColumn { length: asked, components: true, half });
         }
         let (_, first) = model.description.networks().next().expect("a model has a network");
-        Ok(FeatureColumn { length: first.layers().features, components: false, half })
+        Ok(FeatureColumn { length: first.plan().features, components: false, half })
     }
 }
 

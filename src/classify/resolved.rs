@@ -87,7 +87,8 @@ impl Resolved {
             return Err(ClassifyError::NoConcentrations);
         }
         let reading = reading(options, model)?;
-        let computed_by = Engine::on(options.devices.first(), engine)?;
+        let computed_by =
+            Engine::on(options.devices.first(), engine, &model.description.architectures)?;
         let precision = match options.precision {
             PrecisionChoice::Auto => pinned.unwrap_or_else(|| computed_by.fastest()),
             PrecisionChoice::F32 => Precision::F32,

@@ -70,7 +70,8 @@ impl Arguments {
         print(&format!("{}, {size} × {size} pixels\n", description.architectures[0].name))?;
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
-        match (Engine::on(device, self.engine).map_err(usage)?, device) {
+        let engine = Engine::on(device, self.engine, &description.architectures).map_err(usage)?;
+        match (engine, device) {
             (Engine::Candle, _) => self.plainly(&model),
             (_, Device::Cpu) => self.on_cpu(&model),
             (_, Device::Cuda(index)) => self.on_gpu(&model, index),

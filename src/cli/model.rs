@@ -13,6 +13,7 @@ use crate::{
     cli::terminal::format,
     model::{
         architecture::{Architecture, Padding},
+        backbone::Backbone,
         description::{Description, Input},
         import,
         model_file::{Model, StoredPrecision},
@@ -99,7 +100,13 @@ impl Info {
             ("classes".into(), tree.class_names().join(", ")),
         ];
         for ((network, architecture), weights) in description.networks().zip(&model.networks) {
-            let layers = architecture.layers();
+            let plan = architecture.plan();
+            let blocks = match architecture.backbone {
+                Backbone::Efficientnet => {
+                    format!("{} blocks, ", architecture.layers().blocks.len())
+                }
+                _ => String::new(),
+            };
             let name = network.spoken();
             let outputs = network.heads.iter().map(|head| {
                 let names = head.answers.iter().map(|&answer| tree.answers()[answer].name.as_str());
@@ -115,10 +122,9 @@ impl Info {
                 (
                     name.clone(),
                     format!(
-                        "{}, {} blocks, {} features, {} values",
+                        "{}, {blocks}{} features, {} values",
                         architecture.name,
-                        layers.blocks.len(),
-                        layers.features,
+                        plan.features,
                         format::count(parameters(weights))
                     ),
                 ),
@@ -185,9 +191,15 @@ pub struct New {
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
-    /// efficientnet-b0 to efficientnet-b7, or a name of your own with --width
-    /// and --depth.
-    #[arg(long, value_name = "NAME", default_value = "efficientnet-b1")]
+    /// efficientnet-b0 to efficientnet-b7, resnet34, resnet50, vgg16, googlenet,
+    /// vit-b16, resnet26, dieleman, or a name of your own with --width and --depth
+    /// (an EfficientNet).
+    #[arg(
+        long,
+        visible_alias = "backbone",
+        value_name = "NAME",
+        default_value = "efficientnet-b1"
+    )]
     architecture: String,
 
     /// Multiplier of B0's channels.
@@ -220,12 +232,13 @@ impl New {
             }
             _ => Architecture::named(&self.architecture).ok_or_else(|| {
                 usage(anyhow!(
-                    "no architecture `{}`: efficientnet-b0 to efficientnet-b7, or your own with \
-                     --width and --depth",
-                    self.architecture
+                    "no architecture `{}`: {}, or your own with --width and --depth",
+                    self.architecture,
+                    Architecture::names()
                 ))
             })?,
-        };
+        }
+        .for_images(self.size);
         let asked = vec![architecture.clone(); 2];
         Description::new(Scheme::hiwl(), asked, Input::paper(self.size))
             .check()
@@ -240,9 +253,9 @@ impl New {
 
 /// Make a model of other people's weights, or of those that a run kept.
 ///
-/// Reads the weights of an EfficientNet as torchvision, timm and
-/// EfficientNet-PyTorch write them, and of an EfficientNet-Lite (safetensors
-/// or PyTorch's .pth). Without --classes they become HIWL's two networks: one
+/// Reads the weights of any backbone as torchvision writes them, of an EfficientNet
+/// also as timm and EfficientNet-PyTorch do, and of an EfficientNet-Lite
+/// (safetensors or PyTorch's .pth). Without --classes they become HIWL's two networks: one
 /// file gives both their backbone. A head that does not fit (4 outputs for
 /// stage 1, 2 for stage 2, or as many as there are --classes) is made anew, and
 /// the model then says that it is untrained.
@@ -267,7 +280,7 @@ pub struct Import {
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
-    /// efficientnet-b0 to efficientnet-b7.  [default: found by the shapes]
+    /// Such as efficientnet-b0 or resnet50.  [default: found by the shapes]
     #[arg(long, value_name = "NAME")]
     architecture: Option<String>,
 
@@ -343,7 +356,7 @@ impl Import {
         output::refuse(&self.output, &inputs).map_err(usage)?;
         let architecture = match self.architecture {
             Some(name) => Some(Architecture::named(&name).ok_or_else(|| {
-                usage(anyhow!("no architecture `{name}`: efficientnet-b0 to efficientnet-b7"))
+                usage(anyhow!("no architecture `{name}`: {}", Architecture::names()))
             })?),
             None => None,
         };

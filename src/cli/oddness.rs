@@ -90,7 +90,7 @@ impl Oddness {
         };
         let (network, architecture) =
             model.description.networks().next().ok_or_else(|| anyhow!("a model has a network"))?;
-        let (name, length) = (network.name.clone(), architecture.layers().features);
+        let (name, length) = (network.name.clone(), architecture.plan().features);
         let oddness = oddness::fit(&name, length, &found.learned, &found.held_out)
             .map_err(|what| usage(anyhow!("{what}")))?;
         let about = oddness.about.clone();

@@ -80,12 +80,17 @@ pub struct Arguments {
     #[arg(short, long, value_name = "NAME|FILE", default_value = "train-best")]
     recipe: PathBuf,
 
+    /// The backbone of every network, such as efficientnet-b0, resnet34, resnet50,
+    /// vgg16, googlenet, vit-b16, resnet26 or dieleman.  [default: the recipe's]
+    #[arg(long, value_name = "NAME")]
+    backbone: Option<String>,
+
     #[command(flatten)]
     input: InputFlags,
 
-    /// Start from a model file, from saved weights of a run, or from the
-    /// weights of an EfficientNet (torchvision, timm, EfficientNet-PyTorch,
-    /// EfficientNet-Lite).  [default: random weights]
+    /// Start from a model file, from saved weights of a run, from torchvision's
+    /// weights of the backbone, or from those of an EfficientNet (timm,
+    /// EfficientNet-PyTorch, EfficientNet-Lite).  [default: random weights]
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
 
@@ -181,6 +186,10 @@ impl Arguments {
         if self.views.is_some() {
             let own = recipe.models.iter_mut().filter_map(|model| model.training.as_mut());
             own.chain([&mut recipe.training]).for_each(|training| training.views = self.views);
+        }
+        if let Some(backbone) = self.backbone {
+            recipe.architecture = backbone;
+            recipe.check().map_err(|what| usage(anyhow!("--backbone: {what}")))?;
         }
         let checkpoint_every = Duration::try_from_secs_f64(60.0 * self.checkpoint_minutes)
             .map_err(|_| usage(anyhow!("--checkpoint-minutes takes a positive number")))?;

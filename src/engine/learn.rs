@@ -84,6 +84,9 @@ pub enum LearnError {
     /// The GPU cannot be used, or is gone.
     #[error(transparent)]
     Gpu(CudaError),
+    /// candle failed.
+    #[error("candle: {0}")]
+    Tensor(#[from] candle_core::Error),
 }
 
 impl From<CudaError> for LearnError {

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | [`fused`] | EfficientNet on the processor; inference and training |
 //! | [`cuda`] | EfficientNet on NVIDIA GPUs; inference and training |
-//! | [`candle`] | EfficientNet with candle's tensors, layer by layer: the reference |
+//! | [`candle`] | every backbone with candle's tensors, layer by layer; inference and training |
 //!
 //! Engines know shapes and weights (`model`), and neither classes nor files.
 

@@ -1,16 +1,15 @@
 //! The one table of which engine computes which networks where, and the doors
 //! that it opens.
 //!
-//! Every network is an EfficientNet today, so the table has no column for the
-//! backbone. Invariant: what cannot be computed as it is asked for is an
-//! error, never computed otherwise.
+//! Invariant: what cannot be computed as it is asked for is an error, never computed
+//! otherwise.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::candle::efficientnet::{EfficientNet, TensorNetwork};
+use super::candle::{self, CandleLearner, TensorNetwork};
 use super::cuda::learn::GpuLearner;
 use super::cuda::{self, Cascade, CascadeOptions, CudaError};
 use super::fused::learn::FusedLearner;
@@ -19,6 +18,7 @@ use super::learn::{Learn, Settings, Updates};
 use super::optimizer::LayerRates;
 use super::{Device, Infer, InferPair, Loss, Normalisation, Precision};
 use crate::model::architecture::Architecture;
+use crate::model::backbone::Backbone;
 use crate::model::weights::{Weights, WeightsError};
 
 /// What computes networks.
@@ -29,8 +29,7 @@ pub enum Engine {
     Fused,
     /// Ours on NVIDIA GPUs.
     Cuda,
-    /// candle's tensors on the processor, layer by layer: the reference, a
-    /// hundred times slower.
+    /// candle's tensors on the processor, layer by layer: every backbone.
     Candle,
 }
 
@@ -41,8 +40,14 @@ struct Can {
     gpu: bool,
     /// What it holds numbers in.
     precisions: &'static [Precision],
-    /// Whether it trains.
-    learns: bool,
+    /// Whether it computes every backbone; otherwise EfficientNets alone.
+    any_backbone: bool,
+}
+
+impl Can {
+    fn computes(&self, backbone: Backbone) -> bool {
+        self.any_backbone || backbone == Backbone::Efficientnet
+    }
 }
 
 /// The first that fits is taken where none is named.
@@ -51,15 +56,15 @@ const TABLE: [Can; 3] = [
         engine: Engine::Fused,
         gpu: false,
         precisions: &[Precision::F32, Precision::Bf16],
-        learns: true,
+        any_backbone: false,
     },
     Can {
         engine: Engine::Cuda,
         gpu: true,
         precisions: &[Precision::F32, Precision::Bf16],
-        learns: true,
+        any_backbone: false,
     },
-    Can { engine: Engine::Candle, gpu: false, precisions: &[Precision::F32], learns: false },
+    Can { engine: Engine::Candle, gpu: false, precisions: &[Precision::F32], any_backbone: true },
 ];
 
 impl Engine {
@@ -75,13 +80,25 @@ impl Engine {
         }
     }
 
-    /// The engine that computes on `device`: the one that is asked for, or the
-    /// default there.
+    /// The engine that computes networks of all of these architectures on `device`:
+    /// the one that is asked for, or the default there.
     ///
     /// # Errors
-    /// [`EngineError::Elsewhere`] if it does not compute there.
-    pub fn on(device: Device, asked: Option<Self>) -> Result<Self, EngineError> {
-        can(device, asked).map(|can| can.engine)
+    /// [`EngineError::Elsewhere`] if it does not compute there,
+    /// [`EngineError::NoBackbone`] if none does that computes one of them.
+    pub fn on<'a>(
+        device: Device,
+        asked: Option<Self>,
+        architectures: impl IntoIterator<Item = &'a Architecture>,
+    ) -> Result<Self, EngineError> {
+        let mut engine = can(device, asked, Backbone::Efficientnet)?.engine;
+        for architecture in architectures {
+            let own = can(device, asked, architecture.backbone)?;
+            if own.any_backbone {
+                engine = own.engine;
+            }
+        }
+        Ok(engine)
     }
 
     /// The engine that a run has to name to be done again as it was: another
@@ -110,13 +127,20 @@ impl Engine {
 }
 
 /// The line of the table.
-fn can(device: Device, asked: Option<Engine>) -> Result<&'static Can, EngineError> {
+fn can(
+    device: Device,
+    asked: Option<Engine>,
+    backbone: Backbone,
+) -> Result<&'static Can, EngineError> {
     let gpu = device != Device::Cpu;
     let fits = |can: &&Can| can.gpu == gpu && asked.is_none_or(|engine| engine == can.engine);
-    TABLE
-        .iter()
-        .find(fits)
-        .ok_or(EngineError::Elsewhere { engine: asked.unwrap_or(Engine::Fused), device })
+    let mut there = TABLE.iter().filter(fits).peekable();
+    if there.peek().is_none() {
+        return Err(EngineError::Elsewhere { engine: asked.unwrap_or(Engine::Fused), device });
+    }
+    there
+        .find(|can| can.computes(backbone))
+        .ok_or(EngineError::NoBackbone { backbone: backbone.name(), device })
 }
 
 impl fmt::Display for Engine {
@@ -161,9 +185,20 @@ pub enum EngineError {
         /// Where it was to learn.
         device: Device,
     },
-    /// It does not train.
-    #[error("the {engine} engine does not train: leave it out")]
-    NoTraining {
+    /// Only the candle engine has this backbone, and it computes on the processor.
+    #[error(
+        "{backbone} is computed by the candle engine alone, on the processor, and not on {device} \
+         by what was asked for: --device cpu, and no --engine"
+    )]
+    NoBackbone {
+        /// Its name.
+        backbone: &'static str,
+        /// Where it was to be computed.
+        device: Device,
+    },
+    /// It leaves no blocks out.
+    #[error("the {engine} engine learns without stochastic depth: leave one of them out")]
+    NoStochasticDepth {
         /// Which was asked for.
         engine: Engine,
     },
@@ -240,8 +275,7 @@ pub fn infer(
     batch: usize,
 ) -> Result<Opened<dyn Infer>, EngineError> {
     let Network { architecture, outputs, size, normalisation, weights } = network;
-    let can = can(device, engine)?;
-    let engine = can.engine;
+    let engine = can(device, engine, architecture.backbone)?.engine;
     if !engine.computes(precision) {
         return Err(EngineError::NoPrecision { engine, precision });
     }
@@ -258,7 +292,7 @@ pub fn infer(
             precision,
         )?),
         Engine::Candle => {
-            let network = EfficientNet::load(architecture, outputs, weights)?;
+            let network = candle::Network::load(architecture, outputs, weights)?;
             Box::new(TensorNetwork::new(network, size, normalisation))
         }
         Engine::Cuda => {
@@ -308,13 +342,13 @@ pub fn pair(
     engine: Option<Engine>,
     precision: Precision,
 ) -> Result<Opened<dyn InferPair>, EngineError> {
-    let engine = can(device, engine)?.engine;
+    let [first, second] = pair.networks;
+    let engine = can(device, engine, first.architecture.backbone)?.engine;
     if engine != Engine::Cuda {
         return Err(EngineError::NoPair { engine });
     }
     let gpu = open_gpu(device, precision)?;
     tracing::debug!(%engine, %device, gpu = gpu.description, "two networks open as one");
-    let [first, second] = pair.networks;
     let options = CascadeOptions {
         precision,
         batch: pair.batch,
@@ -364,13 +398,16 @@ pub fn learn(
     (device, precision): (Device, Precision),
     engine: Option<Engine>,
 ) -> Result<Box<dyn Learn>, EngineError> {
-    let can = can(device, engine)?;
-    if !can.learns {
-        return Err(EngineError::NoTraining { engine: can.engine });
-    }
+    let can = can(device, engine, architecture.backbone)?;
     tracing::debug!(engine = %can.engine, %device, name = architecture.name, "a network learns");
     if !can.engine.computes(precision) {
         return Err(EngineError::NoPrecision { engine: can.engine, precision });
+    }
+    if can.engine == Engine::Candle {
+        if settings.stochastic_depth > 0.0 {
+            return Err(EngineError::NoStochasticDepth { engine: can.engine });
+        }
+        return Ok(Box::new(CandleLearner::new(architecture, weights, settings, updates)?));
     }
     if can.engine != Engine::Cuda {
         let learner = FusedLearner::new(architecture, weights, settings, updates, precision)?;
@@ -475,13 +512,24 @@ mod tests {
     #[test]
     fn the_table_says_what_computes_where() {
         let gpu = Device::Cuda(0);
-        assert_eq!(Engine::on(Device::Cpu, None).unwrap(), Engine::Fused);
-        assert_eq!(Engine::on(gpu, None).unwrap(), Engine::Cuda);
-        assert_eq!(Engine::on(Device::Cpu, Some(Engine::Candle)).unwrap(), Engine::Candle);
+        let on = |device, engine, names: &[&str]| {
+            let named = |name: &&str| Architecture::named(name).unwrap();
+            Engine::on(device, engine, &names.iter().map(named).collect::<Vec<_>>())
+        };
+        let (b1, resnet) = ("efficientnet-b1", "resnet50");
+        assert_eq!(on(Device::Cpu, None, &[b1]).unwrap(), Engine::Fused);
+        assert_eq!(on(gpu, None, &[b1, b1]).unwrap(), Engine::Cuda);
+        assert_eq!(on(Device::Cpu, Some(Engine::Candle), &[b1]).unwrap(), Engine::Candle);
+        assert_eq!(on(Device::Cpu, None, &[resnet]).unwrap(), Engine::Candle);
+        assert_eq!(on(Device::Cpu, None, &[b1, resnet]).unwrap(), Engine::Candle);
+        for (device, engine) in [(gpu, None), (Device::Cpu, Some(Engine::Fused))] {
+            let error = on(device, engine, &[resnet]).unwrap_err();
+            assert!(matches!(error, EngineError::NoBackbone { .. }) && error.is_usage(), "{error}");
+        }
         for (device, engine) in
             [(gpu, Engine::Fused), (gpu, Engine::Candle), (Device::Cpu, Engine::Cuda)]
         {
-            let error = Engine::on(device, Some(engine)).unwrap_err();
+            let error = on(device, Some(engine), &[b1]).unwrap_err();
             assert!(matches!(error, EngineError::Elsewhere { .. }) && error.is_usage(), "{error}");
         }
     }

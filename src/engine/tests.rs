@@ -1,7 +1,7 @@
 //! Engines held against each other through their door: all that one network
 //! says, by every engine, backend and precision that this processor has.
 
-use super::candle::efficientnet::{EfficientNet, TensorNetwork};
+use super::candle::{Network, TensorNetwork};
 use super::fused::random_weights::{random_image, random_weights};
 use super::fused::{Backend, PackedNetwork};
 use super::{Infer, InferenceError, Normalisation, Precision, Tensors, Want};
@@ -29,7 +29,7 @@ fn narrow(padding: Padding) -> (Architecture, Weights) {
 
 /// The network by the reference.
 fn plain(architecture: &Architecture, weights: &Weights, size: usize) -> TensorNetwork {
-    let network = EfficientNet::load(architecture, CLASSES, weights).unwrap();
+    let network = Network::load(architecture, CLASSES, weights).unwrap();
     TensorNetwork::new(network, size, NORMALISATION)
 }
 

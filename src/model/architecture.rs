@@ -1,14 +1,16 @@
-//! The one description of the EfficientNet family from which every execution
-//! is built.
+//! What a network is, as a model file says it: a backbone, its parameters, and the
+//! layers of the EfficientNets, from which every execution of these is built.
 //!
-//! It says which layers there are, their shapes and the names of their
-//! weights (torchvision's, which are this project's canonical names). It does
-//! not hold weights and runs nothing.
+//! The layers say their shapes and the names of their weights (torchvision's, which
+//! are this project's canonical names). It does not hold weights and runs nothing;
+//! the layers of any backbone are a [`Plan`].
 //!
 //! Sources: Tan & Le 2019 (arXiv:1905.11946), table 1 and section 4; rounding
 //! of channels and names of weights after torchvision's `efficientnet.py`.
 
 use serde::{Deserialize, Serialize};
+
+use super::backbone::{Backbone, Plan};
 
 /// How convolutions of stride 2 pad their input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,23 +40,29 @@ impl Padding {
     }
 }
 
-/// What decides the shape of an EfficientNet and of its arithmetic, apart
-/// from its classes. Stored in the model file.
+/// What decides the shape of a network and of its arithmetic, apart from its
+/// classes. Stored in the model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
-    /// `efficientnet-b0` … `efficientnet-b7`, or a name of one's own.
+    /// `efficientnet-b0` … `efficientnet-b7`, a backbone's, or a name of one's own.
     pub name: String,
     /// Multiplies channels.
     pub width: f64,
     /// Multiplies the number of blocks a stage.
     pub depth: f64,
-    /// Dropout before the classifier while training.
+    /// Dropout before the classifier, and between dense layers, while training.
     pub dropout: f64,
-    /// Added to the variance by batch norm.
+    /// Added to the variance by batch norm, and by a transformer's layer norm.
     pub bn_eps: f64,
-    /// Padding of all convolutions.
+    /// Padding of all convolutions of an EfficientNet; others have their own.
     pub padding: Padding,
+    /// The family; an EfficientNet where a file does not say.
+    #[serde(default, skip_serializing_if = "Backbone::is_default")]
+    pub backbone: Backbone,
+    /// Side of the crops in pixels, of a network that is for one size alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<usize>,
 }
 
 /// `(expansion, kernel, stride, input channels, output channels, blocks)` of
@@ -158,6 +166,8 @@ impl Architecture {
             dropout,
             bn_eps: 1e-3,
             padding: Padding::Symmetric,
+            backbone: Backbone::Efficientnet,
+            image: None,
         })
     }
 
@@ -171,18 +181,72 @@ impl Architecture {
             dropout: 0.2,
             bn_eps: 1e-3,
             padding: Padding::Symmetric,
+            backbone: Backbone::Efficientnet,
+            image: None,
         }
     }
 
-    /// The architectures that can be asked for by name: `efficientnet-b0` …
-    /// `efficientnet-b7`, `efficientnet-nano`.
-    pub fn named(name: &str) -> Option<Self> {
-        let nano = Self::nano();
-        let family = (0..).map_while(Self::efficientnet);
-        family.chain([nano]).find(|a| a.name == name)
+    /// Another backbone as it was published, or a narrow member of its family for
+    /// tests; its norms have torchvision's epsilon.
+    fn other(backbone: Backbone, nano: bool) -> Self {
+        let (width, depth) = if nano { (0.125, 0.25) } else { (1.0, 1.0) };
+        let architecture = Self {
+            name: format!("{}{}", backbone.name(), if nano { "-nano" } else { "" }),
+            width,
+            depth,
+            dropout: backbone.dropout(),
+            bn_eps: backbone.epsilon(),
+            padding: Padding::Symmetric,
+            backbone,
+            image: None,
+        };
+        architecture.for_images(240)
     }
 
-    /// The layers in order.
+    /// The architectures that can be asked for by name ([`Self::names`]).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|a| a.name == name)
+    }
+
+    /// Every architecture that has a name of the program's.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let family = (0..).map_while(Self::efficientnet).chain([Self::nano()]);
+        let others = Backbone::ALL.into_iter().filter(|backbone| !backbone.is_default());
+        family.chain(others.flat_map(|own| [false, true].map(|nano| Self::other(own, nano))))
+    }
+
+    /// The names of [`Self::named`], for a person: the narrow ones, which are for
+    /// tests, are not told.
+    pub fn names() -> String {
+        let names: Vec<String> =
+            Self::all().map(|a| a.name).filter(|name| !name.ends_with("-nano")).collect();
+        names.join(", ")
+    }
+
+    /// The same for crops of `size` pixels, where a network is for one size alone.
+    pub fn for_images(self, size: usize) -> Self {
+        let image = (self.backbone == Backbone::VitB16).then_some(size);
+        Self { image, ..self }
+    }
+
+    /// Whether every layer is the same, and so the same weights fit.
+    pub fn same_layers(&self, other: &Self) -> bool {
+        self.plan() == other.plan()
+    }
+
+    /// The layers of any backbone.
+    pub fn plan(&self) -> Plan {
+        Plan::of(self)
+    }
+
+    /// Whether a tensor is the classifier's.
+    pub fn is_classifier(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(self.backbone.classifier());
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    /// The layers of an EfficientNet in order; other backbones have a
+    /// [plan](Self::plan).
     pub fn layers(&self) -> Layers {
         let channels = |base: usize| round_channels(base as f64 * self.width);
         let mut blocks = Vec::new();
@@ -280,6 +344,8 @@ mod tests {
         assert_eq!(b7.layers().features, 2560);
         assert_eq!(Architecture::named("efficientnet-nano").unwrap().layers().blocks.len(), 8);
         assert!(Architecture::named("efficientnet-b8").is_none());
+        let names = Architecture::names();
+        assert!(names.contains("b7, resnet34, resnet50, vgg16, googlenet, vit-b16, resnet26"));
     }
 
     #[test]

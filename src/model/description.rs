@@ -366,10 +366,13 @@ impl Description {
             return Err((*what).into());
         }
         self.architectures.iter().try_for_each(check)?;
+        if self.architectures.iter().any(|own| own.image.is_some_and(|side| side != *size)) {
+            return Err("architecture.image is not input.size".into());
+        }
         if let Some(about) = &self.extras.oddness {
             about.check()?;
             let first = self.networks().next();
-            let features = first.map(|(network, own)| (&network.name, own.layers().features));
+            let features = first.map(|(network, own)| (&network.name, own.plan().features));
             if features != Some((&about.network, about.features)) {
                 return Err("oddness: its features are not those of the first network".into());
             }
@@ -381,12 +384,20 @@ impl Description {
 /// Bounds far beyond B7's 2.0 and 3.1 keep a hostile file from asking for
 /// networks that fill the memory.
 fn check(architecture: &Architecture) -> Result<(), String> {
-    let Architecture { width, depth, dropout, bn_eps, .. } = *architecture;
+    let Architecture { width, depth, dropout, bn_eps, image, .. } = *architecture;
     let rules = [
         (width > 0.0 && width <= 8.0, "architecture.width is not in 0…8"),
         (depth > 0.0 && depth <= 16.0, "architecture.depth is not in 0…16"),
         ((0.0..1.0).contains(&dropout), "architecture.dropout is not in 0…1"),
         (bn_eps > 0.0 && bn_eps < 1.0, "architecture.bn_eps is not in 0…1"),
+        (
+            image.is_none_or(|side| (32..=4096).contains(&side)),
+            "architecture.image is not in 32…4096",
+        ),
+        (
+            image.is_none_or(|side| side % 16 == 0),
+            "architecture.image is not a multiple of 16, the side of its patches",
+        ),
     ];
     if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
         return Err((*what).into());

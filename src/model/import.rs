@@ -1,7 +1,7 @@
 //! Models from other people's weights.
 //!
-//! [`read`] takes a file of torchvision's, timm's or EfficientNet-PyTorch's
-//! weights (safetensors or `.pth`), or EfficientNet-Lite's; [`model`] makes a
+//! [`read`] takes a file of torchvision's weights of any backbone, of timm's or
+//! EfficientNet-PyTorch's (safetensors or `.pth`), or EfficientNet-Lite's; [`model`] makes a
 //! model of one or two of them. Heads that do not fit the hierarchy are made
 //! anew from a seed, and the model is then marked untrained.
 //!
@@ -20,6 +20,7 @@ use candle_core::Tensor;
 use serde_json::json;
 
 use super::architecture::{Architecture, Padding};
+use super::backbone::Backbone;
 use super::description::{Description, Input, Provenance};
 use super::model_file::Model;
 use super::parameters::{Parameter, parameters};
@@ -68,8 +69,8 @@ pub enum ImportError {
     },
     /// The tensors have names that no known library uses.
     #[error(
-        "{path}: tensors are not named as torchvision, timm or EfficientNet-PyTorch name an \
-         EfficientNet's (the first is `{example}`)"
+        "{path}: tensors are not named as torchvision names those of a backbone, or timm or \
+         EfficientNet-PyTorch those of an EfficientNet (the first is `{example}`)"
     )]
     UnknownNames {
         /// The file.
@@ -78,7 +79,7 @@ pub enum ImportError {
         example: String,
     },
     /// The names are known, and the shapes those of no member of the family.
-    #[error("{path}: {naming} names, but not the shapes of any of B0 to B7")]
+    #[error("{path}: {naming} names, but not the shapes of any known backbone")]
     UnknownMember {
         /// The file.
         path: PathBuf,
@@ -158,8 +159,9 @@ pub fn read(path: &Path) -> Result<Foreign, ImportError> {
 
     let mut tensors = Weights::new();
     for (name, tensor) in found {
-        if !name.ends_with("num_batches_tracked") {
-            tensors.insert(unwrapped(&name), tensor);
+        let name = renamed(unwrapped(&name));
+        if !name.ends_with("num_batches_tracked") && !is_auxiliary(&name) {
+            tensors.insert(name, tensor);
         }
     }
     let naming = Naming::of(|name| tensors.get(name).is_some()).ok_or_else(|| {
@@ -189,20 +191,46 @@ fn unwrapped(mut name: &str) -> &str {
     name
 }
 
+/// GoogLeNet's classifiers at the sides, which serve its training on ImageNet alone
+/// and no prediction.
+fn is_auxiliary(name: &str) -> bool {
+    name.starts_with("aux1.") || name.starts_with("aux2.")
+}
+
+/// The name that torchvision's ViT has today: its published weights have an older one.
+fn renamed(name: &str) -> String {
+    match name.rsplit_once(".mlp.linear_") {
+        Some((layer, rest)) if rest.starts_with("1.") => format!("{layer}.mlp.0.{}", &rest[2..]),
+        Some((layer, rest)) if rest.starts_with("2.") => format!("{layer}.mlp.3.{}", &rest[2..]),
+        _ => name.to_owned(),
+    }
+}
+
 impl Foreign {
     /// Outputs of its classifier; `None` without one.
     pub fn classes(&self) -> Option<usize> {
-        let weight = self.tensors.get(&format!("{}.weight", self.naming.classifier()))?;
-        weight.dims().first().copied()
+        Backbone::ALL.into_iter().find_map(|backbone| {
+            let name = format!("{}.weight", self.naming.classifier(backbone));
+            self.tensors.get(&name)?.dims().first().copied()
+        })
     }
 
-    /// The member of the family whose names and shapes these are.
+    /// Side of the crops that a network's learned places are for.
+    fn image(&self) -> Option<usize> {
+        let places = self.tensors.get("encoder.pos_embedding")?.dims().get(1).copied()?;
+        Some(places.saturating_sub(1).isqrt() * 16)
+    }
+
+    /// The architecture whose names and shapes these are.
     ///
     /// # Errors
     /// [`ImportError::UnknownMember`].
     pub fn architecture(&self) -> Result<Architecture, ImportError> {
-        (0..)
-            .map_while(Architecture::efficientnet)
+        Architecture::all()
+            .map(|architecture| match self.image() {
+                Some(side) => architecture.for_images(side),
+                None => architecture,
+            })
             .find(|architecture| self.canonical(architecture).is_ok())
             .ok_or_else(|| ImportError::UnknownMember {
                 path: self.path.clone(),
@@ -238,14 +266,22 @@ impl Foreign {
         let mut weights = Weights::new();
         let mut used = BTreeSet::new();
         for Parameter { name, shape } in parameters(architecture, 0) {
-            let Some((prefix, leaf)) = name.rsplit_once('.') else { continue };
-            if let Some(theirs) = prefixes.get(prefix) {
-                let theirs = format!("{theirs}.{leaf}");
+            if architecture.is_classifier(&name) {
+                continue;
+            }
+            let theirs = match (self.naming, name.rsplit_once('.')) {
+                (Naming::Torchvision, _) => Some(name.clone()),
+                (_, Some((prefix, leaf))) => {
+                    prefixes.get(prefix).map(|theirs| format!("{theirs}.{leaf}"))
+                }
+                (_, None) => None,
+            };
+            if let Some(theirs) = theirs {
                 weights.insert(&*name, self.tensors.tensor(&theirs, &shape)?);
                 used.insert(theirs);
             }
         }
-        let classifier = format!("{}.", self.naming.classifier());
+        let classifier = format!("{}.", self.naming.classifier(architecture.backbone));
         let spare = |name: &&str| !name.starts_with(&classifier) && !used.contains(*name);
         match self.tensors.iter().map(|(name, _)| name).find(spare) {
             Some(name) => Err(WeightsError::Unexpected { name: name.to_owned() }),
@@ -255,8 +291,8 @@ impl Foreign {
 
     /// The classifier's weight and bias, if it has `classes` outputs.
     fn head(&self, architecture: &Architecture, classes: usize) -> Option<(Tensor, Tensor)> {
-        let at = self.naming.classifier();
-        let features = architecture.layers().features;
+        let at = self.naming.classifier(architecture.backbone);
+        let features = architecture.plan().features;
         let weight = self.tensors.tensor(&format!("{at}.weight"), &[classes, features]).ok()?;
         let bias = self.tensors.tensor(&format!("{at}.bias"), &[classes]).ok()?;
         Some((weight, bias))
@@ -346,7 +382,10 @@ fn foreign_model(options: &ImportOptions) -> Result<Model, ImportError> {
     let of = |place: usize| &files[place.min(files.len() - 1)];
     let first = of(0);
     let mut architecture = match &options.architecture {
-        Some(architecture) => architecture.clone(),
+        Some(architecture) => match first.image() {
+            Some(side) => architecture.clone().for_images(side),
+            None => architecture.clone(),
+        },
         None => first.architecture()?,
     };
     let (eps, padding) = first.naming.conventions(&architecture);
@@ -379,8 +418,9 @@ fn foreign_model(options: &ImportOptions) -> Result<Model, ImportError> {
         seed: untrained.then_some(options.seed),
         ..Provenance::default()
     };
+    let side = architecture.image.unwrap_or(240);
     let architectures = vec![architecture; networks.len()];
-    let input = options.input.clone().unwrap_or_else(|| Input::paper(240));
+    let input = options.input.clone().unwrap_or_else(|| Input::paper(side));
     let description =
         Description { untrained, provenance, ..Description::new(scheme, architectures, input) };
     description.check().map_err(ImportError::Classes)?;
@@ -450,8 +490,9 @@ fn complete(
     let mut weights = foreign.canonical(architecture)?;
     let mut head = Head::Seeded;
     if let Some((weight, bias)) = foreign.head(architecture, classes) {
-        weights.insert("classifier.1.weight", weight);
-        weights.insert("classifier.1.bias", bias);
+        let at = architecture.backbone.classifier();
+        weights.insert(format!("{at}.weight"), weight);
+        weights.insert(format!("{at}.bias"), bias);
         head = Head::Imported;
     }
     let parameters = parameters(architecture, classes);
@@ -460,7 +501,7 @@ fn complete(
         if weights.get(name).is_some() {
             continue;
         }
-        let tensor = if name.starts_with("classifier") {
+        let tensor = if architecture.is_classifier(name) {
             seeded::tensor(parameter, seed, prefix)?
         } else {
             lite::initial(parameter, architecture, seed, prefix)?

@@ -1,7 +1,7 @@
-//! EfficientNet from one description, its weights, and the file that holds the
+//! Networks from one description, their weights, and the file that holds the
 //! networks of a model.
 //!
-//! [`architecture`] describes a network once, and [`parameters`] lists its
+//! [`architecture`] and [`backbone`] describe a network once, and [`parameters`] lists its
 //! tensors; engines run it. [`model_file`] reads and writes the one
 //! file that holds every network of a model and the [`description`] needed to
 //! use them: their tree ([`crate::tree`]), what they are fed, where they come
@@ -10,6 +10,7 @@
 //! finds the trained model that comes with the program.
 
 pub mod architecture;
+pub mod backbone;
 pub mod description;
 pub mod import;
 pub mod model_file;

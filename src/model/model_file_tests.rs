@@ -8,6 +8,7 @@ use safetensors::SafeTensors;
 
 use super::*;
 use crate::model::architecture::Padding;
+use crate::model::backbone::Backbone;
 use crate::model::description::Extras;
 use crate::model::oddness::{About, DISTANCES};
 use crate::tree::{Calibration, Tree, hiwl};
@@ -20,6 +21,8 @@ fn tiny() -> Architecture {
         dropout: 0.2,
         bn_eps: 1e-3,
         padding: Padding::Symmetric,
+        backbone: Backbone::Efficientnet,
+        image: None,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Every tensor that a network of an architecture has: names and shapes, in
 //! the order of torchvision's `state_dict`.
 //!
-//! Derived from [`Architecture::layers`] alone, so that reading, writing,
+//! Derived from [`Architecture::plan`] alone, so that reading, writing,
 //! importing and seeding cannot disagree about what belongs to a network.
 //! `num_batches_tracked`, a counter that no arithmetic uses, is left out.
 
 use super::architecture::Architecture;
+use super::backbone::Layer;
 
 /// Name and shape of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,29 +17,21 @@ pub struct Parameter {
     pub shape: Vec<usize>,
 }
 
+impl Parameter {
+    /// Whether it is a running statistic of batch norm, which is not learned.
+    pub fn is_running(&self) -> bool {
+        self.name.ends_with(".running_mean") || self.name.ends_with(".running_var")
+    }
+}
+
 /// The tensors of `architecture` with `classes` outputs, learned ones and
 /// running statistics, in order.
 pub fn parameters(architecture: &Architecture, classes: usize) -> Vec<Parameter> {
-    let layers = architecture.layers();
+    let plan = architecture.plan();
     let mut list = List::default();
-    list.conv_and_norm("features.0", [layers.stem, 3, 3, 3]);
-    for block in &layers.blocks {
-        if let Some(prefix) = block.expand_prefix() {
-            list.conv_and_norm(&prefix, [block.expanded, block.input, 1, 1]);
-        }
-        let kernel = [block.expanded, 1, block.kernel, block.kernel];
-        list.conv_and_norm(&block.depthwise_prefix(), kernel);
-        let se = block.se_prefix();
-        list.add(format!("{se}.fc1.weight"), &[block.squeezed, block.expanded, 1, 1]);
-        list.add(format!("{se}.fc1.bias"), &[block.squeezed]);
-        list.add(format!("{se}.fc2.weight"), &[block.expanded, block.squeezed, 1, 1]);
-        list.add(format!("{se}.fc2.bias"), &[block.expanded]);
-        list.conv_and_norm(&block.project_prefix(), [block.output, block.expanded, 1, 1]);
-    }
-    let last = layers.blocks.last().map_or(layers.stem, |b| b.output);
-    list.conv_and_norm(&layers.head_prefix, [layers.features, last, 1, 1]);
-    list.add("classifier.1.weight".into(), &[classes, layers.features]);
-    list.add("classifier.1.bias".into(), &[classes]);
+    list.layers(&plan.body);
+    list.layers(&plan.neck);
+    list.linear(plan.classifier, &[classes, plan.features]);
     list.0
 }
 
@@ -50,10 +43,68 @@ impl List {
         self.0.push(Parameter { name, shape: shape.to_vec() });
     }
 
-    fn conv_and_norm(&mut self, prefix: &str, shape: [usize; 4]) {
-        self.add(format!("{prefix}.0.weight"), &shape);
-        for part in ["weight", "bias", "running_mean", "running_var"] {
-            self.add(format!("{prefix}.1.{part}"), &shape[..1]);
+    /// A weight and a bias of the outputs.
+    fn linear(&mut self, prefix: &str, shape: &[usize]) {
+        self.add(format!("{prefix}.weight"), shape);
+        self.add(format!("{prefix}.bias"), &shape[..1]);
+    }
+
+    fn layers(&mut self, layers: &[Layer]) {
+        layers.iter().for_each(|layer| self.layer(layer));
+    }
+
+    fn layer(&mut self, layer: &Layer) {
+        match layer {
+            Layer::Conv(conv) => {
+                let input = if conv.depthwise { 1 } else { conv.input };
+                let shape = [conv.output, input, conv.kernel, conv.kernel];
+                self.add(format!("{}.weight", conv.prefix), &shape);
+                if conv.bias {
+                    self.add(format!("{}.bias", conv.prefix), &shape[..1]);
+                }
+            }
+            Layer::Norm { prefix, channels } => {
+                for part in ["weight", "bias", "running_mean", "running_var"] {
+                    self.add(format!("{prefix}.{part}"), &[*channels]);
+                }
+            }
+            Layer::Gate { prefix, channels, squeezed } => {
+                self.linear(&format!("{prefix}.fc1"), &[*squeezed, *channels, 1, 1]);
+                self.linear(&format!("{prefix}.fc2"), &[*channels, *squeezed, 1, 1]);
+            }
+            Layer::Residual { branch, skip } => {
+                self.layers(branch);
+                self.layers(skip);
+            }
+            Layer::Branches(branches) => branches.iter().for_each(|branch| self.layers(branch)),
+            Layer::Linear { prefix, input, output } => self.linear(prefix, &[*output, *input]),
+            Layer::Tokens { patch, width, count } => {
+                self.add("class_token".into(), &[1, 1, *width]);
+                self.linear("conv_proj", &[*width, 3, *patch, *patch]);
+                self.add("encoder.pos_embedding".into(), &[1, *count, *width]);
+            }
+            Layer::Encoder { prefix, width, hidden, .. } => {
+                let (name, width) = (|what: &str| format!("{prefix}.{what}"), *width);
+                self.linear(&name("ln_1"), &[width]);
+                self.add(name("self_attention.in_proj_weight"), &[3 * width, width]);
+                self.add(name("self_attention.in_proj_bias"), &[3 * width]);
+                self.linear(&name("self_attention.out_proj"), &[width, width]);
+                self.linear(&name("ln_2"), &[width]);
+                self.linear(&name("mlp.0"), &[*hidden, width]);
+                self.linear(&name("mlp.3"), &[width, *hidden]);
+            }
+            Layer::TokenNorm { prefix, width } => self.linear(prefix, &[*width]),
+            Layer::Look(_)
+            | Layer::Relu
+            | Layer::Silu
+            | Layer::MaxPool { .. }
+            | Layer::AdaptiveMean(_)
+            | Layer::Mean
+            | Layer::Flatten
+            | Layer::Join(_)
+            | Layer::Maxout
+            | Layer::Dropout { .. }
+            | Layer::ClassToken => {}
         }
     }
 }

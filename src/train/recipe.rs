@@ -77,7 +77,9 @@ pub struct Recipe {
     /// Of everything that is random: split, order, augmentation, dropout,
     /// weights that no file initialises.
     pub seed: u64,
-    /// The backbone of every model, such as `efficientnet-b1`.
+    /// The backbone of every model, such as `efficientnet-b1` or `resnet50`; a file
+    /// may call it `backbone`.
+    #[serde(alias = "backbone")]
     pub architecture: String,
     /// Dropout before the classifier.
     pub dropout: f64,
@@ -545,9 +547,13 @@ impl Recipe {
     /// # Errors
     /// A phrase for a person.
     pub fn check(&self) -> Result<(), String> {
-        if Architecture::named(&self.architecture).is_none() {
-            return Err(format!("architecture {:?} is not known", self.architecture));
-        }
+        let Some(architecture) = Architecture::named(&self.architecture) else {
+            return Err(format!(
+                "architecture {:?} is not known; there are {}",
+                self.architecture,
+                Architecture::names()
+            ));
+        };
         if !(0.0..1.0).contains(&self.dropout) {
             return Err("dropout is not in 0…1".into());
         }
@@ -561,11 +567,24 @@ impl Recipe {
         if !mean.iter().all(|v| v.is_finite()) || !std.iter().all(|v| v.is_finite() && *v > 0.0) {
             return Err("input.mean or input.std makes no sense".into());
         }
+        if architecture.image.is_some() && !crop.is_multiple_of(16) {
+            let name = &self.architecture;
+            return Err(format!(
+                "input.crop is not a multiple of 16, the side of {name}'s patches"
+            ));
+        }
         self.augmentation.check().map_err(|what| format!("augmentation: {what}"))?;
         for (place, model) in self.models.iter().enumerate() {
             self.check_layers(self.training(model)).map_err(|w| format!("{}: {w}", model.name))?;
             self.training(model).check(*crop).map_err(|what| format!("{}: {what}", model.name))?;
             model.sampling.check().map_err(|what| format!("{}: {what}", model.name))?;
+            let one_size = architecture.image.is_some();
+            if one_size && self.training(model).phases.iter().any(|p| p.size != *crop) {
+                return Err(format!(
+                    "{}: {} learns from crops of one size: a phase's is not input.crop",
+                    model.name, self.architecture
+                ));
+            }
             if let Some(name) = &model.starts_from
                 && !self.models[..place].iter().any(|earlier| earlier.name == *name)
             {
@@ -589,6 +608,13 @@ impl Recipe {
     /// A layer whose rate is given is there.
     fn check_layers(&self, training: &Training) -> Result<(), String> {
         let Some(architecture) = Architecture::named(&self.architecture) else { return Ok(()) };
+        let even = training.layer_decay.is_none() && training.layer_rates.is_empty();
+        if !even && !architecture.backbone.is_default() {
+            return Err(format!(
+                "layer_decay and layer_rates are of EfficientNets, not of {}",
+                self.architecture
+            ));
+        }
         let all = parameters(&architecture, 2);
         let wrong = training.layer_rates.keys().find(|layer| {
             let begins = |name: &str| {

@@ -1,7 +1,7 @@
 //! Features and class-activation maps against PyTorch's: torchvision's networks with
 //! the same weights, and Grad-CAM by autograd (golden results).
 
-use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::engine::candle::{Network, TensorNetwork};
 use hiwl::engine::{Device, Precision, open};
 use hiwl::engine::{Infer, Normalisation, Tensors, Want};
 use hiwl::model::architecture::Architecture;
@@ -61,7 +61,7 @@ fn features_are_pytorchs_and_maps_are_grad_cams_but_for_a_factor() {
             Precision::F32,
             case.images,
         );
-        let candle = EfficientNet::load(&architecture, golden.classes, &weights).unwrap();
+        let candle = Network::load(&architecture, golden.classes, &weights).unwrap();
         let candle = TensorNetwork::new(candle, case.size, normalisation);
         let engines: [(&str, Box<dyn Infer>); 2] =
             [("fused", fused.unwrap().network), ("candle", Box::new(candle))];

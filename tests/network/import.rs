@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use hiwl::engine::candle::efficientnet::EfficientNet;
+use hiwl::engine::candle::Network;
 use hiwl::model::architecture::{Architecture, Padding};
+use hiwl::model::backbone::Backbone;
 use hiwl::model::import::names::Naming;
 use hiwl::model::import::{self, ImportError, ImportOptions};
 use hiwl::model::model_file::{Model, StoredPrecision};
@@ -46,7 +47,7 @@ fn foreign(
     seed: u64,
 ) -> HashMap<String, Tensor> {
     let mut prefixes = naming.prefixes(architecture);
-    prefixes.insert("classifier.1".into(), naming.classifier().into());
+    prefixes.insert("classifier.1".into(), naming.classifier(Backbone::Efficientnet).into());
     let mut tensors = HashMap::new();
     for Parameter { name, shape } in parameters(architecture, classes) {
         let (prefix, leaf) = name.rsplit_once('.').unwrap();
@@ -89,7 +90,7 @@ fn timm_s_networks_come_in_with_their_logits() {
         let model = import::model(&options).unwrap();
         let found = &model.description.architectures[0];
         assert_eq!(found.name, *member);
-        let network = EfficientNet::load(found, golden.classes, &model.networks[0]).unwrap();
+        let network = Network::load(found, golden.classes, &model.networks[0]).unwrap();
         let pixels = image(golden.seed, 0, case.size);
         let pixels: Vec<f32> = pixels.iter().map(|&b| f32::from(b) / 64.0 - 1.0).collect();
         let shape = (1, case.size, case.size, 3);
@@ -297,4 +298,54 @@ fn lite1_goes_where_its_map_says() {
         }
     }
     assert_eq!(used.len(), 192, "tensors that the data's notes count");
+}
+
+/// Narrow networks under the names that torchvision's published files have: GoogLeNet's
+/// with its auxiliary classifiers, ViT's with the names of before its version 0.13.
+#[test]
+fn torchvision_s_weights_of_every_backbone_become_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    for backbone in Backbone::ALL.into_iter().skip(1) {
+        let name = format!("{}-nano", backbone.name());
+        let architecture = Architecture::named(&name).unwrap().for_images(64);
+        let all = parameters(&architecture, 4);
+        let older = |name: &str| {
+            name.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2.")
+        };
+        let made = |p: &Parameter| (older(&p.name), seeded::tensor(p, 3, "").unwrap());
+        let mut tensors: HashMap<String, Tensor> = all.iter().map(made).collect();
+        if backbone == Backbone::Googlenet {
+            let aux = Parameter { name: "aux1.fc2.bias".into(), shape: vec![1000] };
+            tensors.insert(aux.name.clone(), seeded::tensor(&aux, 3, "").unwrap());
+        }
+        let path = folder.path().join(format!("{name}.safetensors"));
+        save(&path, tensors.clone());
+        let model = import::model(&ImportOptions::new(&path)).unwrap();
+        let found = &model.description.architectures[0];
+        assert_eq!(found, &architecture, "{name}");
+        let side = if backbone == Backbone::VitB16 { 64 } else { 240 };
+        assert_eq!(model.description.input.size, side, "{name}");
+        for parameter in &all {
+            let tensor = model.networks[0].get(&parameter.name).unwrap();
+            let own = seeded::tensor(parameter, 3, "").unwrap();
+            let difference = (tensor - own).unwrap().abs().unwrap().sum_all().unwrap();
+            assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0, "{name}, {}", parameter.name);
+        }
+        // A head of four outputs fits the first network alone.
+        assert!(model.description.untrained);
+
+        // Nothing of a file is passed over, and nothing is made up.
+        let spare = Parameter { name: "layer9.weight".into(), shape: vec![3] };
+        let more = seeded::tensor(&spare, 3, "").unwrap();
+        save(&path, tensors.clone().into_iter().chain([(spare.name, more)]).collect());
+        let error = import::model(&ImportOptions::new(&path)).unwrap_err();
+        assert!(matches!(error, ImportError::UnknownMember { .. }), "{name}: {error}");
+        let last = all.iter().rev().find(|p| !architecture.is_classifier(&p.name)).unwrap();
+        let asked =
+            ImportOptions { architecture: Some(architecture.clone()), ..ImportOptions::new(&path) };
+        tensors.remove(&older(&last.name));
+        save(&path, tensors);
+        let error = import::model(&asked).unwrap_err();
+        assert!(matches!(error, ImportError::Weights { .. }), "{name}: {error}");
+    }
 }

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::efficientnet as theirs;
-use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::engine::candle::{Network, TensorNetwork};
 use hiwl::engine::{Infer, Normalisation, Tensors, Want};
 use hiwl::model::architecture::{Architecture, Padding};
 use hiwl::model::model_file::{Model, StoredPrecision};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::util;
 
+mod backbones;
 mod features;
 mod import;
 
@@ -91,7 +92,7 @@ fn logits_are_torchvision_s() {
     for case in &golden.cases {
         let architecture = case.architecture();
         let weights = seeded::weights(&architecture, golden.classes, golden.seed, "").unwrap();
-        let network = EfficientNet::load(&architecture, golden.classes, &weights).unwrap();
+        let network = Network::load(&architecture, golden.classes, &weights).unwrap();
         let network = TensorNetwork::new(network, case.size, golden.normalisation());
         let crops = case.crops(golden.seed);
         let crops: Vec<&[u8]> = crops.iter().map(Vec::as_slice).collect();
@@ -115,7 +116,7 @@ fn logits_with_tensorflow_padding_are_candle_transformers_s() {
             ..Architecture::efficientnet(member).unwrap()
         };
         let weights = seeded::weights(&architecture, 4, 3, "").unwrap();
-        let ours = EfficientNet::load(&architecture, 4, &weights).unwrap();
+        let ours = Network::load(&architecture, 4, &weights).unwrap();
         let tensors = weights.iter().map(|(n, t)| (n.to_owned(), t.clone())).collect();
         let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let theirs = theirs::EfficientNet::new(builder, config, 4).unwrap();
@@ -135,7 +136,7 @@ fn logits_with_tensorflow_padding_are_candle_transformers_s() {
 
         // The paddings do differ, so the agreement says something.
         let symmetric = Architecture { padding: Padding::Symmetric, ..architecture };
-        let other = EfficientNet::load(&symmetric, 4, &weights).unwrap();
+        let other = Network::load(&symmetric, 4, &weights).unwrap();
         let other = flat(other.forward(&images).unwrap());
         assert!(expected.iter().zip(&other).any(|(e, o)| (e - o).abs() > 1e-3 * scale));
     }

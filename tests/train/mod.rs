@@ -2,6 +2,7 @@
 //! and the optimisers (golden results of `oracles/efficientnet_gradients.py`).
 //! Whole runs are in [`run`], and those of other trees in [`trees`].
 
+mod backbones;
 mod frozen;
 mod inputs;
 mod layers;
@@ -12,7 +13,7 @@ mod votes;
 
 use std::collections::BTreeMap;
 
-use hiwl::engine::candle::efficientnet::{EfficientNet, TensorNetwork};
+use hiwl::engine::candle::{Network, TensorNetwork};
 use hiwl::engine::fused::Backend;
 use hiwl::engine::fused::learn::{Parameter, TrainNetwork};
 use hiwl::engine::learn::Settings;
@@ -401,7 +402,7 @@ fn evaluation_is_that_of_inference() {
         let mut network = TrainNetwork::new(&architecture, &weights, settings).unwrap();
         let images: Vec<u8> = (0..3).flat_map(|i| image(5, i, size)).collect();
         let found = network.evaluate(&images, size);
-        let plain = EfficientNet::load(&architecture, classes, &weights).unwrap();
+        let plain = Network::load(&architecture, classes, &weights).unwrap();
         let plain =
             TensorNetwork::new(plain, size, Normalisation { mean: input.mean, std: input.std });
         let images: Vec<&[u8]> = images.chunks_exact(3 * size * size).collect();

@@ -1,4 +1,5 @@
-//! What other libraries call the tensors of an EfficientNet.
+//! What other libraries call the tensors of a network: torchvision those of any, the
+//! others those of an EfficientNet.
 //!
 //! Every rule is derived from the layers, so that it holds for each member of
 //! the family. Only prefixes differ: `weight`, `bias`, `running_mean` and
@@ -7,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::architecture::{Architecture, MbConv, Padding};
+use crate::model::backbone::Backbone;
 
 /// Whose names a file uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,15 @@ pub enum Naming {
 impl Naming {
     /// Whose names these are, by whether some telling one `has` a tensor.
     pub fn of(has: impl Fn(&str) -> bool) -> Option<Self> {
-        if has("features.0.0.weight") {
+        let torchvision = [
+            "features.0.0.weight",
+            // ResNets and the program's own networks, VGG, GoogLeNet, ViT.
+            "conv1.weight",
+            "features.0.weight",
+            "conv1.conv.weight",
+            "class_token",
+        ];
+        if torchvision.into_iter().any(&has) {
             Some(Self::Torchvision)
         } else if has("conv_stem.weight") {
             Some(Self::Timm)
@@ -55,6 +65,9 @@ impl Naming {
     /// but come in to be trained on as part of another network.
     pub fn conventions(self, architecture: &Architecture) -> (f64, Padding) {
         let large = ["b5", "b6", "b7"].iter().any(|m| architecture.name.ends_with(m));
+        if !architecture.backbone.is_default() {
+            return (architecture.backbone.epsilon(), Padding::Symmetric);
+        }
         match self {
             Self::Torchvision if large => (1e-3, Padding::Symmetric),
             Self::Torchvision | Self::Timm => (1e-5, Padding::Symmetric),
@@ -63,20 +76,24 @@ impl Naming {
         }
     }
 
-    /// Prefix of the classifier's weight and bias.
-    pub fn classifier(self) -> &'static str {
+    /// Prefix of the classifier's weight and bias in a network of `backbone`.
+    pub fn classifier(self, backbone: Backbone) -> &'static str {
         match self {
-            Self::Torchvision => "classifier.1",
+            Self::Torchvision => backbone.classifier(),
             Self::Timm => "classifier",
             Self::EfficientNetPytorch | Self::Lite => "_fc",
         }
     }
 
-    /// Canonical prefix → the library's, without the classifier's. What a
-    /// library does not have is not in it.
+    /// Canonical prefix → the library's, without the classifier's, in an
+    /// EfficientNet. What a library does not have is not in it, and no other
+    /// backbone: those have torchvision's names.
     pub fn prefixes(self, architecture: &Architecture) -> BTreeMap<String, String> {
-        let layers = architecture.layers();
         let mut map = BTreeMap::new();
+        if !architecture.backbone.is_default() {
+            return map;
+        }
+        let layers = architecture.layers();
         let (stem, head) = ("features.0", layers.head_prefix.as_str());
         let ends = match self {
             Self::Torchvision => {

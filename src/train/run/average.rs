@@ -70,7 +70,7 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
 
 /// Whether weights of one run as those of the other.
 fn same(a: &Architecture, b: &Architecture) -> bool {
-    a.layers() == b.layers() && a.bn_eps == b.bn_eps && a.padding == b.padding
+    a.same_layers(b) && a.bn_eps == b.bn_eps && a.padding == b.padding
 }
 
 fn mean(

@@ -252,7 +252,7 @@ fn odd_ones(
     };
     let Some(learned) = of(&run.data.train)? else { return Ok(None) };
     let Some(held_out) = of(&run.data.val)? else { return Ok(None) };
-    let features = run.architecture.layers().features;
+    let features = run.architecture.plan().features;
     let fitted = run.pool.install(|| oddness::fit(&network.name, features, &learned, &held_out));
     Ok(Some(match fitted {
         Ok(oddness) => Some(oddness),

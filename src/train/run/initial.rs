@@ -3,8 +3,9 @@
 //!
 //! A classifier is taken over where its outputs are those of the recipe in
 //! the same order, and made anew otherwise. Random weights are drawn as the
-//! family was (He et al. 2015, arXiv:1502.01852, by the fan out; classifiers
-//! as PyTorch's `Linear`), from a stream a tensor.
+//! families were (He et al. 2015, arXiv:1502.01852, by the fan out; dense layers
+//! as PyTorch's `Linear`; patches by the fan in and places with a deviation of
+//! 0.02, as torchvision's ViT), from a stream a tensor.
 
 use std::path::{Path, PathBuf};
 
@@ -68,9 +69,10 @@ impl Initial {
     /// # Errors
     /// [`TrainError::Initial`] if that is of another architecture.
     pub fn architecture(&self, recipe: &Recipe) -> Result<Architecture, TrainError> {
-        let mut architecture = Architecture::named(&recipe.architecture).ok_or_else(|| {
+        let named = Architecture::named(&recipe.architecture).ok_or_else(|| {
             TrainError::Recipe(format!("architecture {:?} is not known", recipe.architecture))
         })?;
+        let mut architecture = named.for_images(recipe.input.crop);
         architecture.dropout = recipe.dropout;
         let found = match self {
             Self::Random => return Ok(architecture),
@@ -84,7 +86,7 @@ impl Initial {
             }
         };
         let (found, path) = found;
-        if found.layers() != architecture.layers() {
+        if !found.same_layers(&architecture) {
             let what = format!("{}, while the recipe trains {}", found.name, architecture.name);
             return Err(TrainError::Initial { path: path.clone(), what });
         }
@@ -122,7 +124,7 @@ impl Initial {
             }
         };
         if !keeps_head {
-            for parameter in parameters.iter().filter(|p| p.name.starts_with("classifier.")) {
+            for parameter in parameters.iter().filter(|p| architecture.is_classifier(&p.name)) {
                 weights.insert(&*parameter.name, drawn(parameter, seed)?);
             }
         }
@@ -148,12 +150,18 @@ fn drawn(parameter: &Parameter, seed: u64) -> Result<Tensor, WeightsError> {
         // Depthwise kernels have one output a channel, others all of them.
         [outputs, inputs, height, width] => {
             let outputs = if inputs == 1 { 1 } else { outputs };
-            let deviation = (2.0 / (outputs * height * width) as f64).sqrt();
+            let deviation = match name.as_str() {
+                "conv_proj.weight" => (1.0 / (inputs * height * width) as f64).sqrt(),
+                _ => (2.0 / (outputs * height * width) as f64).sqrt(),
+            };
             (0..count).map(|_| (deviation * normal(&mut stream)) as f32).collect()
         }
         [_, features] => {
             let bound = 1.0 / (features as f64).sqrt();
             (0..count).map(|_| stream.uniform(-bound, bound) as f32).collect()
+        }
+        _ if name == "encoder.pos_embedding" => {
+            (0..count).map(|_| (0.02 * normal(&mut stream)) as f32).collect()
         }
         _ => {
             let scales = !name.starts_with("classifier.") && name.ends_with(".weight");

@@ -91,7 +91,7 @@ pub fn centres(
         let found =
             judge::features_of(run, weights, (images, &missing), view, (outputs, size), on)?;
         let Some(found) = found else { return Ok(None) };
-        let width = run.architecture.layers().features;
+        let width = run.architecture.plan().features;
         for (shot, row) in missing.iter().zip(found.chunks_exact(width)) {
             rows[shot.image] = Some(row.into());
         }
@@ -110,7 +110,7 @@ pub fn classified(
     features: &[f32],
     outputs: usize,
 ) -> Result<Vec<f32>, TrainError> {
-    let width = run.architecture.layers().features;
+    let width = run.architecture.plan().features;
     let of = weights.values("classifier.1.weight", &[outputs, width])?;
     let bias = weights.values("classifier.1.bias", &[outputs])?;
     let logits = |row: &[f32]| -> Vec<f32> {

@@ -138,6 +138,10 @@ pub fn normalisation(recipe: &Recipe) -> Normalisation {
 /// What the rates of layers are multiplied by: the decay from the classifier down, times
 /// what the recipe says of each.
 pub fn layer_rates(training: &Training, architecture: &Architecture) -> LayerRates {
+    if !architecture.backbone.is_default() {
+        // A recipe that asks for any is refused.
+        return LayerRates::default();
+    }
     let layers = architecture.layers();
     let block = |prefix: &String| prefix.trim_end_matches(".block").to_owned();
     let mut names = vec!["features.0".to_owned()];

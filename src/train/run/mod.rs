@@ -159,7 +159,7 @@ pub fn run(
         can_learn(recipe, options.device)?;
     }
     let said = Folder::said(&options.output)?;
-    let precision = precision(options, said.as_ref())?;
+    let precision = precision(options, &architecture, said.as_ref())?;
     let workers = options.workers.max(1);
     let pool = pipeline::threads::pool("learn", workers)?;
     listener.tell(Event::Note("looking at every image"));
@@ -259,10 +259,14 @@ pub fn can_learn(recipe: &Recipe, device: Device) -> Result<(), EngineError> {
 
 /// The precision that is asked for, or that of the run that goes on, or the
 /// fastest.
-fn precision(options: &TrainOptions, said: Option<&Said>) -> Result<Precision, TrainError> {
+fn precision(
+    options: &TrainOptions,
+    architecture: &Architecture,
+    said: Option<&Said>,
+) -> Result<Precision, TrainError> {
     let on_cpu = options.device == Device::Cpu;
     let unsaid = if on_cpu { Precision::F32 } else { Precision::Bf16 };
-    let engine = Engine::on(options.device, None)?;
+    let engine = Engine::on(options.device, None, [architecture])?;
     let precision = match options.precision {
         Some(precision) => precision,
         None => said.map_or_else(|| engine.fastest(), |said| said.precision.unwrap_or(unsaid)),
@@ -282,10 +286,12 @@ fn keeps(
     architecture: &Architecture,
     listener: &dyn Listener,
 ) -> bool {
-    if !options.freeze || said.is_some_and(|said| said.features.is_none()) {
+    // The classifier that learns from features is the fused engine's.
+    let has_fused = architecture.backbone.is_default();
+    if !options.freeze || !has_fused || said.is_some_and(|said| said.features.is_none()) {
         return false;
     }
-    let applies = kept::applies(&options.recipe, data, architecture.layers().features);
+    let applies = kept::applies(&options.recipe, data, architecture.plan().features);
     if let Err(why) = &applies {
         listener.tell(Event::Note(why));
     }

@@ -2,8 +2,7 @@
 //!
 //! candle's grouped convolution splits the input into as many tensors as there
 //! are groups, 13,584 for one EfficientNet-B1; this is one operation, forward
-//! and backward. It is the reference, and what training runs on; inference
-//! has its own kernels in [`crate::engine::fused`].
+//! and backward. The fused engines have kernels of their own.
 //!
 //! All three passes are the same walk over runs of pixels (`Geometry::runs`)
 //! with another body: `output += kernel · input`, `input gradient += kernel ·
@@ -12,6 +11,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::contiguous;
 use crate::model::architecture::Padding;
 
 /// Convolves each channel of `input` (N×C×H×W, f32) with its own kernel of
@@ -39,13 +39,54 @@ pub fn depthwise_conv2d(
         Axis { size, before, output }
     };
     let geometry = Geometry { kernel, stride, y: axis(height), x: axis(width) };
-    DepthwiseConv2d { geometry }.apply(input, weight)
+    DepthwiseConv2d { geometry, order: Order::Images }.apply(input, weight)
+}
+
+/// Which axis of a batch of images comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// N×C×H×W.
+    Images,
+    /// C×N×H×W.
+    Channels,
+}
+
+impl Order {
+    /// Images and channels of two axes.
+    fn of(self, (first, second): (usize, usize)) -> (usize, usize) {
+        match self {
+            Self::Images => (first, second),
+            Self::Channels => (second, first),
+        }
+    }
+
+    /// The channel of a plane.
+    fn channel(self, plane: usize, (images, channels): (usize, usize)) -> usize {
+        match self {
+            Self::Images => plane % channels,
+            Self::Channels => plane / images,
+        }
+    }
+
+    /// The plane of a channel and an image.
+    fn plane(self, channel: usize, image: usize, (images, channels): (usize, usize)) -> usize {
+        match self {
+            Self::Images => image * channels + channel,
+            Self::Channels => channel * images + image,
+        }
+    }
+
+    fn shape(self, (images, channels): (usize, usize), height: usize, width: usize) -> Shape {
+        let (first, second) = self.of((images, channels));
+        Shape::from((first, second, height, width))
+    }
 }
 
 /// Depthwise convolution of images of one size. See [`depthwise_conv2d`].
 #[derive(Debug, Clone, Copy)]
 pub struct DepthwiseConv2d {
     geometry: Geometry,
+    order: Order,
 }
 
 impl DepthwiseConv2d {
@@ -61,7 +102,12 @@ impl DepthwiseConv2d {
     ) -> Self {
         let y = Axis { size: input.0, before: before.0, output: output.0 };
         let x = Axis { size: input.1, before: before.1, output: output.1 };
-        Self { geometry: Geometry { kernel, stride, y, x } }
+        Self { geometry: Geometry { kernel, stride, y, x }, order: Order::Images }
+    }
+
+    /// The same of images whose channels come first (C×N×H×W).
+    pub fn channels_first(self) -> Self {
+        Self { order: Order::Channels, ..self }
     }
 
     /// Runs it on `input` (N×C×H×W) with `weight` (C×1×k×k), differentiably.
@@ -185,15 +231,7 @@ impl Geometry {
     }
 }
 
-/// The f32 values of a contiguous tensor.
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((from, to)) = layout.contiguous_offsets() else {
-        bail!("depthwise: tensors must be contiguous, got {layout:?}");
-    };
-    Ok(&storage.as_slice::<f32>()?[from..to])
-}
-
-/// Images and channels of N×C×height×width, which must be of these sizes.
+/// The first two axes of a batch, whose planes must be of these sizes.
 fn planes(layout: &Layout, height: usize, width: usize) -> Result<(usize, usize)> {
     let (images, channels, h, w) = layout.shape().dims4()?;
     if (h, w) != (height, width) {
@@ -223,7 +261,8 @@ impl CustomOp2 for DepthwiseConv2d {
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let g = &self.geometry;
-        let (images, channels) = planes(input_layout, g.y.size, g.x.size)?;
+        let both = self.order.of(planes(input_layout, g.y.size, g.x.size)?);
+        let (images, channels) = both;
         check_weight(weight_layout, channels, g.kernel)?;
         let input = contiguous(input, input_layout)?;
         let weight = contiguous(weight, weight_layout)?;
@@ -233,9 +272,10 @@ impl CustomOp2 for DepthwiseConv2d {
             .zip(input.par_chunks_exact(g.input_plane()))
             .enumerate()
             .for_each(|(plane, (output, input))| {
-                g.forward(input, &weight[plane % channels * g.taps()..][..g.taps()], output);
+                let channel = self.order.channel(plane, both);
+                g.forward(input, &weight[channel * g.taps()..][..g.taps()], output);
             });
-        let shape = Shape::from((images, channels, g.y.output, g.x.output));
+        let shape = self.order.shape(both, g.y.output, g.x.output);
         Ok((CpuStorage::F32(output), shape))
     }
 
@@ -247,14 +287,16 @@ impl CustomOp2 for DepthwiseConv2d {
         output_grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let output_grad = output_grad.contiguous()?;
-        let input_grad = output_grad.apply_op2_no_bwd(weight, &InputGradient(self.geometry))?;
-        let weight_grad = input.apply_op2_no_bwd(&output_grad, &WeightGradient(self.geometry))?;
+        let input_grad =
+            output_grad.apply_op2_no_bwd(weight, &InputGradient(self.geometry, self.order))?;
+        let weight_grad =
+            input.apply_op2_no_bwd(&output_grad, &WeightGradient(self.geometry, self.order))?;
         Ok((Some(input_grad), Some(weight_grad)))
     }
 }
 
 /// `(output gradient, weight) → input gradient`.
-struct InputGradient(Geometry);
+struct InputGradient(Geometry, Order);
 
 impl CustomOp2 for InputGradient {
     fn name(&self) -> &'static str {
@@ -269,7 +311,8 @@ impl CustomOp2 for InputGradient {
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let g = &self.0;
-        let (images, channels) = planes(output_layout, g.y.output, g.x.output)?;
+        let both = self.1.of(planes(output_layout, g.y.output, g.x.output)?);
+        let (images, channels) = both;
         check_weight(weight_layout, channels, g.kernel)?;
         let output_grad = contiguous(output_grad, output_layout)?;
         let weight = contiguous(weight, weight_layout)?;
@@ -279,15 +322,16 @@ impl CustomOp2 for InputGradient {
             .zip(output_grad.par_chunks_exact(g.output_plane()))
             .enumerate()
             .for_each(|(plane, (input, output))| {
-                g.input_gradient(output, &weight[plane % channels * g.taps()..][..g.taps()], input);
+                let channel = self.1.channel(plane, both);
+                g.input_gradient(output, &weight[channel * g.taps()..][..g.taps()], input);
             });
-        let shape = Shape::from((images, channels, g.y.size, g.x.size));
+        let shape = self.1.shape(both, g.y.size, g.x.size);
         Ok((CpuStorage::F32(input_grad), shape))
     }
 }
 
 /// `(input, output gradient) → weight gradient`.
-struct WeightGradient(Geometry);
+struct WeightGradient(Geometry, Order);
 
 impl CustomOp2 for WeightGradient {
     fn name(&self) -> &'static str {
@@ -302,8 +346,9 @@ impl CustomOp2 for WeightGradient {
         output_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let g = &self.0;
-        let (images, channels) = planes(input_layout, g.y.size, g.x.size)?;
-        if planes(output_layout, g.y.output, g.x.output)? != (images, channels) {
+        let both = self.1.of(planes(input_layout, g.y.size, g.x.size)?);
+        let (images, channels) = both;
+        if self.1.of(planes(output_layout, g.y.output, g.x.output)?) != both {
             bail!("depthwise: gradient {:?} of {:?}", output_layout.shape(), input_layout.shape());
         }
         let input = contiguous(input, input_layout)?;
@@ -311,7 +356,7 @@ impl CustomOp2 for WeightGradient {
         let mut weight_grad = vec![0f32; channels * g.taps()];
         weight_grad.par_chunks_exact_mut(g.taps()).enumerate().for_each(|(channel, gradient)| {
             let mut sums = vec![0f64; g.taps()];
-            for plane in (channel..images * channels).step_by(channels) {
+            for plane in (0..images).map(|image| self.1.plane(channel, image, both)) {
                 let input = &input[plane * g.input_plane()..][..g.input_plane()];
                 let output = &output_grad[plane * g.output_plane()..][..g.output_plane()];
                 g.weight_gradient(input, output, &mut sums);
@@ -433,6 +478,26 @@ mod tests {
                     "{input:?} {weight:?} {stride} {padding:?} input {of_input}: {change} {along}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn either_axis_may_come_first() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let turned = |t: &Tensor| t.transpose(0, 1).unwrap().contiguous().unwrap();
+        let input = Var::from_tensor(&random(&mut rng, &[3, 4, 7, 6])).unwrap();
+        let weight = Var::from_tensor(&random(&mut rng, &[4, 1, 3, 3])).unwrap();
+        let op = DepthwiseConv2d::new(3, 2, (7, 6), (1, 1), (4, 3));
+        let usual = op.apply(&input, &weight).unwrap();
+        let seed = random(&mut rng, usual.dims());
+        let gradients = (&usual * &seed).unwrap().sum_all().unwrap().backward().unwrap();
+        let other = op.channels_first().apply(&turned(&input), &weight).unwrap();
+        assert_eq!(difference(&turned(&other), &usual), 0.0);
+        let loss = (&other * &turned(&seed)).unwrap().sum_all().unwrap();
+        let again = loss.backward().unwrap();
+        for of in [&input, &weight] {
+            let (a, b) = (gradients.get(of).unwrap(), again.get(of).unwrap());
+            assert_eq!(difference(a, b), 0.0);
         }
     }
 

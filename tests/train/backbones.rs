@@ -1,0 +1,76 @@
+//! Every backbone through the whole program: a HIWL model of it learns from simulated
+//! galaxies, and classifies others into a catalog.
+
+use super::run::{Scene, done, json};
+use crate::util::catalog::column;
+use crate::util::command::{assert_code, errors, hiwl};
+
+/// One epoch of few steps.
+const SHORT: [(&str, &str); 3] = [
+    (
+        "phases = [{ epochs = 4, size = 48 }, { epochs = 8, size = 64 }]",
+        "phases = [{ epochs = 1, size = 64 }]",
+    ),
+    ("epochs = 12\n", "epochs = 1\n"),
+    ("learning_rate = 0.05", "learning_rate = 0.005"),
+];
+
+/// A narrow member of each family; the published ones are held against PyTorch in
+/// `network::backbones`.
+#[test]
+fn every_backbone_learns_a_hiwl_model_that_classifies() {
+    let scene = Scene::new(80);
+    scene.simulate("unseen", 6, 4);
+    // A recipe may call its architecture `backbone`.
+    let mut own = SHORT.to_vec();
+    own.push(("architecture = \"efficientnet-nano\"", "backbone = \"resnet34-nano\""));
+    scene.recipe("own.toml", &own);
+    scene.recipe("short.toml", &SHORT);
+    for backbone in
+        ["resnet34", "resnet50", "vgg16", "googlenet", "vit-b16", "resnet26", "dieleman"]
+    {
+        let name = format!("{backbone}-nano");
+        let train = if backbone == "resnet34" {
+            scene.train(backbone, "own.toml", &["--device", "cpu", "--quiet"])
+        } else {
+            let flags = ["--backbone", &name, "--device", "cpu", "--quiet"];
+            scene.train(backbone, "short.toml", &flags)
+        };
+        done(train, 0);
+        let model = scene.path(&format!("{backbone}/model.safetensors"));
+        let mut info = hiwl();
+        info.args(["model", "info", "--json"]).arg(&model);
+        let info = json(&done(info, 0));
+        let told =
+            info["architecture"].as_object().or(info["networks"][0]["architecture"].as_object());
+        let told = told.unwrap();
+        assert_eq!(
+            (told["name"].as_str(), told["backbone"].as_str()),
+            (Some(&*name), Some(backbone))
+        );
+
+        let catalog = scene.path(&format!("catalog-{backbone}"));
+        let mut classify = hiwl();
+        classify.args(["classify", "--quiet"]).arg(scene.path("unseen"));
+        classify.arg("--output").arg(&catalog).arg("--model").arg(&model);
+        done(classify, 0);
+        let labels = column(&catalog, "label");
+        assert_eq!(labels.len(), 6, "{backbone}");
+        assert!(labels.iter().all(|label| ["CRS", "IBS", "CSS", "EO", "SPI"].contains(&&**label)));
+        assert_eq!(column(&catalog, "status"), ["ok"; 6], "{backbone}");
+    }
+}
+
+#[test]
+fn what_a_backbone_cannot_is_refused_before_anything_is_read() {
+    let scene = Scene::new(20);
+    let refused = |backbone: &str, words: &str| {
+        let output = scene.train("run", "nano.toml", &["--backbone", backbone]).output().unwrap();
+        assert_code(&output, 64);
+        assert!(errors(&output).contains(words), "{}", errors(&output));
+        assert!(!scene.path("run").exists());
+    };
+    refused("resnet-34", "resnet34, resnet50");
+    // Its first phase has other images than its last.
+    refused("vit-b16-nano", "crops of one size");
+}
