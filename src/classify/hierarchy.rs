@@ -83,9 +83,19 @@ impl Hierarchy {
 
     /// The same with predictions that keep something of the first network's
     /// features, which come with its logits.
-    #[must_use]
-    pub fn keeping(self, keeping: Option<Keeping>) -> Self {
-        Self { keeping, ..self }
+    ///
+    /// # Errors
+    /// [`InferenceError::Features`] if these are another network's.
+    pub fn keeping(self, keeping: Option<Keeping>) -> Result<Self, InferenceError> {
+        let (found, expected) = match &keeping {
+            None => return Ok(self),
+            Some(Keeping::All(expected)) => (self.features(), *expected),
+            Some(Keeping::Components(oddness, _)) => (self.features(), oddness.about.features),
+        };
+        if found != expected {
+            return Err(InferenceError::Features { expected, found });
+        }
+        Ok(Self { keeping, ..self })
     }
 
     /// Length of the first network's feature vector.

@@ -46,8 +46,8 @@ impl KeepFeatures {
 
 /// How a row's vector follows from its features.
 pub enum Keeping {
-    /// It is they.
-    All,
+    /// It is they: so many.
+    All(usize),
     /// The first so many components.
     Components(Arc<Oddness>, usize),
 }
@@ -59,7 +59,7 @@ impl Keeping {
     /// If it is of components, and the model holds none.
     pub(super) fn of(column: FeatureColumn, oddness: Option<&Arc<Oddness>>) -> Self {
         if !column.components {
-            return Self::All;
+            return Self::All(column.length);
         }
         Self::Components(oddness.expect("a column of them was resolved").clone(), column.length)
     }
@@ -67,7 +67,7 @@ impl Keeping {
     /// The vector; empty if a value is not finite.
     pub fn of_features(&self, features: &[f32]) -> Vec<f32> {
         let kept = match self {
-            Self::All => features.to_vec(),
+            Self::All(_) => features.to_vec(),
             Self::Components(oddness, count) => oddness.components(features, *count),
         };
         if kept.iter().all(|value| value.is_finite()) { kept } else { Vec::new() }

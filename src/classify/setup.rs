@@ -85,7 +85,7 @@ pub fn hierarchy(
         let pair = Pair { networks: [first, second], combined, all, batch: run.batch };
         let Opened { network, note } = open::pair(&pair, device, run.engine, run.precision)?;
         let hierarchy = Hierarchy::together(network, scheme)?;
-        return Ok((hierarchy.telling(oddness)?.keeping(keeping), note));
+        return Ok((hierarchy.telling(oddness)?.keeping(keeping)?, note));
     }
     let (mut opened, mut told): (Vec<Box<dyn Infer>>, _) = (Vec::new(), None);
     for network in networks {
@@ -94,7 +94,7 @@ pub fn hierarchy(
         opened.push(network);
         told = note;
     }
-    Ok((Hierarchy::new(opened, scheme)?.telling(oddness)?.keeping(keeping), told))
+    Ok((Hierarchy::new(opened, scheme)?.telling(oddness)?.keeping(keeping)?, told))
 }
 
 /// The line for a model and what was decided.

@@ -106,8 +106,9 @@ pub enum InferenceError {
         /// Outputs it has.
         found: usize,
     },
-    /// A network's features are not those that the model tells oddness by.
-    #[error("the first network has {found} features where oddness is told by {expected}")]
+    /// A network's features are not those that the model tells oddness by, or that
+    /// the catalog keeps.
+    #[error("the first network has {found} features where {expected} are needed")]
     Features {
         /// Features needed.
         expected: usize,
