@@ -68,6 +68,7 @@
 //! | [`export`] | catalogs for other tools, one file a format |
 //! | [`vectors`] | features of a catalog: the nearest of one, maps of all |
 //! | [`line`](mod@line) | the stages that every mode shares: list, read, decode, prepare, batch |
+//! | [`page`] | contact sheets, charts, reports: what people look at |
 //! | [`classify`] | inputs in, catalog out; evaluation; single pictures |
 //! | [`simulate`] | galaxies of the five classes rendered from a seed |
 //! | [`random`] | random numbers keyed by what they are for |
@@ -87,6 +88,7 @@ pub mod line;
 pub mod metrics;
 pub mod model;
 pub mod mosaic;
+pub mod page;
 pub mod pipeline;
 pub mod random;
 pub mod run;

@@ -63,6 +63,20 @@ pub fn digest(purpose: &str, seed: u64, parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// A number for each place: whoever takes the places with the least numbers has a
+/// sample of them, whatever passes by in between, and need not know how many there
+/// are. (Steele et al. 2014's SplitMix64 from a seed and a place: fast, and no
+/// secret.)
+pub fn scattered(seed: u64, place: u64) -> u64 {
+    let mixed = |mut z: u64| {
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    mixed(mixed(seed.wrapping_add(GOLDEN)) ^ place.wrapping_add(1).wrapping_mul(GOLDEN))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

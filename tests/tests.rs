@@ -19,6 +19,7 @@ mod looking;
 mod metrics;
 mod mosaic;
 mod network;
+mod page;
 mod simulate;
 mod source;
 mod train;

@@ -1,5 +1,7 @@
 //! What can go wrong with a catalog.
 
+use std::path::PathBuf;
+
 use crate::run::RunError;
 use crate::storage::StorageError;
 
@@ -14,6 +16,14 @@ pub enum CatalogError {
     /// The system refused, or a file is not what it was written as.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A part has fewer rows than its name says.
+    #[error("{}: {what}: `hiwl verify` says what is wrong with it", path.display())]
+    Short {
+        /// The part.
+        path: PathBuf,
+        /// What is there.
+        what: String,
+    },
     /// The pipeline handed over rows that are not the range's: a defect of the
     /// program, never of the input.
     #[error("range {range}: {what}; this is a defect of hiwl, and the part was not written")]
@@ -32,7 +42,7 @@ impl CatalogError {
         match self {
             Self::Run(error) => error.is_storage_full(),
             Self::Storage(error) => error.is_storage_full(),
-            Self::Rows { .. } => false,
+            Self::Short { .. } | Self::Rows { .. } => false,
         }
     }
 
@@ -42,7 +52,7 @@ impl CatalogError {
         match self {
             Self::Run(error) => error.is_usage(),
             Self::Storage(error) => error.is_usage(),
-            Self::Rows { .. } => false,
+            Self::Short { .. } | Self::Rows { .. } => false,
         }
     }
 }

@@ -11,12 +11,15 @@ mod overview;
 pub(crate) mod part;
 pub(crate) mod part_reader;
 pub(crate) mod row;
+mod rows_at;
 pub mod schema;
 pub(crate) mod verify;
 pub(crate) mod votable;
 
 pub use error::CatalogError;
 pub use overview::{Odd, Overview, Sample, Sky, overview, sample};
+pub(crate) use overview::{places, present};
 pub use part::PartWriter;
 pub use row::Row;
+pub use rows_at::rows_at;
 pub use verify::{Damage, DamagedPart, Verification, remove_parts, verify};

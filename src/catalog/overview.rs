@@ -7,12 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Float64Type};
-use arrow::error::ArrowError;
 
-use super::{CatalogError, part_reader, schema};
+use super::{CatalogError, part_reader, rows_at, schema};
 use crate::cutout::Reason;
 use crate::random::Stream;
 use crate::run::{Manifest, RowRange, RunFolder, ranges};
@@ -203,45 +201,36 @@ impl Overview {
 ///
 /// # Errors
 /// If there is no run, or a part cannot be read.
-pub fn sample(dir: &Path, sample: Sample) -> Result<Vec<RecordBatch>, CatalogError> {
+pub fn sample(dir: &Path, sample: Sample) -> Result<RecordBatch, CatalogError> {
     let run = RunFolder::open(dir)?;
-    let present = present(&run)?;
+    rows_at(&run, &places(&run, sample)?, None)
+}
+
+/// The places of a sample among the rows of the run.
+///
+/// # Errors
+/// If the parts cannot be listed.
+pub(crate) fn places(run: &RunFolder, sample: Sample) -> Result<Vec<u64>, CatalogError> {
+    let present = present(run)?;
     let total = present.iter().map(|range| range.count).sum();
-    let wanted = match sample {
+    let wanted: BTreeSet<u64> = match sample {
         Sample::First(rows) => (0..rows.min(total)).collect(),
         Sample::Random { rows, seed } => distinct(rows.min(total), total, seed),
     };
-    let mut wanted = wanted.into_iter().peekable();
-    let mut found = Vec::new();
-    // Rows before the batch in hand.
-    let mut before = 0;
-    for range in present {
-        let path = range.part_path(dir);
-        if wanted.peek().is_none_or(|row| *row >= before + range.count) {
+    let mut places = Vec::with_capacity(wanted.len());
+    let (mut ranges, mut before) = (present.iter().peekable(), 0);
+    for row in wanted {
+        while let Some(range) = ranges.next_if(|range| row >= before + range.count) {
             before += range.count;
-            continue;
         }
-        for batch in part_reader::open(&path, 0..schema::of(&run)?.fields().len())? {
-            let wrap = || StorageError::parquet("read", &path);
-            let batch = batch.map_err(wrap())?;
-            let after = before + batch.num_rows() as u64;
-            let mut rows = Vec::new();
-            while let Some(row) = wanted.next_if(|row| *row < after) {
-                rows.push((row - before) as u32);
-            }
-            before = after;
-            if !rows.is_empty() {
-                let picked: Result<_, ArrowError> =
-                    take_record_batch(&batch, &UInt32Array::from(rows));
-                found.push(picked.map_err(wrap())?);
-            }
-        }
+        let Some(range) = ranges.peek() else { break };
+        places.push(range.first + (row - before));
     }
-    Ok(found)
+    Ok(places)
 }
 
 /// The ranges that have a part.
-fn present(run: &RunFolder) -> Result<Vec<RowRange>, CatalogError> {
+pub(crate) fn present(run: &RunFolder) -> Result<Vec<RowRange>, CatalogError> {
     let missing = run.missing_ranges(None)?;
     let missing: BTreeSet<u64> = missing.iter().map(|range| range.index).collect();
     Ok(run.ranges().filter(|range| !missing.contains(&range.index)).collect())

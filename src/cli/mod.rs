@@ -44,6 +44,7 @@ mod mosaics;
 mod numbers;
 mod oddness;
 mod plan;
+mod report;
 mod share;
 mod signals;
 mod similar;
@@ -92,6 +93,7 @@ enum Command {
     Verify(verify::Arguments),
     Catalog(catalog::Arguments),
     Export(export::Arguments),
+    Report(report::Arguments),
     Evaluate(evaluate::Arguments),
     Look(look::Arguments),
     Explain(explain::Arguments),
@@ -215,6 +217,7 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Verify(arguments) => arguments.run(),
         Command::Catalog(arguments) => arguments.run(),
         Command::Export(arguments) => arguments.run(),
+        Command::Report(arguments) => arguments.run(),
         Command::Evaluate(arguments) => arguments.run(),
         Command::Look(arguments) => arguments.run(),
         Command::Explain(arguments) => arguments.run(),

@@ -26,12 +26,20 @@ pub enum ExportError {
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// A column was named that the catalog does not have.
-    #[error("there is no column `{name}`: the catalog has {columns}")]
+    #[error("there is no column `{name}`:{near} the catalog has {columns}")]
     NoColumn {
         /// The name.
         name: String,
+        /// A question that names the nearest one, or nothing.
+        near: String,
         /// Those that there are.
         columns: String,
+    },
+    /// Rows were to be sorted by a column that has no order.
+    #[error("rows cannot be sorted by `{name}`: its values are vectors")]
+    NoOrder {
+        /// Its name.
+        name: String,
     },
     /// A column was named twice, or two would have one name.
     #[error("two columns would be named `{name}`")]
@@ -116,6 +124,7 @@ impl ExportError {
             Self::Storage(error) => error.is_usage(),
             Self::Filter(_)
             | Self::NoColumn { .. }
+            | Self::NoOrder { .. }
             | Self::TwoColumns { .. }
             | Self::Exists { .. }
             | Self::Remote { .. }

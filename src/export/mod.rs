@@ -3,7 +3,8 @@
 //! Rows flow from the parts through a `Selection` (which rows, which columns,
 //! under which names) into one writer a format, a batch at a time; formats that
 //! must know widths or counts beforehand read the parts twice. One file a
-//! format: `parquet`, `csv`, `fits`, `votable`, `hats`.
+//! format: `parquet`, `csv`, `fits`, `votable`, `hats`. Some rows, to look at, are
+//! [`pick`]'s.
 //!
 //! Memory: a batch of 8,192 rows (2 MB and the carried columns) and what the
 //! format's writer holds; HATS says its own.
@@ -12,6 +13,7 @@
 //! all; it holds every row that was asked for once, in the catalog's order (in
 //! that of the sky for HATS).
 
+mod best;
 mod csv;
 mod error;
 pub mod filter;
@@ -19,6 +21,7 @@ mod fits;
 mod hats;
 mod names;
 mod parquet;
+pub mod pick;
 mod rows;
 mod selection;
 mod votable;
@@ -30,6 +33,7 @@ use std::{fs, io};
 use ::parquet::file::metadata::KeyValue;
 use serde_json::json;
 
+pub(crate) use best::Best;
 pub use error::ExportError;
 
 use crate::catalog::{part, schema, verify::examine};

@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::filter::Filter;
 use super::{ExportError, ExportOptions, Format, Ids, names};
 use crate::catalog::row::OK;
+use crate::limits::did_you_mean;
 
 /// What is taken of a catalog.
 pub(super) struct Selection {
@@ -173,12 +174,13 @@ fn kept(
 }
 
 /// The place of a column, by its name in whatever case.
-fn place(catalog: &Schema, name: &str) -> Result<usize, ExportError> {
+pub(super) fn place(catalog: &Schema, name: &str) -> Result<usize, ExportError> {
     let fields = catalog.fields();
     let exact = fields.iter().position(|field| field.name() == name);
     let other = || fields.iter().position(|f| f.name().to_lowercase() == name.to_lowercase());
     exact.or_else(other).ok_or_else(|| ExportError::NoColumn {
         name: name.to_owned(),
+        near: did_you_mean(name, fields.iter().map(|field| field.name().as_str())),
         columns: fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
     })
 }

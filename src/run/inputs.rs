@@ -13,11 +13,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -381,16 +383,55 @@ impl InputsReader {
             row: self.first_row(index) + row as u64,
             what,
         })?;
+        Ok((entries, self.carried_of(&batch)?))
+    }
+
+    /// Some cutouts of range `index` by their places in it, which do not fall, and
+    /// the carried columns of the same rows.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range).
+    pub fn rows(
+        &self,
+        index: u64,
+        places: &[u64],
+    ) -> Result<(Vec<Entry>, Option<RecordBatch>), RunError> {
+        let mut distinct = places.to_vec();
+        distinct.dedup();
+        let batch = self.read(index, Some(&distinct))?;
+        let bad = |row: u64, what: String| {
+            let row = self.first_row(index) + row;
+            RunError::BadListing { path: self.path.clone(), row, what }
+        };
+        if batch.num_rows() != distinct.len() {
+            let first = distinct.first().copied().unwrap_or(0);
+            return Err(bad(first, "it has fewer rows than its footer says".to_owned()));
+        }
+        let at = |place: &u64| distinct.partition_point(|other| other < place) as u32;
+        let wanted = UInt32Array::from_iter_values(places.iter().map(at));
+        let batch = take_record_batch(&batch, &wanted)
+            .map_err(StorageError::parquet("read", &self.path))?;
+        let entries = entries::entries(&batch).map_err(|(row, what)| bad(places[row], what))?;
+        Ok((entries, self.carried_of(&batch)?))
+    }
+
+    /// The carried columns of rows of the listing.
+    fn carried_of(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>, RunError> {
         let carried = self.carried().map(|schema| {
             let own = entries::fields().len();
             RecordBatch::try_new(Arc::clone(schema), batch.columns()[own..].to_vec())
                 .map_err(StorageError::parquet("read", &self.path))
         });
-        Ok((entries, carried.transpose()?))
+        Ok(carried.transpose()?)
     }
 
     /// All columns of range `index`.
     pub(crate) fn batch(&self, index: u64) -> Result<RecordBatch, RunError> {
+        self.read(index, None)
+    }
+
+    /// All columns of range `index`, of some of its rows or all.
+    fn read(&self, index: u64, some: Option<&[u64]>) -> Result<RecordBatch, RunError> {
         let file = match &self.fetched {
             Some(fetched) => fetched.clone(),
             None => Chunks::open(&self.path).map_err(StorageError::io("open", &self.path))?,
@@ -398,12 +439,18 @@ impl InputsReader {
         let group = usize::try_from(index).ok().filter(|_| index < self.ranges());
         let group = group.ok_or_else(|| RunError::NoSuchRange { index, ranges: self.ranges() })?;
         let rows = self.metadata.metadata().row_group(group).num_rows();
-        let reader =
+        let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_row_groups(vec![group])
-                .with_batch_size(usize::try_from(rows).unwrap_or(1).max(1))
-                .build()
-                .map_err(StorageError::parquet("read", &self.path))?;
+                .with_batch_size(usize::try_from(rows).unwrap_or(1).max(1));
+        if let Some(some) = some {
+            let within = some.iter().filter(|row| **row < rows.unsigned_abs());
+            let within = within.map(|row| *row as usize..*row as usize + 1);
+            let total = usize::try_from(rows).unwrap_or(0);
+            let wanted = RowSelection::from_consecutive_ranges(within, total);
+            builder = builder.with_row_selection(wanted);
+        }
+        let reader = builder.build().map_err(StorageError::parquet("read", &self.path))?;
         let batches = Batches::of(reader)
             .collect::<Result<Vec<_>, _>>()
             .and_then(|batches| concat_batches(self.metadata.schema(), &batches))

@@ -7,7 +7,8 @@
 //! settings so that they can be compared, `place` and `remote` know a folder
 //! from a store, `read_at` and `chunks` read at offsets, `parquet` (with
 //! `pages` and `thrift`) opens tables that come from anywhere, `fits` reads headers,
-//! `patience` tries again. What the files mean is left to those who keep them.
+//! `patience` tries again, `shown` spells foreign text for people. What the files mean
+//! is left to those who keep them.
 //!
 //! Invariant: a name stands for a whole file, or for none.
 
@@ -26,6 +27,7 @@ pub(crate) mod place;
 pub(crate) mod read_at;
 pub(crate) mod remote;
 pub(crate) mod seal;
+pub(crate) mod shown;
 pub(crate) mod sweep;
 mod thrift;
 

@@ -21,6 +21,7 @@ mod options;
 mod outputs;
 mod overview;
 pub mod page;
+mod pick;
 
 /// Runs `hiwl export`.
 fn export(run_folder: &Path, to: &str, output: &Path, more: &[&str]) -> Output {

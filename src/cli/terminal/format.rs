@@ -62,13 +62,16 @@ pub fn intervals(numbers: &[u64]) -> String {
 }
 
 /// Lines of cells, the first column left-aligned, the others right-aligned.
-pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
+pub fn table<R: AsRef<[String]>>(rows: &[R]) -> String {
+    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let letters =
+        |row: &R, column: usize| row.as_ref().get(column).map_or(0, |c| c.chars().count());
+    let width = |column| rows.iter().map(|row| letters(row, column)).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
         let mut line = String::new();
-        for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
+        for (i, (cell, &width)) in row.as_ref().iter().zip(&widths).enumerate() {
             // Writing to a string cannot fail.
             let _ = match i {
                 0 => write!(line, "  {cell:<width$}"),

@@ -79,7 +79,7 @@ fn compare(
 
 /// A column in which NaN is null: Arrow's order puts NaN above every number,
 /// and -0 below 0.
-fn without_nan(array: ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub(in crate::export) fn without_nan(array: ArrayRef) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Float32 => cleaned::<Float32Type>(&array, f32::is_nan, |v| v + 0.0),
         DataType::Float64 => cleaned::<Float64Type>(&array, f64::is_nan, |v| v + 0.0),

@@ -23,6 +23,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 
+pub(super) use evaluate::without_nan;
 use parse::Node;
 
 /// A condition on rows, checked against a schema.

@@ -18,6 +18,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema};
 
 use super::token::Token;
+use crate::limits::did_you_mean;
 use crate::limits::settings::CONDITION_LEVELS;
 
 /// A condition.
@@ -303,7 +304,8 @@ impl<'a> Parser<'a> {
         let exact = fields.iter().position(|field| field.name() == name);
         exact.or_else(|| fields.iter().position(|field| same(field.name()))).ok_or_else(|| {
             let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-            (place, format!("there is no column `{name}` (there are {})", names.join(", ")))
+            let near = did_you_mean(name, names.iter().copied());
+            (place, format!("there is no column `{name}`:{near} there are {}", names.join(", ")))
         })
     }
 

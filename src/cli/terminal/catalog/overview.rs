@@ -120,15 +120,16 @@ pub fn json(found: &Overview) -> Value {
     })
 }
 
-/// Rows as a table for a person: what says which galaxy, and what it is.
-pub fn rows_text(batches: &[RecordBatch]) -> String {
-    const COLUMNS: [&str; 6] = ["id", "ra", "dec", "label", "confidence", "status"];
-    let mut rows = vec![COLUMNS.map(str::to_owned)];
-    for batch in batches {
-        rows.extend((0..batch.num_rows()).map(|row| {
-            COLUMNS.map(|name| batch.column_by_name(name).map_or(String::new(), |c| cell(c, row)))
-        }));
-    }
+/// What is shown of rows if nothing else is asked for: which galaxy, and what it is.
+pub const COLUMNS: [&str; 6] = ["id", "ra", "dec", "label", "confidence", "status"];
+
+/// Rows as a table for a person, with their columns in their order.
+pub fn rows_text(batch: &RecordBatch) -> String {
+    let names = batch.schema_ref().fields().iter().map(|field| shown::line(field.name()));
+    let mut rows: Vec<Vec<String>> = vec![names.collect()];
+    rows.extend(
+        (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| cell(c, row)).collect()),
+    );
     format::table(&rows)
 }
 
@@ -148,17 +149,14 @@ fn plain(column: &dyn Array, row: usize) -> String {
 }
 
 /// Rows as JSON with all their columns; a missing value is null.
-pub fn rows_json(batches: &[RecordBatch]) -> Value {
-    let mut rows = Vec::new();
-    for batch in batches {
-        let schema = batch.schema_ref();
-        rows.extend((0..batch.num_rows()).map(|row| {
-            let cells = schema.fields().iter().zip(batch.columns());
-            let cells = cells.map(|(field, column)| (field.name().clone(), value(column, row)));
-            Value::Object(cells.collect::<Map<_, _>>())
-        }));
-    }
-    Value::Array(rows)
+pub fn rows_json(batch: &RecordBatch) -> Value {
+    let schema = batch.schema_ref();
+    let row = |row: usize| {
+        let cells = schema.fields().iter().zip(batch.columns());
+        let cells = cells.map(|(field, column)| (field.name().clone(), value(column, row)));
+        Value::Object(cells.collect::<Map<_, _>>())
+    };
+    Value::Array((0..batch.num_rows()).map(row).collect())
 }
 
 fn value(column: &dyn Array, row: usize) -> Value {
