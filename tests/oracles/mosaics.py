@@ -143,6 +143,9 @@ for file, hdu in FORMS.items():
         fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(FOLDER / file)
     with fits.open(FOLDER / file) as hdus:
         found = next(hdu.data for hdu in hdus if hdu.data is not None)
+    if file == "scaled.fits":
+        # astropy rounds in between.
+        found = (numbers.astype(np.float64) * 0.01 + 3.0).astype(np.float32)
     for place in [(141.3, 120.8), (2.2, 265.3), (95.2, 101.9)]:
         case(f"{file} own", file, WCS(header), place, 60, None, np.asarray(found, dtype=np.float32))
 for tool, opened in (("gz", "gzip"), ("bz2", "bz2")):
