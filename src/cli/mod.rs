@@ -45,6 +45,7 @@ mod numbers;
 mod oddness;
 mod plan;
 mod report;
+mod reproduce;
 mod share;
 mod signals;
 mod similar;
@@ -103,6 +104,7 @@ enum Command {
     Bench(bench::Arguments),
     Labels(labels::Arguments),
     Train(train::Arguments),
+    Reproduce(reproduce::Arguments),
     #[command(subcommand)]
     Model(model::Command),
     Simulate(simulate::Arguments),
@@ -227,6 +229,7 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Bench(arguments) => arguments.run(),
         Command::Labels(arguments) => arguments.run(),
         Command::Train(arguments) => arguments.run(),
+        Command::Reproduce(arguments) => arguments.run(),
         Command::Model(command) => command.run(),
         Command::Simulate(arguments) => arguments.run(),
         Command::Completions(arguments) => arguments.run(Cli::command()),

@@ -74,3 +74,39 @@ fn what_a_backbone_cannot_is_refused_before_anything_is_read() {
     // Its first phase has other images than its last.
     refused("vit-b16-nano", "crops of one size");
 }
+
+/// `hiwl reproduce` at its smallest budget: rows are trained and scored, and what is
+/// scored is not done again. Of table 7 four backbones; the others learn above.
+#[test]
+fn the_paper_s_tables_are_made_by_one_command() {
+    let scene = Scene::new(100);
+    let mut labels = hiwl();
+    labels.arg("labels").arg(scene.path("in/labels.csv")).arg("--output");
+    labels.arg(scene.path("split.csv"));
+    done(labels, 0);
+    let make = |table: &str, more: &[&str]| {
+        let mut command = hiwl();
+        command.args(["reproduce", table]).arg(scene.path("in")).arg("--labels");
+        command.arg(scene.path("split.csv")).arg("--output").arg(scene.path("tables"));
+        command.args(["--budget", "smoke"]).args(more);
+        done(command, 0)
+    };
+    let first = make("table5", &["--runs", "2"]);
+    let csv = std::fs::read_to_string(scene.path("tables/table5.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 2 * 6, "{csv}");
+    assert!(csv.contains("SLWSLM,train-slwslm,efficientnet-b1,recall CSS,"), "{csv}");
+    let text = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(text.contains("figures mean nothing") && text.contains("| recall EO |"), "{text}");
+    assert_eq!(errors(&first).matches("hiwl train").count(), 4);
+    // What was scored is not done again, and is shared by the tables.
+    assert_eq!(make("table5", &["--runs", "2"]).stdout, first.stdout);
+    let again = make("table6", &[]);
+    assert_eq!(errors(&again).matches("hiwl train").count(), 1);
+
+    let some = "googlenet,resnet34,efficientnet-b0,vit-b16";
+    let all = make("table7", &["--backbones", some]);
+    let text = String::from_utf8_lossy(&all.stdout).into_owned();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 2 + 4, "{text}");
+    assert!(rows.iter().any(|row| row.starts_with("| Vision Transformer | ")), "{text}");
+}

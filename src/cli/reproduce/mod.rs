@@ -1,0 +1,279 @@
+//! `hiwl reproduce`: the paper's tables by one command.
+//!
+//! Each run of a table is two commands that one could type, `hiwl train` and `hiwl
+//! evaluate`, done by this same program; what they were is said, and the recipe of each
+//! is a file beside its run. So a run that was killed goes on as any does, and what is
+//! scored is not done again.
+//!
+//! Invariant: a score stands in the table only if `score.json` of its run is there,
+//! which is written last.
+
+mod paper;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use self::paper::{Row, Table};
+use super::evaluate::split_named;
+use super::terminal::shown::{self, say};
+use super::{CliError, Exit, numbers, print, usage};
+use crate::labels::Split;
+use crate::model::architecture::Architecture;
+use crate::storage::file;
+use crate::train::recipe::{Optimiser, Phase, Recipe, Training};
+
+/// Train and score what a table of the paper compares, and print it beside the
+/// paper's figures.
+///
+/// Each run is `hiwl train` into a folder of DIR, with the recipe of the paper's method
+/// (train-hiwl, -slwslm, -hmws, -plain) and the row's backbone, and `hiwl evaluate` on
+/// the split. The same command goes on where it was stopped, and tables in one DIR
+/// share the runs that they have in common. The table goes to DIR/TABLE.md and .csv too.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  hiwl reproduce table5 galaxies/*.tar --labels labels.csv --budget cpu --output tables")]
+pub struct Arguments {
+    /// table5 (the hierarchy), table6 (label smoothing) or table7 (backbones).
+    table: Table,
+
+    /// Folders, images, tar archives, tables, lists.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The label table, with a column of splits.
+    #[arg(short, long, value_name = "TABLE")]
+    labels: PathBuf,
+
+    /// Where runs and tables go.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+
+    /// What the rows are scored on: val, or test as in the paper.
+    #[arg(long, value_name = "SPLIT", value_parser = split_named, default_value = "val")]
+    split: Split,
+
+    /// Runs of each row, with seeds 1, 2, …  [default: 10 for table7 at the paper's
+    /// budget, else 1]
+    #[arg(long, value_name = "N")]
+    runs: Option<u16>,
+
+    /// How much is trained.
+    #[arg(long, value_enum, default_value_t = Budget::Cpu)]
+    budget: Budget,
+
+    /// What EfficientNets start from: a model, or ImageNet's weights, of each
+    /// row's own backbone.  [default: random weights]
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+
+    /// Only the rows whose backbone is one of these.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    backbones: Vec<String>,
+
+    /// Threads.  [default: one per core]
+    #[arg(long, value_name = "N", value_parser = numbers::workers)]
+    workers: Option<usize>,
+}
+
+/// How much is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Budget {
+    /// Narrow networks, one epoch of small images: seconds, and the figures mean
+    /// nothing.
+    Smoke,
+    /// Ten epochs, eight of small images: an hour or two for tables 5 and 6 on two
+    /// cores.
+    Cpu,
+    /// The paper's protocol: hundreds of epochs of 240 pixels. For a GPU.
+    Paper,
+}
+
+impl Budget {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Cpu => "cpu",
+            Self::Paper => "paper",
+        }
+    }
+
+    /// The recipe of a row at this budget.
+    fn recipe(self, row: &Row, seed: u64) -> Result<Recipe, CliError> {
+        let mut recipe = Recipe::read(Path::new(row.recipe))?;
+        recipe.seed = seed;
+        recipe.architecture = row.backbone.to_owned();
+        let named = |name: &str| Architecture::named(name).ok_or_else(|| anyhow!("no {name}"));
+        let one_size = named(row.backbone)?.image.is_some();
+        let phase = |epochs, size| Phase { epochs, size };
+        let (phases, rate) = match self {
+            Self::Paper => return Ok(recipe),
+            Self::Cpu if one_size => (vec![phase(10, 240)], 0.005),
+            Self::Cpu => (vec![phase(8, 96), phase(2, 240)], 0.02),
+            Self::Smoke => (vec![phase(1, 64)], 0.005),
+        };
+        if self == Self::Smoke {
+            let family = named(row.backbone)?.backbone;
+            recipe.architecture = format!("{}-nano", family.name());
+            (recipe.input.crop, recipe.augmentation.crop) = (64, 68);
+        }
+        let shorten = |training: &mut Training| {
+            training.schedule.epochs = phases.iter().map(|phase| phase.epochs).sum();
+            training.phases.clone_from(&phases);
+            if let Optimiser::Sgd { learning_rate, .. } = &mut training.optimiser {
+                *learning_rate = rate;
+            }
+        };
+        shorten(&mut recipe.training);
+        recipe.models.iter_mut().filter_map(|model| model.training.as_mut()).for_each(shorten);
+        recipe.check().map_err(|what| anyhow!("{}: {what}", row.recipe))?;
+        Ok(recipe)
+    }
+}
+
+/// What one run of a row came to.
+pub struct Score {
+    /// On the split.
+    pub accuracy: f64,
+    /// By class, in the order of reports.
+    pub recall: Vec<(String, f64)>,
+    /// Scored.
+    pub images: u64,
+    /// Of training and scoring.
+    pub seconds: f64,
+}
+
+impl Score {
+    fn of(value: &Value) -> Option<Self> {
+        let classes = value["classes"].as_array()?.iter();
+        let recall =
+            classes.map(|c| Some((c["class"].as_str()?.to_owned(), c["recall"].as_f64()?)));
+        Some(Self {
+            accuracy: value["accuracy"].as_f64()?,
+            recall: recall.collect::<Option<_>>()?,
+            images: value["total"].as_u64()?,
+            seconds: value["seconds"].as_f64()?,
+        })
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Exit, CliError> {
+        let runs = self.runs.unwrap_or(match (self.table, self.budget) {
+            (Table::Table7, Budget::Paper) => 10,
+            _ => 1,
+        });
+        if runs == 0 {
+            return Err(usage(anyhow!("--runs takes a number from 1 up")));
+        }
+        let wanted = |row: &&Row| {
+            self.backbones.is_empty() || self.backbones.iter().any(|name| name == row.backbone)
+        };
+        let rows: Vec<Row> = self.table.rows().iter().filter(wanted).copied().collect();
+        if rows.is_empty() {
+            return Err(usage(anyhow!("--backbones: the table has none of these")));
+        }
+        std::fs::create_dir_all(&self.output)
+            .with_context(|| format!("{}", self.output.display()))?;
+        let mut scores: Vec<Vec<Score>> = Vec::new();
+        for row in &rows {
+            let mut own = Vec::new();
+            for seed in 1..=u64::from(runs) {
+                match self.score(row, seed)? {
+                    Ok(score) => own.push(score),
+                    Err(exit) => return Ok(exit),
+                }
+            }
+            scores.push(own);
+        }
+        let about = report::About {
+            budget: self.budget.name(),
+            narrow: self.budget == Budget::Smoke,
+            split: self.split.name(),
+            initial: self.init.as_deref(),
+        };
+        let table = report::Report::new(self.table, &rows, &scores);
+        let (markdown, csv) = (table.markdown(&about), table.csv());
+        for (ending, text) in [("md", &markdown), ("csv", &csv)] {
+            let path = self.output.join(format!("{}.{ending}", self.table.name()));
+            file::replace(&path, text.as_bytes())?;
+        }
+        print(&markdown)?;
+        Ok(Exit::Ok)
+    }
+
+    /// What a run of a row came to, or how it was stopped.
+    fn score(&self, row: &Row, seed: u64) -> Result<Result<Score, Exit>, CliError> {
+        let name = format!("{}-{}-{}-{seed}", self.budget.name(), row.recipe, row.backbone);
+        let folder = self.output.join(&name);
+        let path = self.output.join(format!("{name}.{}.json", self.split.name()));
+        if path.exists() {
+            let text = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
+            let value: Value =
+                serde_json::from_slice(&text).with_context(|| format!("{}", path.display()))?;
+            let damaged = || anyhow!("{}: no score; remove it to score again", path.display());
+            return Ok(Ok(Score::of(&value).ok_or_else(damaged)?));
+        }
+        let recipe = self.output.join(format!("{name}.toml"));
+        let text = toml::to_string(&self.budget.recipe(row, seed)?).context("the recipe")?;
+        file::replace(&recipe, text.as_bytes())?;
+
+        let began = Instant::now();
+        let mut train = self.command("train");
+        train.arg("--recipe").arg(&recipe).arg("--output").arg(&folder).arg("--quiet");
+        if let Some(init) = &self.init {
+            train.arg("--init").arg(init);
+        }
+        if let Err(exit) = done(train.stdout(Stdio::null()), &[0])? {
+            return Ok(Err(exit));
+        }
+        let model = folder.join("model.safetensors");
+        let mut evaluate = self.command("evaluate");
+        evaluate.args(["--split", self.split.name(), "--json", "--model"]).arg(&model);
+        // Some images may be rejected: they are told, and not counted.
+        let told = match done(evaluate.stdout(Stdio::piped()), &[0, 1])? {
+            Ok(told) => told,
+            Err(exit) => return Ok(Err(exit)),
+        };
+        let mut value: Value = serde_json::from_slice(&told).context("what evaluate printed")?;
+        value["seconds"] = json!(began.elapsed().as_secs_f64());
+        let score = Score::of(&value).ok_or_else(|| anyhow!("evaluate printed no accuracy"))?;
+        file::replace(&path, value.to_string().as_bytes())?;
+        Ok(Ok(score))
+    }
+
+    /// A subcommand of this program on the same images and labels.
+    fn command(&self, name: &str) -> Command {
+        let program = std::env::current_exe().unwrap_or_else(|_| "hiwl".into());
+        let mut command = Command::new(program);
+        command.arg(name).args(&self.inputs).arg("--labels").arg(&self.labels);
+        if let Some(workers) = self.workers {
+            command.args(["--workers", &workers.to_string()]);
+        }
+        command
+    }
+}
+
+/// Runs a command to its end and returns what it printed; how it was stopped, if it was
+/// by a signal or may be gone on with.
+fn done(command: &mut Command, good: &[i32]) -> Result<Result<Vec<u8>, Exit>, CliError> {
+    let words = command.get_args().map(|word| shown::line(word.to_string_lossy()));
+    let words = words.collect::<Vec<_>>().join(" ");
+    say(format_args!("hiwl {words}"));
+    let output = command.stderr(Stdio::inherit()).output().context("the program itself")?;
+    match output.status.code() {
+        Some(code) if good.contains(&code) => Ok(Ok(output.stdout)),
+        Some(code @ 129..=143) => Ok(Err(Exit::Signal(code - 128))),
+        Some(64) => Err(usage(anyhow!("this command cannot be done: hiwl {words}"))),
+        code => {
+            let code = code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+            Err(CliError::Failed(anyhow!("{code}: hiwl {words}")))
+        }
+    }
+}
