@@ -19,7 +19,7 @@ use crate::storage::output;
 /// the heat map of its class (or of the answer that is named), and the one over the
 /// other. Light is what speaks for the answer, dark what does not; each map has its
 /// own scale. `maps.npy` holds the maps as numbers, what speaks against among them
-/// ([pictures][side][side] in 32 bits), and `maps.csv` a line for each: their mean
+/// (pictures × side × side in 32 bits), and `maps.csv` a line for each: their mean
 /// and a bias are the answer's logit.
 ///
 /// The maps are exact, and those of Grad-CAM up to a factor: the networks end in

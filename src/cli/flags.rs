@@ -66,7 +66,7 @@ pub(super) struct CatalogFlags {
     #[arg(long)]
     half: bool,
     /// Of a model that learned numbers of votes, also the Dirichlet concentrations that
-    /// its expected fractions are the shares of (<question>_<answer>_concentration).
+    /// its expected fractions are the shares of (QUESTION_ANSWER_concentration).
     #[arg(long)]
     concentrations: bool,
 

@@ -262,7 +262,10 @@ fn a_votable_that_is_none_is_refused() {
 fn words_about_a_table_are_short_whatever_it_holds() {
     let long = "x".repeat(70_000);
     let unlike = VOTABLE.replace("datatype='double'", &format!("datatype='{long}'"));
+    let row =
+        "<TABLEDATA><TR><TD>5</TD><TD>a</TD><TD>0.5</TD><TD>1 2</TD><TD>T</TD></TR></TABLEDATA>";
     let renamed = VOTABLE.replace("name='list'", &format!("name='{long}'"));
+    let renamed = renamed.replace("DATA_HERE", row);
     let cell = format!("<TABLEDATA><TR><TD>{long}</TD></TR></TABLEDATA>");
     for bytes in [unlike.into_bytes(), votable(&cell)] {
         let said = read(&bytes).unwrap_err().to_string();

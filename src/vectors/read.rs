@@ -1,7 +1,7 @@
 //! The vectors of a run, part by part, and rows by their numbers.
 //!
 //! Parts are read as they are: nothing is held against their seals, which is
-//! [`crate::catalog::verify`]'s. A part that is not there yet has no rows.
+//! [`crate::catalog::verify()`]'s. A part that is not there yet has no rows.
 //!
 //! Memory: a batch of 8,192 rows a thread (42 MB of 1,280 values).
 

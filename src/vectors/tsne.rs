@@ -4,7 +4,7 @@
 //!
 //! Invariant: the same points and the same start give the same map, bit for bit, with
 //! any number of threads and on any machine: sums have a fixed order, and powers and
-//! logarithms are those of [`super::exact`].
+//! logarithms are those of `vectors::exact`.
 
 use rayon::prelude::*;
 

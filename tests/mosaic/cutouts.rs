@@ -66,7 +66,9 @@ fn cutouts_are_those_of_astropy_and_reproject() {
         let image = cut(&mosaics, folder, case);
         let (found, expected) = (&image.planes[..case.size * case.size], expected(folder, case));
         assert_eq!(found.len(), expected.len(), "{}", case.name);
-        assert_eq!(found, &image.planes[case.size * case.size..][..found.len()]);
+        // A mosaic of one band is red, green and blue; NaN is equal to nothing.
+        let second = &image.planes[case.size * case.size..][..found.len()];
+        assert!(found.iter().zip(second).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", case.name);
         let Some(scale) = case.scale else {
             same += 1;
             let bits = |a: f32, b: f32| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());

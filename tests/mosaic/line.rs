@@ -73,12 +73,12 @@ impl Scene {
     }
 }
 
-/// Blobs on noise.
+/// Blobs on noise, close enough that every cutout shows some, however its field lies.
 fn light(x: usize, y: usize, band: usize, field: usize) -> f32 {
     let hash = (x * 73_856_093) ^ (y * 19_349_663) ^ ((band * 4 + field) * 83_492_791);
     let noise = ((hash >> 7) % 1000) as f32 / 1000.0 - 0.5;
-    let (u, v) = ((x % 90) as f32 - 45.0, (y % 108) as f32 - 54.0);
-    let blob = (-(u * u + 2.0 * v * v) / 800.0).exp();
+    let (u, v) = ((x % 30) as f32 - 15.0, (y % 36) as f32 - 18.0);
+    let blob = (-(u * u + 2.0 * v * v) / 120.0).exp();
     0.03 * noise + blob * (0.2 + 0.1 * band as f32)
 }
 

@@ -1,5 +1,5 @@
 //! A crop as the picture, or the pictures, that some networks look at
-//! ([`Look`](crate::model::backbone::Look)). Nothing learns before it, so there is no
+//! ([`Look`]). Nothing learns before it, so there is no
 //! gradient.
 
 use candle_core::{Device, Result, Tensor};

@@ -2,7 +2,7 @@
 //!
 //! Each tap of the kernel becomes a row of pixels (`unfold`), and the kernel times
 //! these rows is the output; the other way round a product is added back to the
-//! pixels (`fold`). Rows are made for so many images at once as fit into [`ROOM`],
+//! pixels (`fold`). Rows are made for so many images at once as fit into `ROOM`,
 //! and made again for the gradient, so that none are kept.
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
