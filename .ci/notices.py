@@ -19,7 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = ROOT / "THIRD-PARTY.txt"
-OWN = {"hiwl", "hiwl-kernels"}
+OWN = {"hiwl", "hiwl-kernels", "hiwl-python"}
 RULE = "=" * 78
 
 # Files of a crate, and of what it compiles, that are its terms. Where C sources
@@ -43,10 +43,11 @@ def metadata():
 
 
 def within(data):
-    """The packages whose code is in the program, all features on."""
+    """The packages whose code is in the program, all features on, or in the Python
+    module."""
     packages = {package["id"]: package for package in data["packages"]}
     nodes = {node["id"]: node for node in data["resolve"]["nodes"]}
-    seen, left = set(), [data["resolve"]["root"]]
+    seen, left = set(), list(data["workspace_members"])
     while left:
         here = left.pop()
         if here in seen:
@@ -118,8 +119,9 @@ def page():
     pairs = {(package["name"], package["version"]) for package in inside}
     lines = [
         "hiwl is made with the work of others. This file lists the crates that are in",
-        "the program with all its features, each with its licence, and then the texts",
-        "of these licences. The standard library of Rust is under MIT OR Apache-2.0,",
+        "the program with all its features or in the Python module, each with its",
+        "licence, and then the texts of these licences. The standard library of Rust is",
+        "under MIT OR Apache-2.0,",
         "Copyright (c) The Rust Project Developers. It is made by .ci/notices.py.",
         "",
         RULE,

@@ -20,6 +20,6 @@ pub use error::CatalogError;
 pub use overview::{Odd, Overview, Sample, Sky, overview, sample};
 pub(crate) use overview::{places, present};
 pub use part::PartWriter;
-pub use row::Row;
+pub use row::{Row, table};
 pub use rows_at::rows_at;
 pub use verify::{Damage, DamagedPart, Verification, remove_parts, verify};

@@ -219,6 +219,21 @@ impl RowBuffer {
     }
 }
 
+/// Rows as a table with the columns of a catalog of `scheme`, for whoever keeps
+/// them in memory.
+///
+/// # Errors
+/// [`RunError::BadSetting`] if the scheme takes a column's name twice.
+///
+/// # Panics
+/// If a prediction is of another scheme.
+pub fn table(scheme: &Scheme, rows: &[Row]) -> Result<RecordBatch, RunError> {
+    let schema = super::schema::catalog_schema(scheme, None)?;
+    let mut buffer = RowBuffer::new(scheme)?;
+    rows.iter().for_each(|row| buffer.push(row));
+    Ok(buffer.take(&schema, None).expect("columns are filled in the schema's order"))
+}
+
 fn shortened(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(limits::output::ERROR)]
 }

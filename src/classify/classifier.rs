@@ -8,12 +8,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use rayon::prelude::*;
+
 use super::hierarchy::Hierarchy;
 use super::resolved::Resolved;
-use super::{ClassifyError, ClassifyOptions, Device, Devices, setup};
-use crate::cutout::decode::{self, DecodeOptions};
-use crate::cutout::prepare::{self, Preparation};
+use super::{ClassifyError, ClassifyOptions, Device, Devices, line, setup};
+use crate::catalog::{self, Row};
+use crate::cutout::decode::DecodeOptions;
+use crate::cutout::prepare::Preparation;
 use crate::cutout::{Decoded, Payload, Rejection, RgbImage};
+use crate::line::{Cutout, observed::Observed, stages};
+use crate::model::description::Input;
 use crate::model::model_file::Model;
 use crate::source::Locator;
 use crate::source::read::Reader;
@@ -23,12 +29,23 @@ use crate::tree::{Prediction, Scheme, Stage2, Value};
 /// Pictures that the networks see at once.
 const BATCH: usize = 32;
 
+/// A picture, and the name that its row has.
+#[derive(Debug, Clone)]
+pub struct Named<'a> {
+    /// The row's `id`.
+    pub id: String,
+    /// The picture.
+    pub picture: Picture<'a>,
+}
+
 /// A model that is ready to classify, on this processor. It can be shared by
 /// threads.
 pub struct Classifier {
     hierarchy: Hierarchy,
     decode: DecodeOptions,
     preparation: Preparation,
+    /// The pictures that the model learned from, if it did.
+    trained: Option<Input>,
 }
 
 /// Where a picture is. Made of a path, of a file's bytes, or of pixels.
@@ -138,6 +155,7 @@ impl Classifier {
             decode: resolved.reading.decode_options(),
             hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu)?.0,
             preparation: resolved.preparation,
+            trained: (!model.description.untrained).then(|| model.description.input.clone()),
         })
     }
 
@@ -183,38 +201,122 @@ impl Classifier {
                 | Value::Feature(_) => None,
             })
             .collect();
-        let mut outcomes = Vec::with_capacity(pictures.len());
-        let mut reader = Reader::new();
-        for pictures in pictures.chunks(BATCH) {
-            let crops: Vec<Result<RgbImage, Rejection>> =
-                pictures.iter().map(|picture| self.crop(&mut reader, *picture)).collect();
-            let images: Vec<&[u8]> =
-                crops.iter().flatten().map(|crop| crop.pixels.as_slice()).collect();
-            let mut found = self.hierarchy.classify(&images, Stage2::Routed)?.into_iter();
-            outcomes.extend(crops.into_iter().map(|crop| {
-                crop.and_then(|_| found.next().expect("an outcome for each crop"))
-                    .map(|found| Classification::of(scheme, &columns, &found))
-            }));
-        }
-        Ok(outcomes)
+        let named = pictures.iter().map(|picture| Named { id: String::new(), picture: *picture });
+        let rows = self.session().rows(&named.collect::<Vec<_>>())?;
+        let outcomes = rows.into_iter().map(|row| row.outcome);
+        Ok(outcomes.map(|found| Ok(Classification::of(scheme, &columns, &found?))).collect())
     }
 
-    /// What the networks see of a picture.
-    fn crop(&self, reader: &mut Reader, picture: Picture<'_>) -> Result<RgbImage, Rejection> {
-        let payload = match picture {
-            Picture::Rgb(image) => {
-                let decoded = Decoded::Rgb(image.clone());
-                return Ok(prepare::prepare(&decoded, &self.preparation, None)?.picture);
-            }
-            Picture::Bytes(bytes) => Payload::Single(bytes.to_vec()),
-            Picture::File(path) => {
-                let path = absolute(path).unwrap_or_else(|_| path.to_owned());
-                reader.read(&Locator::File(path))?
-            }
-        };
-        let decoded = decode::decode(&payload, &self.decode)?;
-        Ok(prepare::prepare(&decoded, &self.preparation, None)?.picture)
+    /// Pictures that come in portions, as rows of one table.
+    pub fn session(&self) -> Session<'_> {
+        Session { classifier: self, observed: Observed::default(), seen: 0 }
     }
+
+    /// The features of pictures by the model's first network, on the threads of the
+    /// current rayon pool: a vector of [`Self::features_len`] numbers for each, in
+    /// order, or why there is none.
+    ///
+    /// # Errors
+    /// [`ClassifyError::Network`] if the network cannot be run at all.
+    pub fn features(
+        &self,
+        pictures: &[Picture<'_>],
+    ) -> Result<Vec<Result<Vec<f32>, Rejection>>, ClassifyError> {
+        let mut vectors = Vec::with_capacity(pictures.len());
+        let observed = Observed::default();
+        for pictures in pictures.chunks(BATCH) {
+            let named =
+                pictures.iter().map(|picture| Named { id: String::new(), picture: *picture });
+            let crops = self.crops(&named.collect::<Vec<_>>(), 0, &observed);
+            let images = crops.iter().filter_map(|crop| crop.state.as_ref().ok());
+            let images: Vec<&[u8]> = images.map(|image| image.pixels.as_slice()).collect();
+            let found = self.hierarchy.features(&images)?;
+            let mut found = found.chunks_exact(self.features_len());
+            vectors.extend(crops.into_iter().map(|crop| {
+                let vector = |_| found.next().expect("features of each crop").to_vec();
+                crop.state.map(vector)
+            }));
+        }
+        Ok(vectors)
+    }
+
+    /// Numbers of a feature vector: 1280 for EfficientNet-B1.
+    pub fn features_len(&self) -> usize {
+        self.hierarchy.features_len()
+    }
+
+    /// What the networks see of pictures, of which the first is number `first`.
+    fn crops(
+        &self,
+        pictures: &[Named<'_>],
+        first: usize,
+        observed: &Observed,
+    ) -> Vec<Cutout<RgbImage>> {
+        let crop = |reader: &mut Reader, (place, named): (usize, &Named<'_>)| {
+            let index = (first + place) as u64;
+            let (payload, source) = match named.picture {
+                Picture::Rgb(image) => {
+                    let decoded = Ok(Decoded::Rgb(image.clone()));
+                    let cutout = cutout(index, &named.id, String::new(), decoded);
+                    return stages::crop(&self.preparation, observed, cutout);
+                }
+                Picture::Bytes(bytes) => (Ok(Payload::Single(bytes.to_vec())), String::new()),
+                Picture::File(path) => {
+                    let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
+                    (reader.read(&Locator::File(whole)), path.display().to_string())
+                }
+            };
+            let read = cutout(index, &named.id, source, payload);
+            let decoded = stages::decode(&self.decode, read);
+            stages::crop(&self.preparation, observed, decoded)
+        };
+        pictures.par_iter().enumerate().map_init(Reader::new, crop).collect()
+    }
+}
+
+/// Pictures that come in portions, as rows of one table, and what was taken for
+/// granted over all of them.
+pub struct Session<'a> {
+    classifier: &'a Classifier,
+    observed: Observed,
+    seen: usize,
+}
+
+impl Session<'_> {
+    /// Classifies pictures into a table: a row for each, in order, with the columns
+    /// of a catalog ([`crate::catalog::schema::columns`]), on the threads of the
+    /// current rayon pool. What is wrong with a picture is its row's `status` and
+    /// `error`.
+    ///
+    /// # Errors
+    /// [`ClassifyError::Network`] if the networks cannot be run at all.
+    pub fn table(&mut self, pictures: &[Named<'_>]) -> Result<RecordBatch, ClassifyError> {
+        let rows = self.rows(pictures)?;
+        Ok(catalog::table(self.classifier.scheme(), &rows)?)
+    }
+
+    /// What a person should know of the pictures so far, a line each: units that
+    /// were not known, looks unlike those that the model learned from.
+    pub fn notes(&self) -> Vec<String> {
+        self.observed.notes(&self.classifier.preparation, self.classifier.trained.as_ref())
+    }
+
+    fn rows(&mut self, pictures: &[Named<'_>]) -> Result<Vec<Row>, ClassifyError> {
+        let mut rows = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(BATCH) {
+            let crops = self.classifier.crops(pictures, self.seen, &self.observed);
+            self.seen += pictures.len();
+            rows.extend(line::infer(&self.classifier.hierarchy, Stage2::Routed, crops)?);
+        }
+        Ok(rows)
+    }
+}
+
+/// A picture on its way that is listed nowhere.
+fn cutout<T>(index: u64, id: &str, source: String, state: Result<T, Rejection>) -> Cutout<T> {
+    let id = id.to_owned();
+    let (position, note, radius) = (None, None, None);
+    Cutout { index, ends_batch: false, id, source, position, note, radius, state }
 }
 
 #[cfg(test)]
@@ -223,6 +325,7 @@ mod tests {
 
     use super::*;
     use crate::cutout::Reason;
+    use crate::cutout::decode;
 
     fn fixture(name: &str) -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)

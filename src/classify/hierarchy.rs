@@ -72,7 +72,7 @@ impl Hierarchy {
     /// # Errors
     /// [`InferenceError::Features`] if these are another network's.
     pub fn telling(self, oddness: Option<Arc<Oddness>>) -> Result<Self, InferenceError> {
-        let found = self.features();
+        let found = self.features_len();
         match &oddness {
             Some(oddness) if oddness.about.features != found => {
                 Err(InferenceError::Features { expected: oddness.about.features, found })
@@ -89,21 +89,13 @@ impl Hierarchy {
     pub fn keeping(self, keeping: Option<Keeping>) -> Result<Self, InferenceError> {
         let (found, expected) = match &keeping {
             None => return Ok(self),
-            Some(Keeping::All(expected)) => (self.features(), *expected),
-            Some(Keeping::Components(oddness, _)) => (self.features(), oddness.about.features),
+            Some(Keeping::All(expected)) => (self.features_len(), *expected),
+            Some(Keeping::Components(oddness, _)) => (self.features_len(), oddness.about.features),
         };
         if found != expected {
             return Err(InferenceError::Features { expected, found });
         }
         Ok(Self { keeping, ..self })
-    }
-
-    /// Length of the first network's feature vector.
-    fn features(&self) -> usize {
-        match &self.networks {
-            Networks::Apart(networks) => networks.first().map_or(0, |first| first.features()),
-            Networks::Together(networks) => networks.features(),
-        }
     }
 
     /// What the outputs mean.
@@ -141,7 +133,7 @@ impl Hierarchy {
         let tree = self.scheme.tree();
         let asked = self.oddness.is_some() || self.keeping.is_some();
         let want = if asked { Want::LOGITS | Want::FEATURES } else { Want::LOGITS };
-        let length = self.features();
+        let length = self.features_len();
         let PairTensors { logits: mut pair, mut features } = match &self.networks {
             Networks::Apart(_) => PairTensors::default(),
             Networks::Together(networks) => {
@@ -196,6 +188,30 @@ impl Hierarchy {
             Ok::<_, Rejection>(prediction)
         });
         Ok(outcomes.collect())
+    }
+
+    /// Numbers of a feature vector of the first network.
+    pub fn features_len(&self) -> usize {
+        match &self.networks {
+            Networks::Apart(networks) => networks.first().map_or(0, |first| first.features()),
+            Networks::Together(networks) => networks.features(),
+        }
+    }
+
+    /// The features of crops by the first network: `[images][features]`.
+    ///
+    /// # Errors
+    /// [`InferenceError`] if the batch could not be run.
+    pub fn features(&self, images: &[&[u8]]) -> Result<Vec<f32>, InferenceError> {
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(match &self.networks {
+            Networks::Apart(networks) => {
+                run(networks[0].as_ref(), images, Want::FEATURES)?.features
+            }
+            Networks::Together(networks) => networks.run(images, Want::FEATURES)?.features,
+        })
     }
 
     /// What became of an image, from the logits of all networks.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::{ClassifyError, hierarchy::Hierarchy};
 use crate::{
     catalog::Row,
+    cutout::RgbImage,
     line::{Batch, Crops, Cutout, Front, Gather},
     pipeline::{Graph, Inlet, Sequenced, Weigh, Window, map},
     source::Locator,
@@ -80,13 +81,13 @@ impl Line {
             // Several batches at once are a GPU's: a thread that waits for it
             // must not hold one of the pool's.
             let threads = (hierarchy.lanes() == 1).then(|| Arc::clone(&self.threads));
-            map(move |Sequenced { sequence, item }: Sequenced<_>| {
-                let run = || infer(&hierarchy, stage2, item);
-                let item = match &threads {
+            map(move |Sequenced { sequence, item }: Sequenced<Batch>| {
+                let run = || infer(&hierarchy, stage2, item.cutouts);
+                let rows = match &threads {
                     Some(threads) => threads.install(run)?,
                     None => run()?,
                 };
-                Ok(Sequenced { sequence, item })
+                Ok(Sequenced { sequence, item: Classified { rows } })
             })
         })
     }
@@ -104,38 +105,35 @@ impl Weigh for Classified {
     }
 }
 
-/// Runs the networks on a batch, on the threads of the current pool.
+/// Runs the networks on a batch, on the threads of the current pool: its rows.
 ///
 /// # Errors
 /// If the batch could not be run; an image for which the networks have no
 /// finite answer has a row that says so.
-fn infer(
+pub(super) fn infer(
     hierarchy: &Hierarchy,
     stage2: Stage2,
-    Batch { cutouts }: Batch,
-) -> Result<Classified, ClassifyError> {
+    cutouts: Vec<Cutout<RgbImage>>,
+) -> Result<Vec<Row>, ClassifyError> {
     let images: Vec<&[u8]> = cutouts
         .iter()
         .filter_map(|cutout| cutout.state.as_ref().ok())
         .map(|image| image.pixels.as_slice())
         .collect();
     let mut outcomes = hierarchy.classify(&images, stage2)?.into_iter();
-    let rows = cutouts
-        .into_iter()
-        .map(|cutout| {
-            let cutout = cutout
-                .advance(|_| outcomes.next().expect("an outcome for each image of the batch"));
-            Row {
-                index: cutout.index,
-                id: cutout.id,
-                source: cutout.source,
-                position: cutout.position,
-                note: cutout.note,
-                outcome: cutout.state,
-            }
-        })
-        .collect();
-    Ok(Classified { rows })
+    let rows = cutouts.into_iter().map(|cutout| {
+        let cutout =
+            cutout.advance(|_| outcomes.next().expect("an outcome for each image of the batch"));
+        Row {
+            index: cutout.index,
+            id: cutout.id,
+            source: cutout.source,
+            position: cutout.position,
+            note: cutout.note,
+            outcome: cutout.state,
+        }
+    });
+    Ok(rows.collect())
 }
 
 #[cfg(test)]

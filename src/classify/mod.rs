@@ -29,7 +29,7 @@ mod sink;
 pub mod tally;
 
 pub use alone::{Alone, try_alone};
-pub use classifier::{Classification, Classifier, Picture};
+pub use classifier::{Classification, Classifier, Named, Picture, Session};
 pub use cut::{CutOptions, CutReport, Form, cut};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, VoteEvaluation, classes, evaluate, evaluate_votes, tree};

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const OF_THE_COMMAND_LINE: [&str; 4] = ["anyhow", "clap", "clap_complete", "indicatif"];
 
 /// Units of their own, whose `crate` is not this one.
-const OTHER_CRATES: [&str; 1] = ["src/engine/fused/kernels/"];
+const OTHER_CRATES: [&str; 2] = ["src/engine/fused/kernels/", "src/python/"];
 
 /// The rooms, from the ground up: the first words of the lines of the first
 /// block of code below "The floors".

@@ -1,0 +1,192 @@
+"""A model in this process, and `classify`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import pyarrow as pa
+
+from . import _hiwl, _pictures
+from ._catalog import read_catalog
+from ._errors import HiwlError, HiwlWarning
+from ._program import model_path, run
+
+
+class Model:
+    """A model that is ready to classify, on this machine's processor.
+
+    Without a path it is the one that comes with the package. `bands` are the names of
+    the bands that become red, green and blue, `cube_bands` those of the planes of FITS
+    cubes that do not name them; `profile`, `unit`, `zero_point` (one, or three) and
+    `pixel_scale` (arcsec) say how FITS pixels become colours where their headers do not;
+    `resample` ("bilinear", "lanczos3") enlarges pictures smaller than the model's input,
+    which are rejected otherwise. A model may be shared by threads.
+    """
+
+    def __init__(
+        self,
+        path: Union[str, os.PathLike[str], None] = None,
+        *,
+        bands: Optional[Sequence[str]] = None,
+        cube_bands: Optional[Sequence[str]] = None,
+        profile: Optional[str] = None,
+        unit: Optional[str] = None,
+        zero_point: Union[float, Sequence[float], None] = None,
+        pixel_scale: Optional[float] = None,
+        resample: Optional[str] = None,
+        precision: str = "auto",
+        workers: Optional[int] = None,
+    ) -> None:
+        self.path = Path(path) if path is not None else model_path()
+        if isinstance(zero_point, (int, float)):
+            zero_point = [float(zero_point)] * 3
+        try:
+            self._engine = _hiwl.Model(
+                self.path,
+                bands=bands,
+                cube_bands=cube_bands,
+                profile=profile,
+                unit=unit,
+                zero_point=zero_point,
+                pixel_scale=pixel_scale,
+                resample=resample,
+                precision=precision,
+                workers=workers,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise HiwlError(str(error)) from None
+
+    def __repr__(self) -> str:
+        return f"hiwl.Model({str(self.path)!r}: {', '.join(self.classes)})"
+
+    @property
+    def classes(self) -> List[str]:
+        """The labels that it gives."""
+        return self._engine.classes
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        ids: Optional[Sequence[str]] = None,
+        progress: Optional[bool] = None,
+    ) -> pa.Table:
+        """A row for each picture, in order, with the columns of a catalog.
+
+        `inputs` is a picture (a path, a file's bytes, an array of (height, width, 3)
+        bytes, a PIL image, an astropy HDU or HDUList), a sequence of these, an array of
+        (n, height, width, 3), or a table with a column `path` or `image` (pandas,
+        polars, pyarrow, astropy), whose other columns are kept. A picture that cannot be
+        classified has a row with the reason in `status` and `error`. What was taken for
+        granted is a `HiwlWarning`. `progress` shows tqdm's bar; in a notebook it is the
+        default.
+        """
+        names, pictures, rest = _rows(inputs, ids)
+        given = [_pictures.picture(picture) for picture in pictures]
+        bar = _bar(len(given), progress)
+        try:
+            stream, notes = self._engine.table(names, given, bar.update if bar else None)
+        except (ValueError, RuntimeError) as error:
+            raise HiwlError(str(error)) from None
+        finally:
+            if bar:
+                bar.close()
+        for note in notes:
+            warnings.warn(note, HiwlWarning, stacklevel=2)
+        found = pa.ipc.open_stream(stream).read_all()
+        if rest is None:
+            return found
+        for field in rest.schema:
+            if field.name in found.column_names:
+                raise HiwlError(f"the table has a column `{field.name}`, which the catalog has too")
+            found = found.append_column(field, rest.column(field.name))
+        return found
+
+    def features(self, inputs: Any) -> np.ndarray:
+        """The features of pictures (see `predict`) by the model's first network, float32
+        of shape (n, 1280): what its classifier sees. A picture that cannot be read is
+        warned of and has NaN."""
+        names, pictures, _ = _rows(inputs, None)
+        given = [_pictures.picture(picture) for picture in pictures]
+        try:
+            data, reasons = self._engine.features(given)
+        except (ValueError, RuntimeError) as error:
+            raise HiwlError(str(error)) from None
+        for name, reason in zip(names, reasons):
+            if reason is not None:
+                warnings.warn(f"{name}: {reason}", HiwlWarning, stacklevel=2)
+        # A copy that is the caller's to write into, in the machine's own byte order.
+        return np.frombuffer(data, "<f4").reshape(-1, self._engine.features_len).astype(np.float32)
+
+
+def classify(
+    inputs: Any,
+    model: Union[Model, str, os.PathLike[str], None] = None,
+    *,
+    ids: Optional[Sequence[str]] = None,
+    progress: Optional[bool] = None,
+    **options: Any,
+) -> pa.Table:
+    """Classifies pictures: a row for each, with the columns of a catalog.
+
+    `inputs` is what `Model.predict` takes, in this process; or folders, tar archives,
+    tables and lists on disk, whose catalog is made by `run` in a temporary folder. Other
+    keywords are `Model`'s, or the flags of `run`.
+    """
+    many = [inputs] if _pictures.is_many(inputs) else inputs
+    if isinstance(many, (list, tuple)) and any(map(_pictures.is_many, many)):
+        if ids is not None:
+            raise HiwlError("ids of folders, archives and tables are their own")
+        path = model.path if isinstance(model, Model) else model
+        if isinstance(model, Model) and options:
+            raise HiwlError("this model is ready: its options were given when it was opened")
+        with tempfile.TemporaryDirectory(prefix="hiwl-") as folder:
+            output = os.path.join(folder, "run")
+            run(many, output, model=path, quiet=not (progress or _in_notebook()), **options)
+            return read_catalog(output)
+    if isinstance(model, Model):
+        if options:
+            raise HiwlError("this model is ready: its options were given when it was opened")
+    else:
+        model = Model(model, **options)
+    return model.predict(inputs, ids=ids, progress=progress)
+
+
+def _rows(
+    inputs: Any, ids: Optional[Sequence[str]]
+) -> Tuple[List[str], List[Any], Optional[pa.Table]]:
+    """Ids and pictures, and the other columns where they are a table's."""
+    table = _pictures.table(inputs)
+    rest = None
+    if table is not None:
+        names, pictures, rest = _pictures.of_table(table)
+    else:
+        pictures = [inputs] if _pictures.is_one(inputs) else list(inputs)
+        names = [_pictures.name(picture, place) for place, picture in enumerate(pictures)]
+    if ids is not None:
+        names = [str(one) for one in ids]
+        if len(names) != len(pictures):
+            raise HiwlError(f"{len(names)} ids for {len(pictures)} pictures")
+    return names, pictures, rest
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def _bar(total: int, wanted: Optional[bool]) -> Any:
+    """tqdm's bar, where one is wanted and tqdm is installed."""
+    if wanted is False or (wanted is None and not (_in_notebook() and total > 256)):
+        return None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, unit="image")

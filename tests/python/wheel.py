@@ -1,0 +1,203 @@
+"""The Python wheel as users meet it: installed where nothing else is.
+
+    python3 tests/python/wheel.py target/wheels/hiwl-*.whl
+
+Makes an environment of its own, installs the wheel into it, and runs this file there
+again: pictures by every way in have the labels that the program gives them.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import venv
+import warnings
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GALAXIES = sorted((ROOT / "fixtures/galaxies").glob("*.jpg"))
+BANDS = ROOT / "fixtures/cutouts/fits/1237146934473877507_{}.fits.gz"
+#: What examples in docstrings and docs need besides what the wheel brings.
+EXTRAS = ["astropy", "pandas", "pillow", "tqdm", "auditwheel", "mypy"]
+
+
+def main() -> None:
+    wheel = pathlib.Path(sys.argv[1]).resolve()
+    with tempfile.TemporaryDirectory(prefix="hiwl-wheel-") as folder:
+        home = pathlib.Path(folder) / "venv"
+        venv.create(home, with_pip=True)
+        python = home / "bin/python"
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, wheel], check=True)
+        print(subprocess.run([home / "bin/hiwl", "--version"], check=True, capture_output=True,
+                             text=True).stdout.strip())
+        # With nothing but the wheel and what it asks for.
+        inside = [python, __file__, "--inside", str(wheel)]
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("HIWL")}
+        subprocess.run([*inside, "alone"], check=True, cwd=folder, env=clean)
+        subprocess.run([*pip, *EXTRAS], check=True)
+        subprocess.run([*inside, "extras"], check=True, cwd=folder, env=clean)
+        # pyarrow and tqdm have no types of their own.
+        subprocess.run([python, "-m", "mypy", "--strict", "--python-version", "3.10",
+                        "--disable-error-code=import-untyped", "-p", "hiwl"], check=True,
+                       cwd=folder)
+        audit = subprocess.run([python, "-m", "auditwheel", "show", wheel], check=True,
+                               capture_output=True, text=True).stdout
+        tag = wheel.name.split("-")[-1].removesuffix(".whl").split(".")[0]
+        assert f'"{tag}"' in audit, f"the wheel says {tag}:\n{audit}"
+        print(f"{tag}, as auditwheel says")
+
+
+def refused(error, words, call):
+    try:
+        call()
+    except error as found:
+        assert words in str(found), found
+    else:
+        raise AssertionError(f"not refused: {words}")
+
+
+def alone() -> None:
+    """Labels by every way in are the program's."""
+    import numpy as np
+    import hiwl
+
+    assert pathlib.Path(hiwl.__file__).is_relative_to(sys.prefix), hiwl.__file__
+    assert hiwl.model_path().is_relative_to(sys.prefix), hiwl.model_path()
+    assert hiwl.program_path() == pathlib.Path(sys.prefix).resolve() / "bin/hiwl"
+
+    # The program, as anybody runs it.
+    subprocess.run([hiwl.program_path(), "classify", ROOT / "fixtures/galaxies", "--output",
+                    "by-program", "--quiet"], check=True)
+    program = hiwl.read_catalog("by-program")
+    assert program.num_rows == len(GALAXIES) == 25
+    told = [name for name in program.column_names if name not in ("id", "source")]
+
+    model = hiwl.Model()
+    assert model.classes == ["CRS", "IBS", "CSS", "EO", "SPI"], model.classes
+    by_path = model.predict(GALAXIES)
+    by_bytes = hiwl.classify([path.read_bytes() for path in GALAXIES], model)
+    by_folder = hiwl.classify(ROOT / "fixtures/galaxies")
+    order = {name: place for place, name in enumerate(by_path.column("id").to_pylist())}
+    rows = [order[name] for name in program.column("id").to_pylist()]
+    for found in (by_path, by_bytes):
+        assert found.schema.names == program.schema.names
+        assert found.take(rows).select(told).equals(program.select(told))
+    assert by_folder.select(["id", *told]).equals(program.select(["id", *told]))
+    # One picture is one row; ids may be given.
+    one = hiwl.classify(str(GALAXIES[0]), model)
+    assert one.num_rows == 1 and one.column("id")[0].as_py() == GALAXIES[0].stem
+    assert model.predict(GALAXIES[:2], ids=["a", 2]).column("id").to_pylist() == ["a", "2"]
+    assert model.predict([]).num_rows == 0
+
+    # What is wrong with a picture is its row.
+    odd = model.predict([GALAXIES[0], "no such file.jpg", b"no picture", np.zeros((300, 300, 3), "u1")])
+    assert odd.column("status").to_pylist()[:2] == ["ok", "missing"]
+    assert odd.column("status").to_pylist()[3] == "blank"
+    assert odd.column("label").to_pylist()[1:] == ["", "", ""]
+    assert "no such file" in odd.column("error")[1].as_py()
+
+    refused(hiwl.HiwlError, "float64", lambda: model.predict(np.zeros((300, 300, 3))))
+    refused(hiwl.HiwlError, "(height, width, 3)", lambda: model.predict(np.zeros((5, 5, 4), "u1")))
+    refused(hiwl.HiwlError, "2 ids for 1", lambda: model.predict(GALAXIES[:1], ids=["a", "b"]))
+    refused(hiwl.HiwlError, "bilinear", lambda: hiwl.Model(resample="nearest"))
+    refused(hiwl.HiwlError, "model", lambda: hiwl.Model(GALAXIES[0]))
+    refused(hiwl.HiwlError, "no run here", lambda: hiwl.read_catalog("elsewhere"))
+    refused(hiwl.RunError, "64", lambda: hiwl.run("no such folder", "nowhere", quiet=True))
+
+    # A run, as the program makes it, with flags as keywords; rejections are warned of.
+    os.makedirs("mixed", exist_ok=True)
+    for path in GALAXIES[:3]:
+        (pathlib.Path("mixed") / path.name).write_bytes(path.read_bytes())
+    (pathlib.Path("mixed") / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        where = hiwl.run("mixed", "mixed-run", quiet=True, batch=2, precision="f32")
+    assert [one.category for one in caught] == [hiwl.HiwlWarning], caught
+    labelled = hiwl.read_catalog(where, columns=["id", "label"])
+    assert (labelled.num_rows, labelled.column_names) == (4, ["id", "label"])
+
+    # Features: of the right shape, each its picture's own.
+    features = model.features(GALAXIES[:3])
+    assert features.shape == (3, 1280) and features.dtype == np.float32
+    assert np.isfinite(features).all() and (features[0] != features[1]).any()
+    assert np.array_equal(model.features(GALAXIES[2])[0], features[2])
+
+    # Other threads run while it computes.
+    import threading
+    import time
+
+    ticks = []
+    done = threading.Event()
+    def tick():
+        while not done.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+    thread = threading.Thread(target=tick)
+    thread.start()
+    began = time.monotonic()
+    model.predict(GALAXIES)
+    took = time.monotonic() - began
+    done.set()
+    thread.join()
+    assert len([one for one in ticks if began < one < began + took]) > 5, (len(ticks), took)
+    print(f"25 galaxies by path, bytes and folder: as the program ({took:.2f} s in this process)")
+
+
+def extras() -> None:
+    """Arrays, PIL images, FITS HDUs and tables."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from astropy.io import fits
+    from astropy.table import Table
+    from PIL import Image
+    import hiwl
+
+    model = hiwl.Model(precision="f32")
+    told = ["label", "status"]
+    by_path = model.predict(GALAXIES)
+    images = [Image.open(path) for path in GALAXIES]
+    by_pil = model.predict(images)
+    # Two decoders of JPEG may differ by a level of brightness.
+    assert by_pil.select(told).equals(by_path.select(told))
+    arrays = [np.asarray(image) for image in images]
+    assert model.predict(arrays).equals(by_pil)
+    if len({array.shape for array in arrays}) == 1:
+        assert model.predict(np.stack(arrays)).equals(by_pil)
+    assert model.predict(arrays[0][::-1]).num_rows == 1
+
+    frame = pd.DataFrame({"objID": range(25), "path": [str(path) for path in GALAXIES],
+                          "z": np.linspace(0, 0.1, 25)})
+    by_table = model.predict(frame)
+    assert by_table.column_names == [*by_path.column_names, "objID", "z"]
+    assert by_table.select(told).equals(by_path.select(told))
+    assert by_table.to_pandas()["z"].iloc[24] == 0.1
+    for table in (pa.Table.from_pandas(frame), Table.from_pandas(frame)):
+        assert model.predict(table).select(told).equals(by_path.select(told))
+    pictures = pa.table({"id": ["x"], "image": [{"bytes": GALAXIES[0].read_bytes(), "path": None}]})
+    assert model.predict(pictures).column("id").to_pylist() == ["x"]
+    refused(hiwl.HiwlError, "neither", lambda: model.predict(pd.DataFrame({"id": [1]})))
+
+    # One file with a band in each HDU, as a file and as what astropy holds.
+    bands = [fits.ImageHDU(fits.getdata(str(BANDS).format(band)), name=band) for band in "gri"]
+    held = fits.HDUList([fits.PrimaryHDU(), *bands])
+    held.writeto("bands.fits")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        by_file = model.predict("bands.fits")
+    assert by_file.column("status").to_pylist() == ["ok"], by_file
+    assert any("unit" in str(one.message) for one in caught), caught
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        by_hdu = model.predict(held)
+    columns = [name for name in by_file.column_names if name not in ("id", "source")]
+    assert by_hdu.select(columns).equals(by_file.select(columns)), (by_hdu, by_file)
+    print("arrays, PIL images, HDUs and tables: as files")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--inside":
+        {"alone": alone, "extras": extras}[sys.argv[3]]()
+    else:
+        main()
