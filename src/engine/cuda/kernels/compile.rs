@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
             // What does not load must not be found again, and a disk that is
             // full or read-only is no reason to stop.
             let _ = fs::remove_file(path);
-            let _ = path.parent().map(|folder| fs::create_dir_all(folder));
+            let _ = path.parent().map(fs::create_dir_all);
             // What a process that died was writing goes with the next.
             let _ = path.parent().map(sweep::sweep);
             let _ = file::replace(path, &binary);
