@@ -68,7 +68,7 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     let number = |name: &str| report[name].as_f64().unwrap();
     let (rmse, means) = (number("rmse"), number("rmse_of_means"));
     eprintln!("RMSE {rmse:.4}, of the means {means:.4}");
-    // Of the means' it was 0.42 to 0.47 with other seeds, the error 0.07 to 0.10.
+    // Of the means' it was 0.42 to 0.48 with other seeds, the error 0.08 to 0.10.
     assert!(rmse < 0.55 * means, "{rmse} {means}");
     assert_eq!(report["questions"].as_array().unwrap().len(), 13);
     let error = number("expected_calibration_error");
