@@ -96,7 +96,7 @@ pub struct Arguments {
 
     /// Let only the classifiers learn: new labels in minutes. Where pictures repeat
     /// (a recipe without augmentation, or --views), their features are computed once,
-    /// and a thousand epochs take seconds.
+    /// and a thousand epochs take a minute.
     #[arg(long, requires = "init")]
     freeze: bool,
 
