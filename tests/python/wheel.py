@@ -18,7 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 GALAXIES = sorted((ROOT / "fixtures/galaxies").glob("*.jpg"))
 BANDS = ROOT / "fixtures/cutouts/fits/1237146934473877507_{}.fits.gz"
 #: What examples in docstrings and docs need besides what the wheel brings.
-EXTRAS = ["astropy", "pandas", "pillow", "tqdm", "auditwheel", "mypy"]
+EXTRAS = ["astropy==8.0.2", "pandas==3.1.1", "pillow==13.0.0", "tqdm==4.70.1",
+          "auditwheel==6.8.2", "mypy==2.4.1"]
 
 
 def main() -> None:
