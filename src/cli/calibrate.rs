@@ -1,22 +1,17 @@
 //! `hiwl model calibrate`: a model whose probabilities mean what they say.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::input::InputFlags;
-use super::{CliError, Exit, print, signals, usage};
+use super::{CliError, Exit, print, usage};
 use crate::classify::{self, Devices};
-use crate::cli::terminal::audience::Audience;
-use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::shown;
-use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable, Split};
 use crate::model::model_file::{Model, StoredPrecision};
-use crate::pipeline::Stop;
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::tree::{Prediction, Scheme};
 
@@ -76,12 +71,9 @@ impl Calibrate {
             LabelColumns { id: options.id_column.as_deref(), split: self.split.map(|_| "split") };
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&self.labels, of, columns).map_err(usage)?;
-        let stop = Stop::new();
-        signals::stop_on_signal(stop.clone())?;
-        let progress = Arc::new(Progress::new(Audience::Person));
-        let listener: Arc<dyn Listener> = progress.clone();
-        let found = classify::evaluate(&options, &labels, self.split, &listener, &stop);
-        progress.finish();
+        let (found, stop) = super::watched(false, |listener, stop| {
+            classify::evaluate(&options, &labels, self.split, listener, stop)
+        })?;
         let found = found
             .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
         let Some(found) = found else {

@@ -2,22 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
-use super::{CliError, Exit, numbers, print, print_json, signals, usage};
+use super::{CliError, Exit, numbers, print, print_json, usage};
 use crate::classify::{self, ClassifyError, ClassifyOptions, Evaluation};
-use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::format;
-use crate::cli::terminal::progress::Progress;
 use crate::engine::DevicesChoice;
-use crate::events::Listener;
 use crate::labels::grammar::{Kind, Wanted};
 use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelTable, Split, several, split};
-use crate::pipeline::Stop;
 use crate::run::ModelIdentity;
 use crate::storage::output;
 
@@ -125,13 +120,9 @@ impl Arguments {
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
         super::say_memory_limit();
-        let stop = Stop::new();
-        signals::stop_on_signal(stop.clone())?;
-        let audience = if json { Audience::Nobody } else { Audience::Person };
-        let progress = Arc::new(Progress::new(audience));
-        let listener: Arc<dyn Listener> = progress.clone();
-        let found = classify::evaluate(&options, &labels, split, &listener, &stop);
-        progress.finish();
+        let (found, stop) = super::watched(json, |listener, stop| {
+            classify::evaluate(&options, &labels, split, listener, stop)
+        })?;
         let found = found
             .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
         let Some(found) = found else {
@@ -177,14 +168,10 @@ impl Arguments {
             None => HashMap::new(),
         };
         super::say_memory_limit();
-        let stop = Stop::new();
-        signals::stop_on_signal(stop.clone())?;
-        let audience = if json { Audience::Nobody } else { Audience::Person };
-        let progress = Arc::new(Progress::new(audience));
-        let listener: Arc<dyn Listener> = progress.clone();
         let only = split.map(|split| (split, &splits));
-        let found = classify::evaluate_votes(&options, &votes, only, &listener, &stop);
-        progress.finish();
+        let (found, stop) = super::watched(json, |listener, stop| {
+            classify::evaluate_votes(&options, &votes, only, listener, stop)
+        })?;
         let Some(found) = found.map_err(of)? else {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };

@@ -1,16 +1,13 @@
 //! `hiwl explain`: where in a picture a network sees its answer.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
-use super::terminal::{audience::Audience, format, progress::Progress, shown};
-use super::{CliError, Exit, numbers, print, signals, usage};
+use super::terminal::{format, shown};
+use super::{CliError, Exit, numbers, print, usage};
 use crate::classify::{self, ClassifyOptions, Devices, ExplainOptions};
-use crate::events::Listener;
-use crate::pipeline::Stop;
 use crate::storage::output;
 
 /// Show where in a picture the network sees its answer.
@@ -82,13 +79,9 @@ impl Arguments {
         )?;
         let workers = self.workers.unwrap_or(options.workers);
         let options = ClassifyOptions { workers, ..options };
-        let stop = Stop::new();
-        signals::stop_on_signal(stop.clone())?;
-        let audience = if self.quiet { Audience::Nobody } else { Audience::Person };
-        let progress = Arc::new(Progress::new(audience));
-        let listener: Arc<dyn Listener> = progress.clone();
-        let found = classify::explain(&options, &asked, &listener, &stop);
-        progress.finish();
+        let (found, stop) = super::watched(self.quiet, |listener, stop| {
+            classify::explain(&options, &asked, listener, stop)
+        })?;
         let found = found
             .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
         let Some(found) = found else {

@@ -11,14 +11,23 @@ use std::{
     io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::terminal::audience::Audience;
+use self::terminal::progress::Progress;
 use self::terminal::shown::{self, say};
 use crate::{
-    catalog::CatalogError, classify::ClassifyError, engine::cuda::CudaError, pipeline::memory,
-    run::RunError, train::run::TrainError, vectors::VectorError,
+    catalog::CatalogError,
+    classify::ClassifyError,
+    engine::cuda::CudaError,
+    events::Listener,
+    pipeline::{Stop, memory},
+    run::RunError,
+    train::run::TrainError,
+    vectors::VectorError,
 };
 
 mod bands;
@@ -236,6 +245,24 @@ fn run(command: Command) -> Result<Exit, CliError> {
         Command::Licenses(arguments) => arguments.run(),
         Command::Manual(arguments) => arguments.run(Cli::command()),
     }
+}
+
+/// Runs what tells how far it is and ends on a signal: with a bar for a person, unless
+/// it is to be `quiet`. What it found, and what may have stopped it.
+///
+/// # Errors
+/// The system's, if signals cannot be waited for.
+fn watched<T>(
+    quiet: bool,
+    run: impl FnOnce(&Arc<dyn Listener>, &Stop) -> T,
+) -> Result<(T, Stop), CliError> {
+    let stop = Stop::new();
+    signals::stop_on_signal(stop.clone())?;
+    let progress = Arc::new(Progress::new(if quiet { Audience::Nobody } else { Audience::Person }));
+    let listener: Arc<dyn Listener> = progress.clone();
+    let found = run(&listener, &stop);
+    progress.finish();
+    Ok((found, stop))
 }
 
 /// Whether an error is a worker's panic.

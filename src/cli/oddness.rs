@@ -1,22 +1,17 @@
 //! `hiwl model oddness`: a model whose rows say how odd they are.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::input::InputFlags;
-use super::{CliError, Exit, print, signals, usage};
+use super::{CliError, Exit, print, usage};
 use crate::classify::{self, Devices};
-use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::format;
-use crate::cli::terminal::progress::Progress;
-use crate::events::Listener;
 use crate::labels::{LabelColumns, LabelTable};
 use crate::model::model_file::{Model, StoredPrecision};
-use crate::pipeline::Stop;
 use crate::storage::output;
 use crate::train::oddness;
 
@@ -70,19 +65,10 @@ impl Oddness {
         let columns = LabelColumns { id: options.id_column.as_deref(), split: None };
         let labels = self.labels.map(|path| LabelTable::read(&path, Some(&classes), columns));
         let labels = labels.transpose().map_err(usage)?;
-        let stop = Stop::new();
-        signals::stop_on_signal(stop.clone())?;
-        let progress = Arc::new(Progress::new(Audience::Person));
-        let listener: Arc<dyn Listener> = progress.clone();
-        let found = classify::features(
-            &options,
-            &model,
-            labels.as_ref(),
-            oddness::ENOUGH,
-            &listener,
-            &stop,
-        );
-        progress.finish();
+        let (found, stop) = super::watched(false, |listener, stop| {
+            let labels = labels.as_ref();
+            classify::features(&options, &model, labels, oddness::ENOUGH, listener, stop)
+        })?;
         let found = found
             .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
         let Some(found) = found else {

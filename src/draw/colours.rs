@@ -1,17 +1,25 @@
 //! Colours for numbers and for classes, safe for the colour-blind.
 
-/// matplotlib's viridis at nine places, evenly spaced: dark blue to yellow, ever
-/// lighter.
-const VIRIDIS: [[u8; 3]; 9] = [
-    [0x44, 0x01, 0x54],
-    [0x47, 0x2d, 0x7b],
-    [0x3b, 0x52, 0x8b],
-    [0x2c, 0x72, 0x8e],
-    [0x21, 0x91, 0x8c],
-    [0x28, 0xae, 0x80],
-    [0x5e, 0xc9, 0x62],
-    [0xad, 0xdc, 0x30],
-    [0xfd, 0xe7, 0x25],
+/// matplotlib's viridis (van der Walt & Smith 2015): every sixteenth of its 256 colours,
+/// and the last. Dark violet to yellow, ever lighter.
+const VIRIDIS: [[u8; 3]; 17] = [
+    [68, 1, 84],
+    [72, 24, 106],
+    [71, 45, 123],
+    [66, 64, 134],
+    [59, 82, 139],
+    [51, 99, 141],
+    [44, 114, 142],
+    [38, 130, 142],
+    [33, 145, 140],
+    [31, 160, 136],
+    [40, 174, 128],
+    [63, 188, 115],
+    [94, 201, 98],
+    [132, 212, 75],
+    [173, 220, 48],
+    [216, 226, 25],
+    [253, 231, 37],
 ];
 
 /// Okabe and Ito's colours (2008), without black and with yellow last, which is hard
@@ -27,13 +35,14 @@ const CLASSES: [[u8; 3]; 7] = [
 ];
 
 /// The colour of a number from 0 to 1; what is beyond has that of the end.
-pub fn viridis(value: f32) -> [u8; 3] {
+pub fn viridis(value: impl Into<f64>) -> [u8; 3] {
+    let value = value.into();
     let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
-    let place = value * (VIRIDIS.len() - 1) as f32;
+    let place = value * (VIRIDIS.len() - 1) as f64;
     let below = (place as usize).min(VIRIDIS.len() - 2);
-    let part = place - below as f32;
+    let part = place - below as f64;
     let (a, b) = (VIRIDIS[below], VIRIDIS[below + 1]);
-    let between = |k: usize| f32::from(a[k]) + part * (f32::from(b[k]) - f32::from(a[k]));
+    let between = |k: usize| f64::from(a[k]) + part * (f64::from(b[k]) - f64::from(a[k]));
     [0, 1, 2].map(|k| between(k).round() as u8)
 }
 
@@ -55,7 +64,7 @@ mod tests {
 
     #[test]
     fn more_is_lighter_and_ends_are_those_of_viridis() {
-        let all: Vec<f32> = (0..=100).map(|k| light(viridis(k as f32 / 100.0))).collect();
+        let all: Vec<f32> = (0..=100).map(|k: u8| light(viridis(f64::from(k) / 100.0))).collect();
         assert!(all.windows(2).all(|pair| pair[1] > pair[0] - 0.5), "{all:?}");
         assert!(all[100] > all[50] + 50.0 && all[50] > all[0] + 50.0);
         assert_eq!(viridis(-1.0), [0x44, 0x01, 0x54]);

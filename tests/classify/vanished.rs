@@ -6,31 +6,23 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::util::catalog::{column, parts, rows};
-use crate::util::command::{assert_code, errors, hiwl, simulate};
+use crate::util::command::{Workplace, assert_code, errors, hiwl, simulate};
 
 struct Scene {
-    folder: tempfile::TempDir,
+    place: Workplace,
+}
+
+impl std::ops::Deref for Scene {
+    type Target = Workplace;
+
+    fn deref(&self) -> &Workplace {
+        &self.place
+    }
 }
 
 impl Scene {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        let mut hiwl = hiwl();
-        hiwl.current_dir(self.folder.path()).args(arguments.split_whitespace()).output().unwrap()
-    }
-
-    #[track_caller]
-    fn expect(&self, code: i32, arguments: &str) -> Output {
-        let output = self.run(arguments);
-        assert_code(&output, code);
-        output
+        Self { place: Workplace::new() }
     }
 
     /// An archive of simulated galaxies.
@@ -265,7 +257,7 @@ fn a_task_runs_the_plans_model_whatever_the_environment_says() {
         "model new --output other.safetensors --architecture efficientnet-nano --seed 9",
     );
     let mut task = hiwl();
-    task.current_dir(scene.folder.path()).env("HIWL_MODEL", scene.path("other.safetensors"));
+    task.current_dir(scene.folder()).env("HIWL_MODEL", scene.path("other.safetensors"));
     task.args(["classify", "--plan", "night", "--shard", "0", "--quiet"]);
     assert_code(&task.output().unwrap(), 0);
     // The same weights under another name are the same model.

@@ -1,17 +1,24 @@
 //! `hiwl classify --sources --mosaics`, as a user runs it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 
 use super::cutouts::{fits, projection};
 use crate::util::catalog::{column, parts, rows};
-use crate::util::command::{assert_code, errors, hiwl};
+use crate::util::command::{Workplace, errors};
 
 /// Two fields that overlap, in three bands each, and a table of sources.
 struct Scene {
-    folder: tempfile::TempDir,
+    place: Workplace,
     sources: usize,
+}
+
+impl std::ops::Deref for Scene {
+    type Target = Workplace;
+
+    fn deref(&self) -> &Workplace {
+        &self.place
+    }
 }
 
 /// Where the fields' middles are, and how they are turned.
@@ -22,8 +29,8 @@ const SIDE: usize = 700;
 
 impl Scene {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("frames")).unwrap();
+        let place = Workplace::new();
+        fs::create_dir(place.path("frames")).unwrap();
         for (number, (ra, dec, angle)) in FIELDS.into_iter().enumerate() {
             for (k, band) in ["g", "r", "i", "z"].into_iter().enumerate() {
                 let mut cards = projection((350.5 + k as f64 * 1.3, 350.0), (ra, dec), angle);
@@ -34,7 +41,7 @@ impl Scene {
                 }
                 let bytes = fits((SIDE, SIDE), &cards, |x, y| light(x, y, k, number));
                 let name = format!("frame-{band}-{number}.fits");
-                fs::write(folder.path().join("frames").join(name), bytes).unwrap();
+                fs::write(place.path("frames").join(name), bytes).unwrap();
             }
         }
         let mut table = "SourceID,RA,Dec,petroR90_r,z\n".to_owned();
@@ -52,24 +59,8 @@ impl Scene {
             sources += 1;
         }
         table.push_str("away,10.0,-40.0,5.0,0.5\nnowhere,,,5.0,\nsizeless,180.0,0.0,,0.1\n");
-        fs::write(folder.path().join("galaxies.csv"), table).unwrap();
-        Self { folder, sources: sources + 3 }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        let mut hiwl = hiwl();
-        hiwl.current_dir(self.folder.path()).args(arguments.split_whitespace()).output().unwrap()
-    }
-
-    #[track_caller]
-    fn expect(&self, code: i32, arguments: &str) -> Output {
-        let output = self.run(arguments);
-        assert_code(&output, code);
-        output
+        fs::write(place.path("galaxies.csv"), table).unwrap();
+        Self { place, sources: sources + 3 }
     }
 }
 

@@ -3,16 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 
 use crate::util::catalog::{column, rows};
-use crate::util::command::{assert_code, errors, hiwl};
+use crate::util::command::{Workplace, assert_code, errors};
 use crate::util::python::oracle;
 use crate::util::root;
 
 struct Scene {
-    folder: tempfile::TempDir,
+    place: Workplace,
+}
+
+impl std::ops::Deref for Scene {
+    type Target = Workplace;
+
+    fn deref(&self) -> &Workplace {
+        &self.place
+    }
 }
 
 const MOSAICS: &str = "--mosaics sky/frames --sources sky/sources.csv";
@@ -20,20 +27,11 @@ const MOSAICS: &str = "--mosaics sky/frames --sources sky/sources.csv";
 impl Scene {
     /// So many galaxies in mosaics.
     fn new(count: usize, seed: u64) -> Self {
-        let scene = Self { folder: tempfile::tempdir().unwrap() };
+        let scene = Self { place: Workplace::new() };
         let output =
             scene.run(&format!("simulate sky --mosaics --count {count} --seed {seed} --quiet"));
         assert_code(&output, 0);
         scene
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        let mut hiwl = hiwl();
-        hiwl.current_dir(self.folder.path()).args(arguments.split_whitespace()).output().unwrap()
     }
 
     /// Ends with 0, or with 1 for rejected rows.

@@ -1,6 +1,6 @@
 //! Running the program as a user would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::fixture;
@@ -36,6 +36,40 @@ pub fn errors(output: &Output) -> String {
 pub fn assert_code(output: &Output, expected: i32) {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(code(output), expected, "stdout: {stdout}\nstderr: {}", errors(output));
+}
+
+/// A folder in which `hiwl` is run, as in a shell that has gone there.
+pub struct Workplace(tempfile::TempDir);
+
+impl Workplace {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// Runs `hiwl ARGUMENTS`, which are parted by blanks.
+    pub fn run(&self, arguments: &str) -> Output {
+        let mut hiwl = hiwl();
+        hiwl.current_dir(self.folder()).args(arguments.split_whitespace()).output().unwrap()
+    }
+
+    /// The same, which ends with `code`.
+    #[track_caller]
+    pub fn expect(&self, code: i32, arguments: &str) -> Output {
+        let output = self.run(arguments);
+        assert_code(&output, code);
+        output
+    }
 }
 
 /// Renders `count` small JPEG cutouts into `folder`.

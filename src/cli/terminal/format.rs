@@ -3,18 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-/// `12,345,678`.
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub use crate::page::chart::count;
 
 /// `1.5 GiB`, `312 MiB`, `17 kiB`, `3 B`.
 pub fn bytes(n: u64) -> String {

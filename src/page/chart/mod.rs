@@ -21,9 +21,8 @@ pub mod bars;
 pub mod lines;
 pub mod matrix;
 pub mod sky;
-mod viridis;
 
-pub(super) use viridis::viridis;
+pub(super) use crate::draw::colours::viridis;
 
 /// Colours of things that have names, in the style sheet `c0` to `c7`; the ninth has
 /// the first one's again.
@@ -43,8 +42,8 @@ pub(super) fn at(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// `12,345`.
-pub(super) fn count(n: u64) -> String {
+/// `12,345,678`.
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
