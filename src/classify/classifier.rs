@@ -292,7 +292,9 @@ impl Session<'_> {
     /// [`ClassifyError::Network`] if the networks cannot be run at all.
     pub fn table(&mut self, pictures: &[Named<'_>]) -> Result<RecordBatch, ClassifyError> {
         let rows = self.rows(pictures)?;
-        Ok(catalog::table(self.classifier.scheme(), &rows)?)
+        let scheme = Scheme::clone(self.classifier.scheme());
+        let naming = scheme.usual_naming();
+        Ok(catalog::table(&scheme.with_naming(naming), &rows)?)
     }
 
     /// What a person should know of the pictures so far, a line each: units that

@@ -20,11 +20,11 @@ use rayon::prelude::*;
 
 use super::ClassifyError;
 use super::look::{Names, empty_folder, encode as as_png};
-use crate::cutout::colour::units::Light;
+use crate::cutout::colour::{given_light, units::Light};
 use crate::cutout::prepare::{self, Preparation};
 use crate::cutout::{BandImage, Decoded, Payload, Reason, Rejection, RgbImage, SkyPosition};
 use crate::events::Silent;
-use crate::line::{self, Found, Listed, Reading, Waiting};
+use crate::line::{self, Found, Listed, Reading, Waiting, stages::shielded};
 use crate::mosaic::Mosaics;
 use crate::pipeline::{Stop, threads};
 use crate::source::read::Reader;
@@ -108,7 +108,7 @@ pub fn cut(options: &CutOptions, stop: &Stop) -> Result<Option<CutReport>, Class
         let made: Vec<Result<Vec<u8>, Rejection>> = threads.install(|| {
             chunk
                 .par_iter()
-                .map_init(reader, |reader, listed| options.make(reader, listed))
+                .map_init(reader, |reader, listed| shielded(|| options.make(reader, listed)))
                 .collect()
         });
         for (k, (listed, made)) in chunk.iter().zip(made).enumerate() {
@@ -143,7 +143,7 @@ impl CutOptions {
             return Err(Rejection::new(Reason::NoData, detail));
         }
         if self.form == Form::Fits {
-            return Ok(fits(&listed.entry.id, *image, &self.reading.bands));
+            return Ok(fits(&listed.entry.id, *image, &self.reading));
         }
         let preparation: Preparation = self.reading.preparation(image.width);
         let picture = prepare::whole(Decoded::Bands(*image), &preparation, None)?;
@@ -168,10 +168,13 @@ fn encode(picture: &RgbImage, form: Form) -> Result<Vec<u8>, Rejection> {
 
 /// A cutout as a cube: a plane a band, nanomaggies where the light is known. It is read
 /// as it was cut: north up, in a tangential projection around the source.
-fn fits(id: &str, image: BandImage, bands: &[String; 3]) -> Vec<u8> {
+fn fits(id: &str, image: BandImage, reading: &Reading) -> Vec<u8> {
+    let Reading { bands, looks, .. } = reading;
     let BandImage { width, height, mut planes, centre, pixel_scale, light, .. } = image;
     let area = pixel_scale.map_or(1.0, |scale| scale.x * scale.y);
-    let factors = light.each_ref().map(|light| match light {
+    // What a person says goes before the headers, as everywhere.
+    let told = [0, 1, 2].map(|k| given_light(&looks.given, k).unwrap_or_else(|| light[k].clone()));
+    let factors = told.each_ref().map(|light| match light {
         Light::Pixel(light) => Some(*light),
         Light::Area(light) => Some(light * area),
         Light::Unknown(_) | Light::Contradiction(_) => None,

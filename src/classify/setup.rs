@@ -41,6 +41,7 @@ pub fn front(run: &Resolved) -> Front {
         decode: Arc::new(run.reading.decode_options()),
         cutting: run.reading.cutting(),
         remote: run.is_remote(),
+        from_mosaics: run.reading.mosaics.is_some(),
         workers: run.workers,
         journal: Journal::default(),
     }

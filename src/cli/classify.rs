@@ -62,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "inputs", "output", "pipeline", "stage2", "carry", "bands", "band_pattern", "resample",
         "id_column", "image_column", "cube_bands", "range_size", "precision", "engine",
-        "features", "components", "half",
+        "features", "components", "half", "concentrations",
         "profile", "unit", "zero_point", "pixel_scale", "flux_pixel", "radius_column", "wide",
         "sources", "mosaics", "scale",
     ])]

@@ -79,7 +79,7 @@ const NAMED: usize = 20;
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let (mut reading, _) = self.input.to_learn()?;
-        if reading.looks.given.pixel_scale.is_some() {
+        if super::mosaics::has_pixel_scale(&reading.looks.given) {
             return Err(super::mosaics::no_pixel_scale());
         }
         reading.mosaics = Some(Mosaics {

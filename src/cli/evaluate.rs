@@ -163,7 +163,9 @@ impl Arguments {
         let splits = match split {
             Some(_) => {
                 let columns = LabelColumns { id, split: Some(&column) };
-                split::of_table(table, columns).map_err(usage)?.unwrap_or_default()
+                split::of_table(table, columns, &votes.schema.id)
+                    .map_err(usage)?
+                    .unwrap_or_default()
             }
             None => HashMap::new(),
         };

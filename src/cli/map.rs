@@ -155,8 +155,14 @@ impl Arguments {
         };
         match (self.colour, labels) {
             (Colour::Label, None) => {
+                // A class has one colour, whatever the order of a model's own.
+                let mut classes: Vec<&str> = Vec::new();
+                for class in maps.iter().flat_map(|(_, map)| &map.classes) {
+                    if !classes.contains(&class.as_str()) {
+                        classes.push(class);
+                    }
+                }
                 let clouds = maps.iter().map(|(folder, map)| {
-                    let classes: Vec<&str> = map.classes.iter().map(String::as_str).collect();
                     let label = |galaxy: &Located| Some(galaxy.label.clone());
                     self.cloud(folder, map, classed(map, &classes, label))
                 });

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{CliError, usage};
 use crate::classify::ClassifyOptions;
+use crate::cutout::colour::Given;
 use crate::source::list::{Mosaics, Scale};
 
 /// Sources, and where they are cut out of.
@@ -41,10 +42,17 @@ pub(super) fn scale(text: &str) -> Result<Scale, String> {
     }
 }
 
+/// Whether a size of pixels is given: of the images', or of those that the numbers are
+/// the light of.
+pub(super) fn has_pixel_scale(given: &Given) -> bool {
+    given.pixel_scale.or(given.flux_pixel).is_some()
+}
+
 /// That a size of pixels was given, which mosaics say.
 pub(super) fn no_pixel_scale() -> CliError {
     usage(anyhow::anyhow!(
-        "mosaics say by their coordinates how large their pixels are: leave --pixel-scale out"
+        "mosaics say by their coordinates how large their pixels are, and their light \
+         is kept: leave --pixel-scale and --flux-pixel out"
     ))
 }
 
@@ -52,7 +60,7 @@ impl MosaicFlags {
     /// Puts the table in the place of the inputs, if there is one.
     pub(super) fn apply(self, options: &mut ClassifyOptions) -> Result<(), CliError> {
         let Some(sources) = self.sources else { return Ok(()) };
-        if options.looks.given.pixel_scale.is_some() {
+        if has_pixel_scale(&options.looks.given) {
             return Err(no_pixel_scale());
         }
         options.inputs = vec![sources];

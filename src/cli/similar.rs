@@ -15,8 +15,8 @@ use crate::vectors::{self, Distance, Like, Similar, SimilarOptions};
 /// Find the galaxies that are most like some.
 ///
 /// The run must hold vectors (`hiwl embed`). Every row is compared with every one
-/// that is named: nothing near is missed. Those that are named are not among what is
-/// found. Where several rows have the id that is named, none is taken.
+/// that is named: nothing near is missed. A galaxy is not among its own like, but may be
+/// among another's. Where several rows have the id that is named, none is taken.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -59,7 +59,11 @@ const BELOW: f64 = 58.0;
 pub fn draw(clouds: &[Cloud], legend: &Legend) -> String {
     assert!(!clouds.is_empty(), "something to draw");
     let width = AROUND + (SIDE + AROUND) * clouds.len() as f64;
-    let height = AROUND + SIDE + BELOW;
+    let lines = match legend {
+        Legend::Names => entries(clouds, width).last().map_or(0, |entry| entry.line),
+        Legend::Scale { .. } => 0,
+    };
+    let height = AROUND + SIDE + BELOW + LINE * lines as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
@@ -70,7 +74,7 @@ pub fn draw(clouds: &[Cloud], legend: &Legend) -> String {
     }
     let line = AROUND + SIDE + 42.0;
     match legend {
-        Legend::Names => names(&mut svg, clouds, line),
+        Legend::Names => names(&mut svg, clouds, width, line),
         Legend::Scale { name, low, high } => scale(&mut svg, name, *low, *high, line),
     }
     svg.push_str("</svg>\n");
@@ -130,24 +134,47 @@ fn one(svg: &mut String, cloud: &Cloud, left: f64) {
     }
 }
 
-/// The names of all points, each once.
-fn names(svg: &mut String, clouds: &[Cloud], line: f64) {
-    let mut seen: Vec<&str> = Vec::new();
-    let mut x = AROUND;
+/// Between two lines of a legend.
+const LINE: f64 = 18.0;
+
+/// A name in the legend.
+struct Entry<'a> {
+    points: &'a Points,
+    x: f64,
+    line: usize,
+}
+
+/// The names of all points, each once, in as many lines as they need.
+fn entries(clouds: &[Cloud], width: f64) -> Vec<Entry<'_>> {
+    let mut all: Vec<Entry<'_>> = Vec::new();
+    let (mut x, mut line) = (AROUND, 0);
     for points in clouds.iter().flat_map(|cloud| &cloud.points) {
-        if seen.contains(&points.name.as_str()) {
+        if all.iter().any(|entry| entry.points.name == points.name) {
             continue;
         }
-        seen.push(&points.name);
-        let (y, at) = (line - 5.0, x + 6.0);
+        let wide = 36.0 + 8.0 * points.name.chars().count() as f64;
+        if x + wide > width && x > AROUND {
+            (x, line) = (AROUND, line + 1);
+        }
+        all.push(Entry { points, x, line });
+        x += wide;
+    }
+    all
+}
+
+/// The legend, whose first line is at `top`.
+fn names(svg: &mut String, clouds: &[Cloud], width: f64, top: f64) {
+    for Entry { points, x, line } in entries(clouds, width) {
+        let y = top + LINE * line as f64;
         let _ = writeln!(
             svg,
-            "<circle cx=\"{at}\" cy=\"{y}\" r=\"5\" fill=\"{}\"/><text x=\"{}\" y=\"{line}\">{}</text>",
+            "<circle cx=\"{}\" cy=\"{}\" r=\"5\" fill=\"{}\"/><text x=\"{}\" y=\"{y}\">{}</text>",
+            x + 6.0,
+            y - 5.0,
             hex(points.colour),
             x + 16.0,
             escaped(&points.name)
         );
-        x += 36.0 + 8.0 * points.name.chars().count() as f64;
     }
 }
 
@@ -228,6 +255,26 @@ mod tests {
         assert_eq!(svg.matches("<circle").count(), 2);
         let mut reader = quick_xml::Reader::from_str(&svg);
         while !matches!(reader.read_event().unwrap(), quick_xml::events::Event::Eof) {}
+    }
+
+    #[test]
+    fn a_legend_of_many_names_takes_more_lines() {
+        let named = |k: u8| Points {
+            name: format!("class number {k}"),
+            colour: [k, 0, 0],
+            places: vec![[f64::from(k), 0.0]],
+        };
+        let points = (0..10).map(named).collect();
+        let cloud = Cloud { title: "t".into(), axes: Default::default(), points };
+        let width = 2.0 * AROUND + SIDE;
+        let clouds = [cloud];
+        let all = entries(&clouds, width);
+        assert_eq!(all.len(), 10);
+        assert!(all.iter().all(|e| e.x + 36.0 + 8.0 * 14.0 <= width));
+        let lines = all.last().unwrap().line;
+        assert!(lines > 1);
+        let height = AROUND + SIDE + BELOW + LINE * lines as f64;
+        assert!(draw(&clouds, &Legend::Names).contains(&format!("height=\"{height}\"")));
     }
 
     #[test]

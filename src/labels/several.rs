@@ -17,7 +17,7 @@ use super::votes::VoteTable;
 use super::{LabelError, cells};
 use crate::tree::{Answer, Declared, Tree};
 
-/// What says that nothing is known.
+/// What says that nothing is known, unless an answer is called so.
 const UNKNOWN: [&str; 7] = ["", "nan", "null", "none", "na", "unknown", "?"];
 
 /// What says yes, and no, where these are the answers.
@@ -32,8 +32,7 @@ const NO: [&str; 5] = ["no", "false", "0", "n", "f"];
 pub fn read(path: &Path, tree: &Tree, id: Option<&str>) -> Result<Option<VoteTable>, LabelError> {
     let header = cells::header(path)?;
     let column = |name: &str| header.iter().position(|column| plain(column) == plain(name));
-    let declared = Declared::from(tree.clone());
-    let mut found = declared.clone();
+    let mut found = Declared::from(tree.clone());
     found.questions.retain(|question| column(&question.name).is_some());
     if found.questions.is_empty() {
         return Ok(None);
@@ -65,11 +64,11 @@ pub fn read(path: &Path, tree: &Tree, id: Option<&str>) -> Result<Option<VoteTab
         seen.insert(row, id)?;
         let mut own = vec![f64::NAN; tree.answers().len()];
         for (question, text) in tree.questions().iter().zip(cells) {
-            if UNKNOWN.iter().any(|unknown| text.eq_ignore_ascii_case(unknown)) {
-                continue;
-            }
             let answers = &tree.answers()[question.answers.clone()];
             let said = answers.iter().position(|answer| means(text, answer, answers));
+            if said.is_none() && UNKNOWN.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+                continue;
+            }
             let said = said.ok_or_else(|| LabelError::NotAnAnswer {
                 path: path.to_owned(),
                 row,
@@ -133,13 +132,17 @@ mod tests {
 
     #[test]
     fn a_cell_is_an_answer_or_not_known() {
-        let text =
-            "objid,Bar,ring,Merger Stage,mag\n1,yes,0,Tidal-Tail,17\n2,F,,merger,x\n3,,?,,\n";
+        let text = "objid,Bar,ring,Merger Stage,mag\n1,yes,0,Tidal-Tail,17\n2,F,,merger,x\n3,,?,,\n4,,na,None,\n";
         let table = read(text).unwrap().unwrap();
-        assert_eq!(table.ids, ["1", "2", "3"]);
+        assert_eq!(table.ids, ["1", "2", "3", "4"]);
         let nan = f64::NAN;
-        let expected =
-            [[1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0], [0.0, 1.0, nan, nan, 0.0, 0.0, 1.0], [nan; 7]];
+        // The last: `none` is an answer of this question, and of no other.
+        let expected = [
+            [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0],
+            [0.0, 1.0, nan, nan, 0.0, 0.0, 1.0],
+            [nan; 7],
+            [nan, nan, nan, nan, 1.0, 0.0, 0.0],
+        ];
         for (found, expected) in table.fractions.iter().zip(expected.concat()) {
             assert!(*found == expected || found.is_nan() && expected.is_nan(), "{table:?}");
         }

@@ -18,7 +18,8 @@ use crate::random;
 pub const PAPER_RATIO: [u32; 3] = [8, 1, 1];
 
 /// What a table of any kind says each galaxy is used for: its column `split`, or the one
-/// that is named; `None` if it has none.
+/// that is named; `None` if it has none. Ids are of the first of the `usual` columns,
+/// unless one is named.
 ///
 /// # Errors
 /// [`LabelError::MissingColumn`] for one that is named, [`LabelError::UnknownSplit`], and
@@ -26,6 +27,7 @@ pub const PAPER_RATIO: [u32; 3] = [8, 1, 1];
 pub fn of_table(
     path: &Path,
     columns: LabelColumns<'_>,
+    usual: &[String],
 ) -> Result<Option<HashMap<String, Split>>, LabelError> {
     let header = cells::header(path)?;
     let name = columns.split.unwrap_or("split");
@@ -35,10 +37,14 @@ pub fn of_table(
             None => Ok(None),
         };
     };
+    // By the ids that the labels were read by: a table may have several columns of them.
+    let mut usual: Vec<&str> = usual.iter().map(String::as_str).collect();
+    if cells::place(&header, &usual).is_none() {
+        usual = ID_COLUMNS.to_vec();
+    }
     let mut splits = HashMap::new();
-    let select = |header: &[String]| {
-        Ok(vec![cells::id_place(path, header, columns.id, &ID_COLUMNS)?, place])
-    };
+    let select =
+        |header: &[String]| Ok(vec![cells::id_place(path, header, columns.id, &usual)?, place]);
     cells::each_row(path, select, |row, cells| {
         let [id, name] = cells else { return Ok(()) };
         let split = Split::from_name(name).ok_or_else(|| LabelError::UnknownSplit {
@@ -104,6 +110,22 @@ mod tests {
         let mut rows = table.rows.clone();
         rows.sort_by(|a, b| a.id.cmp(&b.id));
         rows
+    }
+
+    #[test]
+    fn a_split_is_of_the_ids_that_the_labels_were_read_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("votes.csv");
+        std::fs::write(&path, "objid,dr7objid,split\n1,11,train\n2,12,val\n").unwrap();
+        let of = |usual: &[&str]| {
+            let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
+            let columns = LabelColumns { id: None, split: None };
+            of_table(&path, columns, &usual).unwrap().unwrap()
+        };
+        assert_eq!(of(&["dr7objid", "objid"])["12"], Split::Val);
+        assert_eq!(of(&["objid"])["1"], Split::Train);
+        // Ids that are none of the table's own are of a usual column.
+        assert_eq!(of(&["subject"]).len(), 2);
     }
 
     #[test]

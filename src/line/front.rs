@@ -42,6 +42,8 @@ pub struct Front {
     pub cutting: Settings,
     /// Whether an input is an object store's.
     pub remote: bool,
+    /// Whether cutouts are made of mosaics.
+    pub from_mosaics: bool,
     /// Threads that decode, and that prepare.
     pub workers: usize,
     /// Where they say what they are at, where somebody may ask.
@@ -72,7 +74,9 @@ impl Front {
         P: FnMut(Cutout<Decoded>) -> Cutout<RgbImage> + Send + 'static,
     {
         let (rows, mosaics) = (RowImages::default(), self.mosaics());
-        let readers = if self.remote { REMOTE_READERS } else { READERS };
+        let least = if self.remote { REMOTE_READERS } else { READERS };
+        // To read of a mosaic is to unpack its tiles and to resample: work for cores.
+        let readers = if self.from_mosaics { least.max(self.workers) } else { least };
         let read = graph.stage("read", readers, QUEUE, listed, || {
             let mut reader = Reader::sharing(rows.clone(), mosaics.clone());
             let journal = self.journal.worker();

@@ -38,7 +38,7 @@ pub fn read<L: Fetch>(reader: &mut Reader, listed: Cutout<L>) -> Cutout<Payload>
 
 /// A panic over a cutout is a defect, and no reason for the others to have no
 /// rows.
-fn shielded<T>(work: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
+pub fn shielded<T>(work: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let words = panic_message(&*panic);
         let words = format!("the program failed over it ({words}): please report this defect");

@@ -142,6 +142,17 @@ pub struct Layers {
     pub features: usize,
 }
 
+impl Layers {
+    /// The names of its layers, from the pixels to the classifier.
+    pub fn names(&self) -> Vec<String> {
+        let block = |block: &MbConv| block.prefix.trim_end_matches(".block").to_owned();
+        let mut names = vec!["features.0".to_owned()];
+        names.extend(self.blocks.iter().map(block));
+        names.extend([self.head_prefix.clone(), "classifier".to_owned()]);
+        names
+    }
+}
+
 impl Architecture {
     /// EfficientNet-B`index` as torchvision builds it, but with the epsilon of
     /// 1e-3 that the family was trained with.

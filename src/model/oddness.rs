@@ -186,8 +186,9 @@ impl Shapes {
     }
 }
 
-/// A product of vectors, in sixteen sums side by side.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// A product of vectors, in sixteen sums side by side, in an order that no processor
+/// changes.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, a_rest) = a.as_chunks::<16>();
     let (b, b_rest) = b.as_chunks::<16>();
     let mut sums = [0.0_f32; 16];

@@ -20,8 +20,8 @@ use super::kept::Kept;
 use super::map::{Map, Point};
 use super::resample::{Window, resample};
 use crate::cutout::colour::sky::{self, Sky};
-use crate::cutout::colour::units::{self, Light};
-use crate::cutout::colour::{Given, Profile, Takes};
+use crate::cutout::colour::units::Light;
+use crate::cutout::colour::{Given, Profile, Takes, given_light};
 use crate::cutout::decode::DecodeOptions;
 use crate::cutout::wcs::{Keywords, PixelScale, Value, Wcs};
 use crate::cutout::{BandImage, Reason, Rejection, SkyPosition};
@@ -149,6 +149,8 @@ impl Mosaics {
         let Some((_, _, first)) = first else {
             return Err(Rejection::new(Reason::MissingBand, "no bands are asked for"));
         };
+        // Of all bands or of none: colours are ratios.
+        let by_sky = wanted.iter().any(|band| self.by_sky(&loaded[band.as_str()].2.image.light));
         let grid = Grid::new(place, first)?;
         let size = place.pixels;
         let middle = (size as f64 - 1.0) / 2.0;
@@ -161,7 +163,7 @@ impl Mosaics {
         for band in wanted {
             if !done.contains_key(band) {
                 let (path, mosaic, image) = &loaded[band.as_str()];
-                let made = self.band((path, mosaic, image), &grid, size, scale);
+                let made = self.band((path, mosaic, image), &grid, size, scale, by_sky);
                 done.insert(band, made.map_err(|e| e.at(format_args!("band {band}")))?);
             }
             let made: &Band = &done[band];
@@ -207,20 +209,21 @@ impl Mosaics {
         grid: &Grid,
         size: usize,
         scale: PixelScale,
+        by_sky: bool,
     ) -> Result<Band, Rejection> {
         let image = &loaded.image;
         let light = image.light.clone();
         if let Grid::Own(own, (left, bottom)) = grid
             && own.id == loaded.id
         {
-            return self.copied(path, mosaic, loaded, (*left, *bottom), size);
+            return self.copied((path, mosaic, loaded), (*left, *bottom), size, by_sky);
         }
         let map = Map::new(size, |x: f64, y: f64| -> Option<Point> {
             let (x, y) = image.wcs.sky_to_pixel(grid.sky(x, y)?)?;
             Some((x - 1.0, y - 1.0))
         });
         if let Some((left, bottom)) = map.shift(SAME) {
-            return self.copied(path, mosaic, loaded, (left, bottom), size);
+            return self.copied((path, mosaic, loaded), (left, bottom), size, by_sky);
         }
         let bounds = match map.bounds() {
             Some(bounds) => bounds,
@@ -249,8 +252,7 @@ impl Mosaics {
         if !is_of_area {
             values.iter_mut().for_each(|value| *value *= ratio as f32);
         }
-        let sky = self
-            .by_sky(&light)
+        let sky = by_sky
             .then(|| sky::measure(&window.values, window.x.len(), window.y.len()))
             .flatten()
             .map(|Sky { level, noise }| Sky {
@@ -263,12 +265,8 @@ impl Mosaics {
 
     /// What a person says that numbers are, if anything.
     fn given(&self) -> Option<Light> {
-        let given = &self.0.settings.given;
-        match (&given.zero_points, &given.unit) {
-            (Some(_), _) => Some(Light::Pixel(1.0)),
-            (None, Some(unit)) => units::named(unit),
-            (None, None) => None,
-        }
+        // Whichever the channel, it is of a pixel or of an area alike.
+        given_light(&self.0.settings.given, 0)
     }
 
     /// Whether brightness is told by the sky's noise.
@@ -280,11 +278,10 @@ impl Mosaics {
     /// The pixels from this one on, to the bit; NaN beyond the image.
     fn copied(
         &self,
-        path: &Path,
-        mosaic: &Mosaic,
-        loaded: &Loaded,
+        (path, mosaic, loaded): (&Path, &Mosaic, &Loaded),
         (left, bottom): (i64, i64),
         size: usize,
+        by_sky: bool,
     ) -> Result<Band, Rejection> {
         let image = &loaded.image;
         let inside = |start: i64, length: usize| {
@@ -303,7 +300,7 @@ impl Mosaics {
             values[start..start + from.len()].copy_from_slice(from);
         }
         let light = image.light.clone();
-        let sky = self.by_sky(&light).then(|| sky::measure(&values, size, size)).flatten();
+        let sky = by_sky.then(|| sky::measure(&values, size, size)).flatten();
         Ok(Band { values, light, sky })
     }
 

@@ -68,7 +68,11 @@ pub fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Join
 /// # Errors
 /// [`io::ErrorKind::OutOfMemory`] with both figures, if they do not.
 pub fn room_for(threads: usize) -> io::Result<()> {
-    let Some(left) = memory::left() else { return Ok(()) };
+    memory::left().map_or(Ok(()), |left| fit(threads, left))
+}
+
+/// Whether threads fit into so much memory.
+fn fit(threads: usize, left: u64) -> io::Result<()> {
     let needed = A_THREAD.saturating_mul(threads as u64).saturating_add(SPARE);
     if needed <= left {
         return Ok(());
@@ -90,9 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_there_is_room() {
-        if memory::left().is_none() {
-            assert!(room_for(1 << 40).is_ok());
-        }
+    fn threads_are_refused_where_they_do_not_fit() {
+        assert!(fit(4, SPARE + 4 * A_THREAD).is_ok());
+        let error = fit(4, SPARE + 4 * A_THREAD - 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        assert!(error.to_string().contains("they need 104 MiB"), "{error}");
+        assert!(fit(usize::MAX, u64::MAX - 1).is_err());
     }
 }

@@ -152,10 +152,7 @@ impl ModelIdentity {
             scheme: (!scheme.is_hiwl()).then(|| scheme.clone()),
             oddness: scheme.tells_oddness(),
             features: scheme.features(),
-            naming: match scheme.tells_concentrations() {
-                true => Naming::Fractions,
-                false => Naming::Probabilities,
-            },
+            naming: scheme.usual_naming(),
         }
     }
 

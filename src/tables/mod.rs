@@ -129,6 +129,12 @@ impl Table {
         Some(Self { path: path.to_owned(), columns: rows.columns(), body: Body::Fits(rows) })
     }
 
+    /// Whether the file says of what types its columns are; text that does not may be
+    /// read as what it looks like.
+    pub fn is_typed(&self) -> bool {
+        !matches!(self.body, Body::Text(_))
+    }
+
     /// The columns, in the order of the file.
     pub fn columns(&self) -> &[Column] {
         &self.columns

@@ -19,7 +19,6 @@ use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
 use crate::limits::settings::{RECIPE_MODELS, TOML};
 use crate::model::architecture::Architecture;
-use crate::model::parameters::parameters;
 use crate::storage::file;
 use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
 
@@ -609,18 +608,23 @@ impl Recipe {
     fn check_layers(&self, training: &Training) -> Result<(), String> {
         let Some(architecture) = Architecture::named(&self.architecture) else { return Ok(()) };
         let even = training.layer_decay.is_none() && training.layer_rates.is_empty();
-        if !even && !architecture.backbone.is_default() {
+        if even {
+            return Ok(());
+        }
+        if !architecture.backbone.is_default() {
             return Err(format!(
                 "layer_decay and layer_rates are of EfficientNets, not of {}",
                 self.architecture
             ));
         }
-        let all = parameters(&architecture, 2);
+        // A layer, or several by what their names begin with; nothing within one.
+        let all = architecture.layers().names();
         let wrong = training.layer_rates.keys().find(|layer| {
-            let begins = |name: &str| {
-                name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            let begins = |name: &String| {
+                let rest = name.strip_prefix(layer.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
-            !all.iter().any(|parameter| begins(&parameter.name))
+            !all.iter().any(begins)
         });
         match wrong {
             Some(layer) => Err(format!(

@@ -177,6 +177,12 @@ impl Scheme {
         Self { naming, ..self }
     }
 
+    /// What a catalog's columns are where nobody asks for others: Galaxy Zoo's of
+    /// networks that learned numbers of votes, else probabilities.
+    pub fn usual_naming(&self) -> Naming {
+        if self.tells_concentrations() { Naming::Fractions } else { Naming::Probabilities }
+    }
+
     /// Whether every network learned numbers of votes, so that its logits stand for
     /// concentrations.
     pub fn tells_concentrations(&self) -> bool {

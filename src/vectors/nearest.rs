@@ -54,7 +54,7 @@ impl Nearest {
 pub(super) struct Queries {
     /// `[queries][length]`.
     vectors: Vec<f32>,
-    /// Their rows, which are not found.
+    /// Their rows: none is its own neighbour.
     rows: Vec<u64>,
     /// Their lengths.
     norms: Vec<f32>,

@@ -32,11 +32,17 @@ pub fn moments(rows: &[f32], length: usize) -> (Vec<f64>, Vec<f64>) {
     });
     let mut covariance = vec![0.0; length * length];
     covariance.par_chunks_exact_mut(length).enumerate().for_each(|(k, to)| {
-        for (l, value) in to.iter_mut().enumerate() {
+        for (l, value) in to.iter_mut().enumerate().skip(k) {
             let (a, b) = (&lines[k * count..][..count], &lines[l * count..][..count]);
             *value = product(a, b) / (count - 1) as f64;
         }
     });
+    // What is below the diagonal is what is above it: products commute.
+    for k in 0..length {
+        for l in 0..k {
+            covariance[k * length + l] = covariance[l * length + k];
+        }
+    }
     (mean, covariance)
 }
 
@@ -57,10 +63,11 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// The `count` directions of greatest variance, row by row, of length 1 and at right
-/// angles, and the variances along them, the greatest first: orthogonal iteration, then Rayleigh-Ritz (Golub & Van
-/// Loan, sections 7.3 and 8.1).
+/// angles, and the variances along them, the greatest first: orthogonal iteration, then
+/// Rayleigh-Ritz (Golub & Van Loan, sections 7.3 and 8.1).
 pub fn principal(covariance: &[f64], length: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
     let wide = (count + SPARE).min(length);
+    // The word is a key, and that of the first who asked: others would give other bits.
     let mut stream = Stream::new("oddness", 0, &[]);
     let mut basis: Vec<f64> = (0..wide * length).map(|_| stream.unit() - 0.5).collect();
     orthonormalise(&mut basis, length);

@@ -73,6 +73,15 @@ fn wrong_usage_is_named() {
     refused(&["classify", &input, "--output", &out, "--shard", "4/4"], &["3/4"]);
     refused(&["classify", &input, "--output", &out, "--pipeline", "sdds"], &["sdds", "any-size"]);
     refused(&["classify", &input, "--output", &out, "--carry", "z"], &["z"]);
+    // A plan has said what its columns are.
+    for flag in ["--features", "--concentrations", "--carry=z"] {
+        refused(&["classify", "--plan", &out, flag], &["cannot be used with"]);
+    }
+    // What mosaics say of their pixels, nobody else does.
+    for flag in ["--pixel-scale=0.4", "--flux-pixel=0.4"] {
+        let sources = ["classify", "--sources", "s.csv", "--mosaics", "m.fits", "--output", &out];
+        refused(&[&sources[..], &[flag]].concat(), &["leave --pixel-scale and --flux-pixel out"]);
+    }
     // No machine has a hundred GPUs; what is missing differs.
     refused(
         &["classify", &input, "--output", &out, "--device", "cuda:0,cuda:99"],

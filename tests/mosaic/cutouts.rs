@@ -159,6 +159,34 @@ pub(super) fn projection(
     ]
 }
 
+/// Where one band does not say its unit, all are told by their sky.
+#[test]
+fn the_sky_is_measured_in_all_bands_or_in_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = |silent: &[&str]| {
+        let bands = ["i", "r", "g"].map(|band| {
+            let mut cards = projection((100.5, 100.5), (30.0, 12.0), 0.0);
+            cards.push(("FILTER", format!("'{band}       '")));
+            if !silent.contains(&band) {
+                cards.push(("BUNIT", "'nanomaggy'".to_owned()));
+            }
+            let noise = |x: usize, y: usize| ((x * 7919 + y * 104_729) % 101) as f32 / 50.0;
+            let path = folder.path().join(format!("{}-{band}.fits", silent.len()));
+            fs::write(&path, fits((200, 200), &cards, noise)).unwrap();
+            (band.to_owned(), path)
+        });
+        let position = SkyPosition { ra: 30.0, dec: 12.0 };
+        [None, Some(0.3)].map(|scale| {
+            Mosaics::default().cut(&bands, &Place { position, pixels: 61, scale }).unwrap().sky
+        })
+    };
+    assert!(cut(&[]).iter().all(Option::is_none));
+    for sky in [cut(&["r"]), cut(&["i", "r", "g"])].concat() {
+        let noise = sky.unwrap().map(|sky| sky.unwrap().noise);
+        assert!(noise.iter().all(|one| *one > 0.0 && (one / noise[0] - 1.0).abs() < 0.02));
+    }
+}
+
 #[test]
 fn light_of_pixels_is_kept_and_bands_with_other_grids_lie_on_one_another() {
     let folder = tempfile::tempdir().unwrap();

@@ -178,6 +178,8 @@ def extras() -> None:
         assert model.predict(table).select(told).equals(by_path.select(told))
     pictures = pa.table({"id": ["x"], "image": [{"bytes": GALAXIES[0].read_bytes(), "path": None}]})
     assert model.predict(pictures).column("id").to_pylist() == ["x"]
+    gaps = frame.rename(columns={"objID": "id"}).astype({"id": float})
+    refused(hiwl.HiwlError, "whole numbers", lambda: model.predict(gaps))
     refused(hiwl.HiwlError, "neither", lambda: model.predict(pd.DataFrame({"id": [1]})))
 
     # One file with a band in each HDU, as a file and as what astropy holds.

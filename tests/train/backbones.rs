@@ -100,6 +100,12 @@ fn the_paper_s_tables_are_made_by_one_command() {
     assert_eq!(errors(&first).matches("hiwl train").count(), 4);
     // What was scored is not done again, and is shared by the tables.
     assert_eq!(make("table5", &["--runs", "2"]).stdout, first.stdout);
+    // Nor given out as that of other images.
+    let mut other = hiwl();
+    other.args(["reproduce", "table5", "--budget", "smoke"]).arg(scene.path("in"));
+    other.arg(scene.path("in/0")).arg("--labels").arg(scene.path("split.csv"));
+    other.arg("--output").arg(scene.path("tables"));
+    assert!(errors(&done(other, 64)).contains("scored with other images"));
     let again = make("table6", &[]);
     assert_eq!(errors(&again).matches("hiwl train").count(), 1);
 

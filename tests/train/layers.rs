@@ -47,9 +47,14 @@ fn a_block_without_a_rate_keeps_its_bits_and_equal_rates_change_none() {
     }
     assert!(kept > 10 && moved > 20, "{kept} {moved}");
 
-    scene.recipe("wrong.toml", &[("ema = 0.99\n", "layer_rates = { \"features.9\" = 0.5 }\n")]);
-    let refused = done(scene.train("wrong", "wrong.toml", &[]), 64);
-    assert!(errors(&refused).contains("no layer \"features.9\""), "{}", errors(&refused));
+    // What is within a layer has no rate of its own.
+    for layer in ["features.9", "features.0.0", "classifier.1", "features.2.0.block"] {
+        let line = format!("layer_rates = {{ \"{layer}\" = 0.5 }}\n");
+        scene.recipe("wrong.toml", &[("ema = 0.99\n", &line)]);
+        let refused = done(scene.train("wrong", "wrong.toml", &[]), 64);
+        let words = format!("no layer \"{layer}\"");
+        assert!(errors(&refused).contains(&words), "{}", errors(&refused));
+    }
 }
 
 /// Before an image is looked at, and without a GPU.

@@ -5,7 +5,7 @@
 //! is a file beside its run. So a run that was killed goes on as any does, and what is
 //! scored is not done again.
 //!
-//! Invariant: a score stands in the table only if `score.json` of its run is there,
+//! Invariant: a score stands in the table only if its file (`RUN.SPLIT.json`) is there,
 //! which is written last.
 
 mod paper;
@@ -26,6 +26,7 @@ use super::{CliError, Exit, numbers, print, usage};
 use crate::labels::Split;
 use crate::model::architecture::Architecture;
 use crate::storage::file;
+use crate::train::history;
 use crate::train::recipe::{Optimiser, Phase, Recipe, Training};
 
 /// Train and score what a table of the paper compares, and print it beside the
@@ -145,7 +146,7 @@ pub struct Score {
     pub recall: Vec<(String, f64)>,
     /// Scored.
     pub images: u64,
-    /// Of training and scoring.
+    /// Of its epochs and of scoring.
     pub seconds: f64,
 }
 
@@ -213,10 +214,22 @@ impl Arguments {
         let name = format!("{}-{}-{}-{seed}", self.budget.name(), row.recipe, row.backbone);
         let folder = self.output.join(&name);
         let path = self.output.join(format!("{name}.{}.json", self.split.name()));
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let asked = json!({
+            "inputs": self.inputs.iter().map(text).collect::<Vec<_>>(),
+            "labels": text(&self.labels),
+            "init": self.init.as_ref().map(text),
+        });
         if path.exists() {
             let text = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
             let value: Value =
                 serde_json::from_slice(&text).with_context(|| format!("{}", path.display()))?;
+            if value["asked"] != asked {
+                return Err(usage(anyhow!(
+                    "{}: scored with other images, labels or --init: take another --output",
+                    shown::line(path.display())
+                )));
+            }
             let damaged = || anyhow!("{}: no score; remove it to score again", path.display());
             return Ok(Ok(Score::of(&value).ok_or_else(damaged)?));
         }
@@ -224,7 +237,6 @@ impl Arguments {
         let text = toml::to_string(&self.budget.recipe(row, seed)?).context("the recipe")?;
         file::replace(&recipe, text.as_bytes())?;
 
-        let began = Instant::now();
         let mut train = self.command("train");
         train.arg("--recipe").arg(&recipe).arg("--output").arg(&folder).arg("--quiet");
         if let Some(init) = &self.init {
@@ -233,6 +245,10 @@ impl Arguments {
         if let Err(exit) = done(train.stdout(Stdio::null()), &[0])? {
             return Ok(Err(exit));
         }
+        // What was stopped and gone on with cost what all of its epochs did.
+        let curves = folder.join("metrics.csv");
+        let epochs = history::read(&curves).with_context(|| format!("{}", curves.display()))?;
+        let began = Instant::now();
         let model = folder.join("model.safetensors");
         let mut evaluate = self.command("evaluate");
         evaluate.args(["--split", self.split.name(), "--json", "--model"]).arg(&model);
@@ -242,7 +258,9 @@ impl Arguments {
             Err(exit) => return Ok(Err(exit)),
         };
         let mut value: Value = serde_json::from_slice(&told).context("what evaluate printed")?;
-        value["seconds"] = json!(began.elapsed().as_secs_f64());
+        value["asked"] = asked;
+        let learned: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
+        value["seconds"] = json!(learned + began.elapsed().as_secs_f64());
         let score = Score::of(&value).ok_or_else(|| anyhow!("evaluate printed no accuracy"))?;
         file::replace(&path, value.to_string().as_bytes())?;
         Ok(Ok(score))

@@ -186,7 +186,7 @@ impl Calibration {
 }
 
 /// What a person says of a channel's light.
-fn given_light(given: &Given, channel: usize) -> Option<Light> {
+pub(crate) fn given_light(given: &Given, channel: usize) -> Option<Light> {
     match (&given.zero_points, &given.unit) {
         (Some(magnitudes), _) => Some(Light::Pixel(units::of_zero_point(magnitudes[channel]))),
         (None, Some(unit)) => units::named(unit),

@@ -21,6 +21,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::{BandImage, RgbImage};
+pub(crate) use calibration::given_light;
 pub use calibration::{Assumed, Calibration, Given};
 pub use lupton::Lupton;
 pub use viewer::Viewer;

@@ -29,6 +29,8 @@ pub struct CandleLearner {
     learned: Vec<Parameter>,
     /// What does not: running statistics, and a frozen backbone.
     fixed: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// All of these as tensors, where no step changes them: shared with each network.
+    still: Option<BTreeMap<String, Tensor>>,
     optimizer: Optimizer,
     average: Option<Average>,
 }
@@ -50,6 +52,7 @@ impl CandleLearner {
             norm_momentum: updates.norm_momentum,
             learned: Vec::new(),
             fixed: BTreeMap::new(),
+            still: None,
             optimizer: Optimizer::new(updates.rule, !updates.decay_vectors)
                 .with_layers(updates.layers),
             average: updates.average.map(|decay| Average::new(decay as f32)),
@@ -76,7 +79,14 @@ impl CandleLearner {
                 values,
             });
         }
-        (self.learned, self.fixed) = (learned, fixed);
+        // A frozen backbone's running statistics are as they were.
+        let still = self.settings.frozen_backbone.then(|| {
+            let of = |(name, (shape, _)): (&String, &(Vec<usize>, Vec<f32>))| {
+                Ok((name.clone(), weights.tensor(name, shape)?))
+            };
+            fixed.iter().map(of).collect::<std::result::Result<_, WeightsError>>()
+        });
+        (self.learned, self.fixed, self.still) = (learned, fixed, still.transpose()?);
         Ok(())
     }
 
@@ -87,11 +97,13 @@ impl CandleLearner {
 
     /// The network as it is now; `vars` are in the order of what learns.
     fn network(&self, vars: &[Tensor]) -> Result<Network> {
-        let mut tensors = BTreeMap::new();
-        for (name, (shape, values)) in &self.fixed {
-            let tensor = Tensor::from_slice(values, shape.as_slice(), &Device::Cpu)?;
-            tensors.insert(name.clone(), tensor);
-        }
+        let of = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f32>))| {
+            Ok((name.clone(), Tensor::from_slice(values, shape.as_slice(), &Device::Cpu)?))
+        };
+        let mut tensors = match &self.still {
+            Some(still) => still.clone(),
+            None => self.fixed.iter().map(of).collect::<Result<BTreeMap<_, _>>>()?,
+        };
         let learned = self.learned.iter().map(|parameter| parameter.name.clone());
         tensors.extend(learned.zip(vars.iter().cloned()));
         Ok(Network::with(&self.architecture, self.settings.classes, tensors))

@@ -28,6 +28,9 @@ pub(super) use crate::draw::colours::viridis;
 /// the first one's again.
 const COLOURS: usize = 8;
 
+/// The class of the style sheet of things that have no name, and so no colour.
+pub(super) const UNNAMED: &str = "unnamed";
+
 /// The class of the style sheet of the thing at `place`.
 pub(super) fn colour(place: usize) -> String {
     format!("c{}", place % COLOURS)

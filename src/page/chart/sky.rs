@@ -7,7 +7,7 @@
 use maud::{Markup, html};
 
 use super::axis::{Axis, Frame};
-use super::{at, colour, count, viridis};
+use super::{UNNAMED, at, colour, count, viridis};
 
 /// Order of the HEALPix cells of the density: 0.92 degrees wide.
 pub const ORDER: u8 = 6;
@@ -23,7 +23,7 @@ pub struct Dot {
     pub ra: f64,
     /// Declination, −90 to 90.
     pub dec: f64,
-    /// The place of its colour.
+    /// The place of its colour; none has it from as many on as there are.
     pub colour: usize,
 }
 
@@ -209,7 +209,8 @@ pub fn plate(title: &str, part: &Part, dots: &[Dot], colours: usize) -> Markup {
     }
 }
 
-/// The dots of each colour as one path: round ends of lines without length.
+/// The dots of each colour as one path: round ends of lines without length. A colour
+/// beyond those that there are is that of what has no name.
 fn dotted(dots: &[Dot], colours: usize, point: &dyn Fn(f64, f64) -> (f64, f64)) -> Markup {
     let width = if dots.len() > 1500 {
         "2"
@@ -219,10 +220,11 @@ fn dotted(dots: &[Dot], colours: usize, point: &dyn Fn(f64, f64) -> (f64, f64)) 
         "5"
     };
     html! {
-        @for hue in 0..colours {
-            @let of_colour: Vec<&Dot> = dots.iter().filter(|dot| dot.colour == hue).collect();
+        @for hue in 0..=colours {
+            @let of_colour: Vec<&Dot> = dots.iter().filter(|dot| dot.colour.min(colours) == hue).collect();
+            @let class = if hue < colours { colour(hue) } else { UNNAMED.to_owned() };
             @if !of_colour.is_empty() {
-                path class=(format!("dots {}", colour(hue))) stroke-width=(width) d=({
+                path class=(format!("dots {class}")) stroke-width=(width) d=({
                     let mut path = String::new();
                     for dot in of_colour {
                         let (x, y) = point(dot.ra, dot.dec);
@@ -304,6 +306,10 @@ mod tests {
         let one = part(&[dot(10.0, 20.0)]).unwrap();
         let drawn = plate("sky", &one, &[dot(10.0, 20.0)], 1).into_string();
         assert!(!drawn.contains("NaN") && drawn.contains("h0"), "{drawn}");
+        // What has no name has none of the names' colours.
+        let nameless = [dot(10.0, 20.0), Dot { colour: 8, ..dot(10.5, 20.0) }];
+        let drawn = plate("sky", &part(&nameless).unwrap(), &nameless, 8).into_string();
+        assert!(drawn.contains("dots c0") && drawn.contains("dots unnamed"), "{drawn}");
         // To the left what has more right ascension.
         let two = [dot(10.0, 0.0), dot(11.0, 0.0)];
         let drawn = plate("sky", &part(&two).unwrap(), &two, 1).into_string();

@@ -16,7 +16,7 @@ use crate::model::model_file::Model;
 use crate::page::chart::axis::Axis;
 use crate::page::chart::bars::{Bar, bars, histogram};
 use crate::page::chart::lines::{self, Bin, Line};
-use crate::page::chart::{colour, count, matrix, percent, sky};
+use crate::page::chart::{UNNAMED, colour, count, matrix, percent, sky};
 use crate::page::{PageError, raster};
 use crate::run::RunFolder;
 use crate::storage::json::json;
@@ -221,7 +221,7 @@ fn confidence(names: &[String], seen: &Seen) -> Markup {
 
 fn on_the_sky(names: &[String], seen: &Seen) -> Result<Markup, PageError> {
     let dots = seen.dots();
-    let colours = names.len() + 1;
+    let colours = names.len();
     let part = sky::part(&dots);
     let few = seen.placed as usize <= DOTS;
     let map = match &part {
@@ -249,7 +249,7 @@ fn on_the_sky(names: &[String], seen: &Seen) -> Result<Markup, PageError> {
                     span class=(format!("swatch {}", colour(place))) {} (foreign(name)) " \u{2003}"
                 }
                 @if dots.iter().any(|dot| dot.colour == names.len()) {
-                    span class=(format!("swatch {}", colour(names.len()))) {} "without a label"
+                    span class=(format!("swatch {UNNAMED}")) {} "without a label"
                 }
             }
         }

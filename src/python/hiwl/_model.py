@@ -148,7 +148,7 @@ def classify(
             raise HiwlError("this model is ready: its options were given when it was opened")
         with tempfile.TemporaryDirectory(prefix="hiwl-") as folder:
             output = os.path.join(folder, "run")
-            run(many, output, model=path, quiet=not (progress or _in_notebook()), **options)
+            run(many, output, model=path, quiet=not (_in_notebook() if progress is None else progress), **options)
             return read_catalog(output)
     if isinstance(model, Model):
         if options:

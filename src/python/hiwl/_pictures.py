@@ -93,7 +93,11 @@ def of_table(given: pa.Table) -> Tuple[List[str], List[Any], pa.Table]:
         raise HiwlError(f"row {missing[0]} of the table has no `{found[0]}`")
     rest = given.drop_columns([found[0]])
     if "id" in names:
-        ids = [str(value) for value in given.column(names["id"]).to_pylist()]
+        column = given.column(names["id"])
+        # pandas makes floats of whole numbers with a gap, which lose their last digits.
+        if column.null_count or pa.types.is_floating(column.type):
+            raise HiwlError("ids are texts or whole numbers, one in each row")
+        ids = [str(value) for value in column.to_pylist()]
         rest = rest.drop_columns([names["id"]])
     else:
         ids = [name(p, place) for place, p in enumerate(pictures)]

@@ -170,7 +170,8 @@ impl Dataset {
                     None => VoteTable::open(&sources.labels, None, id, &sources.wanted)?,
                 };
                 let (mut table, notes, votes) = targets(&source, model, learned)?;
-                if let Some(splits) = split::of_table(&sources.labels, columns)? {
+                if let Some(splits) = split::of_table(&sources.labels, columns, &source.schema.id)?
+                {
                     for row in &mut table.rows {
                         row.split = splits.get(&row.id).copied();
                     }
@@ -201,6 +202,7 @@ impl Dataset {
             decode: Arc::new(reading.decode_options()),
             cutting: reading.cutting(),
             remote,
+            from_mosaics: reading.mosaics.is_some(),
             workers,
             journal: Journal::default(),
         };

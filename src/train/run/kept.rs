@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::{Run, TrainError, judge};
 use crate::engine::Device;
 use crate::engine::fused::learn::HeadLearner;
+use crate::model::oddness::dot;
 use crate::model::weights::{Weights, WeightsError};
 use crate::train::recipe::Recipe;
 
@@ -114,24 +115,10 @@ pub fn classified(
     let of = weights.values("classifier.1.weight", &[outputs, width])?;
     let bias = weights.values("classifier.1.bias", &[outputs])?;
     let logits = |row: &[f32]| -> Vec<f32> {
-        of.chunks_exact(width).zip(&bias).map(|(of, bias)| product(row, of) + bias).collect()
+        of.chunks_exact(width).zip(&bias).map(|(of, bias)| dot(row, of) + bias).collect()
     };
     let rows = features.par_chunks_exact(width);
     Ok(run.pool.install(|| rows.flat_map_iter(logits).collect()))
-}
-
-/// Σ a·b, in an order that no processor changes.
-fn product(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0; LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a.zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }
 
 /// SHA-256 of all tensors but the classifier's.
@@ -252,7 +239,7 @@ mod tests {
             let a: Vec<f32> = (0..length).map(|k| (k as f32 * 0.37).sin()).collect();
             let b: Vec<f32> = (0..length).map(|k| (k as f32 * 0.11).cos()).collect();
             let exact: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(a * b)).sum();
-            assert!((f64::from(product(&a, &b)) - exact).abs() < 1e-4, "{length}");
+            assert!((f64::from(dot(&a, &b)) - exact).abs() < 1e-4, "{length}");
         }
     }
 }

@@ -142,11 +142,7 @@ pub fn layer_rates(training: &Training, architecture: &Architecture) -> LayerRat
         // A recipe that asks for any is refused.
         return LayerRates::default();
     }
-    let layers = architecture.layers();
-    let block = |prefix: &String| prefix.trim_end_matches(".block").to_owned();
-    let mut names = vec!["features.0".to_owned()];
-    names.extend(layers.blocks.iter().map(|b| block(&b.prefix)));
-    names.extend([layers.head_prefix, "classifier".to_owned()]);
+    let names = architecture.layers().names();
     let own = LayerRates::new(training.layer_rates.clone());
     let decay = training.layer_decay.unwrap_or(1.0);
     let of = |(behind, name): (usize, String)| {

@@ -227,6 +227,7 @@ impl Table {
     /// Reads a table of sources.
     pub fn read(given: &Path, mosaics: &Mosaics, options: &ListOptions) -> Result<Self, ListError> {
         let table = tables::Table::open(given)?;
+        let typed = table.is_typed();
         let all: Vec<tables::Column> = table.columns().to_vec();
         let names: Vec<&str> = all.iter().map(|column| column.name.as_str()).collect();
         let columns = Columns::find(&names, given, mosaics, options)?;
@@ -298,7 +299,7 @@ impl Table {
             }
             kept.push(columns.carried.iter().map(|at| Arc::clone(column(*at))).collect());
         }
-        let carried = carried(&columns, &all, &kept, rows.len(), given)?;
+        let carried = carried(&columns, &all, &kept, rows.len(), (given, typed))?;
         Ok(Self { given: given.to_owned(), rows, carried, told })
     }
 }
@@ -309,7 +310,7 @@ fn carried(
     all: &[tables::Column],
     kept: &[Vec<ArrayRef>],
     rows: usize,
-    given: &Path,
+    (given, typed): (&Path, bool),
 ) -> Result<RecordBatch, ListError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for (place, column) in columns.carried.iter().enumerate() {
@@ -323,8 +324,8 @@ fn carried(
             found: found.to_string(),
             expected: "numbers, booleans or text to be carried",
         })?;
-        // Text says by itself what it is.
-        if found == DataType::Utf8 {
+        // Text of a table without types says by itself what it is.
+        if !typed && found == DataType::Utf8 {
             let values = whole.as_string::<i32>().iter().flatten();
             wanted = values.map(type_of_text).fold(DataType::Null, |a, b| unify(&a, &b));
         }
@@ -380,6 +381,31 @@ mod tests {
         assert_eq!(of(" a.fits "), ["a.fits"]);
         assert!(of("").is_empty() && of("[]").is_empty());
         assert!(paths("[a.fits]").is_err() && paths("[1]").is_err());
+    }
+
+    #[test]
+    fn text_of_a_typed_table_stays_text() {
+        use arrow::array::{Float64Array, StringArray};
+        let folder = tempfile::tempdir().unwrap();
+        let options = ListOptions { carry: vec!["code".to_owned()], ..ListOptions::default() };
+        let of = |path: &Path| {
+            let table = Table::read(path, &Mosaics::default(), &options).unwrap();
+            table.carried.column(0).data_type().clone()
+        };
+        let number = |value| Arc::new(Float64Array::from(vec![value])) as ArrayRef;
+        let text = |value| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+        let columns =
+            [("id", text("a")), ("ra", number(1.0)), ("dec", number(2.0)), ("code", text("1.50"))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let path = folder.path().join("s.parquet");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(of(&path), DataType::Utf8);
+        let path = folder.path().join("s.csv");
+        std::fs::write(&path, "id,ra,dec,code\na,1,2,1.50\n").unwrap();
+        assert_eq!(of(&path), DataType::Float64);
     }
 
     #[test]
