@@ -183,11 +183,16 @@ def cell(told):
     return f"{100 * told['accuracy']:.1f} %, {told['macro_average']['recall']:.3f}"
 
 
+def in_environment(run):
+    """Runs this script's `run` in the virtual environment, which is made where it is missing."""
+    if Path(sys.prefix) == VENV:
+        return run()
+    if not (VENV / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+        subprocess.run([VENV / "bin/pip", "install", "--quiet", *PACKAGES], check=True)
+        (VENV / "ready").touch()
+    return subprocess.run([VENV / "bin/python", *sys.argv]).returncode
+
+
 if __name__ == "__main__":
-    if Path(sys.prefix) != VENV:
-        if not (VENV / "ready").exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-            subprocess.run([VENV / "bin/pip", "install", "--quiet", *PACKAGES], check=True)
-            (VENV / "ready").touch()
-        sys.exit(subprocess.run([VENV / "bin/python", __file__, *sys.argv[1:]]).returncode)
-    main()
+    sys.exit(in_environment(main))
