@@ -93,6 +93,8 @@ impl Calibrate {
         };
         model.description.extras.operating_point =
             Some(json!({ "point": point, "shares": shares }));
+        // It is of the probabilities and labels that were.
+        model.description.provenance.card = None;
         let digest = model.write(&self.output, self.precision)?;
         let mut text = left.note().map_or_else(String::new, |note| note + "\n");
         for (question, fitted) in &fitted {

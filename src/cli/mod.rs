@@ -33,6 +33,7 @@ use crate::{
 mod bands;
 mod bench;
 mod calibrate;
+mod card;
 mod catalog;
 mod choices;
 mod classify;

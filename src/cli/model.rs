@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::calibrate::Calibrate;
+use super::card::{self, MakeCard};
 use super::oddness::Oddness;
 use super::terminal::shown;
 use super::{CliError, Exit, print, print_json, usage};
@@ -14,7 +15,7 @@ use crate::{
     model::{
         architecture::{Architecture, Padding},
         backbone::Backbone,
-        description::{Description, Input},
+        description::{Description, Input, Provenance},
         import,
         model_file::{Model, StoredPrecision},
         shipped,
@@ -48,6 +49,7 @@ pub enum Command {
     Average(Average),
     Calibrate(Box<Calibrate>),
     Oddness(Box<Oddness>),
+    Card(Box<MakeCard>),
 }
 
 impl Command {
@@ -59,6 +61,7 @@ impl Command {
             Self::Average(arguments) => arguments.run(),
             Self::Calibrate(arguments) => arguments.run(),
             Self::Oddness(arguments) => arguments.run(),
+            Self::Card(arguments) => arguments.run(),
         }
     }
 }
@@ -75,6 +78,10 @@ pub struct Info {
     /// Print the description as JSON, as it stands in the file.
     #[arg(long)]
     json: bool,
+
+    /// Print only the model card: what the model was measured to do, and its text.
+    #[arg(long, conflicts_with = "json")]
+    card: bool,
 }
 
 impl Info {
@@ -83,6 +90,15 @@ impl Info {
         let description = &model.description;
         if self.json {
             print_json(serde_json::to_string_pretty(description)?)?;
+            return Ok(Exit::Ok);
+        }
+        if self.card {
+            let card = description.provenance.card.as_ref();
+            let name = shown::line(self.file.display());
+            let card = card.ok_or_else(|| {
+                usage(anyhow!("{name} has no card: `hiwl model card` measures and writes one"))
+            })?;
+            print(&card::page(card))?;
             return Ok(Exit::Ok);
         }
         let parameters = |weights: &crate::model::weights::Weights| -> u64 {
@@ -174,7 +190,11 @@ impl Info {
         for (name, value) in rows {
             writeln!(out, "  {name:<20}{value}")?;
         }
-        let provenance = serde_json::to_string_pretty(&description.provenance)?;
+        if let Some(card) = &description.provenance.card {
+            out += &card::lines(card);
+        }
+        let provenance = Provenance { card: None, ..description.provenance.clone() };
+        let provenance = serde_json::to_string_pretty(&provenance)?;
         writeln!(out, "  provenance          {}", provenance.replace('\n', "\n  "))?;
         print(&out)?;
         Ok(Exit::Ok)

@@ -188,6 +188,8 @@ pub mod model {
     /// Networks. More than a tree has questions make no sense, and each is
     /// memory.
     pub const NETWORKS: usize = 64;
+    /// Bytes of the text of a model card. A page has 3,000.
+    pub const CARD: usize = 64 << 10;
     /// Bytes of the pickle of a checkpoint; B7's is half a megabyte.
     pub const PICKLE: u64 = 64 << 20;
     /// Objects of a pickle. B7's has some 30,000.

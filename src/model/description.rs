@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::architecture::Architecture;
+use super::card::Card;
 use super::oddness::About;
 use super::parameters::parameters;
 use crate::limits;
@@ -107,6 +108,9 @@ pub struct Provenance {
     /// Seed of whatever was random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// What it was measured to do, and a text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
     /// Results, such as `validation.accuracy`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
@@ -368,6 +372,9 @@ impl Description {
         self.architectures.iter().try_for_each(check)?;
         if self.architectures.iter().any(|own| own.image.is_some_and(|side| side != *size)) {
             return Err("architecture.image is not input.size".into());
+        }
+        if let Some(card) = &self.provenance.card {
+            card.check()?;
         }
         if let Some(about) = &self.extras.oddness {
             about.check()?;

@@ -5,12 +5,13 @@
 //! tensors; engines run it. [`model_file`] reads and writes the one
 //! file that holds every network of a model and the [`description`] needed to
 //! use them: their tree ([`crate::tree`]), what they are fed, where they come
-//! from. [`import`] makes one from other people's weights, [`saved_weights`]
+//! from, and the [`card`] that tells how good they are. [`import`] makes one from other people's weights, [`saved_weights`]
 //! holds those that a training run kept, [`seeded`] makes weights from a seed, [`shipped`]
 //! finds the trained model that comes with the program.
 
 pub mod architecture;
 pub mod backbone;
+pub mod card;
 pub mod description;
 pub mod import;
 pub mod model_file;

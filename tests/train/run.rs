@@ -198,6 +198,57 @@ fn it_learns_to_tell_unseen_galaxies_apart() {
     assert!(error(&again) < 0.08 && error(&again) < error(&unseen) + 0.02);
     assert_eq!(again["reliability"].as_array().unwrap().len(), 5);
     assert_eq!(again["cuts"].as_array().unwrap().len(), 30);
+    a_card_says_what_evaluate_says(&scene, &again);
+}
+
+/// Of `calibrated.safetensors` on `unseen`, of which `report` is known.
+fn a_card_says_what_evaluate_says(scene: &Scene, report: &Value) {
+    fs::write(scene.path("card.md"), "# Small\n\nKnows **nothing**.\n").unwrap();
+    let card = |arguments: &[&str]| {
+        let mut command = hiwl();
+        command.args(["model", arguments[0]]).arg(scene.path(arguments[1]));
+        command.args(&arguments[2..]).current_dir(scene.path("."));
+        command
+    };
+    let of_unseen = ["unseen", "--labels", "unseen/labels.csv", "--output", "carded.safetensors"];
+    let mut write = card(&["card", "calibrated.safetensors"]);
+    write.args(of_unseen).args(["--text", "card.md"]);
+    done(write, 0);
+    let info = json(&done(card(&["info", "carded.safetensors", "--json"]), 0));
+    let measured = &info["provenance"]["card"]["measured"];
+    assert_eq!(measured["galaxies"], 400);
+    let near = |a: &Value, b: &Value| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 0.01;
+    assert!(near(&measured["accuracy"], &report["accuracy"]), "{measured}");
+    for (said, class) in
+        measured["classes"].as_array().unwrap().iter().zip(report["classes"].as_array().unwrap())
+    {
+        assert_eq!((&said["class"], &said["galaxies"]), (&class["class"], &class["support"]));
+        assert!(near(&said["recall"], &class["recall"]), "{said} {class}");
+        assert!(near(&said["precision"], &class["precision"]), "{said} {class}");
+    }
+    let page = |file: &str| card(&["info", file, "--card"]);
+    let shown = String::from_utf8(done(page("carded.safetensors"), 0).stdout).unwrap();
+    assert!(shown.starts_with("# Small\n\nKnows **nothing**.\n\nMeasured by hiwl"), "{shown}");
+
+    // Weights and labels are those of before; what is done to them takes the card off.
+    let labels = |model: &str| {
+        let mut command = hiwl();
+        command.args(["evaluate", "--json", "--precision", "f32"]).arg(scene.path("unseen"));
+        command.arg("--labels").arg(scene.path("unseen/labels.csv"));
+        command.arg("--model").arg(scene.path(model));
+        json(&done(command, 0))["confusion"].clone()
+    };
+    assert_eq!(labels("carded.safetensors"), labels("calibrated.safetensors"));
+    let mut again = card(&["calibrate", "carded.safetensors", "unseen", "--labels"]);
+    again.args(["unseen/labels.csv", "--output", "bare.safetensors"]);
+    done(again, 0);
+    let refused = done(page("bare.safetensors"), 64);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no card"));
+
+    fs::write(scene.path("long.md"), "x".repeat((64 << 10) + 1)).unwrap();
+    let mut long = card(&["card", "calibrated.safetensors"]);
+    long.args(of_unseen).args(["--text", "long.md"]);
+    assert!(String::from_utf8_lossy(&done(long, 64).stderr).contains("at most 65536"));
 }
 
 /// Rounding to bfloat16 is one more noise among those of the batches; what is

@@ -54,6 +54,7 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
     }
     let provenance = &mut model.description.provenance;
     provenance.metrics.clear();
+    provenance.card = None;
     provenance.other.remove("epochs");
     provenance.other.insert("mean_of".into(), json!(told));
     // What was fitted to the old weights says nothing of the new ones.

@@ -432,6 +432,7 @@ fn describe(
         data_digest: Some(run.data.digest.clone()),
         recipe: Some(serde_json::to_value(recipe).map_err(text)?),
         seed: Some(recipe.seed),
+        card: None,
         metrics: results,
         other: BTreeMap::from([
             ("epochs".to_owned(), json!(epochs)),
