@@ -172,7 +172,7 @@ def main():
                     out.addfile(member, data)
             cells = []
             for model in options.models:
-                command = [options.hiwl, "evaluate", tar, "--labels", options.labels, "--model", model, "--json"]
+                command = [options.hiwl.resolve(), "evaluate", tar, "--labels", options.labels, "--model", model, "--json"]
                 told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
                 cells.append(cell(told))
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)

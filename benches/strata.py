@@ -64,7 +64,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "predictions.csv")
-        command = [options.hiwl, "evaluate", options.archive, "--labels", options.labels, "--split", options.split]
+        command = [options.hiwl.resolve(), "evaluate", options.archive, "--labels", options.labels, "--split", options.split]
         command += ["--model", options.model, "--predictions", told]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with told.open() as file:
