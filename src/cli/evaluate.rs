@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
 
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::{CliError, Exit, numbers, print, print_json, usage};
@@ -13,6 +14,7 @@ use crate::engine::DevicesChoice;
 use crate::labels::grammar::{Kind, Wanted};
 use crate::labels::votes::VoteTable;
 use crate::labels::{LabelColumns, LabelTable, Split, several, split};
+use crate::metrics::Published;
 use crate::run::ModelIdentity;
 use crate::storage::output;
 
@@ -27,6 +29,7 @@ use crate::storage::output;
 #[command(after_long_help = "\
 Examples:
   hiwl evaluate galaxies/*.tar --labels labels.csv --split val --model model.safetensors
+  hiwl evaluate galaxies/*.tar --labels labels.csv --split test --beside paper
   hiwl evaluate galaxies/*.tar --votes votes.csv --model votes.safetensors")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists.
@@ -85,9 +88,22 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
 
+    /// Behind the metrics, print the tables that the paper publishes of HIWL and of
+    /// others' works (3, 4, 8 to 11) with this model's figures in them, as Markdown.
+    /// Tables 5 to 7 are made by `hiwl reproduce`.
+    #[arg(long, value_enum, requires = "split", conflicts_with_all = ["votes", "json"])]
+    beside: Option<Beside>,
+
     /// Print the metrics as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Whose figures ours stand beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Beside {
+    /// The paper's of HIWL.
+    Paper,
 }
 
 pub(super) fn split_named(text: &str) -> Result<Split, String> {
@@ -101,6 +117,7 @@ impl Arguments {
         }
         let (json, csv, split) = (self.json, self.csv.clone(), self.split);
         let predictions = self.predictions.clone();
+        let beside = self.beside.map(|Beside::Paper| Published::paper());
         let column = match split {
             Some(_) => Some(self.split_column.as_deref().unwrap_or("split")),
             None => None,
@@ -116,6 +133,13 @@ impl Arguments {
         let classes = classify::classes(&options.model)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
+        if let Some(published) = beside.as_ref().filter(|published| !published.fits(&classes)) {
+            return Err(usage(anyhow!(
+                "--beside paper: the published figures are of {}; the model's classes are {}",
+                published.classes.join(", "),
+                classes.join(", ")
+            )));
+        }
         let columns = LabelColumns { id: options.id_column.as_deref(), split: column.as_deref() };
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
@@ -139,7 +163,13 @@ impl Arguments {
         if json {
             print_json(found.report.to_json()?)?
         } else {
-            print(&text(&found))?
+            print(&text(&found))?;
+            let tables = beside.zip(split);
+            if let Some(tables) =
+                tables.and_then(|(published, split)| published.beside(&found.report, split.name()))
+            {
+                print(&format!("\n{tables}"))?;
+            }
         }
         Ok(if found.rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
     }
