@@ -11,7 +11,7 @@ use crate::{
         prepare::{Preparation, Wide},
     },
     engine::{
-        Infer, Normalisation,
+        Engine, Infer, Normalisation,
         open::{self, Network, Opened, Pair},
     },
     line::{Crops, Front, LineError},
@@ -78,8 +78,8 @@ pub fn hierarchy(
             weights,
         })
         .collect();
-    let gpu = device != Device::Cpu;
-    if let (true, Some(combined), &[first, second]) = (gpu, scheme.cascade(), &networks[..])
+    let ours = Engine::on(device, run.engine, &description.architectures)? == Engine::Cuda;
+    if let (true, Some(combined), &[first, second]) = (ours, scheme.cascade(), &networks[..])
         && first.architecture == second.architecture
     {
         let all = run.stage2 == Stage2::All;

@@ -72,7 +72,7 @@ impl Arguments {
         super::say_hindrance(hindrance);
         let engine = Engine::on(device, self.engine, &description.architectures).map_err(usage)?;
         match (engine, device) {
-            (Engine::Candle, _) => self.plainly(&model),
+            (Engine::Candle, _) => self.plainly(&model, device),
             (_, Device::Cpu) => self.on_cpu(&model),
             (_, Device::Cuda(index)) => self.on_gpu(&model, index),
         }
@@ -108,7 +108,7 @@ impl Arguments {
     }
 
     /// The rate of the reference, which knows no kinds of layers.
-    fn plainly(&self, model: &Model) -> Result<Exit, CliError> {
+    fn plainly(&self, model: &Model, device: Device) -> Result<Exit, CliError> {
         let precision = match self.precision {
             Some(PrecisionChoice::Bf16) => Precision::Bf16,
             _ => Precision::F32,
@@ -128,10 +128,10 @@ impl Arguments {
         };
         let engine = Engine::Candle;
         let network =
-            open::infer(network, Device::Cpu, Some(engine), precision, 1).map_err(usage)?.network;
+            open::infer(network, device, Some(engine), precision, 1).map_err(usage)?.network;
         let images = noise(batches.iter().copied().max().unwrap_or(1), size);
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-        print(&format!("\n{engine}, {}\n", precision.name()))?;
+        print(&format!("\n{engine} on {device}, {}\n", precision.name()))?;
         for (batch, median, best) in
             speed::cpu::measure_plainly(&*network, &images, &batches, self.seconds)?
         {

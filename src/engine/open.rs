@@ -29,7 +29,8 @@ pub enum Engine {
     Fused,
     /// Ours on NVIDIA GPUs.
     Cuda,
-    /// candle's tensors on the processor, layer by layer: every backbone.
+    /// candle's tensors, layer by layer: every backbone, on the processor; on NVIDIA GPUs
+    /// too where the program is built with `candle-cuda`.
     Candle,
 }
 
@@ -51,7 +52,7 @@ impl Can {
 }
 
 /// The first that fits is taken where none is named.
-const TABLE: [Can; 3] = [
+const TABLE: &[Can] = &[
     Can {
         engine: Engine::Fused,
         gpu: false,
@@ -65,6 +66,8 @@ const TABLE: [Can; 3] = [
         any_backbone: false,
     },
     Can { engine: Engine::Candle, gpu: false, precisions: &[Precision::F32], any_backbone: true },
+    #[cfg(feature = "candle-cuda")]
+    Can { engine: Engine::Candle, gpu: true, precisions: &[Precision::F32], any_backbone: true },
 ];
 
 impl Engine {
@@ -163,7 +166,10 @@ impl FromStr for Engine {
 #[non_exhaustive]
 pub enum EngineError {
     /// It does not compute on this device.
-    #[error("the {engine} engine does not compute on {device}")]
+    #[error(
+        "the {engine} engine does not compute on {device}{hint}",
+        hint = hint(*engine, *device)
+    )]
     Elsewhere {
         /// Which was asked for.
         engine: Engine,
@@ -185,10 +191,11 @@ pub enum EngineError {
         /// Where it was to learn.
         device: Device,
     },
-    /// Only the candle engine has this backbone, and it computes on the processor.
+    /// Only the candle engine has this backbone, and it computes on the processor, or
+    /// another was asked for.
     #[error(
-        "{backbone} is computed by the candle engine alone, on the processor, and not on {device} \
-         by what was asked for: --device cpu, and no --engine"
+        "{backbone} is computed by the candle engine alone, and not on {device} by what was asked \
+         for: --device cpu, and no --engine (on GPUs, a program built with --features candle-cuda)"
     )]
     NoBackbone {
         /// Its name.
@@ -207,6 +214,14 @@ pub enum EngineError {
     NoPair {
         /// Which was asked for.
         engine: Engine,
+    },
+    /// candle cannot use the GPU.
+    #[error("{device}: candle: {source}")]
+    Place {
+        /// Which was asked for.
+        device: Device,
+        /// What candle said.
+        source: candle_core::Error,
     },
     /// It, or the processor, does not compute in this precision.
     #[error("the {engine} engine does not compute in {precision} here", precision = precision.name())]
@@ -237,6 +252,22 @@ impl EngineError {
             _ => true,
         }
     }
+}
+
+/// What would make an engine compute on a device where it does not.
+fn hint(engine: Engine, device: Device) -> &'static str {
+    match (engine, device) {
+        (Engine::Candle, Device::Cuda(_)) => {
+            " (a program built with --features candle-cuda does; others: --device cpu)"
+        }
+        _ => "",
+    }
+}
+
+/// Where the candle engine computes.
+fn place(device: Device) -> Result<candle_core::Device, EngineError> {
+    let found = candle::place(device).map_err(|source| EngineError::Place { device, source })?;
+    found.ok_or(EngineError::Elsewhere { engine: Engine::Candle, device })
 }
 
 /// A network, before an engine takes it.
@@ -292,7 +323,8 @@ pub fn infer(
             precision,
         )?),
         Engine::Candle => {
-            let network = candle::Network::load(architecture, outputs, weights)?;
+            let place = place(device)?;
+            let network = candle::Network::on(&place, architecture, outputs, weights)?;
             Box::new(TensorNetwork::new(network, size, normalisation))
         }
         Engine::Cuda => {
@@ -407,7 +439,9 @@ pub fn learn(
         if settings.stochastic_depth > 0.0 {
             return Err(EngineError::NoStochasticDepth { engine: can.engine });
         }
-        return Ok(Box::new(CandleLearner::new(architecture, weights, settings, updates)?));
+        let place = place(device)?;
+        let learner = CandleLearner::on(&place, architecture, weights, settings, updates)?;
+        return Ok(Box::new(learner));
     }
     if can.engine != Engine::Cuda {
         let learner = FusedLearner::new(architecture, weights, settings, updates, precision)?;
@@ -453,7 +487,7 @@ mod tests {
 
     #[test]
     fn every_engine_is_in_the_table_once_and_named() {
-        for (engine, can) in Engine::ALL.into_iter().zip(&TABLE) {
+        for (engine, can) in Engine::ALL.into_iter().zip(TABLE) {
             assert_eq!(engine, can.engine);
             assert_eq!(engine.name().parse(), Ok(engine));
             assert!(engine.computes(engine.fastest()) && engine.computes(Precision::F32));
@@ -522,15 +556,23 @@ mod tests {
         assert_eq!(on(Device::Cpu, Some(Engine::Candle), &[b1]).unwrap(), Engine::Candle);
         assert_eq!(on(Device::Cpu, None, &[resnet]).unwrap(), Engine::Candle);
         assert_eq!(on(Device::Cpu, None, &[b1, resnet]).unwrap(), Engine::Candle);
-        for (device, engine) in [(gpu, None), (Device::Cpu, Some(Engine::Fused))] {
-            let error = on(device, engine, &[resnet]).unwrap_err();
+        for (device, engine) in [(gpu, Engine::Cuda), (Device::Cpu, Engine::Fused)] {
+            let error = on(device, Some(engine), &[resnet]).unwrap_err();
             assert!(matches!(error, EngineError::NoBackbone { .. }) && error.is_usage(), "{error}");
         }
-        for (device, engine) in
-            [(gpu, Engine::Fused), (gpu, Engine::Candle), (Device::Cpu, Engine::Cuda)]
-        {
+        for (device, engine) in [(gpu, Engine::Fused), (Device::Cpu, Engine::Cuda)] {
             let error = on(device, Some(engine), &[b1]).unwrap_err();
             assert!(matches!(error, EngineError::Elsewhere { .. }) && error.is_usage(), "{error}");
+        }
+        // candle's backend for GPUs is a feature of the build.
+        if cfg!(feature = "candle-cuda") {
+            assert_eq!(on(gpu, Some(Engine::Candle), &[b1]).unwrap(), Engine::Candle);
+            assert_eq!(on(gpu, None, &[resnet]).unwrap(), Engine::Candle);
+        } else {
+            let error = on(gpu, Some(Engine::Candle), &[b1]).unwrap_err().to_string();
+            assert!(error.contains("does not compute on cuda:0 (a program built"), "{error}");
+            let error = on(gpu, None, &[resnet]).unwrap_err();
+            assert!(matches!(error, EngineError::NoBackbone { .. }), "{error}");
         }
     }
 }

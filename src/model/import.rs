@@ -215,8 +215,8 @@ impl Foreign {
         })
     }
 
-    /// Side of the crops that a network's learned places are for.
-    fn image(&self) -> Option<usize> {
+    /// Side of the crops that a network's learned places are for, of a transformer.
+    pub fn image(&self) -> Option<usize> {
         let places = self.tensors.get("encoder.pos_embedding")?.dims().get(1).copied()?;
         Some(places.saturating_sub(1).isqrt() * 16)
     }

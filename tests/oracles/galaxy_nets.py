@@ -20,24 +20,26 @@ def look(images, fraction, side, samples, angle=0.0):
 
 
 class Unit(nn.Module):
-    """Norm and ReLU first, then 1×1, 3×3, 1×1."""
+    """Norm and ReLU first, then 1×1, 3×3, 1×1; the last of these may halve."""
 
-    def __init__(self, input, inner, output, stride):
+    def __init__(self, input, inner, output, halves):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(input)
         self.conv1 = nn.Conv2d(input, inner, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.dropout = nn.Dropout(0.33)
         self.bn3 = nn.BatchNorm2d(inner)
-        self.conv3 = nn.Conv2d(inner, output, 1, bias=False)
-        self.shortcut = None
-        if stride != 1 or input != output:
-            self.shortcut = nn.Conv2d(input, output, 1, stride, bias=False)
+        self.conv3 = nn.Conv2d(inner, output, 1, 2 if halves else 1, bias=False)
+        self.shortcut = None if input == output else nn.Conv2d(input, output, 1, bias=False)
+        self.halves = halves
 
     def forward(self, x):
         first = F.relu(self.bn1(x))
         around = x if self.shortcut is None else self.shortcut(first)
-        x = self.conv2(F.relu(self.bn2(self.conv1(first))))
+        if self.halves:
+            around = F.max_pool2d(around, 2)
+        x = self.dropout(self.conv2(F.relu(self.bn2(self.conv1(first)))))
         return self.conv3(F.relu(self.bn3(x))) + around
 
 
@@ -47,18 +49,17 @@ class ResNet26(nn.Module):
         self.conv1 = nn.Conv2d(3, wide(64), 6, bias=False)
         input = wide(64)
         for stage in range(4):
-            inner, output = wide(128 << stage), wide(256 << stage)
+            inner, output = wide(128 << stage), wide(512 << stage)
             blocks = []
-            for block in range(units):
-                stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(Unit(input, inner, output, stride))
+            for unit in range(units):
+                blocks.append(Unit(input, inner, output, stage < 3 and unit == units - 1))
                 input = output
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.bn = nn.BatchNorm2d(input)
         self.fc = nn.Linear(input, classes)
 
     def forward(self, images):
-        x = self.conv1(F.pad(look(images, 136 / 240, 64, 2), (2, 3, 2, 3)))
+        x = self.conv1(F.pad(look(images, 224 / 240, 64, 4), (2, 3, 2, 3)))[:, :, ::2, ::2]
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(F.relu(self.bn(x)).mean((2, 3)))
 

@@ -1,7 +1,9 @@
 //! The network with the preparation that its model file asks for, behind the door of
 //! inference.
 //!
-//! Images are run one by one, side by side, so that nothing depends on the batch.
+//! On the processor images are run one by one, side by side, so that nothing depends on
+//! the batch. A GPU runs so many at once, always as many, of which some may be blank:
+//! its library chooses its sums by the sizes of matrices.
 
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
@@ -15,9 +17,13 @@ pub struct TensorNetwork {
     network: Network,
     size: usize,
     normalisation: Normalisation,
+    device: Device,
 }
 
-/// What was found of an image; empty where it was not wanted.
+/// Images that a GPU runs at once.
+const AT_ONCE: usize = 32;
+
+/// What was found of images; empty where it was not wanted.
 struct Found {
     maps: Vec<f32>,
     features: Vec<f32>,
@@ -27,18 +33,24 @@ struct Found {
 impl TensorNetwork {
     /// Joins a network with what it is fed: images of `size` × `size` pixels.
     pub fn new(network: Network, size: usize, normalisation: Normalisation) -> Self {
-        Self { network, size, normalisation }
+        let device = network.device();
+        Self { network, size, normalisation, device }
     }
 
-    fn look(&self, image: &[u8], want: Want) -> Result<Found> {
-        let pixels = normalised(image, self.size, self.normalisation)?;
+    /// Looks at images one behind the other.
+    fn look(&self, images: &[u8], want: Want) -> Result<Found> {
+        let pixels = normalised(images, self.size, self.normalisation, &self.device)?;
         let mut pass = Pass::default();
-        let maps = self.network.maps(&pixels, &mut pass)?;
+        let maps = self.network.used(&pixels, &mut pass)?;
+        // Image by image, as features and logits are.
+        let by_image = |maps: &Tensor| maps.transpose(0, 1)?.contiguous();
         let wanted = |what, tensor: &Tensor| {
             if want.has(what) { values(tensor) } else { Ok(Vec::new()) }
         };
-        let mut found =
-            Found { maps: wanted(Want::MAPS, &maps)?, features: Vec::new(), logits: Vec::new() };
+        let mut found = Found { maps: Vec::new(), features: Vec::new(), logits: Vec::new() };
+        if want.has(Want::MAPS) {
+            found.maps = values(&by_image(&maps)?)?;
+        }
         if want.has(Want::FEATURES) || want.has(Want::LOGITS) {
             let features = self.network.features(&maps, &mut pass)?;
             found.features = wanted(Want::FEATURES, &features)?;
@@ -55,6 +67,7 @@ pub(super) fn normalised(
     images: &[u8],
     size: usize,
     Normalisation { mean, std }: Normalisation,
+    device: &Device,
 ) -> Result<Tensor> {
     let count = images.len() / (3 * size * size);
     let mut values = Vec::with_capacity(images.len());
@@ -62,7 +75,7 @@ pub(super) fn normalised(
         let bytes = images.iter().skip(channel).step_by(3);
         values.extend(bytes.map(|&b| (f32::from(b) / 255.0 - mean[channel]) / std[channel]));
     }
-    Tensor::from_vec(values, (3, count, size, size), &Device::Cpu)
+    Tensor::from_vec(values, (3, count, size, size), device)
 }
 
 impl Infer for TensorNetwork {
@@ -93,15 +106,30 @@ impl Infer for TensorNetwork {
             });
         }
         to.resize(self, images.len(), want);
-        let found = images.par_iter().map(|image| self.look(image, want));
-        let found = found.collect::<Result<Vec<Found>>>()?;
+        let each = if self.device.is_cpu() { 1 } else { AT_ONCE };
+        let look = |images: &[&[u8]]| {
+            if each == 1 {
+                return self.look(images[0], want);
+            }
+            let mut all = images.concat();
+            all.resize(each * 3 * self.size * self.size, 0);
+            self.look(&all, want)
+        };
+        let found: Vec<Found> = if each == 1 {
+            images.par_chunks(each).map(look).collect::<Result<_>>()?
+        } else {
+            images.chunks(each).map(look).collect::<Result<_>>()?
+        };
         for (place, own) in found.into_iter().enumerate() {
             for (to, own) in [
                 (&mut to.maps, own.maps),
                 (&mut to.features, own.features),
                 (&mut to.logits, own.logits),
             ] {
-                to[place * own.len()..(place + 1) * own.len()].copy_from_slice(&own);
+                // Without what the blank ones of the last gave.
+                let to = to.get_mut(place * own.len()..).unwrap_or_default();
+                let count = own.len().min(to.len());
+                to[..count].copy_from_slice(&own[..count]);
             }
         }
         Ok(())

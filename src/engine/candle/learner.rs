@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use super::backward::forth_and_back;
 use super::door::normalised;
-use super::network::{Network, Pass, drop_out};
+use super::network::{Network, Pass};
 use super::ops::values;
 use crate::engine::fused::learn::Parameter;
 use crate::engine::learn::{
@@ -24,6 +25,7 @@ use crate::model::weights::{Weights, WeightsError};
 pub struct CandleLearner {
     architecture: Architecture,
     settings: Settings,
+    device: Device,
     norm_momentum: f64,
     /// What learns: all that is learned, or the classifier alone.
     learned: Vec<Parameter>,
@@ -36,7 +38,7 @@ pub struct CandleLearner {
 }
 
 impl CandleLearner {
-    /// A network before its first step.
+    /// A network before its first step, on the processor.
     ///
     /// # Errors
     /// [`WeightsError`] if `weights` are not those of the architecture.
@@ -46,9 +48,24 @@ impl CandleLearner {
         settings: Settings,
         updates: Updates,
     ) -> std::result::Result<Self, WeightsError> {
+        Self::on(&Device::Cpu, architecture, weights, settings, updates)
+    }
+
+    /// The same on any device of candle's.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn on(
+        device: &Device,
+        architecture: &Architecture,
+        weights: &Weights,
+        settings: Settings,
+        updates: Updates,
+    ) -> std::result::Result<Self, WeightsError> {
         let mut learner = Self {
             architecture: architecture.clone(),
             settings,
+            device: device.clone(),
             norm_momentum: updates.norm_momentum,
             learned: Vec::new(),
             fixed: BTreeMap::new(),
@@ -82,7 +99,8 @@ impl CandleLearner {
         // A frozen backbone's running statistics are as they were.
         let still = self.settings.frozen_backbone.then(|| {
             let of = |(name, (shape, _)): (&String, &(Vec<usize>, Vec<f32>))| {
-                Ok((name.clone(), weights.tensor(name, shape)?))
+                let tensor = weights.tensor(name, shape)?.to_device(&self.device);
+                Ok((name.clone(), tensor.map_err(WeightsError::tensor(name))?))
             };
             fixed.iter().map(of).collect::<std::result::Result<_, WeightsError>>()
         });
@@ -98,7 +116,7 @@ impl CandleLearner {
     /// The network as it is now; `vars` are in the order of what learns.
     fn network(&self, vars: &[Tensor]) -> Result<Network> {
         let of = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f32>))| {
-            Ok((name.clone(), Tensor::from_slice(values, shape.as_slice(), &Device::Cpu)?))
+            Ok((name.clone(), Tensor::from_slice(values, shape.as_slice(), &self.device)?))
         };
         let mut tensors = match &self.still {
             Some(still) => still.clone(),
@@ -120,7 +138,7 @@ impl CandleLearner {
         let vars: Vec<Var> = self
             .learned
             .iter()
-            .map(|p| Var::from_slice(&p.values, p.shape.as_slice(), &Device::Cpu))
+            .map(|p| Var::from_slice(&p.values, p.shape.as_slice(), &self.device))
             .collect::<Result<_>>()?;
         let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
         let network = self.network(&tensors)?;
@@ -130,28 +148,28 @@ impl CandleLearner {
             // The backbone is as it is used; only what its features lead to learns.
             pass.dropout = None;
         }
-        let maps = network.maps(&normalised(images, size, normalisation)?, &mut pass)?;
-        let features = network.features(&maps, &mut pass)?;
-        let features = drop_out(&features, "dropout", dropout)?;
-        let logits = network.classify(&features)?;
-        let found = values(&logits)?;
-
+        let images = normalised(images, size, normalisation, &self.device)?;
         let count = targets.len() / classes;
-        let mut gradient = vec![0f32; targets.len()];
-        let rows = found.chunks_exact(classes).zip(targets.chunks_exact(classes));
-        let loss: f64 = rows
-            .zip(gradient.chunks_exact_mut(classes))
-            .map(|((outputs, targets), gradient)| {
-                self.settings.loss.row(outputs, targets, count as f64, gradient)
-            })
-            .sum();
-        let output = StepOutput { loss: loss / count as f64, logits: found };
-        if !output.loss.is_finite() {
+        let mut output = StepOutput { loss: 0.0, logits: Vec::new() };
+        let found = forth_and_back(&network, &images, &mut pass, dropout, |logits| {
+            output.logits = values(logits)?;
+            let mut gradient = vec![0f32; targets.len()];
+            let rows = output.logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
+            let loss: f64 = rows
+                .zip(gradient.chunks_exact_mut(classes))
+                .map(|((outputs, targets), gradient)| {
+                    self.settings.loss.row(outputs, targets, count as f64, gradient)
+                })
+                .sum();
+            output.loss = loss / count as f64;
+            if !output.loss.is_finite() {
+                return Ok(None);
+            }
+            Tensor::from_vec(gradient, (count, classes), &self.device).map(Some)
+        })?;
+        let Some(gradients) = found else {
             return Ok(output);
-        }
-        // The gradient of this product is that of the loss.
-        let gradient = Tensor::from_vec(gradient, (count, classes), &Device::Cpu)?;
-        let gradients = (&logits * &gradient)?.sum_all()?.backward()?;
+        };
         for (parameter, var) in self.learned.iter_mut().zip(&vars) {
             match gradients.get(var) {
                 Some(gradient) => parameter.gradient = values(&gradient.contiguous()?)?,
@@ -168,7 +186,7 @@ impl CandleLearner {
                     continue;
                 };
                 for (old, new) in old.iter_mut().zip(new) {
-                    let new = f64::from(new) * factor;
+                    let new = new * factor;
                     let kept = f64::from(*old) * (1.0 - self.norm_momentum);
                     *old = (kept + self.norm_momentum * new) as f32;
                 }
@@ -233,12 +251,13 @@ impl Learn for CandleLearner {
         let tensors = self
             .learned
             .iter()
-            .map(|p| Tensor::from_slice(&p.values, p.shape.as_slice(), &Device::Cpu))
+            .map(|p| Tensor::from_slice(&p.values, p.shape.as_slice(), &self.device))
             .collect::<Result<Vec<_>>>()?;
         let network = self.network(&tensors)?;
         let mut pass = Pass::default();
-        let maps = network.maps(&normalised(images, size, self.settings.normalisation)?, &mut pass);
-        let features = network.features(&maps?, &mut pass)?;
+        let images = normalised(images, size, self.settings.normalisation, &self.device)?;
+        let maps = network.maps(&images, &mut pass)?;
+        let features = network.features(&maps, &mut pass)?;
         Ok(values(&network.classify(&features)?)?)
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::ops::{layer_norm_slow, sigmoid, softmax};
 
 use super::look::look;
@@ -12,7 +12,8 @@ use super::ops::conv::Convolution;
 use super::ops::depthwise::DepthwiseConv2d;
 use super::ops::norm::{Moments, Norm};
 use super::ops::pool::{MaxPool, adaptive_mean};
-use super::ops::values;
+use super::ops::portable;
+use super::transformer::Transformer;
 use crate::model::architecture::Architecture;
 use crate::model::backbone::{Conv, Layer, Plan};
 use crate::model::parameters::parameters;
@@ -25,6 +26,8 @@ pub struct Network {
     eps: f64,
     classes: usize,
     tensors: BTreeMap<String, Tensor>,
+    /// What computes the body where nothing learns, if it is a transformer.
+    transformer: Option<Transformer>,
 }
 
 /// What is different while a network learns, and what is learned of a batch beside
@@ -42,8 +45,8 @@ pub(super) struct Pass {
 }
 
 impl Network {
-    /// Takes the weights of `architecture` with `classes` outputs. Tensors
-    /// that the architecture does not have are not looked at.
+    /// Takes the weights of `architecture` with `classes` outputs, on the processor.
+    /// Tensors that the architecture does not have are not looked at.
     ///
     /// # Errors
     /// [`WeightsError`] for the first tensor that is missing or misshapen.
@@ -52,13 +55,30 @@ impl Network {
         classes: usize,
         weights: &Weights,
     ) -> std::result::Result<Self, WeightsError> {
+        Self::on(&Device::Cpu, architecture, classes, weights)
+    }
+
+    /// The same on any device of candle's.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn on(
+        device: &Device,
+        architecture: &Architecture,
+        classes: usize,
+        weights: &Weights,
+    ) -> std::result::Result<Self, WeightsError> {
         let mut tensors = BTreeMap::new();
         for parameter in parameters(architecture, classes) {
             let tensor = weights.tensor(&parameter.name, &parameter.shape)?;
-            let tensor = tensor.contiguous().map_err(WeightsError::tensor(&parameter.name))?;
+            let tensor = tensor.contiguous().and_then(|tensor| tensor.to_device(device));
+            let tensor = tensor.map_err(WeightsError::tensor(&parameter.name))?;
             tensors.insert(parameter.name, tensor);
         }
-        Ok(Self::with(architecture, classes, tensors))
+        let mut network = Self::with(architecture, classes, tensors);
+        network.transformer = Transformer::of(&network.plan, network.eps, &network.tensors)
+            .map_err(WeightsError::tensor("encoder"))?;
+        Ok(network)
     }
 
     /// A network with these tensors, which are those of the architecture.
@@ -67,12 +87,18 @@ impl Network {
         classes: usize,
         tensors: BTreeMap<String, Tensor>,
     ) -> Self {
-        Self { plan: architecture.plan(), eps: architecture.bn_eps, classes, tensors }
+        let (plan, eps) = (architecture.plan(), architecture.bn_eps);
+        Self { plan, eps, classes, tensors, transformer: None }
     }
 
     /// Logits of an image.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// Where its tensors are.
+    pub(super) fn device(&self) -> Device {
+        self.tensors.values().next().map_or(Device::Cpu, |tensor| tensor.device().clone())
     }
 
     /// Its layers.
@@ -95,6 +121,14 @@ impl Network {
     /// The last feature maps of normalised images (3×N×H×W): C×N×h×w.
     pub(super) fn maps(&self, images: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         self.all(&self.plan.body, images, pass)
+    }
+
+    /// The same where nothing learns: no gradient leads through it.
+    pub(super) fn used(&self, images: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        match &self.transformer {
+            Some(transformer) => transformer.tokens(&images.transpose(0, 1)?.contiguous()?),
+            None => self.maps(images, pass),
+        }
     }
 
     /// The features (N×F) of the last maps.
@@ -140,7 +174,8 @@ impl Network {
                 x.broadcast_mul(&gate.t()?.contiguous()?.unsqueeze(2)?.unsqueeze(3)?)
             }
             &Layer::MaxPool { kernel, stride, padding, ceil } => {
-                MaxPool { kernel, stride, padding, ceil }.apply(x)
+                let op = MaxPool { kernel, stride, padding, ceil };
+                if x.device().is_cpu() { op.apply(x) } else { portable::max_pool(&op, x) }
             }
             Layer::Residual { branch, skip } => {
                 let before = pass.seen;
@@ -189,11 +224,15 @@ impl Network {
         let weight = self.tensor(&conv.prefix, "weight")?;
         let input_learns = std::mem::replace(&mut pass.seen, true);
         let (before, output) = ((top, left), (rows, columns));
-        let found = if conv.depthwise {
-            let op = DepthwiseConv2d::new(kernel, stride, (height, width), before, output);
-            op.channels_first().apply(x, weight)?
-        } else {
-            Convolution { kernel, stride, before, output, input_learns }.apply(x, weight)?
+        let op = Convolution { kernel, stride, before, output, input_learns };
+        let found = match (conv.depthwise, x.device().is_cpu()) {
+            (true, true) => {
+                let op = DepthwiseConv2d::new(kernel, stride, (height, width), before, output);
+                op.channels_first().apply(x, weight)?
+            }
+            (true, false) => portable::depthwise(x, weight, stride, before, output)?,
+            (false, true) => op.apply(x, weight)?,
+            (false, false) => portable::convolution(&op, x, weight)?,
         };
         if !conv.bias {
             return Ok(found);
@@ -203,20 +242,29 @@ impl Network {
     }
 
     fn norm(&self, prefix: &str, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
-        let moments = if pass.of_batch {
-            let found = Moments::of(x)?;
-            let pixels = x.elem_count() / found.mean.len().max(1);
-            pass.moments.push((prefix.to_owned(), found.clone(), pixels));
-            found
-        } else {
-            Moments {
-                mean: values(self.tensor(prefix, "running_mean")?)?,
-                variance: values(self.tensor(prefix, "running_var")?)?,
-            }
-        };
+        let (gamma, beta) = (self.tensor(prefix, "weight")?, self.tensor(prefix, "bias")?);
+        let running = |part| self.tensor(prefix, part);
+        let told = |part| running(part)?.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>();
         pass.seen = true;
-        let norm = Norm::new(&moments, self.eps, pass.of_batch);
-        norm.apply(x, self.tensor(prefix, "weight")?, self.tensor(prefix, "bias")?)
+        let (found, moments) = if !x.device().is_cpu() {
+            let fixed = if pass.of_batch {
+                None
+            } else {
+                Some((running("running_mean")?, running("running_var")?))
+            };
+            portable::norm(x, gamma, beta, fixed, self.eps)?
+        } else if pass.of_batch {
+            let moments = Moments::of(x)?;
+            (Norm::new(&moments, self.eps, true).apply(x, gamma, beta)?, Some(moments))
+        } else {
+            let moments = Moments { mean: told("running_mean")?, variance: told("running_var")? };
+            (Norm::new(&moments, self.eps, false).apply(x, gamma, beta)?, None)
+        };
+        if let Some(moments) = moments {
+            let pixels = x.elem_count() / moments.mean.len().max(1);
+            pass.moments.push((prefix.to_owned(), moments, pixels));
+        }
+        Ok(found)
     }
 
     /// A matrix product of the last axis with bias; 1×1 kernels are matrices.
@@ -295,5 +343,5 @@ pub(super) fn drop_out(x: &Tensor, name: &str, dropout: Option<(f64, u64)>) -> R
     let scale = (1.0 / (1.0 - probability)) as f32;
     let mut kept = || if random.uniform(0.0, 1.0) < probability { 0.0 } else { scale };
     let mask: Vec<f32> = (0..x.elem_count()).map(|_| kept()).collect();
-    x * Tensor::from_vec(mask, x.dims(), &Device::Cpu)?
+    x * Tensor::from_vec(mask, x.dims(), x.device())?.to_dtype(x.dtype())?
 }

@@ -1,6 +1,11 @@
 //! The engine against the fused one, and what it promises whatever the backbone.
 //! Against PyTorch it is held by `tests/network/backbones.rs`.
 
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::transformer::Transformer;
 use super::{CandleLearner, Network, TensorNetwork};
 use crate::engine::fused::learn::FusedLearner;
 use crate::engine::fused::random_weights::random_image;
@@ -62,7 +67,7 @@ fn learner(backbone: Backbone, frozen: bool) -> CandleLearner {
 
 /// Every tensor's values.
 fn all(weights: &Weights) -> Vec<(String, Vec<f32>)> {
-    let of = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
+    let of = |t: &Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
     weights.iter().map(|(name, tensor)| (name.to_owned(), of(tensor))).collect()
 }
 
@@ -177,4 +182,43 @@ fn what_is_found_depends_on_neither_batch_nor_threads_nor_what_else_is_wanted() 
             assert!(matches!(error, InferenceError::Unsupported { .. }), "{error}");
         }
     }
+}
+
+/// candle-transformers' layers where nothing learns are those that learn.
+#[test]
+fn a_network_in_use_is_the_one_that_learned() {
+    for backbone in Backbone::ALL {
+        let (architecture, weights) = nano(backbone);
+        let mut learner = learner(backbone, false);
+        let (images, _) = batch(3);
+        let expected = learner.evaluate(&images, SIZE).unwrap();
+        let network = Network::load(&architecture, CLASSES, &weights).unwrap();
+        let network = TensorNetwork::new(network, SIZE, NORMALISATION);
+        let images: Vec<&[u8]> = images.chunks_exact(3 * SIZE * SIZE).collect();
+        let mut found = Tensors::default();
+        network.run(&images, Want::LOGITS, &mut found).unwrap();
+        let scale = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+        for (a, b) in found.logits.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-4 * scale, "{backbone:?}: {a} {b}");
+        }
+    }
+}
+
+/// Why they do not learn: what lies before a norm gets no gradient. Where candle mends
+/// this, one of the two transformers can go.
+#[test]
+fn candle_transformers_vit_leads_no_gradient_back() {
+    let (architecture, weights) = nano(Backbone::VitB16);
+    let vars: BTreeMap<String, Var> = weights
+        .iter()
+        .map(|(name, tensor)| (name.to_owned(), Var::from_tensor(tensor).unwrap()))
+        .collect();
+    let tensors = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone()));
+    let plan = architecture.plan();
+    let transformer =
+        Transformer::of(&plan, architecture.bn_eps, &tensors.collect()).unwrap().unwrap();
+    let images = Tensor::ones((1, 3, SIZE, SIZE), DType::F32, &Device::Cpu).unwrap();
+    let tokens = transformer.tokens(&images).unwrap();
+    let gradients = tokens.sum_all().unwrap().backward().unwrap();
+    assert!(gradients.get(&vars["class_token"]).is_none());
 }

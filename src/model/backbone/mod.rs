@@ -95,13 +95,19 @@ impl Backbone {
         }
     }
 
-    /// Dropout before the classifier, as it was published.
+    /// Probability that dropout leaves a number out, as it was published.
     pub fn dropout(self) -> f64 {
         match self {
             Self::Efficientnet | Self::Googlenet => 0.2,
             Self::Vgg16 | Self::Dieleman => 0.5,
-            _ => 0.0,
+            Self::Resnet26 => 0.33,
+            Self::Resnet34 | Self::Resnet50 | Self::VitB16 => 0.0,
         }
+    }
+
+    /// Whether it leaves out features too; of a ResNet-26, only numbers inside of units.
+    fn drops_features(self) -> bool {
+        self != Self::Resnet26
     }
 }
 
@@ -298,6 +304,8 @@ pub struct Plan {
     pub features: usize,
     /// Prefix of the classifier's weight and bias.
     pub classifier: &'static str,
+    /// Whether features are left out while training, before the classifier.
+    pub drops_features: bool,
 }
 
 impl Plan {
@@ -312,7 +320,9 @@ impl Plan {
             Backbone::Resnet26 => resnet26::layers(architecture),
             Backbone::Dieleman => dieleman::layers(architecture),
         };
-        Self { body, neck, features, classifier: architecture.backbone.classifier() }
+        let Architecture { backbone, .. } = architecture;
+        let (classifier, drops_features) = (backbone.classifier(), backbone.drops_features());
+        Self { body, neck, features, classifier, drops_features }
     }
 
     /// Whether the features are the means of feature maps.
@@ -406,7 +416,7 @@ mod tests {
             ("resnet50", 224, 7),
             ("vgg16", 224, 7),
             ("googlenet", 224, 7),
-            ("resnet26", 240, 8),
+            ("resnet26", 240, 4),
             ("dieleman", 240, 2),
         ] {
             let plan = Plan::of(&Architecture::named(name).unwrap());

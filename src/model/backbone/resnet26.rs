@@ -1,15 +1,19 @@
-//! ResNet-26 for galaxies (Zhu et al. 2019, Ap&SS 364, 55; arXiv:1807.10406): a 6×6
-//! stem and four stages of two bottlenecks, norm and ReLU before each convolution,
-//! the inner convolutions twice as wide as ResNet-50's, for pictures of 64 × 64.
-//! 26 layers: the stem, 8 × 3, the classifier.
+//! ResNet-26 for galaxies (Zhu et al. 2019, Ap&SS 364, 55; arXiv:1807.10406): a 6×6 stem
+//! and four stages of two bottlenecks, norm and ReLU before each convolution and dropout
+//! behind the 3×3, for pictures of 64 × 64. 26 layers: the stem, 8 × 3, the classifier.
 //!
-//! No program was published. What the paper leaves open is decided here: inner
-//! widths 128, 256, 512, 1024 and outputs 256, 512, 1024, 2048; the stride of a
-//! stage in its first 3×3; a 1×1 convolution around a unit that changes the shape,
-//! behind the unit's first norm; no dropout inside of units. The stem pads two zeros
-//! before and three behind as TensorFlow's `SAME` does. Crops: theirs are the
-//! central 136 of 424 pixels as 64 × 64; of a crop of 240 pixels these are its
-//! central 136/240, and of other crops the same part.
+//! Their program is not public. Widths, strides and dropout are those of the one that
+//! the authors of the HIWL paper wrote after it, and ran for their table 7 (xrli/HIWL,
+//! `scheme/model_resnet26.py`): behind the stem every other pixel; inner widths 128, 256,
+//! 512, 1024 (k = 2 times 64 … 512) and outputs four times as wide; a stage but the last
+//! is halved by its last 1×1, and by a 2×2 pool around it; a 1×1 around the unit that
+//! changes the width, behind the unit's first norm and ReLU; dropout of 0.33. Other than
+//! there, each norm is a layer of its own, where theirs has one for four places of a
+//! stage; a ReLU follows the last norm, as in He et al. 2016 (arXiv:1603.05027); and
+//! convolutions have no biases, which the norms behind them take away.
+//!
+//! Crops: theirs are the central 224 of 424 pixels as 64 × 64; of a crop of 240 pixels
+//! these are its central 224/240, and of other crops the same part.
 
 use super::{Conv, Layer, Look, Zeros, conv, repeated, scaled};
 use crate::model::architecture::{Architecture, Padding};
@@ -17,17 +21,19 @@ use crate::model::architecture::{Architecture, Padding};
 /// Body, neck, and the number of features.
 pub(super) fn layers(architecture: &Architecture) -> (Vec<Layer>, Vec<Layer>, usize) {
     let width = architecture.width;
-    let look = Look { fraction: (136, 240), side: 64, samples: 2, corners: None };
+    let look = Look { fraction: (224, 240), side: 64, samples: 4, corners: None };
+    // Two zeros before and three behind.
     let stem =
         Conv { padding: Zeros::As(Padding::Same), ..conv("conv1", (3, scaled(64, width)), 6, 1) };
-    let mut body = vec![Layer::Look(look), Layer::Conv(stem)];
+    let mut body = vec![Layer::Look(look), Layer::Conv(stem), pool(1)];
     let mut input = scaled(64, width);
     for stage in 0..4 {
-        let (inner, output) = (scaled(128 << stage, width), scaled(256 << stage, width));
-        for block in 0..repeated(2, architecture.depth) {
-            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            let prefix = format!("layer{}.{block}", stage + 1);
-            body.extend(unit(&prefix, (input, inner, output), stride));
+        let (inner, output) = (scaled(128 << stage, width), scaled(512 << stage, width));
+        let units = repeated(2, architecture.depth);
+        for place in 0..units {
+            let halves = stage < 3 && place + 1 == units;
+            let prefix = format!("layer{}.{place}", stage + 1);
+            body.extend(unit(&prefix, (input, inner, output), halves));
             input = output;
         }
     }
@@ -39,18 +45,31 @@ fn norm_relu(prefix: String, channels: usize) -> [Layer; 2] {
     [Layer::Norm { prefix, channels }, Layer::Relu]
 }
 
-fn unit(prefix: &str, (input, inner, output): (usize, usize, usize), stride: usize) -> Vec<Layer> {
+/// The largest of a square of so many pixels, two apart.
+fn pool(kernel: usize) -> Layer {
+    Layer::MaxPool { kernel, stride: 2, padding: 0, ceil: false }
+}
+
+fn unit(prefix: &str, (input, inner, output): (usize, usize, usize), halves: bool) -> Vec<Layer> {
     let name = |what: &str| format!("{prefix}.{what}");
     let mut branch = vec![Layer::Conv(conv(name("conv1"), (input, inner), 1, 1))];
     branch.extend(norm_relu(name("bn2"), inner));
-    branch.push(Layer::Conv(conv(name("conv2"), (inner, inner), 3, stride)));
+    branch.push(Layer::Conv(conv(name("conv2"), (inner, inner), 3, 1)));
+    branch.push(Layer::Dropout { name: name("conv2") });
     branch.extend(norm_relu(name("bn3"), inner));
-    branch.push(Layer::Conv(conv(name("conv3"), (inner, output), 1, 1)));
+    let stride = if halves { 2 } else { 1 };
+    branch.push(Layer::Conv(conv(name("conv3"), (inner, output), 1, stride)));
     let first = norm_relu(name("bn1"), input);
-    if stride == 1 && input == output {
-        branch.splice(0..0, first);
-        return vec![Layer::Residual { branch, skip: Vec::new() }];
+    let mut skip = Vec::new();
+    if input != output {
+        skip.push(Layer::Conv(conv(name("shortcut"), (input, output), 1, 1)));
     }
-    let skip = vec![Layer::Conv(conv(name("shortcut"), (input, output), 1, stride))];
+    if halves {
+        skip.push(pool(2));
+    }
+    if input == output {
+        branch.splice(0..0, first);
+        return vec![Layer::Residual { branch, skip }];
+    }
     first.into_iter().chain([Layer::Residual { branch, skip }]).collect()
 }

@@ -80,6 +80,15 @@ impl Initial {
             Self::Model(model, path) => (&model.description.architectures[0], path),
             Self::SavedWeights(kept, path) => (&kept.description.architecture, path),
             Self::Foreign(foreign) => {
+                if let (Some(theirs), Some(own)) = (foreign.image(), architecture.image)
+                    && theirs != own
+                {
+                    let own = told(&architecture);
+                    let what = format!(
+                        "weights for crops of {theirs} pixels, while the recipe trains {own}"
+                    );
+                    return Err(TrainError::Initial { path: foreign.path.clone(), what });
+                }
                 (architecture.bn_eps, architecture.padding) =
                     foreign.naming.conventions(&architecture);
                 return Ok(architecture);
@@ -87,7 +96,7 @@ impl Initial {
         };
         let (found, path) = found;
         if !found.same_layers(&architecture) {
-            let what = format!("{}, while the recipe trains {}", found.name, architecture.name);
+            let what = format!("{}, while the recipe trains {}", told(found), told(&architecture));
             return Err(TrainError::Initial { path: path.clone(), what });
         }
         (architecture.bn_eps, architecture.padding) = (found.bn_eps, found.padding);
@@ -130,6 +139,14 @@ impl Initial {
         }
         weights.check(&parameters)?;
         Ok(weights)
+    }
+}
+
+/// An architecture by name, and by its crops where it is for one size of them.
+fn told(architecture: &Architecture) -> String {
+    match architecture.image {
+        Some(side) => format!("{} for crops of {side} pixels", architecture.name),
+        None => architecture.name.clone(),
     }
 }
 

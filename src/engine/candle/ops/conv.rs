@@ -5,12 +5,13 @@
 //! pixels (`fold`). Rows are made for so many images at once as fit into `ROOM`,
 //! and made again for the gradient, so that none are kept.
 
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
-use super::{contiguous, values};
+use super::{by_type, contiguous, values, zeros};
 
-/// Most values of rows that are made at once: 64 MB.
+/// Most values of rows that are made at once: 64 MB of f32.
 const ROOM: usize = 16 << 20;
 
 /// A convolution of C×N×H×W images with an O×C×k×k kernel.
@@ -86,10 +87,15 @@ impl Convolution {
     }
 
     /// The rows of some images: C·k·k of them, each their output pixels.
-    fn unfold(&self, input: &[f32], sizes: Sizes, images: std::ops::Range<usize>) -> Vec<f32> {
+    fn unfold<T: WithDType>(
+        &self,
+        input: &[T],
+        sizes: Sizes,
+        images: std::ops::Range<usize>,
+    ) -> Vec<T> {
         let (k, pixels) = (self.kernel, self.pixels());
         let length = images.len() * pixels;
-        let mut rows = vec![0f32; sizes.channels * k * k * length];
+        let mut rows = zeros(sizes.channels * k * k * length);
         rows.par_chunks_exact_mut(length).enumerate().for_each(|(row, to)| {
             let (channel, ky, kx) = (row / (k * k), row / k % k, row % k);
             let [top, bottom, y] = self.met(ky, self.before.0, sizes.height, self.output.0);
@@ -115,7 +121,13 @@ impl Convolution {
     }
 
     /// Adds the rows of some images to the pixels that they were made of.
-    fn fold(&self, rows: &[f32], sizes: Sizes, images: std::ops::Range<usize>, output: &mut [f32]) {
+    fn fold<T: WithDType>(
+        &self,
+        rows: &[T],
+        sizes: Sizes,
+        images: std::ops::Range<usize>,
+        output: &mut [T],
+    ) {
         let (k, pixels) = (self.kernel, self.pixels());
         let length = images.len() * pixels;
         let planes = output.par_chunks_exact_mut(sizes.images * sizes.plane());
@@ -133,7 +145,7 @@ impl Convolution {
                         let to = &mut plane[(y + line * self.stride) * sizes.width + x..];
                         let from = &from[oy * self.output.1 + left..oy * self.output.1 + right];
                         let to = to.iter_mut().step_by(self.stride);
-                        to.zip(from).for_each(|(to, from)| *to += from);
+                        to.zip(from).for_each(|(to, from)| *to += *from);
                     }
                 }
             }
@@ -164,29 +176,8 @@ impl CustomOp2 for Convolution {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let sizes = Sizes::of(input_layout.shape().dims4()?);
-        let (outputs, inputs, k, _) = weight_layout.shape().dims4()?;
-        if (inputs, k) != (sizes.channels, self.kernel) {
-            bail!("a kernel of {inputs}×{k}×{k} on {} channels", sizes.channels);
-        }
-        let input = contiguous(input, input_layout)?;
-        let taps = inputs * k * k;
-        let matrix =
-            Tensor::from_slice(contiguous(weight, weight_layout)?, (outputs, taps), &Device::Cpu)?;
-        let pixels = self.pixels();
-        let mut output = vec![0f32; outputs * sizes.images * pixels];
-        for images in self.chunks(sizes) {
-            let length = images.len() * pixels;
-            let rows = self.unfold(input, sizes, images.clone());
-            let rows = Tensor::from_vec(rows, (taps, length), &Device::Cpu)?;
-            let found = values(&matrix.matmul(&rows)?)?;
-            let to = output.chunks_exact_mut(sizes.images * pixels);
-            for (to, from) in to.zip(found.chunks_exact(length)) {
-                to[images.start * pixels..images.end * pixels].copy_from_slice(from);
-            }
-        }
-        let shape = Shape::from((outputs, sizes.images, self.output.0, self.output.1));
-        Ok((CpuStorage::F32(output), shape))
+        let (input, weight) = ((input, input_layout), (weight, weight_layout));
+        by_type!(input.0.dtype(), T => self.forward::<T>(input, weight))
     }
 
     fn bwd(
@@ -196,14 +187,55 @@ impl CustomOp2 for Convolution {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        by_type!(input.dtype(), T => self.backward::<T>(input, weight, gradient))
+    }
+}
+
+impl Convolution {
+    fn forward<T: WithDType>(
+        &self,
+        (input, input_layout): (&CpuStorage, &Layout),
+        (weight, weight_layout): (&CpuStorage, &Layout),
+    ) -> Result<(CpuStorage, Shape)> {
+        let sizes = Sizes::of(input_layout.shape().dims4()?);
+        let (outputs, inputs, k, _) = weight_layout.shape().dims4()?;
+        if (inputs, k) != (sizes.channels, self.kernel) {
+            bail!("a kernel of {inputs}×{k}×{k} on {} channels", sizes.channels);
+        }
+        let input = contiguous::<T>(input, input_layout)?;
+        let taps = inputs * k * k;
+        let weight = contiguous::<T>(weight, weight_layout)?;
+        let matrix = Tensor::from_slice(weight, (outputs, taps), &Device::Cpu)?;
+        let pixels = self.pixels();
+        let mut output = zeros::<T>(outputs * sizes.images * pixels);
+        for images in self.chunks(sizes) {
+            let length = images.len() * pixels;
+            let rows = self.unfold(input, sizes, images.clone());
+            let rows = Tensor::from_vec(rows, (taps, length), &Device::Cpu)?;
+            let found = values::<T>(&matrix.matmul(&rows)?)?;
+            let to = output.chunks_exact_mut(sizes.images * pixels);
+            for (to, from) in to.zip(found.chunks_exact(length)) {
+                to[images.start * pixels..images.end * pixels].copy_from_slice(from);
+            }
+        }
+        let shape = Shape::from((outputs, sizes.images, self.output.0, self.output.1));
+        Ok((T::to_cpu_storage_owned(output), shape))
+    }
+
+    fn backward<T: WithDType>(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let sizes = Sizes::of(input.dims4()?);
         let (outputs, inputs, k, _) = weight.dims4()?;
         let pixels = self.pixels();
         let gradient = gradient.contiguous()?.reshape((outputs, sizes.images, pixels))?;
         let matrix = weight.reshape((outputs, inputs * k * k))?;
-        let pixels_of_input = values(input)?;
+        let pixels_of_input = values::<T>(input)?;
         let mut of_weight = matrix.zeros_like()?;
-        let mut of_input = vec![0f32; if self.input_learns { input.elem_count() } else { 0 }];
+        let mut of_input = zeros::<T>(if self.input_learns { input.elem_count() } else { 0 });
         for images in self.chunks(sizes) {
             let own = Self::of_images(&gradient, &images)?;
             let rows = self.unfold(&pixels_of_input, sizes, images.clone());
@@ -212,7 +244,7 @@ impl CustomOp2 for Convolution {
             of_weight = (of_weight + own.matmul(&rows.t()?)?)?;
             drop(rows);
             if self.input_learns {
-                let rows = values(&matrix.t()?.matmul(&own)?)?;
+                let rows = values::<T>(&matrix.t()?.matmul(&own)?)?;
                 self.fold(&rows, sizes, images, &mut of_input);
             }
         }

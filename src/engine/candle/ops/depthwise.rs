@@ -8,13 +8,14 @@
 //! with another body: `output += kernel · input`, `input gradient += kernel ·
 //! output gradient`, `kernel gradient += input · output gradient`.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
-use super::contiguous;
+use super::{by_type, contiguous, zeros};
 use crate::model::architecture::Padding;
 
-/// Convolves each channel of `input` (N×C×H×W, f32) with its own kernel of
+/// Convolves each channel of `input` (N×C×H×W, f32 or f64) with its own kernel of
 /// `weight` (C×1×k×k), as often as `stride` says, padded as `padding` says.
 ///
 /// # Errors
@@ -192,41 +193,46 @@ impl Geometry {
         }
     }
 
-    fn forward(&self, input: &[f32], weight: &[f32], output: &mut [f32]) {
+    fn forward<T: WithDType>(&self, input: &[T], weight: &[T], output: &mut [T]) {
         self.runs(|run| {
             let weight = weight[run.tap];
             let output = &mut output[run.output..][..run.length];
             let input = &input[run.input..];
             if self.stride == 1 {
-                output.iter_mut().zip(input).for_each(|(o, i)| *o += weight * i);
+                output.iter_mut().zip(input).for_each(|(o, i)| *o += weight * *i);
             } else {
                 let input = input.iter().step_by(self.stride);
-                output.iter_mut().zip(input).for_each(|(o, i)| *o += weight * i);
+                output.iter_mut().zip(input).for_each(|(o, i)| *o += weight * *i);
             }
         });
     }
 
-    fn input_gradient(&self, output_grad: &[f32], weight: &[f32], input_grad: &mut [f32]) {
+    fn input_gradient<T: WithDType>(&self, output_grad: &[T], weight: &[T], input_grad: &mut [T]) {
         self.runs(|run| {
             let weight = weight[run.tap];
             let output = &output_grad[run.output..][..run.length];
             let input = &mut input_grad[run.input..];
             if self.stride == 1 {
-                input.iter_mut().zip(output).for_each(|(i, o)| *i += weight * o);
+                input.iter_mut().zip(output).for_each(|(i, o)| *i += weight * *o);
             } else {
                 let input = input.iter_mut().step_by(self.stride);
-                input.zip(output).for_each(|(i, o)| *i += weight * o);
+                input.zip(output).for_each(|(i, o)| *i += weight * *o);
             }
         });
     }
 
     /// Adds to `weight_grad`, in f64 because it sums over whole images.
-    fn weight_gradient(&self, input: &[f32], output_grad: &[f32], weight_grad: &mut [f64]) {
+    fn weight_gradient<T: WithDType>(
+        &self,
+        input: &[T],
+        output_grad: &[T],
+        weight_grad: &mut [f64],
+    ) {
         self.runs(|run| {
             let output = &output_grad[run.output..][..run.length];
             let input = input[run.input..].iter().step_by(self.stride);
-            let sum: f32 = input.zip(output).map(|(i, o)| i * o).sum();
-            weight_grad[run.tap] += f64::from(sum);
+            let sum = input.zip(output).fold(T::from_f64(0.0), |sum, (i, o)| sum + *i * *o);
+            weight_grad[run.tap] += sum.to_f64();
         });
     }
 }
@@ -264,19 +270,21 @@ impl CustomOp2 for DepthwiseConv2d {
         let both = self.order.of(planes(input_layout, g.y.size, g.x.size)?);
         let (images, channels) = both;
         check_weight(weight_layout, channels, g.kernel)?;
-        let input = contiguous(input, input_layout)?;
-        let weight = contiguous(weight, weight_layout)?;
-        let mut output = vec![0f32; images * channels * g.output_plane()];
-        output
-            .par_chunks_exact_mut(g.output_plane())
-            .zip(input.par_chunks_exact(g.input_plane()))
-            .enumerate()
-            .for_each(|(plane, (output, input))| {
-                let channel = self.order.channel(plane, both);
-                g.forward(input, &weight[channel * g.taps()..][..g.taps()], output);
-            });
         let shape = self.order.shape(both, g.y.output, g.x.output);
-        Ok((CpuStorage::F32(output), shape))
+        by_type!(input.dtype(), T => {
+            let input = contiguous::<T>(input, input_layout)?;
+            let weight = contiguous::<T>(weight, weight_layout)?;
+            let mut output = zeros::<T>(images * channels * g.output_plane());
+            output
+                .par_chunks_exact_mut(g.output_plane())
+                .zip(input.par_chunks_exact(g.input_plane()))
+                .enumerate()
+                .for_each(|(plane, (output, input))| {
+                    let channel = self.order.channel(plane, both);
+                    g.forward(input, &weight[channel * g.taps()..][..g.taps()], output);
+                });
+            Ok((T::to_cpu_storage_owned(output), shape))
+        })
     }
 
     fn bwd(
@@ -314,19 +322,21 @@ impl CustomOp2 for InputGradient {
         let both = self.1.of(planes(output_layout, g.y.output, g.x.output)?);
         let (images, channels) = both;
         check_weight(weight_layout, channels, g.kernel)?;
-        let output_grad = contiguous(output_grad, output_layout)?;
-        let weight = contiguous(weight, weight_layout)?;
-        let mut input_grad = vec![0f32; images * channels * g.input_plane()];
-        input_grad
-            .par_chunks_exact_mut(g.input_plane())
-            .zip(output_grad.par_chunks_exact(g.output_plane()))
-            .enumerate()
-            .for_each(|(plane, (input, output))| {
-                let channel = self.1.channel(plane, both);
-                g.input_gradient(output, &weight[channel * g.taps()..][..g.taps()], input);
-            });
         let shape = self.1.shape(both, g.y.size, g.x.size);
-        Ok((CpuStorage::F32(input_grad), shape))
+        by_type!(output_grad.dtype(), T => {
+            let output_grad = contiguous::<T>(output_grad, output_layout)?;
+            let weight = contiguous::<T>(weight, weight_layout)?;
+            let mut input_grad = zeros::<T>(images * channels * g.input_plane());
+            input_grad
+                .par_chunks_exact_mut(g.input_plane())
+                .zip(output_grad.par_chunks_exact(g.output_plane()))
+                .enumerate()
+                .for_each(|(plane, (input, output))| {
+                    let channel = self.1.channel(plane, both);
+                    g.input_gradient(output, &weight[channel * g.taps()..][..g.taps()], input);
+                });
+            Ok((T::to_cpu_storage_owned(input_grad), shape))
+        })
     }
 }
 
@@ -351,19 +361,22 @@ impl CustomOp2 for WeightGradient {
         if self.1.of(planes(output_layout, g.y.output, g.x.output)?) != both {
             bail!("depthwise: gradient {:?} of {:?}", output_layout.shape(), input_layout.shape());
         }
-        let input = contiguous(input, input_layout)?;
-        let output_grad = contiguous(output_grad, output_layout)?;
-        let mut weight_grad = vec![0f32; channels * g.taps()];
-        weight_grad.par_chunks_exact_mut(g.taps()).enumerate().for_each(|(channel, gradient)| {
-            let mut sums = vec![0f64; g.taps()];
-            for plane in (0..images).map(|image| self.1.plane(channel, image, both)) {
-                let input = &input[plane * g.input_plane()..][..g.input_plane()];
-                let output = &output_grad[plane * g.output_plane()..][..g.output_plane()];
-                g.weight_gradient(input, output, &mut sums);
-            }
-            gradient.iter_mut().zip(sums).for_each(|(g, sum)| *g = sum as f32);
-        });
-        Ok((CpuStorage::F32(weight_grad), Shape::from((channels, 1, g.kernel, g.kernel))))
+        let shape = Shape::from((channels, 1, g.kernel, g.kernel));
+        by_type!(input.dtype(), T => {
+            let input = contiguous::<T>(input, input_layout)?;
+            let output_grad = contiguous::<T>(output_grad, output_layout)?;
+            let mut weight_grad = zeros::<T>(channels * g.taps());
+            weight_grad.par_chunks_exact_mut(g.taps()).enumerate().for_each(|(channel, gradient)| {
+                let mut sums = vec![0f64; g.taps()];
+                for plane in (0..images).map(|image| self.1.plane(channel, image, both)) {
+                    let input = &input[plane * g.input_plane()..][..g.input_plane()];
+                    let output = &output_grad[plane * g.output_plane()..][..g.output_plane()];
+                    g.weight_gradient(input, output, &mut sums);
+                }
+                gradient.iter_mut().zip(sums).for_each(|(g, sum)| *g = T::from_f64(sum));
+            });
+            Ok((T::to_cpu_storage_owned(weight_grad), shape))
+        })
     }
 }
 

@@ -6,26 +6,51 @@
 //!
 //! Except where a module says otherwise images are C×N×H×W, channels first: then a
 //! convolution is one matrix product without a copy, and what a channel is normalised
-//! by lies in one piece. All are for the processor and f32.
+//! by lies in one piece. All are for the processor, in f32 and, for those who want to
+//! know what rounding does, in f64; [`portable`] has the same for any device.
 
 pub mod conv;
 pub mod depthwise;
 pub mod norm;
 pub mod pool;
+pub mod portable;
 
-use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Tensor, WithDType, bail};
 
-/// The f32 values of a contiguous tensor.
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+/// Does the same with `$t` as the type of a tensor's numbers: f64, or f32.
+macro_rules! by_type {
+    ($dtype:expr, $t:ident => $body:expr) => {
+        match $dtype {
+            candle_core::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            // Of any other type the values cannot be taken, which is an error.
+            _ => {
+                type $t = f32;
+                $body
+            }
+        }
+    };
+}
+pub(super) use by_type;
+
+/// The values of a contiguous tensor.
+fn contiguous<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     let Some((from, to)) = layout.contiguous_offsets() else {
         bail!("tensors must be contiguous, got {layout:?}");
     };
-    Ok(&storage.as_slice::<f32>()?[from..to])
+    Ok(&storage.as_slice::<T>()?[from..to])
 }
 
 /// A copy of the values of a tensor, in its order.
-pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+pub(super) fn values<T: WithDType>(tensor: &Tensor) -> Result<Vec<T>> {
     tensor.flatten_all()?.to_vec1()
+}
+
+/// So many zeros.
+pub(super) fn zeros<T: WithDType>(count: usize) -> Vec<T> {
+    vec![T::from_f64(0.0); count]
 }
 
 #[cfg(test)]
@@ -52,7 +77,7 @@ pub(super) mod checks {
     }
 
     fn number(tensor: Tensor) -> f64 {
-        super::values(&tensor).unwrap().into_iter().map(f64::from).sum()
+        super::values::<f32>(&tensor).unwrap().into_iter().map(f64::from).sum()
     }
 
     /// That the gradients of a random product of `run`'s output are the differences

@@ -3,10 +3,11 @@
 //!
 //! The first of several that are largest gets the gradient, as in PyTorch.
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::{contiguous, values};
+use super::{by_type, contiguous, values, zeros};
 use crate::model::backbone::pooled;
 
 /// The largest of each window, of each plane (the last two axes of four).
@@ -31,7 +32,7 @@ impl MaxPool {
         input.contiguous()?.apply_op1(self)
     }
 
-    fn windows(&self, size: usize) -> usize {
+    pub(super) fn windows(&self, size: usize) -> usize {
         pooled(size, self.kernel, self.stride, self.padding, self.ceil)
     }
 
@@ -43,7 +44,12 @@ impl MaxPool {
     }
 
     /// For each window of a plane, the place of its largest pixel.
-    fn largest(&self, plane: &[f32], width: usize, mut visit: impl FnMut(usize, usize)) {
+    fn largest<T: WithDType>(
+        &self,
+        plane: &[T],
+        width: usize,
+        mut visit: impl FnMut(usize, usize),
+    ) {
         let height = plane.len() / width;
         let columns = self.windows(width);
         for oy in 0..self.windows(height) {
@@ -53,7 +59,7 @@ impl MaxPool {
                 let mut best = rows.start * width + across.start;
                 for y in rows.clone() {
                     for at in y * width + across.start..y * width + across.end {
-                        if plane[at] > plane[best] || plane[at].is_nan() {
+                        if plane[at] > plane[best] || plane[at].to_f64().is_nan() {
                             best = at;
                         }
                     }
@@ -70,28 +76,42 @@ impl CustomOp1 for MaxPool {
     }
 
     fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(input.dtype(), T => self.forward::<T>(input, layout))
+    }
+
+    fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        by_type!(input.dtype(), T => self.backward::<T>(input, gradient)).map(Some)
+    }
+}
+
+impl MaxPool {
+    fn forward<T: WithDType>(
+        &self,
+        input: &CpuStorage,
+        layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (first, second, height, width) = layout.shape().dims4()?;
-        let input = contiguous(input, layout)?;
+        let input = contiguous::<T>(input, layout)?;
         let (rows, columns) = (self.windows(height), self.windows(width));
-        let mut output = vec![0f32; first * second * rows * columns];
+        let mut output = zeros::<T>(first * second * rows * columns);
         let planes = output.par_chunks_exact_mut(rows * columns);
         planes.zip(input.par_chunks_exact(height * width)).for_each(|(to, plane)| {
             self.largest(plane, width, |window, at| to[window] = plane[at]);
         });
-        Ok((CpuStorage::F32(output), Shape::from((first, second, rows, columns))))
+        Ok((T::to_cpu_storage_owned(output), Shape::from((first, second, rows, columns))))
     }
 
-    fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    fn backward<T: WithDType>(&self, input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         let (.., height, width) = input.dims4()?;
-        let (pixels, gradient) = (values(input)?, values(&gradient.contiguous()?)?);
+        let (pixels, gradient) = (values::<T>(input)?, values::<T>(&gradient.contiguous()?)?);
         let windows = self.windows(height) * self.windows(width);
-        let mut found = vec![0f32; pixels.len()];
+        let mut found = zeros::<T>(pixels.len());
         let planes = found.par_chunks_exact_mut(height * width);
         let planes = planes.zip(pixels.par_chunks_exact(height * width));
         planes.zip(gradient.par_chunks_exact(windows)).for_each(|((to, plane), gradient)| {
             self.largest(plane, width, |window, at| to[at] += gradient[window]);
         });
-        Ok(Some(Tensor::from_vec(found, input.dims(), &Device::Cpu)?))
+        Tensor::from_vec(found, input.dims(), &Device::Cpu)
     }
 }
 
@@ -103,22 +123,25 @@ impl CustomOp1 for MaxPool {
 pub fn adaptive_mean(input: &Tensor, side: usize) -> Result<Tensor> {
     let (first, second, height, width) = input.dims4()?;
     let columns = input.reshape((first * second * height, width))?;
-    let columns = columns.matmul(&grid(width, side)?)?.reshape((first * second, height, side))?;
+    let columns =
+        columns.matmul(&grid(width, side, input)?)?.reshape((first * second, height, side))?;
     let rows = columns.transpose(1, 2)?.contiguous()?.reshape((first * second * side, height))?;
-    let rows = rows.matmul(&grid(height, side)?)?.reshape((first * second, side, side))?;
+    let rows = rows.matmul(&grid(height, side, input)?)?.reshape((first * second, side, side))?;
     rows.transpose(1, 2)?.contiguous()?.reshape((first, second, side, side))
 }
 
-/// size × side: the share of each pixel in each mean.
-fn grid(size: usize, side: usize) -> Result<Tensor> {
-    let mut shares = vec![0f32; size * side];
+/// size × side: the share of each pixel in each mean, of the type of `like` and where
+/// that is.
+fn grid(size: usize, side: usize, like: &Tensor) -> Result<Tensor> {
+    let mut shares = vec![0f64; size * side];
     for window in 0..side {
         let (from, to) = (window * size / side, ((window + 1) * size).div_ceil(side));
         for pixel in from..to {
-            shares[pixel * side + window] = 1.0 / (to - from) as f32;
+            shares[pixel * side + window] = 1.0 / (to - from) as f64;
         }
     }
-    Tensor::from_vec(shares, (size, side), &Device::Cpu)
+    let shares = Tensor::from_vec(shares, (size, side), &Device::Cpu)?;
+    shares.to_dtype(like.dtype())?.to_device(like.device())
 }
 
 #[cfg(test)]
@@ -141,7 +164,7 @@ mod tests {
         let input = (input.unwrap() - 20.0).unwrap();
         let run = |padding, ceil| {
             let op = MaxPool { kernel: 3, stride: 2, padding, ceil };
-            values(&op.apply(&input).unwrap()).unwrap()
+            values::<f32>(&op.apply(&input).unwrap()).unwrap()
         };
         assert_eq!(run(0, false), [-10.0]);
         assert_eq!(run(0, true), [-10.0, -9.0, -6.0, -5.0]);
@@ -172,6 +195,6 @@ mod tests {
         let found = adaptive_mean(&input.unwrap(), 3).unwrap();
         // Pixels 0–1, 1–3, 3–4, in each of three rows.
         let row = [0.5, 2.0, 3.5];
-        assert_eq!(values(&found).unwrap(), [row, row, row].concat());
+        assert_eq!(values::<f32>(&found).unwrap(), [row, row, row].concat());
     }
 }
