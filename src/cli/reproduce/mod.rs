@@ -36,6 +36,7 @@ use crate::train::recipe::{Optimiser, Phase, Recipe, Training};
 /// (train-hiwl, -slwslm, -hmws, -plain) and the row's backbone, and `hiwl evaluate` on
 /// the split. The same command goes on where it was stopped, and tables in one DIR
 /// share the runs that they have in common. The table goes to DIR/TABLE.md and .csv too.
+/// The other tables of the paper are figures of one model: `hiwl evaluate --beside paper`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Example:
@@ -108,10 +109,13 @@ impl Budget {
     /// The recipe of a row at this budget.
     fn recipe(self, row: &Row, seed: u64) -> Result<Recipe, CliError> {
         let mut recipe = Recipe::read(Path::new(row.recipe))?;
+        let architecture =
+            Architecture::named(row.backbone).ok_or_else(|| anyhow!("no {}", row.backbone))?;
         recipe.seed = seed;
         recipe.architecture = row.backbone.to_owned();
-        let named = |name: &str| Architecture::named(name).ok_or_else(|| anyhow!("no {name}"));
-        let one_size = named(row.backbone)?.image.is_some();
+        // As each backbone was published.
+        recipe.dropout = architecture.dropout;
+        let one_size = architecture.image.is_some();
         let phase = |epochs, size| Phase { epochs, size };
         let (phases, rate) = match self {
             Self::Paper => return Ok(recipe),
@@ -120,8 +124,7 @@ impl Budget {
             Self::Smoke => (vec![phase(1, 64)], 0.005),
         };
         if self == Self::Smoke {
-            let family = named(row.backbone)?.backbone;
-            recipe.architecture = format!("{}-nano", family.name());
+            recipe.architecture = format!("{}-nano", architecture.backbone.name());
             (recipe.input.crop, recipe.augmentation.crop) = (64, 68);
         }
         let shorten = |training: &mut Training| {
