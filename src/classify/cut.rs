@@ -19,10 +19,11 @@ use parquet::arrow::ArrowWriter;
 use rayon::prelude::*;
 
 use super::ClassifyError;
-use super::look::{Names, empty_folder, encode as as_png};
+use super::look::{Names, empty_folder};
 use crate::cutout::colour::{given_light, units::Light};
 use crate::cutout::prepare::{self, Preparation};
 use crate::cutout::{BandImage, Decoded, Payload, Reason, Rejection, RgbImage, SkyPosition};
+use crate::draw::pixels;
 use crate::events::Silent;
 use crate::line::{self, Found, Listed, Reading, Waiting, stages::shielded};
 use crate::mosaic::Mosaics;
@@ -155,7 +156,7 @@ fn encode(picture: &RgbImage, form: Form) -> Result<Vec<u8>, Rejection> {
     let unfit = |e: String| Rejection::new(Reason::Unsupported, e);
     let mut bytes = Vec::new();
     if form == Form::Png {
-        as_png(&mut bytes, picture).map_err(|e| unfit(e.to_string()))?;
+        pixels::png(&mut bytes, picture).map_err(|e| unfit(e.to_string()))?;
         return Ok(bytes);
     }
     let side = |pixels: usize| u16::try_from(pixels).map_err(|e| unfit(e.to_string()));

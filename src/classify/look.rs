@@ -6,13 +6,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::resolved::Resolved;
 use super::{ClassifyError, ClassifyOptions, setup};
 use crate::cutout::RgbImage;
+use crate::draw::pixels;
 use crate::events::Silent;
 use crate::line::{self, Found, Waiting};
 use crate::model::model_file::Model;
@@ -108,17 +109,7 @@ pub(super) fn empty_folder(folder: &Path) -> Result<(), ClassifyError> {
 }
 
 pub(super) fn write(path: &Path, picture: &RgbImage) -> std::io::Result<()> {
-    encode(BufWriter::new(File::create_new(path)?), picture)
-}
-
-/// Writes a picture as PNG.
-pub(super) fn encode(to: impl Write, picture: &RgbImage) -> std::io::Result<()> {
-    let mut encoder = png::Encoder::new(to, picture.width as u32, picture.height as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&picture.pixels)?;
-    Ok(writer.finish()?)
+    pixels::png(BufWriter::new(File::create_new(path)?), picture)
 }
 
 /// Names that were given.

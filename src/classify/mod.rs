@@ -33,7 +33,9 @@ pub use classifier::{Classification, Classifier, Named, Picture, Session};
 pub use cut::{CutOptions, CutReport, Form, cut};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, VoteEvaluation, classes, evaluate, evaluate_votes, tree};
-pub use explain::{ExplainOptions, Explained, SHEET, activation, explain};
+pub use explain::{
+    ExplainOptions, Explained, Explainer, MapKind, SHEET, Seen, activation, explain,
+};
 pub use features::{Features, features};
 pub use kept::{KeepFeatures, Keeping};
 pub use look::{Looked, look};

@@ -15,14 +15,15 @@ use crate::storage::output;
 /// For each cutout the folder holds `<id>.png`: the picture as the network sees it,
 /// the heat map of its class (or of the answer that is named), and the one over the
 /// other. Light is what speaks for the answer, dark what does not; each map has its
-/// own scale. `maps.npy` holds the maps as numbers, what speaks against among them
-/// (pictures × side × side in 32 bits), and `maps.csv` a line for each: their mean
-/// and a bias are the answer's logit.
+/// own scale. `maps.npy` and `maps.fits` hold the maps as numbers, what speaks against
+/// among them (pictures × side × side in 32 bits), and `maps.csv` a line for each.
 ///
-/// The maps are exact, and those of Grad-CAM up to a factor: the networks end in
-/// averages over the picture and one linear layer. A class of the second network is
-/// explained by that one; name an answer of the first (`--class CSS+EO`) for the
-/// first.
+/// Where a network ends in averages over the picture and one linear layer
+/// (EfficientNets, ResNets, GoogLeNet), the maps are exact: their mean and a bias are
+/// the answer's logit, and Grad-CAM's are the same up to a factor. VGG-16 and ViT have
+/// Grad-CAM by gradients; the network of Dieleman et al., which looks at turned and
+/// mirrored views, has none. A class of the second network is explained by that one;
+/// name an answer of the first (`--class CSS+EO`) for the first.
 ///
 /// Inputs and flags are those of `hiwl classify`. Exit code 1 if a cutout was
 /// rejected or something could not be listed.
@@ -88,7 +89,7 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         let (folder, count) = (shown::line(output.display()), format::count(found.written));
-        let mut lines = vec![format!("{folder}: {count} pictures, maps.npy, maps.csv")];
+        let mut lines = vec![format!("{folder}: {count} pictures, maps.npy, maps.fits, maps.csv")];
         if !found.rejected.is_empty() {
             let count = format::count(found.rejected.len() as u64);
             lines.push(format!("{count} cutouts have none:"));

@@ -15,7 +15,8 @@ use crate::page::report::{self, ReportOptions};
 /// Of a catalog: counts, confidences by class, where on the sky, why cutouts have no
 /// label, and galaxies of each class (the surest, the least sure, the oddest, some at
 /// random), each with its row. With --labels also what was taken for what, how far
-/// confidences can be believed, what a cut keeps, and the surest mistakes.
+/// confidences can be believed, what a cut keeps, and the surest mistakes; with the
+/// model too, beside each of these where the network saw its answer.
 ///
 /// Of a training run: its curves, what each epoch cost, how good the model is on
 /// validation, and with --example what augmentation does to a picture.
@@ -28,6 +29,7 @@ use crate::page::report::{self, ReportOptions};
 Examples:
   hiwl report night1 --output night1.html
   hiwl report night1 --labels labels.csv --split val --output night1.html
+  hiwl report night1 --labels labels.csv --model model.safetensors --output night1.html
   hiwl report run1 --example galaxy.jpg --output run1.html")]
 pub struct Arguments {
     /// The folder of a run: the `--output` of `hiwl classify` or of `hiwl train`.
@@ -42,7 +44,8 @@ pub struct Arguments {
     #[arg(long, value_name = "SPLIT", value_parser = split_named, requires = "labels")]
     split: Option<Split>,
 
-    /// The model file of the run, to show what it says of itself.
+    /// The model file of the run, to show what it says of itself and, with --labels,
+    /// heat maps of the surest mistakes.
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::candle::{self, CandleLearner, TensorNetwork};
+use super::candle::{self, CandleLearner, GradCam, TensorNetwork};
 use super::cuda::learn::GpuLearner;
 use super::cuda::{self, Cascade, CascadeOptions, CudaError};
 use super::fused::learn::FusedLearner;
@@ -345,6 +345,19 @@ pub fn infer(
         }
     };
     Ok(Opened { network, note: None })
+}
+
+/// A network that tells by gradients where it sees an answer, on the processor.
+///
+/// # Errors
+/// [`EngineError`].
+pub fn grad_cam(network: Network<'_>, engine: Option<Engine>) -> Result<GradCam, EngineError> {
+    let Network { architecture, outputs, size, normalisation, weights } = network;
+    let engine = can(Device::Cpu, engine, architecture.backbone)?.engine;
+    let name = architecture.name.as_str();
+    tracing::debug!(%engine, name, size, "a network opens for its gradients");
+    let network = candle::Network::load(architecture, outputs, weights)?;
+    Ok(GradCam::new(network, size, normalisation))
 }
 
 /// Two networks of one architecture and input, where the second sees what the

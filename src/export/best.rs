@@ -43,9 +43,14 @@ impl<K: Ord> Best<K> {
         self.heap.iter()
     }
 
+    /// What is kept, the least key first.
+    pub(crate) fn sorted(self) -> Vec<(K, u64)> {
+        self.heap.into_sorted_vec()
+    }
+
     /// The places, the least key first.
     pub(crate) fn places(self) -> Vec<u64> {
-        self.heap.into_sorted_vec().into_iter().map(|(_, place)| place).collect()
+        self.sorted().into_iter().map(|(_, place)| place).collect()
     }
 }
 

@@ -290,36 +290,6 @@ impl Architecture {
     }
 }
 
-/// Where the pixels of the last feature maps lie in a picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Grid {
-    /// Pixels along each side of a map.
-    pub side: usize,
-    /// The middle of the field that the first one sees, in the picture's pixels,
-    /// counted from the middle of its first.
-    pub first: f32,
-    /// Pixels of the picture from one to the next.
-    pub step: f32,
-}
-
-impl Architecture {
-    /// That of pictures of so many pixels a side. Strides with symmetric padding
-    /// keep the first pixel where it is, so that fields do not share the picture
-    /// out evenly: those of 8 pixels over 240 lie 32 apart, from 0 to 224.
-    pub fn grid(&self, size: usize) -> Grid {
-        let layers = self.layers();
-        let strides = layers.blocks.iter().map(|block| (block.kernel, block.stride));
-        let mut grid = Grid { side: size, first: 0.0, step: 1.0 };
-        for (kernel, stride) in std::iter::once((3, 2)).chain(strides) {
-            let (before, side) = self.padding.resolve(grid.side, kernel, stride);
-            grid.first += grid.step * ((kernel - 1) as f32 / 2.0 - before as f32);
-            grid.step *= stride as f32;
-            grid.side = side;
-        }
-        grid
-    }
-}
-
 /// The multiple of 8 nearest to `value`, never less than 90 % of it.
 fn round_channels(value: f64) -> usize {
     let rounded = (((value + 4.0) / 8.0).floor() * 8.0).max(8.0);
@@ -357,15 +327,6 @@ mod tests {
         assert!(Architecture::named("efficientnet-b8").is_none());
         let names = Architecture::names();
         assert!(names.contains("b7, resnet34, resnet50, vgg16, googlenet, vit-b16, resnet26"));
-    }
-
-    #[test]
-    fn maps_lie_where_their_fields_do() {
-        let b1 = Architecture::efficientnet(1).unwrap();
-        assert_eq!(b1.grid(240), Grid { side: 8, first: 0.0, step: 32.0 });
-        // Strides pad behind, all of kernels of 3 and one pixel of three of those of 5.
-        let same = Architecture { padding: Padding::Same, ..b1 };
-        assert_eq!(same.grid(240), Grid { side: 8, first: 15.0, step: 32.0 });
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
+use crate::classify::ClassifyError;
 use crate::export::ExportError;
 use crate::labels::LabelError;
 use crate::model::model_file::ModelError;
@@ -52,6 +53,9 @@ pub enum PageError {
     /// The epochs of a training run cannot be.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// Its networks cannot be asked where they see an answer.
+    #[error(transparent)]
+    Explain(#[from] ClassifyError),
     /// The model file is not the one that made the catalog.
     #[error("{}: another model (SHA-256 {found}) than that of the run ({known})", path.display())]
     OtherModel {
@@ -90,6 +94,7 @@ impl PageError {
             Self::Catalog(error) => error.is_usage(),
             Self::Export(error) => error.is_usage(),
             Self::Run(error) => error.is_usage(),
+            Self::Explain(error) => error.is_usage(),
             Self::Storage(error) => error.is_usage(),
             Self::Labels(_)
             | Self::Model(_)

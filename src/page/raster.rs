@@ -1,16 +1,11 @@
-//! Pixels: scaling, laying one picture on another, encoding.
+//! Pixels: scaling, rectangles, encoding.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::PageError;
 use crate::cutout::RgbImage;
-
-/// An empty picture of one colour.
-pub(super) fn paper(width: usize, height: usize, colour: [u8; 3]) -> RgbImage {
-    let pixels = colour.iter().copied().cycle().take(3 * width * height).collect();
-    RgbImage { width, height, pixels }
-}
+use crate::draw::pixels;
 
 /// A picture that fits into a square of `side` pixels, in its proportions. What is
 /// smaller is enlarged.
@@ -43,18 +38,6 @@ pub(super) fn fitted(picture: &RgbImage, side: usize) -> RgbImage {
     RgbImage { width, height, pixels }
 }
 
-/// Lays a picture on another, its upper left corner at (`left`, `top`).
-///
-/// # Panics
-/// If it reaches over the edge.
-pub(super) fn lay(on: &mut RgbImage, picture: &RgbImage, left: usize, top: usize) {
-    assert!(left + picture.width <= on.width && top + picture.height <= on.height);
-    for (y, row) in picture.pixels.chunks_exact(3 * picture.width).enumerate() {
-        let at = 3 * ((top + y) * on.width + left);
-        on.pixels[at..at + row.len()].copy_from_slice(row);
-    }
-}
-
 /// A filled rectangle; what lies outside the picture is not drawn.
 pub(super) fn fill(on: &mut RgbImage, [left, top, width, height]: [usize; 4], colour: [u8; 3]) {
     for y in top..(top + height).min(on.height) {
@@ -70,7 +53,9 @@ pub(super) fn fill(on: &mut RgbImage, [left, top, width, height]: [usize; 4], co
 /// # Errors
 /// [`PageError::Encode`].
 pub(super) fn png(picture: &RgbImage) -> Result<Vec<u8>, PageError> {
-    encode_png(&picture.pixels, picture.width, picture.height, png::ColorType::Rgb)
+    let mut bytes = Vec::new();
+    pixels::png(&mut bytes, picture).map_err(|error| PageError::Encode(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Red, green, blue and opacity as a PNG.
@@ -78,27 +63,13 @@ pub(super) fn png(picture: &RgbImage) -> Result<Vec<u8>, PageError> {
 /// # Errors
 /// [`PageError::Encode`].
 pub(super) fn png_with_alpha(
-    pixels: &[u8],
+    values: &[u8],
     width: usize,
     height: usize,
 ) -> Result<Vec<u8>, PageError> {
-    encode_png(pixels, width, height, png::ColorType::Rgba)
-}
-
-fn encode_png(
-    pixels: &[u8],
-    width: usize,
-    height: usize,
-    colour: png::ColorType,
-) -> Result<Vec<u8>, PageError> {
-    let failed = |error: png::EncodingError| PageError::Encode(error.to_string());
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(colour);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(pixels).map_err(failed)?;
-    writer.finish().map_err(failed)?;
+    pixels::png_with_alpha(&mut bytes, values, [width, height])
+        .map_err(|error| PageError::Encode(error.to_string()))?;
     Ok(bytes)
 }
 
@@ -122,6 +93,7 @@ pub(super) fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, PageError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::pixels::{lay, paper};
 
     #[test]
     fn a_picture_keeps_its_proportions_and_its_colour() {

@@ -14,6 +14,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::pictures::Pictures;
 use super::{PageError, letters, raster};
 use crate::catalog::{rows_at, schema};
+use crate::draw::pixels::{lay, paper};
 use crate::run::RunFolder;
 use crate::storage::output;
 use crate::storage::shown;
@@ -109,7 +110,7 @@ pub fn write(
     let rows = rows_at(&run, places, Some(&columns))?;
     let layout = Layout::of(places.len());
     let (width, height) = layout.size();
-    let mut sheet = raster::paper(width, height, WHITE);
+    let mut sheet = paper(width, height, WHITE);
     let across = (width - 2 * GAP) / letters::WIDTH;
     let model = &run.manifest().settings.model;
     let untrained = if model.untrained { ", untrained: its labels mean nothing" } else { "" };
@@ -127,7 +128,7 @@ pub fn write(
             Ok(picture) => {
                 let picture = raster::fitted(&picture, SIDE);
                 let (x, y) = ((SIDE - picture.width) / 2, (SIDE - picture.height) / 2);
-                raster::lay(&mut sheet, &picture, left + x, top + y);
+                lay(&mut sheet, &picture, left + x, top + y);
             }
             Err(why) => {
                 missing += 1;

@@ -1,229 +1,106 @@
-//! The curves of a training run as an SVG: loss and accuracy over epochs, for
-//! training and validation (the paper's figure 5).
+//! The curves of a training run: loss and accuracy over epochs, of training and
+//! validation (the paper's figure 5), for a page and as `curves.svg`.
 //!
-//! SVG is text, and two panels with lines need no library. What is drawn comes
-//! from [`crate::train::history`].
-//!
-//! Invariant: whatever the numbers, the text is well-formed XML in which every
-//! coordinate is finite; points that cannot be drawn are gaps in a line.
+//! They are drawn by [`crate::draw::chart`]; what they show comes from
+//! [`crate::train::history`]. Points that cannot be drawn are gaps in a line.
 
-use std::fmt::Write as _;
-
+use crate::draw::chart::axis::Axis;
+use crate::draw::chart::lines::{Chart, Line, file};
 use crate::events::Epoch;
+use crate::storage::shown;
 
-/// Width of the drawing and height of a panel, in pixels.
-const WIDTH: f64 = 760.0;
-const PANEL: f64 = 280.0;
-/// Room around a panel for ticks and titles.
-const LEFT: f64 = 70.0;
-const RIGHT: f64 = 170.0;
-const TOP: f64 = 40.0;
-const BOTTOM: f64 = 45.0;
-
-/// Colours that differ for the colour-blind too (Okabe & Ito).
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
-
-/// Values beyond this are no points: a diverged loss would flatten every other
-/// epoch to a line, and arithmetic on its axis would overflow.
+/// Values beyond this are no points: a diverged loss would flatten every other epoch
+/// to a line.
 const LIMIT: f64 = 1e9;
 
-/// A line of a panel.
-struct Line {
-    name: String,
-    colour: &'static str,
-    dashed: bool,
-    points: Vec<(f64, f64)>,
-}
-
-/// Draws the epochs of a run: one colour a model, training dashed and
-/// validation solid.
-pub fn svg(epochs: &[Epoch]) -> String {
-    let mut models: Vec<&str> = Vec::new();
+/// Names of the networks that learned, in the order in which they did.
+pub fn networks(epochs: &[Epoch]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
     for epoch in epochs {
-        if !models.contains(&epoch.model.as_str()) {
-            models.push(&epoch.model);
+        if !names.contains(&epoch.model.as_str()) {
+            names.push(&epoch.model);
         }
     }
+    names
+}
+
+/// Loss and accuracy over epochs: a colour a network, training dashed, validation solid.
+pub fn charts(epochs: &[Epoch]) -> [Chart; 2] {
     let lines = |train: fn(&Epoch) -> f64, val: fn(&Epoch) -> f64| -> Vec<Line> {
         let mut lines = Vec::new();
-        for (model, colour) in models.iter().zip(COLOURS.iter().cycle()) {
-            for (what, of, dashed) in [("train", train, true), ("validation", val, false)] {
-                let points = epochs
-                    .iter()
-                    .filter(|e| e.model == *model)
-                    .map(|e| (f64::from(e.epoch), of(e)))
-                    .collect();
-                lines.push(Line { name: format!("{model}, {what}"), colour, dashed, points });
+        for (colour, network) in networks(epochs).into_iter().enumerate() {
+            for (what, of, dashed) in [("training", train, true), ("validation", val, false)] {
+                let name = format!("{}, {what}", shown::line(network));
+                let points = points(epochs, network, |epoch| Some(of(epoch)));
+                lines.push(Line { name, colour, dashed, points });
             }
         }
         lines
     };
-
-    let height = 2.0 * (TOP + PANEL + BOTTOM);
-    let mut text = String::new();
-    // Writing to a string cannot fail, here and below.
-    let _ = writeln!(
-        text,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <title>Loss and accuracy of training and validation over epochs</title>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
-    );
-    panel(&mut text, TOP, "loss", &lines(|e| e.train_loss, |e| e.val_loss));
-    let second = 2.0 * TOP + PANEL + BOTTOM;
-    panel(&mut text, second, "accuracy", &lines(|e| e.train_accuracy, |e| e.val_accuracy));
-    text.push_str("</svg>\n");
-    text
+    let loss = lines(|epoch| epoch.train_loss, |epoch| epoch.val_loss);
+    let accuracy = lines(|epoch| epoch.train_accuracy, |epoch| epoch.val_accuracy);
+    [
+        Chart {
+            title: "The loss over epochs".to_owned(),
+            across: across(epochs),
+            up: Axis::around("loss", values(&loss)),
+            lines: loss,
+        },
+        fractions("accuracy", epochs, accuracy),
+    ]
 }
 
-/// One panel whose upper edge is at `top`.
-fn panel(text: &mut String, top: f64, title: &str, lines: &[Line]) {
-    let points = || lines.iter().flat_map(|l| &l.points).filter(|(_, y)| drawable(*y));
-    let x_axis = Axis::new(points().map(|p| p.0), true);
-    let y_axis = Axis::new(points().map(|p| p.1), false);
-    let (right, bottom) = (WIDTH - RIGHT, top + PANEL);
-    let x = |value: f64| LEFT + x_axis.place(value) * (right - LEFT);
-    let y = |value: f64| bottom - y_axis.place(value) * PANEL;
-
-    let middle = top + PANEL / 2.0;
-    let _ = writeln!(
-        text,
-        "<g><text x=\"18\" y=\"{middle}\" text-anchor=\"middle\" \
-         transform=\"rotate(-90 18 {middle})\">{title}</text>\n\
-         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">epoch</text>",
-        (LEFT + right) / 2.0,
-        bottom + 36.0
-    );
-    for tick in x_axis.ticks() {
-        let at = x(tick);
-        let _ = writeln!(
-            text,
-            "<path d=\"M{at:.1} {bottom:.1}v5\" stroke=\"#444\"/>\
-             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            bottom + 19.0,
-            x_axis.label(tick)
-        );
-    }
-    for tick in y_axis.ticks() {
-        let at = y(tick);
-        let _ = writeln!(
-            text,
-            "<path d=\"M{LEFT} {at:.1}H{right}\" stroke=\"#ddd\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 7.0,
-            at + 4.5,
-            y_axis.label(tick)
-        );
-    }
-    let _ = writeln!(
-        text,
-        "<rect x=\"{LEFT}\" y=\"{top}\" width=\"{}\" height=\"{PANEL}\" fill=\"none\" stroke=\"#444\"/>",
-        right - LEFT
-    );
-    for (index, line) in lines.iter().enumerate() {
-        let dash = if line.dashed { " stroke-dasharray=\"5 3\"" } else { "" };
-        let style = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"{dash}", line.colour);
-        for part in line.points.split(|(_, value)| !drawable(*value)).filter(|p| !p.is_empty()) {
-            let _ = match part {
-                // A line of one point is invisible.
-                [(px, py)] => writeln!(
-                    text,
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\" fill=\"{}\"/>",
-                    x(*px),
-                    y(*py),
-                    line.colour
-                ),
-                _ => {
-                    let at: Vec<String> =
-                        part.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
-                    writeln!(text, "<polyline {style} points=\"{}\"/>", at.join(" "))
-                }
-            };
+/// A network's recall of each class on validation, if it tells several apart.
+pub fn recall(epochs: &[Epoch], network: &str) -> Option<Chart> {
+    let mut classes: Vec<&str> = Vec::new();
+    let of_network = epochs.iter().filter(|epoch| epoch.model == network);
+    for (class, _) in of_network.flat_map(|epoch| &epoch.recall) {
+        if !classes.contains(&class.as_str()) {
+            classes.push(class);
         }
-        let (from, at) = (right + 12.0, top + 12.0 + 20.0 * index as f64);
-        let _ = writeln!(
-            text,
-            "<path d=\"M{from} {at}h24\" {style}/><text x=\"{}\" y=\"{}\">{}</text>",
-            from + 30.0,
-            at + 4.5,
-            escaped(&line.name)
-        );
     }
-    text.push_str("</g>\n");
+    let line = |(colour, class): (usize, &&str)| {
+        let of = |epoch: &Epoch| {
+            epoch.recall.iter().find(|(name, _)| name == class).map(|(_, recall)| *recall)
+        };
+        let points = points(epochs, network, of);
+        Line { name: shown::line(class), colour, dashed: colour >= 8, points }
+    };
+    let lines: Vec<Line> = classes.iter().enumerate().map(line).collect();
+    (lines.len() > 1).then(|| fractions("recall", epochs, lines))
 }
 
-/// Whether a value is a point of a line. NaN and infinities are not.
-fn drawable(value: f64) -> bool {
-    value.abs() <= LIMIT
+/// Loss and accuracy as an SVG.
+pub fn svg(epochs: &[Epoch]) -> String {
+    file("Loss and accuracy of training and validation over epochs", &charts(epochs))
 }
 
-/// A linear axis with round ticks.
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
+/// A network's values over epochs.
+fn points(epochs: &[Epoch], network: &str, of: impl Fn(&Epoch) -> Option<f64>) -> Vec<(f64, f64)> {
+    let drawable = |value: &f64| value.abs() <= LIMIT;
+    let point =
+        |epoch: &Epoch| (f64::from(epoch.epoch), of(epoch).filter(drawable).unwrap_or(f64::NAN));
+    epochs.iter().filter(|epoch| epoch.model == network).map(point).collect()
 }
 
-impl Axis {
-    /// An axis that holds every value. Those of `whole` numbers have whole
-    /// ticks and end at the values; others end at ticks.
-    fn new(values: impl Iterator<Item = f64>, whole: bool) -> Self {
-        let (mut low, mut high) =
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        if low > high {
-            (low, high) = (0.0, 1.0);
-        }
-        // A range that is nothing, or next to nothing, becomes a little.
-        let least = if whole { 1.0 } else { (low.abs().max(high.abs()) * 1e-3).max(1e-6) };
-        if high - low < least {
-            high = low + least;
-        }
-        let rough = (high - low) / 6.0;
-        let power = 10f64.powf(rough.log10().floor());
-        let round = [1.0, 2.0, 5.0, 10.0].into_iter().find(|r| r * power >= rough);
-        let mut step = round.unwrap_or(10.0) * power;
-        if whole {
-            step = step.max(1.0);
-        } else {
-            low = (low / step).floor() * step;
-            high = (high / step).ceil() * step;
-        }
-        Self { low, high, step }
-    }
-
-    /// Where a value is between the ends, 0 to 1.
-    fn place(&self, value: f64) -> f64 {
-        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        let first = (self.low / self.step - 1e-9).ceil();
-        (0..20)
-            .map(|i| (first + f64::from(i)) * self.step)
-            .take_while(|t| *t <= self.high + self.step * 1e-6)
-            .collect()
-    }
-
-    fn label(&self, tick: f64) -> String {
-        if tick != 0.0 && !(1e-4..1e6).contains(&tick.abs()) {
-            return format!("{tick:.1e}");
-        }
-        let decimals = (-self.step.log10().floor()).clamp(0.0, 9.0) as usize;
-        format!("{:.decimals$}", if tick.abs() < self.step * 1e-6 { 0.0 } else { tick })
-    }
+/// The values that are points.
+fn values(lines: &[Line]) -> impl Iterator<Item = f64> {
+    lines.iter().flat_map(|line| &line.points).map(|point| point.1).filter(|v| v.is_finite())
 }
 
-/// Text as XML, without characters that XML does not have.
-fn escaped(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .map(|c| match c {
-            '&' => "&amp;".into(),
-            '<' => "&lt;".into(),
-            '>' => "&gt;".into(),
-            c => c.to_string(),
-        })
-        .collect()
+fn across(epochs: &[Epoch]) -> Axis {
+    let last = epochs.iter().map(|epoch| epoch.epoch).max().unwrap_or(1).max(2);
+    Axis::new("epoch", 1.0, f64::from(last), last.min(6)).whole()
+}
+
+/// A chart of fractions up to 1, from the twentieth below the least on.
+fn fractions(what: &str, epochs: &[Epoch], lines: Vec<Line>) -> Chart {
+    let least = values(&lines).fold(1.0, f64::min);
+    let floor = (least * 20.0).floor() / 20.0;
+    // All of them 1: a twentieth is shown.
+    let floor = if floor < 1.0 { floor } else { 0.95 };
+    let title = format!("The {what} over epochs");
+    Chart { title, across: across(epochs), up: Axis::new(what, floor, 1.0, 5), lines }
 }
 
 #[cfg(test)]
@@ -247,7 +124,7 @@ mod tests {
     }
 
     fn points(svg: &str) -> Vec<Vec<(f64, f64)>> {
-        let lines = svg.lines().filter(|l| l.starts_with("<polyline"));
+        let lines = svg.split("<polyline").skip(1);
         lines
             .map(|line| {
                 let list = line.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -295,7 +172,7 @@ mod tests {
             for b in huge {
                 let text = svg(&[epoch("a<b&c", 1, a, b), epoch("a<b&c", 2, b, a)]);
                 assert!(!text.contains("NaN") && !text.contains("inf"), "{a} {b}: {text}");
-                assert!(text.contains("a&lt;b&amp;c, train"));
+                assert!(text.contains("a&lt;b&amp;c, training"));
             }
         }
         assert!(svg(&[]).ends_with("</svg>\n"));
@@ -303,17 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_hold_every_value() {
-        for (values, expected) in [
-            (vec![0.11, 0.93], "0.0 0.2 0.4 0.6 0.8 1.0"),
-            (vec![0.951, 0.982], "0.95 0.96 0.97 0.98 0.99"),
-            (vec![0.5], "0.5000 0.5001 0.5002 0.5003 0.5004 0.5005"),
-        ] {
-            let axis = Axis::new(values.into_iter(), false);
-            let labels: Vec<String> = axis.ticks().iter().map(|&t| axis.label(t)).collect();
-            assert_eq!(labels.join(" "), expected);
-        }
-        let axis = Axis::new([1.0, 123.0].into_iter(), true);
-        assert_eq!(axis.ticks(), [50.0, 100.0]);
+    fn classes_have_their_recall_and_one_alone_has_no_chart() {
+        let of = |recall: &[(&str, f64)]| Epoch {
+            recall: recall.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            ..epoch("one", 1, 0.5, 0.9)
+        };
+        let epochs = [of(&[("A", 0.5), ("B", 0.75)]), Epoch { epoch: 2, ..of(&[("A", 0.625)]) }];
+        let chart = recall(&epochs, "one").unwrap();
+        assert_eq!(chart.title, "The recall over epochs");
+        assert_eq!(chart.lines[0].points, [(1.0, 0.5), (2.0, 0.625)]);
+        assert!(chart.lines[1].points[1].1.is_nan(), "it is not known");
+        assert!(recall(&[of(&[("A", 0.5)])], "one").is_none());
+        assert!(recall(&epochs, "two").is_none());
     }
 }

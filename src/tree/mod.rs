@@ -181,6 +181,21 @@ impl Tree {
         found.dedup();
         found
     }
+
+    /// Where the ways down to two classes part: the answers of one question, of which
+    /// the first leads to `one` alone and the second to `other`; of several such
+    /// questions the first. None where no question parts them.
+    pub fn parting(&self, one: usize, other: usize) -> Option<(usize, usize)> {
+        self.questions.iter().find_map(|question| {
+            let to = |class: usize, not: usize| {
+                question.answers.clone().find(|&answer| {
+                    let below = self.classes_below(answer);
+                    below.contains(&class) && !below.contains(&not)
+                })
+            };
+            Some((to(one, other)?, to(other, one)?))
+        })
+    }
 }
 
 #[cfg(test)]

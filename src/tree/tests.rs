@@ -462,3 +462,18 @@ fn concentrations_give_expected_fractions() {
     let share = f64::from(said.probabilities[eo].unwrap());
     assert!((share - 81.0 / 132.0).abs() < 1e-5, "{share}");
 }
+
+#[test]
+fn ways_part_where_the_answers_differ() {
+    let tree = hiwl();
+    let parting = |one: &str, other: &str| {
+        let class = |name: &str| tree.class(name).unwrap();
+        let found = tree.parting(class(one), class(other));
+        found.map(|(one, other)| (tree.path(one), tree.path(other)))
+    };
+    let paths = |one: &str, other: &str| Some((one.to_owned(), other.to_owned()));
+    assert_eq!(parting("SPI", "EO"), paths("shape/SPI", "shape/CSS+EO"));
+    assert_eq!(parting("CSS", "CRS"), paths("shape/CSS+EO", "shape/CRS"));
+    assert_eq!(parting("CSS", "EO"), paths("css-or-eo/CSS", "css-or-eo/EO"));
+    assert_eq!(parting("EO", "EO"), None);
+}

@@ -3,7 +3,11 @@
 //! Invariant: what is found does not depend on the order in which rows are offered,
 //! nor on who offers them: of two at the same distance the earlier row is nearer.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
+
+use crate::export::Best;
 
 /// How far apart two vectors are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,37 +20,49 @@ pub enum Distance {
     Cosine,
 }
 
+/// A distance, in the order of IEEE 754's `totalOrder`: what is no number is farthest.
+#[derive(Debug, Clone, Copy)]
+struct Far(f32);
+
+impl Ord for Far {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+impl PartialOrd for Far {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Far {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Far {}
+
 /// The nearest rows so far.
 #[derive(Debug, Clone)]
-pub(super) struct Nearest {
-    most: usize,
-    /// Distance and row, the nearest first.
-    found: Vec<(f32, u64)>,
-}
+pub(super) struct Nearest(Best<Far>);
 
 impl Nearest {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, found: Vec::with_capacity(most + 1) }
+        Self(Best::new(most))
     }
 
     /// Takes a row, if it is among the nearest.
     fn offer(&mut self, distance: f32, row: u64) {
-        let nearer = |&(d, r): &(f32, u64)| d.total_cmp(&distance).then(r.cmp(&row)).is_lt();
-        if self.found.len() == self.most && self.found.last().is_none_or(nearer) {
-            return;
-        }
-        let place = self.found.partition_point(nearer);
-        self.found.insert(place, (distance, row));
-        self.found.truncate(self.most);
+        self.0.add(Far(distance), row);
     }
 
     /// Takes what another found.
     pub(super) fn merge(&mut self, other: &Self) {
-        other.found.iter().for_each(|&(distance, row)| self.offer(distance, row));
+        other.0.entries().for_each(|&(distance, row)| self.0.add(distance, row));
     }
 
-    pub(super) fn found(&self) -> &[(f32, u64)] {
-        &self.found
+    /// Distance and row, the nearest first.
+    pub(super) fn found(self) -> Vec<(f32, u64)> {
+        self.0.sorted().into_iter().map(|(Far(distance), row)| (distance, row)).collect()
     }
 }
 
@@ -145,7 +161,7 @@ mod tests {
             if row % 3 == 0 { one.offer(d, row) } else { other.offer(d, row) }
         }
         one.merge(&other);
-        assert_eq!((forwards.found(), one.found()), (&expected[..], &expected[..]));
+        assert_eq!((forwards.found(), one.found()), (expected.clone(), expected));
     }
 
     #[test]
@@ -161,9 +177,10 @@ mod tests {
                 Queries::new([vector(3), vector(50)].concat(), vec![3, 50], length, distance);
             let mut nearest = vec![Nearest::new(199); 2];
             queries.compare(&all, &numbers, &mut nearest);
-            for (query, nearest) in [3, 50].into_iter().zip(&nearest) {
-                assert_eq!(nearest.found().len(), 199);
-                for &(found, row) in nearest.found() {
+            for (query, nearest) in [3, 50].into_iter().zip(nearest) {
+                let nearest = nearest.found();
+                assert_eq!(nearest.len(), 199);
+                for (found, row) in nearest {
                     assert_ne!(row, query as u64);
                     let (a, b) = (vector(query), vector(row as usize));
                     let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {

@@ -5,15 +5,14 @@
 //!
 //! Memory: a batch of 8,192 rows a thread (42 MB of 1,280 values).
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, RecordBatch, UInt32Array};
-use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, SchemaRef};
 
 use super::VectorError;
-use crate::catalog::{part_reader, schema};
+use crate::catalog::{part_reader, present, rows_at, schema};
 use crate::run::{RowRange, RunFolder};
 use crate::storage::StorageError;
 use crate::tree::{FEATURE, FeatureColumn};
@@ -42,9 +41,7 @@ impl Vectors {
         let run = RunFolder::open(dir)?;
         let kept = run.manifest().settings.model.features;
         let kept = kept.ok_or_else(|| VectorError::NoVectors { path: dir.to_owned() })?;
-        let missing = run.missing_ranges(None)?;
-        let missing = |range: &RowRange| missing.binary_search_by(|m| m.first.cmp(&range.first));
-        let present = run.ranges().filter(|range| missing(range).is_err()).collect();
+        let present = present(&run)?;
         let schema = schema::of(&run)?;
         Ok(Self { run, kept, present, schema })
     }
@@ -117,37 +114,10 @@ impl Vectors {
 
     /// Rows with some of their columns, in the order in which they are named.
     pub(super) fn rows(&self, rows: &[u64], columns: &[&str]) -> Result<RecordBatch, VectorError> {
-        let mut places: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        rows.iter().enumerate().for_each(|(at, row)| places.entry(*row).or_default().push(at));
-        let (mut found, mut order) = (Vec::new(), vec![0_u32; rows.len()]);
-        let mut taken = 0;
-        for range in &self.present {
-            let within = || places.range(range.first..=range.last());
-            if within().next().is_none() {
-                continue;
-            }
-            let path = range.part_path(self.run.dir());
-            self.each(range, columns, |first, batch| {
-                let last = first + batch.num_rows() as u64;
-                let here: Vec<_> = places.range(first..last).collect();
-                let wanted: Vec<u32> = here.iter().map(|(row, _)| (*row - first) as u32).collect();
-                for (_, at) in here {
-                    at.iter().for_each(|at| order[*at] = taken);
-                    taken += 1;
-                }
-                let picked = take_record_batch(batch, &UInt32Array::from(wanted));
-                found.push(picked.map_err(StorageError::parquet("read", &path))?);
-                Ok(())
-            })?;
-        }
-        let wrap = || StorageError::parquet("read", self.run.dir());
         let places = columns.iter().filter_map(|name| self.schema.index_of(name).ok());
-        let mut fields: Vec<usize> = places.collect();
-        // Batches have the file's order.
-        fields.sort_unstable();
-        let schema = self.schema.project(&fields).map_err(wrap())?;
-        let all = concat_batches(&schema.into(), &found).map_err(wrap())?;
-        Ok(take_record_batch(&all, &UInt32Array::from(order)).map_err(wrap())?)
+        let mut places: Vec<usize> = places.collect();
+        places.sort_unstable();
+        Ok(rows_at(&self.run, rows, Some(&places))?)
     }
 }
 

@@ -94,13 +94,13 @@ pub fn similar(dir: &Path, options: &SimilarOptions, stop: &Stop) -> Result<Simi
         },
     );
     let (nearest, compared) = joined?;
-    let found: Vec<u64> =
-        nearest.iter().flat_map(|of| of.found().iter().map(|(_, row)| *row)).collect();
+    let nearest: Vec<Vec<(f32, u64)>> = nearest.into_iter().map(Nearest::found).collect();
+    let found: Vec<u64> = nearest.iter().flatten().map(|(_, row)| *row).collect();
     let columns = ["id", "source", "ra", "dec", "label", "confidence"];
     let batch = vectors.rows(&found, &columns)?;
     let mut likes = Vec::with_capacity(found.len());
     for (to, nearest) in options.to.iter().zip(&nearest) {
-        for (rank, (distance, row)) in (1..).zip(nearest.found()) {
+        for (rank, (distance, row)) in (1..).zip(nearest) {
             likes.push(like(&batch, likes.len(), to, rank, *distance, *row));
         }
     }

@@ -30,5 +30,5 @@ fn the_curves_are_well_formed_xml() {
     // Two models, train and validation, two panels; a gap in each of the two
     // losses on validation makes two lines of one.
     assert!(elements.contains("polyline 10\n"), "{elements}");
-    assert!(elements.contains("text stage2 <\"&'> , validation\n"), "{elements}");
+    assert!(elements.contains("text stage2 <\"&'> \\u{7}, validation\n"), "{elements}");
 }

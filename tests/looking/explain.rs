@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use hiwl::model::model_file::Model;
+use hiwl::model::architecture::Architecture;
+use hiwl::model::model_file::{Model, StoredPrecision};
 
 use crate::util::command::{assert_code, errors, run, simulate};
 use crate::util::fixture;
@@ -28,7 +29,7 @@ fn lines(folder: &Path) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_path(folder.join("maps.csv")).unwrap();
     assert_eq!(
         reader.headers().unwrap(),
-        vec!["id", "picture", "source", "label", "confidence", "answer", "network", "logit"]
+        vec!["id", "picture", "source", "label", "confidence", "answer", "network", "logit", "map"]
     );
     reader.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect()
 }
@@ -45,6 +46,10 @@ fn a_maps_mean_and_the_bias_are_the_logit_of_the_answer() {
         assert_code(&run(line.iter().chain(more)), 1);
         let (shape, maps) = npy(&path(output).join("maps.npy"));
         assert_eq!(shape, [40, 8, 8]);
+        let fits = fs::read(path(output).join("maps.fits")).unwrap();
+        assert_eq!(fits.len(), 2880 + (4usize * 40 * 64).next_multiple_of(2880));
+        let values = fits[2880..].as_chunks::<4>().0.iter().map(|v| f32::from_be_bytes(*v));
+        assert!(maps.iter().copied().eq(values.take(maps.len())), "the same numbers");
         (lines(&path(output)), maps)
     };
     let model = Model::read(&fixture("models/untrained-nano.safetensors")).unwrap();
@@ -140,4 +145,79 @@ fn a_sheet_holds_a_row_a_cutout_and_what_is_doubtful_is_refused() {
     let many = run(many);
     assert_code(&many, 64);
     assert!(errors(&many).contains("holds 64"), "{}", errors(&many));
+}
+
+#[test]
+fn other_backbones_are_explained_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    simulate(&path("galaxies"), 3, 5);
+    for (backbone, side, kind) in [
+        ("vgg16-nano", 3, "grad-cam"),
+        ("vit-b16-nano", 6, "grad-cam"),
+        ("resnet34-nano", 3, "cam"),
+    ] {
+        let architecture = Architecture::named(backbone).unwrap().for_images(96);
+        let model = Model::seeded(architecture, 96, 5).unwrap();
+        model.write(&path(backbone), StoredPrecision::F32).unwrap();
+        let output = format!("of-{backbone}");
+        let line = ["explain", &text("galaxies"), "--model", &text(backbone), "--wide", "crop"];
+        let found = run(line.iter().chain(&["--output", &text(&output), "--quiet"]));
+        assert_code(&found, 0);
+        let (shape, maps) = npy(&path(&output).join("maps.npy"));
+        assert_eq!(shape, [3, side, side], "{backbone}");
+        assert!(maps.iter().all(|value| value.is_finite()));
+        assert!(maps.iter().any(|value| *value != maps[0]), "{backbone}");
+        for line in lines(&path(&output)) {
+            assert_eq!(line[8], kind, "{backbone}");
+            let (_, wide) = png(&path(&output).join(&line[1]));
+            assert_eq!(wide, 3 * 96 + 8);
+        }
+    }
+    let model = Model::seeded(Architecture::named("dieleman-nano").unwrap(), 96, 5).unwrap();
+    model.write(&path("dieleman"), StoredPrecision::F32).unwrap();
+    let line = ["explain", &text("galaxies"), "--model", &text("dieleman"), "--wide", "crop"];
+    let refused = run(line.iter().chain(&["--output", &text("none"), "--quiet"]));
+    assert_ne!(refused.status.code(), Some(0));
+    assert!(errors(&refused).contains("turned and mirrored views"), "{}", errors(&refused));
+    assert!(!path("none").exists());
+}
+
+#[test]
+fn hostile_ids_name_no_file_elsewhere_and_come_out_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    simulate(&path("galaxies"), 1, 5);
+    let picture = fs::read_dir(path("galaxies")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pictures = picture.filter(|path| path.extension().is_some_and(|e| e == "jpg"));
+    let picture = pictures.next().unwrap();
+    let ids = [
+        "<script>alert(1)</script>",
+        "../../elsewhere",
+        "/etc/passwd",
+        "\"quoted\", 'twice'",
+        "line\nbreak",
+        "\u{202e}gpj.exe",
+        "..",
+    ];
+    let mut table = csv::Writer::from_path(path("table.csv")).unwrap();
+    table.write_record(["id", "path"]).unwrap();
+    ids.iter().for_each(|id| table.write_record([id, picture.to_str().unwrap()]).unwrap());
+    table.flush().unwrap();
+    let before = fs::read_dir(folder.path()).unwrap().count();
+    let found = run(["explain", &text("table.csv"), "--output", &text("why")]);
+    assert_code(&found, 0);
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert!(!said.contains('\u{202e}'), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before + 1, "nothing elsewhere");
+    let rows = lines(&path("why"));
+    assert_eq!(rows.iter().map(|line| line[0].as_str()).collect::<Vec<_>>(), ids);
+    for line in &rows {
+        assert!(!line[1].contains(['/', '\\', '<', '\n', '"']), "{line:?}");
+        assert_eq!(png(&path("why").join(&line[1])).1, 728);
+    }
+    // The maps' files, and a picture each.
+    assert_eq!(fs::read_dir(path("why")).unwrap().count(), 3 + ids.len());
 }

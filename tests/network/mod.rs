@@ -16,6 +16,7 @@ use crate::util;
 
 mod backbones;
 mod features;
+mod grad_cam;
 mod import;
 
 /// `tests/oracles/efficientnet_logits.py`.

@@ -182,8 +182,8 @@ fn hostile_names_come_out_as_text() {
             ((*name).to_owned(), format!("/data/{name}/{name}.jpg"), outcome)
         })
         .collect();
-    let run = named(&folder.path().join("<i>night & day"), &rows);
-    let (path, found) = page(run.dir(), &[]);
+    let catalog = named(&folder.path().join("<i>night & day"), &rows);
+    let (path, found) = page(catalog.dir(), &[]);
     // Python's parser gives back the names, spelled where they would act.
     let shown = table(&found, "rows");
     let ids: Vec<&str> = shown[1..].iter().map(|cells| cells[1]).collect();
@@ -196,6 +196,14 @@ fn hostile_names_come_out_as_text() {
     let page = fs::read_to_string(path).unwrap();
     assert!(!page.contains('\u{202e}') && !page.contains("<img src=x"));
     assert_eq!(page.matches("<script>").count(), 1, "its own");
+
+    // As pixels of a sheet they are letters; there is no picture of any.
+    let sheet = folder.path().join("sheet.png");
+    let output =
+        run(["catalog", catalog.dir().to_str().unwrap(), "--sheet", sheet.to_str().unwrap()]);
+    assert_code(&output, 1);
+    assert!(errors(&output).contains("10 of 10 rows have no picture"), "{}", errors(&output));
+    assert!(fs::read(&sheet).unwrap().starts_with(b"\x89PNG"));
 }
 
 #[test]
@@ -267,8 +275,36 @@ fn real_galaxies_have_their_pictures() {
     let inputs = inputs.to_str().unwrap();
     assert_code(&run(["classify", inputs, "--output", name, "--quiet"]), 0);
     let labels = root().join("fixtures/galaxies/labels.csv");
-    let (path, found) = page(&out, &["--labels", labels.to_str().unwrap()]);
-    assert!(found["images"].as_array().unwrap().len() > 25);
+    let plain = page(&out, &["--labels", labels.to_str().unwrap()]).1;
+    let model = root().join("models/hiwl-b1.safetensors");
+    let more = ["--labels", labels.to_str().unwrap(), "--model", model.to_str().unwrap()];
+    let (path, found) = page(&out, &more);
+    let images = |found: &Value| -> Vec<String> {
+        let images = found["images"].as_array().unwrap().iter();
+        images.map(|alt| alt.as_str().unwrap().to_owned()).collect()
+    };
+    assert!(images(&found).len() > 25);
+    // With the model each mistake has two heat maps, of answers of one question.
+    let heat: Vec<String> = images(&found)
+        .into_iter()
+        .filter_map(|alt| alt.strip_prefix("what speaks for ").map(str::to_owned))
+        .collect();
+    let mistakes = found["figures"]["truth"].as_u64().unwrap() as usize;
+    assert_eq!(mistakes, plain["figures"]["truth"].as_u64().unwrap() as usize);
+    assert!(mistakes > 0, "the model is wrong about one of them");
+    assert_eq!(
+        (heat.len(), images(&found).len()),
+        (2 * mistakes, images(&plain).len() + heat.len())
+    );
+    for pair in heat.chunks(2) {
+        let first = ["CRS", "IBS", "SPI", "CSS+EO"];
+        assert_ne!(pair[0], pair[1]);
+        assert_eq!(
+            first.contains(&pair[0].as_str()),
+            first.contains(&pair[1].as_str()),
+            "{pair:?}"
+        );
+    }
     let page = fs::read_to_string(path).unwrap();
     assert!(!page.contains("class=\"empty\""), "no picture is missing");
     assert!(page.len() < 2 << 20, "{} bytes", page.len());
@@ -314,8 +350,13 @@ fn a_training_run_has_its_epochs() {
         text(&found, "epochs")
     );
     assert!(text(&found, "top").contains("There is no model yet"));
-    // The middle, turned, a part of it, both mirrors; and eight draws.
-    assert_eq!(found["figures"]["augmentation"], 5 + 8);
+    // The image, its middle, turned, a part of it, both mirrors; and eight draws.
+    assert_eq!(found["figures"]["augmentation"], 6 + 8);
+    let said = text(&found, "augmentation");
+    let steps =
+        ["the image", "its middle, 240", "turned by", "pixels of it", "left to right", "top to"];
+    let places: Vec<usize> = steps.iter().map(|step| said.find(step).expect(step)).collect();
+    assert!(places.is_sorted(), "{said}");
     // What belongs to the other kind of run is refused.
     let name = dir.to_str().unwrap();
     let out = folder.path().join("x.html");

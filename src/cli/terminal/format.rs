@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-pub use crate::page::chart::count;
+pub use crate::draw::chart::count;
 
 /// `1.5 GiB`, `312 MiB`, `17 kiB`, `3 B`.
 pub fn bytes(n: u64) -> String {

@@ -3,11 +3,13 @@
 //!
 //! [`Network`] runs a [plan](crate::model::backbone::Plan) layer by layer, without
 //! folding or fusing, on candle-nn's functions and the operations of [`ops`];
-//! [`TensorNetwork`] is the door of inference, [`CandleLearner`] that of training.
+//! [`TensorNetwork`] is the door of inference, [`CandleLearner`] that of training,
+//! [`GradCam`] tells where in a picture a network sees an answer.
 //! EfficientNets have faster engines, for which this one is an oracle.
 
 mod backward;
 mod door;
+mod grad_cam;
 mod learner;
 mod look;
 mod network;
@@ -19,6 +21,7 @@ mod transformer;
 
 pub use backward::gradients;
 pub use door::TensorNetwork;
+pub use grad_cam::GradCam;
 pub use learner::CandleLearner;
 pub use network::Network;
 pub use place::place;

@@ -152,7 +152,7 @@ impl Network {
         }
     }
 
-    fn all(&self, layers: &[Layer], input: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    pub(super) fn all(&self, layers: &[Layer], input: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let mut x = input.clone();
         for layer in layers {
             x = self.layer(layer, &x, pass)?;
@@ -273,7 +273,7 @@ impl Network {
         affine(x, weight, bias)
     }
 
-    fn token_norm(&self, prefix: &str, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn token_norm(&self, prefix: &str, x: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.tensor(prefix, "weight")?, self.tensor(prefix, "bias")?);
         layer_norm_slow(x, weight, bias, self.eps as f32)
     }
@@ -297,12 +297,23 @@ impl Network {
     }
 
     fn encoder(&self, prefix: &str, heads: usize, x: &Tensor) -> Result<Tensor> {
+        self.attending(prefix, heads, x, &self.token_norm(&format!("{prefix}.ln_1"), x)?)
+    }
+
+    /// A transformer's layer behind its first norm, which made `normed` of `x`.
+    pub(super) fn attending(
+        &self,
+        prefix: &str,
+        heads: usize,
+        x: &Tensor,
+        normed: &Tensor,
+    ) -> Result<Tensor> {
         let name = |what: &str| format!("{prefix}.{what}");
         let (images, tokens, width) = x.dims3()?;
         let each = width / heads;
         let weight = self.named(&name("self_attention.in_proj_weight"))?;
         let bias = self.named(&name("self_attention.in_proj_bias"))?;
-        let both = affine(&self.token_norm(&name("ln_1"), x)?, weight, bias)?;
+        let both = affine(normed, weight, bias)?;
         // 3 × N × heads × T × each.
         let both = both
             .reshape((images, tokens, 3, heads, each))?

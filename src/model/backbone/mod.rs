@@ -10,6 +10,7 @@
 mod dieleman;
 mod efficientnet;
 mod googlenet;
+mod grid;
 mod resnet;
 mod resnet26;
 mod vgg;
@@ -17,6 +18,7 @@ mod vit;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::grid::Grid;
 use super::architecture::{Architecture, Padding};
 
 /// A family of networks.
@@ -329,26 +331,6 @@ impl Plan {
     pub fn has_maps(&self) -> bool {
         self.neck == [Layer::Mean]
     }
-
-    /// Side of the last feature maps of images of `size` pixels.
-    pub fn map_side(&self, size: usize) -> usize {
-        side(&self.body, size)
-    }
-}
-
-/// Side of the images behind layers.
-fn side(layers: &[Layer], size: usize) -> usize {
-    layers.iter().fold(size, |size, layer| match layer {
-        Layer::Look(look) => look.view(),
-        Layer::Conv(conv) => conv.padding.resolve(size, conv.kernel, conv.stride).1,
-        Layer::MaxPool { kernel, stride, padding, ceil } => {
-            pooled(size, *kernel, *stride, *padding, *ceil)
-        }
-        Layer::Residual { branch, .. } => side(branch, size),
-        Layer::Branches(branches) => branches.first().map_or(size, |first| side(first, size)),
-        Layer::AdaptiveMean(side) => *side,
-        _ => size,
-    })
 }
 
 /// Windows along an axis, as PyTorch counts them: one that begins in the padding

@@ -7,16 +7,16 @@ use maud::{Markup, html};
 
 use super::galaxies::Galaxies;
 use super::gather::{DOTS, OfClass, SEED, Seen};
+use super::heat::Heat;
 use super::html::{Section, card, data_url, foreign, page as whole, panel};
 use super::labelled::Labelled;
+use super::truth;
 use super::{ReportOptions, Reported};
+use crate::draw::chart::bars::{Bar, bars, histogram};
+use crate::draw::chart::{UNNAMED, colour, count, percent, sky};
 use crate::export::Best;
 use crate::metrics::ClassificationReport;
 use crate::model::model_file::Model;
-use crate::page::chart::axis::Axis;
-use crate::page::chart::bars::{Bar, bars, histogram};
-use crate::page::chart::lines::{self, Bin, Line};
-use crate::page::chart::{UNNAMED, colour, count, matrix, percent, sky};
 use crate::page::{PageError, raster};
 use crate::run::RunFolder;
 use crate::storage::json::json;
@@ -53,6 +53,10 @@ pub(super) fn page(
     let shown = Shown::of(&seen);
     let galaxies = Galaxies::of(run, shown.rows.clone(), shown.pictured())?;
     let (pictures, without) = galaxies.counts();
+    let heat = match (&model, &seen.known) {
+        (Some((_, model)), Some(known)) => Some(Heat::of(run, model, &known.mistaken())?),
+        _ => None,
+    };
 
     let mut sections = vec![
         Section { id: "labels", title: "Labels", content: labels(&names, &seen) },
@@ -67,7 +71,7 @@ pub(super) fn page(
         sections.push(Section { id: "rejected", title: "Without a label", content });
     }
     if let Some(known) = &seen.known {
-        let content = how_good(&names, known, &shown, &galaxies);
+        let content = truth::how_good(&names, known, &shown.mistakes, &galaxies, heat.as_ref());
         sections.push(Section { id: "truth", title: "Against known labels", content });
     }
     let content = pictures_of(&names, &seen, &shown, &galaxies);
@@ -261,7 +265,10 @@ fn rejected(seen: &Seen, galaxies: &Galaxies) -> Markup {
     statuses.sort_by_key(|(_, (rows, _))| std::cmp::Reverse(*rows));
     html! {
         p class="note" {
-            (count(seen.rows - seen.labelled)) " cutouts could not be classified. Each has its row, with the reason."
+            @match seen.rows - seen.labelled {
+                1 => "One cutout could not be classified. It has its row, with the reason.",
+                rows => { (count(rows)) " cutouts could not be classified. Each has its row, with the reason." }
+            }
         }
         div class="scroll" {
             table {
@@ -283,113 +290,6 @@ fn rejected(seen: &Seen, galaxies: &Galaxies) -> Markup {
     }
 }
 
-fn how_good(names: &[String], known: &Labelled, shown: &Shown, galaxies: &Galaxies) -> Markup {
-    let report = ClassificationReport::new(&known.confusion, Some(&known.calibration));
-    let bins: Vec<Bin> = known
-        .calibration
-        .bins()
-        .iter()
-        .filter(|bin| bin.count > 0)
-        .map(|bin| Bin {
-            rows: bin.count,
-            right: bin.correct,
-            confidence: bin.confidence / bin.count as f64,
-        })
-        .collect();
-    let example = |truth, said| known.example(truth, said).map(|place| format!("#row-{place}"));
-    let curve = |pick: fn(&(f64, f64, f64)) -> f64| -> Vec<Line> {
-        let of = |(place, name): (usize, &String)| Line {
-            name: shown::line(name),
-            colour: place,
-            dashed: place >= 8,
-            points: known.cuts(place).iter().map(|cut| (cut.0, pick(cut))).collect(),
-        };
-        names.iter().enumerate().map(of).collect()
-    };
-    let cuts = Axis::new("least confidence that is kept", 0.2, 1.0, 5);
-    let fraction = |title: &str| Axis::new(title, 0.0, 1.0, 5);
-    let macros = report.macro_average;
-    html! {
-        p {
-            (count(known.rows)) " rows have a label and a known one"
-            @if let Some(split) = known.split { " of the split " (split.name()) }
-            "; " strong { (percent(report.correct, report.total)) } " agree"
-            @if let Some(error) = report.expected_calibration_error {
-                ", and confidences are off by " (format!("{:.1} %", 100.0 * error))
-                " in the mean (expected calibration error, 15 bins)"
-            }
-            "."
-        }
-        p class="note" {
-            (count(known.labels)) " labels are known; "
-            (count(known.without_row())) " of them are of no row"
-            @if known.rejected > 0 { ", " (count(known.rejected)) " of rows without a label" }
-            "."
-        }
-        @for note in &known.notes { p class="warn" { (foreign(note)) } }
-        @if known.rows > 0 {
-            div class="scroll" {
-                table class="sorts" {
-                    thead { tr {
-                        th { "class" } th class="number" { "known" } th class="number" { "labelled" }
-                        th class="number" { "completeness" } th class="number" { "purity" } th class="number" { "F1" }
-                        th class="number" { "mean confidence" } th class="number" { "calibration error" }
-                    } }
-                    tbody {
-                        @for (place, class) in report.classes.iter().enumerate() {
-                            @let of = &known.by_class[place];
-                            @let sum: f64 = of.bins().iter().map(|bin| bin.confidence).sum();
-                            tr {
-                                td { (foreign(&class.class)) }
-                                td class="number" { (count(class.support)) }
-                                td class="number" { (count(class.predictions)) }
-                                td class="number" { (defined(class.recall, class.support)) }
-                                td class="number" { (defined(class.precision, class.predictions)) }
-                                td class="number" { (defined(class.f1, class.support + class.predictions)) }
-                                td class="number" { (defined(sum / class.predictions.max(1) as f64, class.predictions)) }
-                                td class="number" { (defined(of.expected_error(), class.predictions)) }
-                            }
-                        }
-                    }
-                    tfoot { tr {
-                        th { "mean over classes" } td {} td {}
-                        td class="number" { (format!("{:.4}", macros.recall)) }
-                        td class="number" { (format!("{:.4}", macros.precision)) }
-                        td class="number" { (format!("{:.4}", macros.f1)) } td {} td {}
-                    } }
-                }
-            }
-            div class="panels two" {
-                (panel("What was taken for what", &html! {
-                    (matrix::matrix(names, &known.confusion.rows(), &example))
-                    p class="note" { "A mistake leads to the surest of its kind." }
-                }))
-                (panel("How often confidences are right", &html! {
-                    (lines::reliability("Fraction right by confidence", &bins))
-                    p class="note" { "On the dashed line a confidence of 0.9 is right nine times in ten. Bars: one standard error." }
-                }))
-                (panel("Purity of what a cut keeps", &lines::lines("Purity", &cuts, &fraction("purity"), &curve(|c| c.1))))
-                (panel("Completeness of what a cut keeps",
-                    &lines::lines("Completeness", &cuts, &fraction("completeness"), &curve(|c| c.2))))
-            }
-            @if !shown.mistakes.is_empty() {
-                h3 { "The surest mistakes" }
-                p class="note" { "Known label → label. Some of them will be the known labels' mistakes." }
-                div class="pictures" {
-                    @for place in &shown.mistakes {
-                        (galaxies.figure(*place, known.truth(*place).map(|truth| names[truth].as_str())))
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A fraction, if there is anything that it is of.
-fn defined(value: f64, of: u64) -> String {
-    if of == 0 { "–".to_owned() } else { format!("{value:.4}") }
-}
-
 fn pictures_of(names: &[String], seen: &Seen, shown: &Shown, galaxies: &Galaxies) -> Markup {
     html! {
         p class="note" {
@@ -403,7 +303,7 @@ fn pictures_of(names: &[String], seen: &Seen, shown: &Shown, galaxies: &Galaxies
                     @let places = &shown.kinds[kind][class];
                     @if !places.is_empty() {
                         p class="soft" { (title) }
-                        div class="pictures" { @for place in places { (galaxies.figure(*place, None)) } }
+                        div class="pictures" { @for place in places { (galaxies.figure(*place, None, &[])) } }
                     }
                 }
             }

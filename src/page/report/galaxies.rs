@@ -9,8 +9,10 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use maud::{Markup, html};
 
+use super::heat::HeatMap;
 use super::html::{data_url, foreign};
 use crate::catalog::{rows_at, schema};
+use crate::cutout::RgbImage;
 use crate::page::pictures::Pictures;
 use crate::page::{PageError, raster};
 use crate::run::RunFolder;
@@ -53,10 +55,7 @@ impl Galaxies {
         let mut pictures = HashMap::with_capacity(pictured.len());
         Pictures::of(run).each(&pictured, &mut |at, picture| {
             let picture = match picture {
-                Ok(picture) => {
-                    let bytes = raster::jpeg(&raster::fitted(&picture, SIDE), QUALITY)?;
-                    Ok(data_url("image/jpeg", &bytes))
-                }
+                Ok(picture) => Ok(thumbnail(&picture)?),
                 Err(why) => Err(why),
             };
             pictures.insert(pictured[at], picture);
@@ -71,8 +70,8 @@ impl Galaxies {
         (there as u64, (self.pictures.len() - there) as u64)
     }
 
-    /// The picture of a row with its caption, a link to the row.
-    pub(super) fn figure(&self, place: u64, truth: Option<&str>) -> Markup {
+    /// The picture of a row with its caption, a link to the row; `maps` beside it.
+    pub(super) fn figure(&self, place: u64, truth: Option<&str>, maps: &[HeatMap]) -> Markup {
         let Ok(row) = self.places.binary_search(&place) else { return html! {} };
         let id = self.text(row, "id");
         html! {
@@ -82,6 +81,16 @@ impl Galaxies {
                         Some(Ok(url)) => { img src=(url) alt=(shown::line(&id)) width="160" height="160" decoding="async"; }
                         Some(Err(why)) => { span class="empty" { (foreign(why)) } }
                         None => {}
+                    }
+                }
+                @for HeatMap { answer, picture } in maps {
+                    @let what = format!("what speaks for {}", shown::line(answer));
+                    span class="heat" title=(what) {
+                        @match picture {
+                            Ok(url) => { img src=(url) alt=(what) width="160" height="160" decoding="async"; }
+                            Err(why) => { span class="empty" { (foreign(why)) } }
+                        }
+                        span class="for" { "for " (foreign(answer)) }
                     }
                 }
                 figcaption {
@@ -151,6 +160,12 @@ impl Galaxies {
             }
         }
     }
+}
+
+/// A picture as small as it is shown, as the address of an image.
+pub(super) fn thumbnail(picture: &RgbImage) -> Result<String, PageError> {
+    let bytes = raster::jpeg(&raster::fitted(picture, SIDE), QUALITY)?;
+    Ok(data_url("image/jpeg", &bytes))
 }
 
 /// A value with the fewest digits that read back as the same number.

@@ -1,5 +1,6 @@
 //! What pages are made of: the frame, foreign text, pictures as part of the page.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
@@ -16,23 +17,7 @@ pub(super) fn foreign(text: &str) -> Markup {
 
 /// Bytes as the address of a picture.
 pub(super) fn data_url(kind: &str, bytes: &[u8]) -> String {
-    format!("data:{kind};base64,{}", base64(bytes))
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let at = |place: usize| u32::from(three.get(place).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for letter in 0..4 {
-            let there = letter <= three.len();
-            let value = (bits >> (18 - 6 * letter)) & 63;
-            text.push(if there { LETTERS[value as usize] as char } else { '=' });
-        }
-    }
-    text
+    format!("data:{kind};base64,{}", BASE64_STANDARD.encode(bytes))
 }
 
 /// A part of a page: its name in the address, its heading, and what stands in it.
@@ -45,7 +30,7 @@ pub(super) struct Section {
 /// A whole page.
 pub(super) fn page(title: &str, lead: &Markup, sections: &[Section]) -> String {
     // The page's own script and no other.
-    let script = base64(&Sha256::digest(SCRIPT.as_bytes()));
+    let script = BASE64_STANDARD.encode(Sha256::digest(SCRIPT.as_bytes()));
     let policy = format!(
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'; \
          base-uri 'none'; form-action 'none'"
@@ -95,22 +80,7 @@ pub(super) fn panel(title: &str, content: &Markup) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
-    }
+    use crate::draw::chart::COLOURS;
 
     #[test]
     fn foreign_text_is_text() {
@@ -119,6 +89,10 @@ mod tests {
             shown,
             "<bdi>&lt;script&gt;alert('x')&lt;/script&gt;&quot;\\n\\u{202e}gpj</bdi>"
         );
+        // The style sheet and files of charts alone have the same colours.
+        for (place, colour) in COLOURS.iter().enumerate() {
+            assert!(STYLE.contains(&format!("--c{place}: {colour};")), "{colour}");
+        }
         // The page's own files must not end their elements.
         assert!(!STYLE.contains("</") && !SCRIPT.contains("</"));
     }

@@ -19,6 +19,10 @@ const EXAMPLES: usize = 12;
 /// Cuts on confidence, in hundredths, from 0.20 on, and the last at 0.99.
 const CUTS: usize = 80;
 
+/// Of a mistake: its confidence, the greatest first; the known class; the one that was
+/// said.
+pub(super) type MistakeKey = (Reverse<u32>, usize, usize);
+
 /// Known labels, and what became of them.
 pub(super) struct Labelled {
     classes: Vec<String>,
@@ -37,7 +41,7 @@ pub(super) struct Labelled {
     /// By predicted class and cut: rows, and those that are right.
     kept: Vec<[(u64, u64); CUTS]>,
     /// The surest of them, and what they are.
-    pub(super) mistakes: Best<(Reverse<u32>, usize)>,
+    pub(super) mistakes: Best<MistakeKey>,
     /// The surest of each kind of mistake.
     examples: HashMap<(usize, usize), Best<Reverse<u32>>>,
     /// Of which split they are, if not of all.
@@ -103,7 +107,7 @@ impl Labelled {
         }
         if !right {
             let key = Reverse(confidence.max(0.0).to_bits());
-            self.mistakes.add((key, truth), place);
+            self.mistakes.add((key, truth, class), place);
             if self.classes.len() <= EXAMPLES {
                 let example = self.examples.entry((truth, class));
                 example.or_insert_with(|| Best::new(1)).add(key, place);
@@ -121,9 +125,15 @@ impl Labelled {
         self.examples.get(&(truth, said))?.clone().places().first().copied()
     }
 
+    /// The mistakes that have a picture: place, class that was said, known class.
+    pub(super) fn mistaken(&self) -> Vec<(u64, usize, usize)> {
+        let of = |((_, truth, said), place): &(MistakeKey, u64)| (*place, *said, *truth);
+        self.mistakes.entries().map(of).collect()
+    }
+
     /// The class of one of the mistakes, by its place.
     pub(super) fn truth(&self, place: u64) -> Option<usize> {
-        self.mistakes.entries().find(|(_, at)| *at == place).map(|((_, truth), _)| *truth)
+        self.mistakes.entries().find(|(_, at)| *at == place).map(|((_, truth, _), _)| *truth)
     }
 
     /// The places of all examples.

@@ -5,8 +5,11 @@
 //! | `gather` | one look at every row of a catalog |
 //! | `labelled` | the same rows held against known labels |
 //! | `galaxies` | the pictures of those that are shown |
+//! | `heat` | where the model saw its worst mistakes |
 //! | `catalog` | the page of a catalog |
+//! | `truth` | its part against known labels |
 //! | `training` | the page of a training run |
+//! | `augmentation` | what happens to its pictures |
 //! | `html` | what both pages are made of |
 //!
 //! Invariants: the page asks nothing of any place, and forbids itself to
@@ -14,12 +17,15 @@
 //! ids, paths, columns and classes is text (maud escapes it) in which nothing acts
 //! (`storage/shown.rs`).
 
+mod augmentation;
 mod catalog;
 mod galaxies;
 mod gather;
+mod heat;
 mod html;
 mod labelled;
 mod training;
+mod truth;
 
 use std::path::{Path, PathBuf};
 
@@ -37,8 +43,8 @@ pub struct ReportOptions {
     pub labels: Option<PathBuf>,
     /// Only labels of this split.
     pub split: Option<Split>,
-    /// The model file of the run, of which the page then tells what it says of
-    /// itself.
+    /// The model file of the run, of which the page then tells what it says of itself
+    /// and, with known labels, where it saw its worst mistakes.
     pub model: Option<PathBuf>,
     /// A picture on which a training run's augmentation is shown.
     pub example: Option<PathBuf>,

@@ -1,5 +1,5 @@
 //! The page of a training run: curves, what each epoch cost, how good the model is on
-//! validation, and what augmentation makes of a picture.
+//! validation. What augmentation makes of a picture is `augmentation`'s.
 //!
 //! It is read from the run's folder alone: `run.json`, `metrics.csv`, and, once there
 //! is a model, `evaluation.json`. A run that is going on has a page too.
@@ -10,22 +10,17 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::augmentation::augmented;
 use super::catalog::name_of;
-use super::html::{Section, card, data_url, foreign, page as whole, panel};
+use super::html::{Section, card, foreign, page as whole, panel};
 use super::{ReportOptions, Reported};
-use crate::cutout::augment::{Augmentation, Augmenter, Draws, Fill};
-use crate::cutout::decode::{self, DecodeOptions};
-use crate::cutout::{Decoded, RgbImage};
+use crate::cutout::augment::Augmentation;
+use crate::draw::chart::{count, matrix, percent};
 use crate::events::Epoch;
 use crate::limits;
-use crate::page::chart::axis::Axis;
-use crate::page::chart::lines::{Line, lines};
-use crate::page::chart::{count, matrix, percent};
-use crate::page::{PageError, raster};
-use crate::source::Locator;
-use crate::source::read::Reader;
+use crate::page::PageError;
 use crate::storage::{StorageError, file, shown};
-use crate::train::history;
+use crate::train::{curves, history};
 
 /// What `evaluation.json` says, as far as the page tells it.
 #[derive(Debug, Deserialize)]
@@ -57,12 +52,7 @@ pub(super) fn page(options: &ReportOptions) -> Result<(String, Reported), PageEr
     let evaluation = dir.join("evaluation.json");
     let evaluation: Option<Evaluation> =
         evaluation.exists().then(|| read_json(&evaluation)).transpose()?;
-    let mut models: Vec<&str> = Vec::new();
-    for epoch in &epochs {
-        if !models.contains(&epoch.model.as_str()) {
-            models.push(&epoch.model);
-        }
-    }
+    let models = curves::networks(&epochs);
 
     let mut sections = Vec::new();
     if !epochs.is_empty() {
@@ -142,66 +132,19 @@ fn lead(run: &Value, models: &[&str], epochs: &[Epoch], found: Option<&Evaluatio
 }
 
 fn curves(models: &[&str], epochs: &[Epoch]) -> Markup {
-    let last = epochs.iter().map(|epoch| epoch.epoch).max().unwrap_or(1).max(2);
-    let across = || Axis::new("epoch", 1.0, f64::from(last), last.min(6)).whole();
-    let curve = |train: fn(&Epoch) -> f64, val: fn(&Epoch) -> f64| -> Vec<Line> {
-        let mut all = Vec::new();
-        for (place, model) in models.iter().enumerate() {
-            for (what, of, dashed) in [("training", train, true), ("validation", val, false)] {
-                let of_model = epochs.iter().filter(|epoch| epoch.model == *model);
-                let points = of_model.map(|epoch| (f64::from(epoch.epoch), of(epoch))).collect();
-                let name = format!("{}, {what}", shown::line(model));
-                all.push(Line { name, colour: place, dashed, points });
-            }
-        }
-        all
-    };
-    let loss = curve(|epoch| epoch.train_loss, |epoch| epoch.val_loss);
-    let accuracy = curve(|epoch| epoch.train_accuracy, |epoch| epoch.val_accuracy);
-    let values = |of: &[Line]| -> Vec<f64> {
-        let values = of.iter().flat_map(|line| &line.points).map(|point| point.1);
-        // A loss that diverged would flatten every other.
-        values.filter(|value| value.is_finite() && value.abs() < 1e9).collect()
-    };
-    let least = values(&accuracy).into_iter().fold(1.0, f64::min);
-    let floor = (least * 20.0).floor() / 20.0;
+    let [loss, accuracy] = curves::charts(epochs);
     html! {
         div class="panels two" {
-            (panel("Loss", &lines("Loss over epochs", &across(), &Axis::from_zero("loss", values(&loss), false), &loss)))
-            (panel("Accuracy", &lines("Accuracy over epochs", &across(), &Axis::new("accuracy", floor, 1.0, 5), &accuracy)))
+            (panel("Loss", &loss.on_page()))
+            (panel("Accuracy", &accuracy.on_page()))
             @for model in models {
-                @let recall = recall(model, epochs);
-                @if recall.len() > 1 {
-                    @let least = values(&recall).into_iter().fold(1.0, f64::min);
-                    @let floor = (least * 20.0).floor() / 20.0;
-                    (panel(&format!("Recall on validation: {}", shown::line(model)), &lines(
-                        "Recall over epochs", &across(), &Axis::new("recall", floor, 1.0, 5), &recall,
-                    )))
+                @if let Some(recall) = curves::recall(epochs, model) {
+                    (panel(&format!("Recall on validation: {}", shown::line(model)), &recall.on_page()))
                 }
             }
         }
         p class="note" { "Training is measured on augmented images while they are learned, validation after the epoch." }
     }
-}
-
-/// Recall of each class that a network tells apart.
-fn recall(model: &str, epochs: &[Epoch]) -> Vec<Line> {
-    let mut classes: Vec<&str> = Vec::new();
-    let of_model = || epochs.iter().filter(|epoch| epoch.model == model);
-    for (class, _) in of_model().flat_map(|epoch| &epoch.recall) {
-        if !classes.contains(&class.as_str()) {
-            classes.push(class);
-        }
-    }
-    let of = |(place, class): (usize, &&str)| {
-        let value = |epoch: &Epoch| {
-            let found = epoch.recall.iter().find(|(name, _)| name == class);
-            (f64::from(epoch.epoch), found.map_or(f64::NAN, |(_, recall)| *recall))
-        };
-        let points = of_model().map(value).collect();
-        Line { name: shown::line(class), colour: place, dashed: place >= 8, points }
-    };
-    classes.iter().enumerate().map(of).collect()
 }
 
 fn costs(models: &[&str], epochs: &[Epoch]) -> Markup {
@@ -281,96 +224,6 @@ fn how_good(found: &Evaluation) -> Markup {
             }
         }
     }
-}
-
-/// Pictures as a training network sees one: each step by itself, and together as
-/// they are drawn. Also how many there are, and how many could not be made.
-fn augmented(
-    recipe: &Augmentation,
-    path: &Path,
-    seed: u64,
-) -> Result<(Markup, u64, u64), PageError> {
-    /// Draws that are shown.
-    const DRAWS: u32 = 8;
-    let bad = |what: String| PageError::BadFile { path: path.to_owned(), what };
-    let payload = Reader::new().read(&Locator::File(path.to_owned()));
-    let decoded = payload
-        .and_then(|payload| decode::decode(&payload, &DecodeOptions::default()))
-        .map_err(|rejection| bad(rejection.to_string()))?;
-    let Decoded::Rgb(image) = decoded else {
-        return Err(bad("an example is a picture (JPEG, PNG), not bands".to_owned()));
-    };
-    let drawn = |repeat| Draws::new(recipe, seed, 1, "example", repeat);
-    let first = drawn(0);
-    let plain = Draws { fill: recipe.fill, ..Draws::none(recipe.crop) };
-    let plain = if recipe.fill == Fill::Black { Draws::none(recipe.crop) } else { plain };
-    let mut steps = vec![("the middle of it".to_owned(), plain)];
-    if recipe.rotation > 0.0 {
-        let angle = if first.angle.abs() < recipe.rotation / 4.0 {
-            recipe.rotation / 2.0
-        } else {
-            first.angle
-        };
-        steps.push((format!("turned by {angle:.0}°"), Draws { angle, ..plain }));
-    }
-    if recipe.scale != [1.0, 1.0] || recipe.aspect != [1.0, 1.0] || recipe.zoom != [1.0, 1.0] {
-        let Draws { window, side, .. } = first;
-        let what = format!("{} × {} pixels of it", window.width, window.height);
-        steps.push((what, Draws { window, side, ..plain }));
-    }
-    if recipe.horizontal_flip > 0.0 {
-        steps.push(("mirrored left to right".to_owned(), Draws { horizontal_flip: true, ..plain }));
-    }
-    if recipe.vertical_flip > 0.0 {
-        steps.push(("mirrored top to bottom".to_owned(), Draws { vertical_flip: true, ..plain }));
-    }
-    if recipe.transpose > 0.0 {
-        steps.push(("transposed".to_owned(), Draws { transpose: true, ..plain }));
-    }
-    if first.light != plain.light {
-        steps.push(("other light".to_owned(), Draws { light: first.light, ..plain }));
-    }
-    let together: Vec<(String, Draws)> =
-        (0..DRAWS).map(|repeat| (format!("draw {}", repeat + 1), drawn(repeat))).collect();
-    let mut augmenter = Augmenter::new();
-    let (mut there, mut gone) = (0, 0);
-    let mut figures = |list: &[(String, Draws)]| -> Result<Markup, PageError> {
-        let mut made = Vec::new();
-        for (what, draws) in list {
-            let picture = augmenter.apply(&image, recipe.crop, draws, recipe.crop);
-            let shown = match picture {
-                Ok(picture) => Ok(encoded(&picture)?),
-                Err(rejection) => Err(rejection.to_string()),
-            };
-            *(if shown.is_ok() { &mut there } else { &mut gone }) += 1;
-            made.push((what, shown));
-        }
-        Ok(html! {
-            div class="pictures" {
-                @for (what, shown) in made {
-                    figure {
-                        @match shown {
-                            Ok(url) => { img src=(url) alt=(what) width="160" height="160"; }
-                            Err(why) => { span class="empty" { (foreign(&why)) } }
-                        }
-                        figcaption { (what) }
-                    }
-                }
-            }
-        })
-    };
-    let (steps, together) = (figures(&steps)?, figures(&together)?);
-    let content = html! {
-        p class="note" { "What may happen to a training image, here to " (foreign(&path.display().to_string())) ", step by step:" }
-        (steps)
-        p class="note" { "and all of it together, as epochs draw it:" }
-        (together)
-    };
-    Ok((content, there, gone))
-}
-
-fn encoded(picture: &RgbImage) -> Result<String, PageError> {
-    Ok(data_url("image/jpeg", &raster::jpeg(&raster::fitted(picture, 200), 85)?))
 }
 
 fn provenance(run: &Value) -> Markup {

@@ -40,6 +40,23 @@ impl Axis {
         axis
     }
 
+    /// From a round number not above any of these to one not below; of what is next to no
+    /// range a little one.
+    pub fn around(title: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
+        let (low, high) = values
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high {
+            return Self::new(title, 0.0, 1.0, 6);
+        }
+        let least = (low.abs().max(high.abs()) * 1e-3).max(1e-6);
+        let mut axis = Self::new(title, low, high.max(low + least), 6);
+        axis.low = (axis.low / axis.step + 1e-9).floor() * axis.step;
+        axis.high = (axis.high / axis.step - 1e-9).ceil() * axis.step;
+        axis
+    }
+
     /// The same with ticks at whole numbers alone.
     #[must_use]
     pub fn whole(mut self) -> Self {
@@ -154,6 +171,10 @@ mod tests {
         let many = Axis::from_zero("", [2_340_000.0], true);
         assert_eq!(labels(&many), ["0", "500 k", "1.0 M", "1.5 M", "2.0 M", "2.5 M"]);
         assert_eq!(labels(&Axis::new("", 118.3, 121.9, 5)).first().unwrap(), "119");
+        let around = |values: &[f64]| labels(&Axis::around("", values.to_vec())).join(" ");
+        assert_eq!(around(&[0.951, f64::NAN, 0.982]), "0.95 0.96 0.97 0.98 0.99");
+        assert_eq!(around(&[0.5]), "0.5000 0.5001 0.5002 0.5003 0.5004 0.5005");
+        assert_eq!(around(&[]), "0 0.2 0.4 0.6 0.8 1.0");
     }
 
     #[test]
@@ -161,7 +182,11 @@ mod tests {
         let strange = [f64::NAN, f64::INFINITY, f64::MIN, f64::MAX, 0.0, -1.0, 1e-300];
         for low in strange {
             for high in strange {
-                for axis in [Axis::new("", low, high, 5), Axis::from_zero("", [low, high], true)] {
+                for axis in [
+                    Axis::new("", low, high, 5),
+                    Axis::from_zero("", [low, high], true),
+                    Axis::around("", [low, high]),
+                ] {
                     assert!(axis.ticks().len() <= 50);
                     for value in strange {
                         assert!((0.0..=1.0).contains(&axis.place(value)), "{low} {high} {value}");

@@ -2,7 +2,9 @@
 //! plate carrée, east to the left as seen from the ground.
 //!
 //! Many rows are a map of their density on HEALPix cells, drawn as a picture within
-//! the SVG; few are dots.
+//! the SVG; few are dots. `data-sky` tells the page's script how pixels are positions:
+//! `mollweide` with the map's edge, its width and the right ascension in its middle, or
+//! `plate` with the frame (left, right, bottom, top) and what lies there.
 
 use maud::{Markup, html};
 
@@ -110,7 +112,7 @@ pub fn whole(title: &str, picture: Option<&str>, dots: &[Dot], colours: usize) -
     let (width, height) = (WIDTH + 2.0 * EDGE, WIDTH / 2.0 + 2.0 * EDGE);
     html! {
         svg class="sky" viewBox=(format!("0 0 {} {}", at(width), at(height))) role="img"
-            aria-label=(title) {
+            aria-label=(title) data-sky=(format!("mollweide {} {} {MIDDLE}", at(EDGE), at(WIDTH))) {
             @if let Some(url) = picture {
                 image href=(url) x=(at(EDGE)) y=(at(EDGE)) width=(at(WIDTH)) height=(at(WIDTH / 2.0)) {}
             }
@@ -187,7 +189,10 @@ pub fn plate(title: &str, part: &Part, dots: &[Dot], colours: usize) -> Markup {
     let (bottom, top) = (frame.y(0.0), frame.y(1.0));
     html! {
         svg class="sky" viewBox=(format!("0 0 {} {}", frame.width, at(frame.height))) role="img"
-            aria-label=(title) {
+            aria-label=(title) data-sky=(format!(
+                "plate {} {} {} {} {left} {right} {} {}",
+                at(frame.x(0.0)), at(frame.x(1.0)), at(bottom), at(top), part.from, part.to
+            )) {
             @for tick in up.ticks() {
                 @let y = frame.y(up.place(tick));
                 path class="grid" d=(format!("M{} {}H{}", at(frame.x(0.0)), at(y), at(frame.x(1.0)))) {}

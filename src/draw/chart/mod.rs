@@ -1,11 +1,11 @@
-//! Charts as SVG within a page.
+//! Charts as SVG: within a page, or as files of their own.
 //!
 //! | file | what it draws |
 //! | --- | --- |
 //! | [`axis`] | axes with round ticks, and the frame that they stand at |
 //! | [`bars`] | counts by name, and histograms |
 //! | [`matrix`] | what was taken for what |
-//! | [`lines`] | curves, and reliability by bins |
+//! | [`lines`] | curves, within a page and as a file, and reliability by bins |
 //! | [`sky`] | where on the sky, as a map |
 //!
 //! Colours are classes of the page's style sheet, which has one of them for light and
@@ -22,22 +22,24 @@ pub mod lines;
 pub mod matrix;
 pub mod sky;
 
-pub(super) use crate::draw::colours::viridis;
+use super::colours::viridis;
 
-/// Colours of things that have names, in the style sheet `c0` to `c7`; the ninth has
-/// the first one's again.
-const COLOURS: usize = 8;
+/// Colours of things that have names, on light paper (Okabe & Ito's, one of them
+/// darker, and two more): `c0` to `c7` of the style sheet. The ninth has the first one's
+/// again.
+pub const COLOURS: [&str; 8] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b98900", "#56b4e9", "#7a5195", "#6b7280"];
 
 /// The class of the style sheet of things that have no name, and so no colour.
-pub(super) const UNNAMED: &str = "unnamed";
+pub const UNNAMED: &str = "unnamed";
 
 /// The class of the style sheet of the thing at `place`.
-pub(super) fn colour(place: usize) -> String {
-    format!("c{}", place % COLOURS)
+pub fn colour(place: usize) -> String {
+    format!("c{}", place % COLOURS.len())
 }
 
 /// A coordinate, to a tenth of a pixel; what is not finite is 0.
-pub(super) fn at(value: f64) -> String {
+fn at(value: f64) -> String {
     if !value.is_finite() {
         return "0".to_owned();
     }
@@ -59,7 +61,7 @@ pub fn count(n: u64) -> String {
 }
 
 /// A part of a whole as a percentage: `12.3 %`, `0.004 %`; nothing of nothing.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "–".to_owned();
     }
