@@ -1,11 +1,12 @@
 //! This project's side of `benches/peers/forward.py`: an engine that waits for
 //! its turn, so that a driver can measure several engines in turns.
 //!
-//! `forward --peer PRECISION MODEL IMAGES LOGITS BATCH...` loads the first
+//! `forward --peer PRECISION BACKEND MODEL IMAGES LOGITS BATCH...` loads the first
 //! stage of a model file and images (bytes, one after another), writes their
 //! logits, once for each size of batch (f32, little-endian,
 //! `[batches, images, classes]`), and says `ready` and what it is, or `absent`
-//! where the processor does not have the precision. Each line `BATCH SECONDS`
+//! where the processor does not have the precision. BACKEND is `best`, or the
+//! instruction set of the kernels. Each line `BATCH SECONDS`
 //! that it then reads is a turn: it classifies batches for at least so long
 //! and answers with the number of images and the seconds that they took.
 
@@ -22,15 +23,17 @@ use hiwl::{
 /// Serves turns until standard input ends. `arguments` are those after
 /// `--peer`.
 pub fn serve(arguments: &[String]) {
-    let [precision, model, images, logits, batches @ ..] = arguments else {
-        panic!("--peer PRECISION MODEL IMAGES LOGITS BATCH...");
+    let [precision, backend, model, images, logits, batches @ ..] = arguments else {
+        panic!("--peer PRECISION BACKEND MODEL IMAGES LOGITS BATCH...");
     };
+    let backend =
+        if backend == "best" { Backend::detect() } else { backend.parse::<Backend>().unwrap() };
     let precision = if precision == "bf16" { Precision::Bf16 } else { Precision::F32 };
-    if !precision.is_available_on(Backend::detect()) {
-        println!("absent this processor has no {}", precision.name());
+    if !backend.is_available() || !precision.is_available_on(backend) {
+        println!("absent this processor has no {} with {}", precision.name(), backend.name());
         return;
     }
-    let network = load(Path::new(model), precision);
+    let network = load(Path::new(model), backend, precision);
     let bytes = fs::read(images).unwrap();
     let images: Vec<&[u8]> = bytes.chunks_exact(3 * network.size().pow(2)).collect();
 
@@ -58,13 +61,13 @@ pub fn serve(arguments: &[String]) {
     }
 }
 
-fn load(path: &Path, precision: Precision) -> PackedNetwork {
+fn load(path: &Path, backend: Backend, precision: Precision) -> PackedNetwork {
     let model = Model::read(path).unwrap();
     let classes = model.description.scheme.networks()[0].outputs();
     let Input { size, mean, std, .. } = model.description.input;
     let architecture = &model.description.architectures[0];
     let normalisation = Normalisation { mean, std };
-    let (weights, backend) = (&model.networks[0], Backend::detect());
+    let weights = &model.networks[0];
     PackedNetwork::with(architecture, classes, size, weights, normalisation, backend, precision)
         .unwrap()
 }

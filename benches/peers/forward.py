@@ -4,7 +4,7 @@ engines that a user would pick instead, in turns, and prints how fast each is
 and the ratios.
 
     benches/peers/forward.py [--rounds 7] [--seconds 2] [--threads 2]
-                             [--batches 1 8 32] [--model FILE]
+                             [--batches 1 8 32] [--model FILE] [--isa avx2]
 
 Makes a virtual environment with pinned engines under target/ (400 MB), builds
 the benchmark, makes an untrained EfficientNet-B1 unless given a model file,
@@ -15,6 +15,12 @@ them meet the same state of the machine. Ratios are taken within rounds.
 Refuses to compare engines whose logits differ. The images and, for the peers,
 their normalised f32 arrays are prepared beforehand and shared; this project
 normalises bytes itself, within its time.
+
+`--isa avx2` measures what a processor without AVX-512 would do, on one that has
+it, in f32: this project with its AVX2 kernels, OpenVINO held to AVX2 by oneDNN's
+own switch (ONEDNN_MAX_CPU_ISA; which kernels its graph took is looked at, and any
+of AVX-512 ends the program). ONNX Runtime has no such switch and takes AVX-512:
+it is measured and marked, and no ratio is taken to it.
 """
 
 import argparse
@@ -46,12 +52,14 @@ class Engine:
     # What `peer.py` calls it; this project where empty.
     peer: str = ""
     about: str = ""
+    # Whether it keeps to the instruction set that is asked for.
+    held: bool = True
     process: subprocess.Popen = None
     logits: object = None
     # Images a second, by batch, a value a round.
     rates: dict = field(default_factory=dict)
 
-    def start(self, ours, threads, batches):
+    def start(self, ours, threads, batches, isa):
         """Whether it can run here."""
         logits = FOLDER / f"logits-{self.peer or 'hiwl'}-{self.precision}.f32"
         if self.peer:
@@ -59,10 +67,12 @@ class Engine:
             command += [FOLDER / "model.onnx", FOLDER / "images.npy", logits, threads]
         else:
             program, peer, model = ours
-            command = [program, peer, self.precision, model, FOLDER / "images.u8", logits]
+            command = [program, peer, self.precision, isa or "best", model]
+            command += [FOLDER / "images.u8", logits]
         self.process = subprocess.Popen(
             [str(part) for part in [*command, *batches]],
-            env={**os.environ, "RAYON_NUM_THREADS": str(threads)},
+            env={**os.environ, "RAYON_NUM_THREADS": str(threads)}
+            | ({"ONEDNN_MAX_CPU_ISA": isa.upper()} if isa else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -88,8 +98,8 @@ class Engine:
         self.rates.setdefault(batch, []).append(int(done) / float(took))
 
 
-def engines():
-    return [
+def engines(isa):
+    every = [
         Engine("hiwl", "f32", True),
         Engine("hiwl", "bf16", True),
         Engine("ONNX Runtime", "f32", True, "onnxruntime"),
@@ -99,6 +109,12 @@ def engines():
         Engine("OpenVINO, latency hint", "bf16", True, "openvino-latency-bf16"),
         Engine("OpenVINO, throughput hint", "bf16", False, "openvino-throughput-bf16"),
     ]
+    if isa:
+        every = [engine for engine in every if engine.precision == "f32"]
+        for engine in every:
+            engine.held = not engine.peer.startswith("onnxruntime")
+            engine.name += f", {isa}" if engine.held else ", with AVX-512"
+    return every
 
 
 def environment():
@@ -226,7 +242,7 @@ def summary(running):
     the same precision, by batch."""
     parts = []
     for ours in (e for e in running if not e.peer):
-        peers = [e for e in running if e.peer and e.precision == ours.precision]
+        peers = [e for e in running if e.peer and e.held and e.precision == ours.precision]
         if peers:
             best = {b: max(e.rates[b][-1] for e in peers) for b in ours.rates}
             ratios = (f"{ours.rates[b][-1] / best[b]:.2f} (batch {b})" for b in best)
@@ -245,7 +261,7 @@ def report(running, differences, batches):
         print("|", " | ".join(cells), "|")
     for ours in (e for e in running if not e.peer):
         for precision in ("f32", "bf16"):
-            peers = [e for e in running if e.peer and e.precision == precision]
+            peers = [e for e in running if e.peer and e.held and e.precision == precision]
             alone = [e for e in peers if e.alone]
             for these, what in ((peers, "peer"), (alone, "peer with one request at a time")):
                 if these:
@@ -260,6 +276,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of a turn")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--isa", choices=["avx2"], help="no wider instructions than these")
     parser.add_argument("--model", type=Path, help="a model file (default: B1 from seed 1)")
     arguments = parser.parse_args()
     if any(IMAGES % batch for batch in arguments.batches):
@@ -276,7 +293,8 @@ def main():
     size = prepare(model)
 
     ours = [forward, "--peer", model]
-    running = [e for e in engines() if e.start(ours, arguments.threads, arguments.batches)]
+    limits = (arguments.threads, arguments.batches, arguments.isa)
+    running = [e for e in engines(arguments.isa) if e.start(ours, *limits)]
     differences = check(running)
     processes = [engine.process for engine in running]
     before = processor_time(processes)

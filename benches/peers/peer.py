@@ -9,6 +9,7 @@ without copying them.
 """
 
 import itertools
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,17 @@ class OnnxRuntime:
             return sum(pool.map(call, range(self.callers)))
 
 
+def held(compiled):
+    """Ends the program where a compiled graph takes kernels of AVX-512."""
+    kinds = {
+        str(node.get_rt_info()["primitiveType"]) for node in compiled.get_runtime_model().get_ops()
+    }
+    if wide := [kind for kind in kinds if "avx512" in kind]:
+        sys.exit(f"kernels of AVX-512 in spite of ONEDNN_MAX_CPU_ISA: {', '.join(wide)}")
+    if not any("avx2" in kind for kind in kinds):
+        sys.exit(f"no kernel of AVX2: {', '.join(sorted(kinds))}")
+
+
 class OpenVino:
     """OpenVINO with a performance hint: one request at a time for latency; for
     throughput a queue of as many as it advises."""
@@ -81,6 +93,8 @@ class OpenVino:
             compiled = core.compile_model(graph, "CPU", options)
             self.compiled[batch] = compiled
             self.requests[batch] = self.queue(compiled) if self.queue else None
+            if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
+                held(compiled)
         streams = compiled.get_property("NUM_STREAMS")
         self.about = f"openvino {openvino.__version__.split('-')[0]}, streams: {streams}"
 

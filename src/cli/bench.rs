@@ -40,6 +40,11 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     precision: Option<PrecisionChoice>,
 
+    /// The instruction set of the processor's kernels: portable, neon, avx2, avx512.
+    /// [default: the widest that it has]
+    #[arg(long, value_name = "SET")]
+    backend: Option<Backend>,
+
     /// Images per batch.  [default: 1,8,32; on a GPU 64,256,1024]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -71,6 +76,10 @@ impl Arguments {
         let (device, hindrance) = self.device.resolve();
         super::say_hindrance(hindrance);
         let engine = Engine::on(device, self.engine, &description.architectures).map_err(usage)?;
+        if self.backend.is_some() && engine != Engine::Fused {
+            let what = format!("--backend is of the fused engine, and not of {engine}");
+            return Err(usage(anyhow::anyhow!(what)));
+        }
         match (engine, device) {
             (Engine::Candle, _) => self.plainly(&model, device),
             (_, Device::Cpu) => self.on_cpu(&model),
@@ -141,7 +150,10 @@ impl Arguments {
     }
 
     fn on_cpu(&self, model: &Model) -> Result<Exit, CliError> {
-        let backend = Backend::detect();
+        let backend = self.backend.unwrap_or_else(Backend::detect);
+        if !backend.is_available() {
+            return Err(usage(anyhow::anyhow!("this processor has no {}", backend.name())));
+        }
         let wanted = match self.precision {
             None => vec![Precision::F32, Precision::Bf16],
             Some(PrecisionChoice::Auto) => vec![Precision::detect()],
@@ -152,8 +164,9 @@ impl Arguments {
             wanted.iter().copied().filter(|p| p.is_available_on(backend)).collect();
         if found.is_empty() {
             return Err(usage(anyhow::anyhow!(
-                "this processor has no {} arithmetic",
-                wanted[0].name()
+                "this processor has no {} arithmetic with {}",
+                wanted[0].name(),
+                backend.name()
             )));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

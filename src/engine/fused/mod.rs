@@ -31,7 +31,7 @@ impl Precision {
 
     /// Whether this processor runs it on `backend`.
     pub fn is_available_on(self, backend: Backend) -> bool {
-        self == Self::F32 || backend == Backend::Avx512 && HalfRunner::new().is_some()
+        self == Self::F32 || HalfRunner::new().is_some_and(|half| half.backend() == backend)
     }
 }
 

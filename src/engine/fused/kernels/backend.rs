@@ -2,6 +2,10 @@
 
 #![allow(unsafe_code, reason = "tokens of instruction sets, made after detection")]
 
+use std::str::FromStr;
+
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Avx2, avx512::Avx512};
 use super::{
@@ -21,9 +25,15 @@ pub trait EveryKernel: Kernel<Portable> + Kernel<Avx2> + Kernel<Avx512> {}
 impl<K: Kernel<Portable> + Kernel<Avx2> + Kernel<Avx512>> EveryKernel for K {}
 
 /// A kernel for every instruction set.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+pub trait EveryKernel: Kernel<Portable> + Kernel<Neon> {}
+#[cfg(target_arch = "aarch64")]
+impl<K: Kernel<Portable> + Kernel<Neon>> EveryKernel for K {}
+
+/// A kernel for every instruction set.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub trait EveryKernel: Kernel<Portable> {}
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 impl<K: Kernel<Portable>> EveryKernel for K {}
 
 /// What runs kernels of the type `K`.
@@ -40,6 +50,8 @@ pub trait Launch<K> {
 pub enum Backend {
     /// Plain arrays; everywhere.
     Portable,
+    /// 64-bit ARM.
+    Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
     /// x86-64 with AVX-512 F.
@@ -49,7 +61,7 @@ pub enum Backend {
 impl Backend {
     /// The best one that this processor has.
     pub fn detect() -> Self {
-        [Self::Avx512, Self::Avx2]
+        [Self::Avx512, Self::Avx2, Self::Neon]
             .into_iter()
             .find(|backend| backend.is_available())
             .unwrap_or(Self::Portable)
@@ -57,7 +69,7 @@ impl Backend {
 
     /// All that this processor has, slowest first.
     pub fn available() -> Vec<Self> {
-        [Self::Portable, Self::Avx2, Self::Avx512]
+        [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512]
             .into_iter()
             .filter(|backend| backend.is_available())
             .collect()
@@ -71,7 +83,9 @@ impl Backend {
             Self::Avx2 => Avx2::detected(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Avx512::<false>::detected(),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Neon::<false>::detected(),
+            // Another architecture's.
             _ => false,
         }
     }
@@ -80,9 +94,23 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    /// One by its name, whether or not this processor has it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
+        let named = |backend: &Self| backend.name() == text;
+        all.into_iter()
+            .find(named)
+            .ok_or_else(|| format!("one of {}", all.map(Self::name).join(", ")))
     }
 }
 
@@ -120,7 +148,11 @@ impl Runner {
                 // SAFETY: a `Runner` is made only where the backend is available.
                 unsafe { Avx512::<false>::new_unchecked() }.vectorize(kernel);
             }
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Backend::Neon => {
+                // SAFETY: a `Runner` is made only where the backend is available.
+                unsafe { Neon::<false>::new_unchecked() }.vectorize(kernel);
+            }
             _ => unreachable!("a Runner is made only where the backend is available"),
         }
     }
@@ -168,39 +200,57 @@ pub fn half_is_faster() -> bool {
     name.as_flattened() == b"AuthenticAMD"
 }
 
-/// Whether products of bfloat16 pairs are faster here than those of single
-/// precision, where the processor has them.
+/// Whether products of bfloat16 pairs are known to be faster here than those of
+/// single precision, where the processor has them. Of 64-bit ARM none has been
+/// measured, and a precision that changes results is not taken on a guess.
 #[cfg(not(target_arch = "x86_64"))]
 pub fn half_is_faster() -> bool {
     false
 }
 
+/// The instruction set that multiplies pairs of bfloat16.
+#[cfg(target_arch = "x86_64")]
+pub type Half = Avx512<true>;
+/// The instruction set that multiplies pairs of bfloat16.
+#[cfg(target_arch = "aarch64")]
+pub type Half = Neon<true>;
+
 /// Products of bfloat16 pairs, which this processor was found to have.
 #[derive(Debug, Clone, Copy)]
 pub struct HalfRunner(());
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl HalfRunner {
     /// `None` where the processor does not have them.
-    #[cfg(target_arch = "x86_64")]
     pub fn new() -> Option<Self> {
-        Avx512::<true>::detected().then_some(Self(()))
+        Half::detected().then_some(Self(()))
     }
 
-    /// `None` where the processor does not have them.
-    #[cfg(not(target_arch = "x86_64"))]
+    /// The backend beside which they are.
+    pub fn backend(self) -> Backend {
+        if cfg!(target_arch = "aarch64") { Backend::Neon } else { Backend::Avx512 }
+    }
+
+    /// Runs a kernel.
+    pub(crate) fn run<K: Kernel<Half>>(self, kernel: K) {
+        // SAFETY: a `HalfRunner` is made only where the processor has the instructions.
+        unsafe { Half::new_unchecked() }.vectorize(kernel);
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+impl HalfRunner {
+    /// None here.
     pub fn new() -> Option<Self> {
         None
     }
 
-    /// Runs a kernel.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn run<K: Kernel<Avx512<true>>>(self, kernel: K) {
-        // SAFETY: a `HalfRunner` is made only where the processor has the instructions.
-        unsafe { Avx512::<true>::new_unchecked() }.vectorize(kernel);
+    /// The backend beside which they are.
+    pub fn backend(self) -> Backend {
+        unreachable!("a HalfRunner is made only where the processor has the instructions")
     }
 
     /// Runs a kernel.
-    #[cfg(not(target_arch = "x86_64"))]
     pub(crate) fn run<K>(self, _: K) {
         unreachable!("a HalfRunner is made only where the processor has the instructions")
     }

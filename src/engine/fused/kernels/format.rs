@@ -19,7 +19,7 @@ use super::{
     elementwise::{ScalePixels, ScaleWeights},
     lines::{BLOCK, Line},
     pointwise::Pointwise,
-    simd::{HalfSimd, Simd, outer_product, silu2, silu2_coarse, unrolled},
+    simd::{HalfSimd, Simd, dot_products, outer_product, silu2, silu2_coarse},
 };
 
 /// A way to hold and multiply numbers.
@@ -79,6 +79,20 @@ pub trait FormatOn<S: Simd>: Format {
         input: *const Self::Cell,
         step: usize,
         weights: *const Self::Weights,
+    );
+
+    /// [`Simd::GROUP`] steps, the weights of each `distance` lines behind the
+    /// last one's.
+    ///
+    /// # Safety
+    /// As for [`Self::step`], for each of the steps.
+    unsafe fn steps<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Vector; V]; P],
+        input: *const Self::Cell,
+        step: usize,
+        weights: *const Self::Weights,
+        distance: usize,
     );
 
     /// Loads a vector of the cell, from lane `lane` on.
@@ -155,7 +169,23 @@ impl<S: Simd> FormatOn<S> for F32 {
         // SAFETY: the caller's promise; lines are aligned for any vector.
         unsafe {
             let input = input.cast::<f32>().add(step);
-            outer_product::<S, P, V, BLOCK>(s, acc, input, weights.cast());
+            outer_product(s, acc, input, BLOCK, weights.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn steps<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Vector; V]; P],
+        input: *const Line,
+        step: usize,
+        weights: *const Line,
+        distance: usize,
+    ) {
+        // SAFETY: as above.
+        unsafe {
+            let input = input.cast::<f32>().add(step);
+            s.outer_products(acc, input, BLOCK, weights.cast(), distance * BLOCK);
         }
     }
 
@@ -245,17 +275,24 @@ impl<S: HalfSimd> FormatOn<S> for Bf16 {
     ) {
         // SAFETY: the caller's promise; a vector of pairs is as long as one of f32.
         unsafe {
-            let (input, weights) = (input.cast::<u16>().add(2 * step), weights.cast::<u16>());
-            let mut w = [s.load_pairs(weights); V];
-            unrolled!(I in 0..V, up to 4 => {
-                w[I] = s.load_pairs(weights.add(2 * I * S::LANES));
-            });
-            unrolled!(J in 0..P, up to 14 => {
-                let x = s.splat_pair(input.add(J * BLOCK));
-                unrolled!(I in 0..V, up to 4 => {
-                    acc[J][I] = s.dot(x, w[I], acc[J][I]);
-                });
-            });
+            let input = input.cast::<u16>().add(2 * step);
+            dot_products(s, acc, input, BLOCK, weights.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn steps<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Vector; V]; P],
+        input: *const HalfLine,
+        step: usize,
+        weights: *const PairLine,
+        distance: usize,
+    ) {
+        // SAFETY: as above.
+        unsafe {
+            let input = input.cast::<u16>().add(2 * step);
+            s.dots(acc, input, BLOCK, weights.cast(), distance * 2 * BLOCK);
         }
     }
 

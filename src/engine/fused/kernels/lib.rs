@@ -1,6 +1,6 @@
 //! The kernels of the fused engine: EfficientNet's layers and the passes of
-//! its training on one thread of a CPU, for AVX-512 (with bfloat16), AVX2 and
-//! anything else.
+//! its training on one thread of a CPU, for AVX-512 and NEON (both with
+//! bfloat16), AVX2 and anything else.
 //!
 //! Each kernel is written once over a few vector operations (`simd`) and
 //! compiled for every [`Backend`], inference also over a [`Format`] of
@@ -31,6 +31,8 @@ pub mod train;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ impl<F: Format> Pointwise<'_, F> {
     where
         F: FormatOn<S>,
     {
-        const { assert!(BLOCK.is_multiple_of(S::LANES) && BLOCK.is_multiple_of(F::STEP)) };
+        const { assert!(BLOCK.is_multiple_of(S::LANES) && BLOCK.is_multiple_of(F::STEP * S::GROUP)) };
         let panel = self.bias.len();
         assert!(self.rows > 0 && self.width > 0 && self.channels > 0);
         let pixels = self.rows * self.width;
@@ -256,9 +256,9 @@ impl<F: Format, const P: usize, const V: usize> Tiles<F, P, V> {
             let full = self.steps / per_block;
             for block in 0..full {
                 let input = input.add(block * self.input_block);
-                for k in 0..per_block {
-                    F::step::<P, V>(s, &mut acc, input, k, weights);
-                    weights = weights.add(panel);
+                for k in (0..per_block).step_by(S::GROUP) {
+                    F::steps::<P, V>(s, &mut acc, input, k, weights, panel);
+                    weights = weights.add(S::GROUP * panel);
                 }
             }
             for k in 0..self.steps % per_block {

@@ -19,6 +19,10 @@ pub trait Simd: Copy {
     /// Whether it has 32 vector registers rather than 16.
     const MANY_REGISTERS: bool;
 
+    /// Steps of a matrix product that [`Self::outer_products`] does at once;
+    /// divides a quarter of [`BLOCK`](super::lines::BLOCK).
+    const GROUP: usize = 1;
+
     /// Runs `kernel` in a function compiled for this instruction set.
     fn vectorize<K: Kernel<Self>>(self, kernel: K);
 
@@ -80,6 +84,26 @@ pub trait Simd: Copy {
 
     /// `1 / a` to about 1e-7, for `a` from 1 to 2¹²⁶.
     fn reciprocal(self, a: Self::Vector) -> Self::Vector;
+
+    /// [`Self::GROUP`] times [`outer_product`]: for neighbouring values of each
+    /// pixel, and weights `distance` values apart. Other than one step where a
+    /// processor multiplies a vector with a lane of another.
+    ///
+    /// # Safety
+    /// As for [`outer_product`], for each of the steps.
+    #[inline(always)]
+    unsafe fn outer_products<const P: usize, const V: usize>(
+        self,
+        acc: &mut [[Self::Vector; V]; P],
+        input: *const f32,
+        step: usize,
+        weights: *const f32,
+        _distance: usize,
+    ) {
+        const { assert!(Self::GROUP == 1) };
+        // SAFETY: the caller's promise.
+        unsafe { outer_product(self, acc, input, step, weights) }
+    }
 }
 
 /// An instruction set that multiplies bfloat16 numbers in pairs and adds in
@@ -130,6 +154,25 @@ pub trait HalfSimd: Simd {
 
     /// `1 / a` to about 1e-4.
     fn reciprocal_estimate(self, a: Self::Vector) -> Self::Vector;
+
+    /// [`Simd::GROUP`] times [`dot_products`], as [`Simd::outer_products`]
+    /// does it.
+    ///
+    /// # Safety
+    /// As for [`dot_products`], for each of the steps.
+    #[inline(always)]
+    unsafe fn dots<const P: usize, const V: usize>(
+        self,
+        acc: &mut [[Self::Vector; V]; P],
+        input: *const u16,
+        step: usize,
+        weights: *const u16,
+        _distance: usize,
+    ) {
+        const { assert!(Self::GROUP == 1) };
+        // SAFETY: the caller's promise.
+        unsafe { dot_products(self, acc, input, step, weights) }
+    }
 }
 
 /// Something to run with an instruction set.
@@ -184,7 +227,7 @@ pub const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
 }
 
 /// One step of a matrix product on a tile of `P` pixels × `V` vectors: adds the
-/// product of each pixel's value, `STEP` values apart, and each vector of
+/// product of each pixel's value, `step` values apart, and each vector of
 /// weights.
 ///
 /// (A function, as a closure would not be compiled for the instruction set.)
@@ -193,10 +236,11 @@ pub const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
 /// `weights` must hold `V` aligned vectors, and each pixel's value must be
 /// readable.
 #[inline(always)]
-pub unsafe fn outer_product<S: Simd, const P: usize, const V: usize, const STEP: usize>(
+pub unsafe fn outer_product<S: Simd, const P: usize, const V: usize>(
     s: S,
     acc: &mut [[S::Vector; V]; P],
     input: *const f32,
+    step: usize,
     weights: *const f32,
 ) {
     // SAFETY: the caller's promise.
@@ -206,9 +250,36 @@ pub unsafe fn outer_product<S: Simd, const P: usize, const V: usize, const STEP:
             w[I] = s.load(weights.add(I * S::LANES));
         });
         unrolled!(J in 0..P, up to 14 => {
-            let x = s.splat(*input.add(J * STEP));
+            let x = s.splat(*input.add(J * step));
             unrolled!(I in 0..V, up to 4 => {
                 acc[J][I] = s.mul_add(x, w[I], acc[J][I]);
+            });
+        });
+    }
+}
+
+/// [`outer_product`] on pairs of bfloat16, each pixel's `step` numbers apart.
+///
+/// # Safety
+/// `weights` must hold `V` vectors of pairs, and each pixel's pair be readable.
+#[inline(always)]
+pub unsafe fn dot_products<S: HalfSimd, const P: usize, const V: usize>(
+    s: S,
+    acc: &mut [[S::Vector; V]; P],
+    input: *const u16,
+    step: usize,
+    weights: *const u16,
+) {
+    // SAFETY: the caller's promise; a vector of pairs is as long as one of f32.
+    unsafe {
+        let mut w = [s.load_pairs(weights); V];
+        unrolled!(I in 0..V, up to 4 => {
+            w[I] = s.load_pairs(weights.add(2 * I * S::LANES));
+        });
+        unrolled!(J in 0..P, up to 14 => {
+            let x = s.splat_pair(input.add(J * step));
+            unrolled!(I in 0..V, up to 4 => {
+                acc[J][I] = s.dot(x, w[I], acc[J][I]);
             });
         });
     }

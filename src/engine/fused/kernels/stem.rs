@@ -168,7 +168,7 @@ unsafe fn stem_tile<S: Simd, const V: usize, const P: usize>(
         for row in rows {
             let input = row.add(x * STEP);
             for k in 0..ROW_TAPS {
-                outer_product::<S, P, V, STEP>(s, &mut acc, input.add(k), weights);
+                outer_product(s, &mut acc, input.add(k), STEP, weights);
                 weights = weights.add(tap);
             }
         }

@@ -62,7 +62,24 @@ fn bf16_cases() -> Option<Case<Bf16>> {
     let runner = HalfRunner::new()?;
     // The coarse SiLU, and the order of sums.
     let (lines, cells) = (3e-4, ROUNDING);
-    Some(Case { name: "bf16".into(), runner, whole_lines: true, lines, cells })
+    let whole_lines = Runner::new(runner.backend())?.whole_lines();
+    Some(Case { name: "bf16".into(), runner, whole_lines, lines, cells })
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "which instructions the other tests had is told")]
+fn backends_are_told_and_the_best_is_the_last() {
+    let available = Backend::available();
+    assert_eq!(available.first(), Some(&Backend::Portable));
+    assert_eq!(available.last(), Some(&Backend::detect()));
+    // What every processor of the kind has.
+    assert!(available.contains(&Backend::Neon) == cfg!(target_arch = "aarch64"));
+    assert!(available.iter().all(|backend| backend.name().parse() == Ok(*backend)));
+    assert!("sse".parse::<Backend>().unwrap_err().contains("portable, neon, avx2, avx512"));
+    let names: Vec<_> = available.iter().map(|backend| backend.name()).collect();
+    let half = HalfRunner::new();
+    println!("{}; bfloat16: {}", names.join(", "), half.is_some());
+    assert!(half.is_none_or(|half| available.contains(&half.backend())));
 }
 
 /// What a value becomes in a cell of the format.

@@ -21,7 +21,7 @@ use super::sums::{Add, Pool, PoolGradient, ProjectSums};
 use super::{Cpu, HalfCpu};
 use crate::backend::Launch;
 use crate::lines::BLOCK;
-use crate::simd::{HalfSimd, Kernel, Simd, sigmoid2, sigmoid2_coarse, unrolled};
+use crate::simd::{HalfSimd, Kernel, Simd, dot_products, outer_product, sigmoid2, sigmoid2_coarse};
 
 /// What a kept activation is.
 pub trait Element: Copy + Debug + Default + PartialEq + Send + Sync + 'static {
@@ -98,6 +98,19 @@ pub trait ElementOn<S: Simd>: Element {
         b: *const Self,
     );
 
+    /// [`Simd::GROUP`] neighbouring steps, `ldb` apart in `b`.
+    ///
+    /// # Safety
+    /// As for [`Self::step`], for each of the steps.
+    unsafe fn group<const MR: usize, const NV: usize>(
+        s: S,
+        acc: &mut [[S::Vector; NV]; MR],
+        a: *const Self,
+        lda: usize,
+        b: *const Self,
+        ldb: usize,
+    );
+
     /// `1 / (1 + exp(−x))` to the element's precision.
     fn sigmoid(s: S, x: S::Vector) -> S::Vector;
 
@@ -171,18 +184,20 @@ impl<S: Simd> ElementOn<S> for f32 {
         b: *const f32,
     ) {
         // SAFETY: the caller's.
-        unsafe {
-            let mut v = [s.splat(0.0); NV];
-            unrolled!(J in 0..NV, up to 4 => {
-                v[J] = s.load(b.add(J * S::LANES));
-            });
-            unrolled!(I in 0..MR, up to 14 => {
-                let x = s.splat(*a.add(I * lda));
-                unrolled!(J in 0..NV, up to 4 => {
-                    acc[I][J] = s.mul_add(x, v[J], acc[I][J]);
-                });
-            });
-        }
+        unsafe { outer_product(s, acc, a, lda, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn group<const MR: usize, const NV: usize>(
+        s: S,
+        acc: &mut [[S::Vector; NV]; MR],
+        a: *const f32,
+        lda: usize,
+        b: *const f32,
+        ldb: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { s.outer_products(acc, a, lda, b, ldb) }
     }
 
     #[inline(always)]
@@ -257,20 +272,21 @@ impl<S: HalfSimd> ElementOn<S> for bf16 {
         lda: usize,
         b: *const bf16,
     ) {
-        // SAFETY: the caller's; a vector of pairs is as long as one of f32.
-        unsafe {
-            let (a, b) = (a.cast::<u16>(), b.cast::<u16>());
-            let mut v = [s.load_pairs(b); NV];
-            unrolled!(J in 0..NV, up to 4 => {
-                v[J] = s.load_pairs(b.add(2 * J * S::LANES));
-            });
-            unrolled!(I in 0..MR, up to 14 => {
-                let x = s.splat_pair(a.add(I * lda));
-                unrolled!(J in 0..NV, up to 4 => {
-                    acc[I][J] = s.dot(x, v[J], acc[I][J]);
-                });
-            });
-        }
+        // SAFETY: the caller's.
+        unsafe { dot_products(s, acc, a.cast(), lda, b.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn group<const MR: usize, const NV: usize>(
+        s: S,
+        acc: &mut [[S::Vector; NV]; MR],
+        a: *const bf16,
+        lda: usize,
+        b: *const bf16,
+        ldb: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { s.dots(acc, a.cast(), lda, b.cast(), ldb) }
     }
 
     #[inline(always)]

@@ -215,7 +215,12 @@ impl<E: Element, C: Element> Rows<E, C> {
                     prefetch_to_write(c.add(i * self.ldc + j));
                 }
             }
-            for _ in 0..self.steps {
+            for _ in 0..self.steps / S::GROUP {
+                E::group(s, &mut acc, a, self.lda, b, ldb);
+                a = a.add(S::GROUP * E::STEP);
+                b = b.add(S::GROUP * ldb);
+            }
+            for _ in 0..self.steps % S::GROUP {
                 E::step(s, &mut acc, a, self.lda, b);
                 a = a.add(E::STEP);
                 b = b.add(ldb);
