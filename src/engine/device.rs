@@ -52,6 +52,11 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains(',') {
+            return Err("one device: several GPUs work together in classify and evaluate, but \
+                        none of them trains with another"
+                .to_owned());
+        }
         match text.split_once(':').unwrap_or((text, "0")) {
             ("auto", "0") => Ok(Self::Auto),
             ("cpu", "0") => Ok(Self::Only(Device::Cpu)),
@@ -161,6 +166,8 @@ mod tests {
         for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:1", "auto:2", ""] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        let several = parse("cuda:0,cuda:1").unwrap_err();
+        assert!(several.contains("none of them trains with another"), "{several}");
         assert_eq!(Device::Cuda(3).to_string(), "cuda:3");
     }
 
@@ -188,9 +195,13 @@ mod tests {
         let too_old = CudaError::DeviceTooOld { index: 0, name: "K80".into(), found: (3, 7) };
         let no_compiler = CudaError::NoCompiler { searched: vec!["/lib".into()] };
         let old_driver = CudaError::DriverTooOld { found: 11_040, needed: 12_000 };
-        for (error, words) in
-            [(too_old, "8.0 is needed"), (no_compiler, "libnvrtc"), (old_driver, "11.4")]
-        {
+        let volta = CudaError::DeviceTooOld { index: 0, name: "Tesla V100".into(), found: (7, 0) };
+        for (error, words) in [
+            (too_old, "8.0 is needed"),
+            (volta, "(Tesla V100) has compute capability 7.0: 8.0 is needed"),
+            (no_compiler, "libnvrtc"),
+            (old_driver, "11.4"),
+        ] {
             let (device, hindrance) = automatic(Err(error));
             assert_eq!(device, Device::Cpu);
             assert!(hindrance.is_some_and(|why| why.to_string().contains(words)), "{words}");

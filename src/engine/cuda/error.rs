@@ -30,7 +30,11 @@ pub enum CudaError {
         count: usize,
     },
     /// The device is older than the kernels' instructions.
-    #[error("cuda:{index} ({name}) has compute capability {}.{}: 8.0 is needed", found.0, found.1)]
+    #[error(
+        "cuda:{index} ({name}) has compute capability {}.{}: 8.0 is needed, which GPUs since 2020 \
+         have (A100, RTX 30 and later). --device cpu works without",
+        found.0, found.1
+    )]
     DeviceTooOld {
         /// Asked for.
         index: usize,

@@ -1,4 +1,5 @@
-//! Networks on validation images, by the fast engine that classifies.
+//! Networks on validation images, by the fast engine that classifies, where the run
+//! learns: on the processor or a GPU, in f32 on both.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +14,11 @@ use crate::train::recipe::Model;
 use crate::train::targets;
 use crate::tree::{Answered, Head, arg_max, route};
 
-/// Images the engine takes at once.
-const BATCH: usize = 32;
+/// Images the engine takes at once on a device. What learns keeps its memory on a GPU
+/// meanwhile; one with less than that takes fewer at once.
+fn batch(device: Device) -> usize {
+    if device == Device::Cpu { 32 } else { 128 }
+}
 
 /// How good a network is on validation.
 pub struct Judgement {
@@ -142,8 +146,7 @@ pub fn logits(
         return features.map(classified).transpose();
     }
     let view = View::Centre(run.recipe.input.crop);
-    let on = Device::Cpu;
-    seen(run, weights, (images, shots), view, (outputs, size), (Want::LOGITS, on))
+    seen(run, weights, (images, shots), view, (outputs, size), (Want::LOGITS, run.device))
 }
 
 /// Features of some of the images, row by row, as they are when galaxies are
@@ -163,7 +166,7 @@ pub fn features(
         return kept::centres(run, weights, images, shots, (outputs, size));
     }
     let view = View::Centre(run.recipe.input.crop);
-    features_of(run, weights, (images, shots), view, (outputs, size), Device::Cpu)
+    features_of(run, weights, (images, shots), view, (outputs, size), run.device)
 }
 
 /// Features of a view of images, `size` pixels a side, row by row, computed on a
@@ -198,11 +201,12 @@ fn seen(
         normalisation: learner::normalisation(&run.recipe),
         weights,
     };
-    let network = open::infer(network, device, None, Precision::F32, BATCH)?.network;
+    let batch = batch(device);
+    let network = open::infer(network, device, None, Precision::F32, batch)?.network;
     let feed = Feed {
         images: Arc::clone(images),
         shots: shots.to_vec(),
-        batches: even_batches(shots.len(), BATCH),
+        batches: even_batches(shots.len(), batch),
         view,
         size,
     };

@@ -18,7 +18,6 @@ use super::data::{Dataset, Image};
 use super::feed::{Shot, View};
 use super::plan::Plan;
 use super::{Run, TrainError, judge};
-use crate::engine::Device;
 use crate::engine::fused::learn::HeadLearner;
 use crate::model::oddness::dot;
 use crate::model::weights::{Weights, WeightsError};
@@ -88,9 +87,8 @@ pub fn centres(
         shots.iter().copied().filter(|shot| rows[shot.image].is_none()).collect();
     if !missing.is_empty() {
         let view = View::Centre(run.recipe.input.crop);
-        let on = Device::Cpu;
-        let found =
-            judge::features_of(run, weights, (images, &missing), view, (outputs, size), on)?;
+        let sizes = (outputs, size);
+        let found = judge::features_of(run, weights, (images, &missing), view, sizes, run.device)?;
         let Some(found) = found else { return Ok(None) };
         let width = run.architecture.plan().features;
         for (shot, row) in missing.iter().zip(found.chunks_exact(width)) {

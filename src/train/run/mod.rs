@@ -248,9 +248,10 @@ pub fn run(
 /// their features are kept.
 ///
 /// # Errors
-/// [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
+/// [`EngineError::NoBackbone`], [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
 pub fn can_learn(recipe: &Recipe, device: Device) -> Result<(), EngineError> {
     let Some(architecture) = Architecture::named(&recipe.architecture) else { return Ok(()) };
+    Engine::on(device, None, [&architecture])?;
     recipe.models.iter().try_for_each(|model| {
         let rates = learner::layer_rates(recipe.training(model), &architecture);
         open::can_learn(device, &learner::loss(model), &rates)

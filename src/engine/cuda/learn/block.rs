@@ -13,7 +13,6 @@ use crate::engine::cuda::{
     kernels::shapes::{self, Depthwise, Rows},
 };
 use crate::model::architecture::{MbConv, Padding};
-use crate::model::weights::Weights;
 
 /// Memory that the backward passes of all layers share.
 pub struct Workspace {
@@ -69,7 +68,6 @@ impl Block {
     pub fn new(
         queue: &Arc<dyn Queue>,
         precision: Precision,
-        weights: &Weights,
         spec: &MbConv,
         (padding, eps): (Padding, f64),
         (images, side): (usize, usize),
@@ -79,9 +77,7 @@ impl Block {
         let (before, behind) = (images * side * side, images * out * out);
         let elements = |count: usize| Buffer::new(queue, count * precision.bytes());
         let floats = |count: usize| Buffer::new(queue, count * 4);
-        let norm = |prefix: &str, channels| {
-            Norm::new(queue, weights, format!("{prefix}.1"), channels, eps)
-        };
+        let norm = |prefix: &str, channels| Norm::new(queue, format!("{prefix}.1"), channels, eps);
         let expand = match spec.expand_prefix() {
             Some(prefix) => Some(Expand {
                 product: Product::new(queue, precision, &prefix, (expanded, input))?,
@@ -123,12 +119,6 @@ impl Block {
     /// Side of the output for an input of `side`.
     pub fn output_side(&self, side: usize) -> usize {
         self.padding.resolve(side, self.spec.kernel, self.spec.stride).1
-    }
-
-    /// The norms in order.
-    pub fn norms(&self) -> impl Iterator<Item = &Norm> {
-        let expand = self.expand.as_ref().map(|expand| &expand.norm);
-        expand.into_iter().chain([&self.depthwise_norm, &self.project_norm])
     }
 
     fn depthwise_weight(&self) -> String {

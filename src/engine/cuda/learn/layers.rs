@@ -9,7 +9,6 @@ use crate::engine::cuda::{
     device::{Argument, Buffer, run},
     kernels::shapes::{self, Rows},
 };
-use crate::model::weights::Weights;
 
 /// What all launches are given.
 pub struct Pass<'a> {
@@ -49,8 +48,6 @@ pub struct Norm {
     pub prefix: String,
     pub channels: usize,
     eps: f32,
-    running_mean: Buffer,
-    running_var: Buffer,
     /// `[4][channels]`.
     pub vectors: Buffer,
     slopes: Buffer,
@@ -59,30 +56,17 @@ pub struct Norm {
 impl Norm {
     pub fn new(
         queue: &Arc<dyn Queue>,
-        weights: &Weights,
         prefix: String,
         channels: usize,
         eps: f64,
     ) -> Result<Self, CudaError> {
-        let running = |what: &str| -> Result<Buffer, CudaError> {
-            let values = weights.values(&format!("{prefix}.{what}"), &[channels])?;
-            Buffer::of_floats(queue, &values)
-        };
         Ok(Self {
             channels,
             eps: eps as f32,
-            running_mean: running("running_mean")?,
-            running_var: running("running_var")?,
             vectors: Buffer::zeros(queue, 16 * channels)?,
             slopes: Buffer::zeros(queue, 12 * channels)?,
             prefix,
         })
-    }
-
-    /// The running statistics under their names.
-    pub fn running(&self) -> [(String, &Buffer); 2] {
-        [("running_mean", &self.running_mean), ("running_var", &self.running_var)]
-            .map(|(what, buffer)| (format!("{}.{what}", self.prefix), buffer))
     }
 
     /// Statistics of `x`, and the map that they make.
@@ -114,8 +98,8 @@ impl Norm {
             x,
             pass.parameters.value(&format!("{}.weight", self.prefix)),
             pass.parameters.value(&format!("{}.bias", self.prefix)),
-            &self.running_mean,
-            &self.running_var,
+            pass.parameters.statistic(&format!("{}.running_mean", self.prefix)),
+            pass.parameters.statistic(&format!("{}.running_var", self.prefix)),
             &self.vectors,
             pass.live,
             pixels,

@@ -19,13 +19,12 @@ use crate::engine::optimizer::{Rule, State};
 use crate::model::architecture::Architecture;
 use crate::model::weights::{Weights, WeightsError};
 
-/// The average of the weights: learned tensors, and running statistics, which
-/// are few and averaged on the host.
+/// The average of the weights: of what is learned, and of running statistics.
 struct Average {
     decay: f32,
     updates: u64,
     values: Buffer,
-    running: BTreeMap<String, Vec<f32>>,
+    running: Buffer,
 }
 
 /// What learns on a GPU.
@@ -63,31 +62,32 @@ impl GpuLearner {
         let frozen = settings.frozen_backbone;
         let mut network = GpuNetwork::new(queue, precision, architecture, weights, settings)?;
         network.set_norm_momentum(norm_momentum);
-        let bytes = 4 * network.parameters.count;
+        let parameters = &network.parameters;
         let second = matches!(rule, Rule::AdamW { .. });
         let average = match average {
             Some(decay) => Some(Average {
                 decay: decay as f32,
                 updates: 0,
-                values: Buffer::zeros(queue, bytes)?,
-                running: BTreeMap::new(),
+                values: parameters.learned.zeros(queue)?,
+                running: parameters.statistics.zeros(queue)?,
             }),
             None => None,
         };
-        let parameters = &network.parameters;
-        let decaying = if decay_vectors { parameters.count } else { parameters.decaying };
+        let count = parameters.learned.count;
+        let decaying = if decay_vectors { count } else { parameters.decaying };
         let mut ranges = Vec::new();
         if frozen {
-            let own = parameters.places.iter().filter(|p| p.name.starts_with("classifier."));
+            let places = parameters.learned.places.iter();
+            let own = places.filter(|p| p.name.starts_with("classifier."));
             ranges.extend(own.map(|p| p.start..p.start + p.len()));
         } else {
-            ranges.push(0..parameters.count);
+            ranges.push(0..count);
         }
         Ok(Self {
             decaying,
             ranges,
-            first: Buffer::zeros(queue, bytes)?,
-            second: if second { Some(Buffer::zeros(queue, bytes)?) } else { None },
+            first: parameters.learned.zeros(queue)?,
+            second: if second { Some(parameters.learned.zeros(queue)?) } else { None },
             settings: Buffer::zeros(queue, 8 * 4)?,
             host_settings: Pinned::new(queue, 8 * 4)?,
             queue: Arc::clone(queue),
@@ -126,7 +126,6 @@ impl GpuLearner {
         });
         let parameters = &self.network.parameters;
         let (values, gradient) = (&parameters.values, &parameters.gradient);
-        let count = parameters.count;
         match (self.rule, &self.second) {
             (Rule::AdamW { betas: [b1, b2], eps, weight_decay }, Some(second)) => {
                 let t = (self.steps + 1) as f64;
@@ -171,24 +170,14 @@ impl GpuLearner {
             (Rule::AdamW { .. }, None) => unreachable!("made with the rule"),
         }
         self.steps += 1;
-        let running = match self.average {
-            Some(_) => self.network.running()?,
-            None => BTreeMap::new(),
-        };
         if let Some(average) = &mut self.average {
-            let launch = shapes::each("average", count);
-            run!(&*self.queue, launch, &average.values, values, &self.settings, count)?;
-            for (name, new) in running {
-                match average.running.get_mut(&name) {
-                    Some(old) => {
-                        for (old, new) in old.iter_mut().zip(new) {
-                            *old += (1.0 - kept) * (new - *old);
-                        }
-                    }
-                    None => {
-                        average.running.insert(name, new);
-                    }
-                }
+            let Average { values: averaged, running, .. } = average;
+            for (old, new, count) in [
+                (averaged, values, parameters.learned.count),
+                (running, &parameters.running, parameters.statistics.count),
+            ] {
+                let launch = shapes::each("average", count);
+                run!(&*self.queue, launch, &*old, new, &self.settings, count)?;
             }
             average.updates += 1;
         }
@@ -214,8 +203,9 @@ impl GpuLearner {
         let Some(average) = &self.average else { return Ok(None) };
         let mut values = BTreeMap::new();
         if average.updates > 0 {
-            values = self.network.parameters.read(&average.values)?;
-            values.extend(average.running.clone());
+            let parameters = &self.network.parameters;
+            values = parameters.learned.read(&average.values)?;
+            values.extend(parameters.statistics.read(&average.running)?);
         }
         Ok(Some((values, average.updates)))
     }
@@ -230,14 +220,15 @@ impl GpuLearner {
         }
         let parameters = &self.network.parameters;
         let mut second = match &self.second {
-            Some(second) => parameters.read(second)?,
+            Some(second) => parameters.learned.read(second)?,
             None => BTreeMap::new(),
         };
         let learns = |name: &str| {
-            let place = parameters.places.iter().find(|place| place.name == name);
+            let place = parameters.learned.places.iter().find(|place| place.name == name);
             place.is_some_and(|place| self.ranges.iter().any(|range| range.contains(&place.start)))
         };
-        let first = parameters.read(&self.first)?.into_iter().filter(|(name, _)| learns(name));
+        let first = parameters.learned.read(&self.first)?.into_iter();
+        let first = first.filter(|(name, _)| learns(name));
         let states = first.map(|(name, first)| {
             let second = second.remove(&name).unwrap_or_default();
             (name, State { steps: self.steps, first, second })
@@ -264,20 +255,21 @@ impl GpuLearner {
                 let state = optimizer.get(&place.name).map(part).cloned();
                 state.unwrap_or_else(|| vec![0.0; place.len()])
             };
-            parameters.write(&self.first, |place| Ok(state(place, |s| &s.first)))?;
+            parameters.learned.write(&self.first, |place| Ok(state(place, |s| &s.first)))?;
             if let Some(second) = &self.second {
-                parameters.write(second, |place| Ok(state(place, |s| &s.second)))?;
+                parameters.learned.write(second, |place| Ok(state(place, |s| &s.second)))?;
             }
         }
         if let (Some(own), Some((mut values, updates))) = (&mut self.average, average) {
             own.updates = updates;
             if updates > 0 {
-                parameters.write(&own.values, |place| {
+                let mut take = |place: &Place| {
                     let missing = || WeightsError::Missing { name: place.name.clone() };
                     Ok(values.remove(&place.name).ok_or_else(missing)?)
-                })?;
+                };
+                parameters.learned.write(&own.values, &mut take)?;
+                parameters.statistics.write(&own.running, &mut take)?;
             }
-            own.running = values;
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::engine::cuda::{
     CudaError, Precision, Queue, Recorded,
-    device::{Argument, Buffer, bytes_of, run},
+    device::{Argument, Buffer, run},
     infer::forward::scale_and_shift,
     kernels::shapes::{self, Depthwise, Rows},
 };
@@ -118,7 +118,7 @@ impl GpuNetwork {
         let stem = Stem {
             channels: layers.stem,
             by_taps: Buffer::new(queue, 27 * layers.stem * 4)?,
-            norm: Norm::new(queue, weights, "features.0.1".into(), layers.stem, eps)?,
+            norm: Norm::new(queue, "features.0.1".into(), layers.stem, eps)?,
             raw: elements(plane * layers.stem)?,
             activation: elements(plane * layers.stem)?,
             normalisation: Buffer::of_floats(
@@ -134,7 +134,7 @@ impl GpuNetwork {
         let (mut blocks, mut outputs) = (Vec::new(), Vec::new());
         for spec in &layers.blocks {
             let sizes = (batch, side);
-            let block = Block::new(queue, precision, weights, spec, (padding, eps), sizes)?;
+            let block = Block::new(queue, precision, spec, (padding, eps), sizes)?;
             let out = block.output_side(side);
             let (before, behind) = (side * side, out * out);
             let wide = spec.expanded;
@@ -164,7 +164,7 @@ impl GpuNetwork {
         let head = Head {
             features,
             product: Product::new(queue, precision, &layers.head_prefix, (features, input))?,
-            norm: Norm::new(queue, weights, format!("{}.1", layers.head_prefix), features, eps)?,
+            norm: Norm::new(queue, format!("{}.1", layers.head_prefix), features, eps)?,
             raw: elements(plane * features)?,
             kept: floats(features)?,
             pooled: floats(features)?,
@@ -454,7 +454,7 @@ impl GpuNetwork {
     /// # Errors
     /// [`CudaError::Lost`].
     pub fn is_finite(&self) -> Result<bool, CudaError> {
-        let values = self.parameters.values.floats(self.parameters.count)?;
+        let values = self.parameters.values.floats(self.parameters.learned.count)?;
         let running = self.running()?;
         Ok(values.iter().chain(running.values().flatten()).all(|value| value.is_finite()))
     }
@@ -464,7 +464,7 @@ impl GpuNetwork {
     /// # Errors
     /// [`CudaError::Lost`].
     pub fn gradients(&self) -> Result<BTreeMap<String, Vec<f32>>, CudaError> {
-        self.parameters.read(&self.parameters.gradient)
+        self.parameters.learned.read(&self.parameters.gradient)
     }
 
     /// The running statistics of batch norm under their canonical names.
@@ -472,16 +472,7 @@ impl GpuNetwork {
     /// # Errors
     /// [`CudaError::Lost`].
     pub fn running(&self) -> Result<BTreeMap<String, Vec<f32>>, CudaError> {
-        let of = |(norm, name, buffer): (&Norm, String, &Buffer)| {
-            Ok((name, buffer.floats(norm.channels)?))
-        };
-        let all = self.norms().flat_map(|norm| norm.running().map(|(name, b)| (norm, name, b)));
-        all.map(of).collect()
-    }
-
-    fn norms(&self) -> impl Iterator<Item = &Norm> {
-        let blocks = self.blocks.iter().flat_map(Block::norms);
-        std::iter::once(&self.stem.norm).chain(blocks).chain([&self.head.norm])
+        self.parameters.statistics.read(&self.parameters.running)
     }
 
     /// A copy of all tensors under their canonical names.
@@ -496,8 +487,8 @@ impl GpuNetwork {
             weights.insert(name, tensor);
             Ok::<_, CudaError>(())
         };
-        let values = self.parameters.read(&self.parameters.values)?;
-        for place in &self.parameters.places {
+        let values = self.parameters.learned.read(&self.parameters.values)?;
+        for place in &self.parameters.learned.places {
             insert(&place.name, &values[&place.name], &place.shape)?;
         }
         for (name, values) in self.running()? {
@@ -511,13 +502,7 @@ impl GpuNetwork {
     /// # Errors
     /// [`CudaError::Weights`] if they are another network's.
     pub fn load_weights(&self, weights: &Weights) -> Result<(), CudaError> {
-        self.parameters.load(weights)?;
-        for norm in self.norms() {
-            for (name, buffer) in norm.running() {
-                buffer.write(&bytes_of(&weights.values(&name, &[norm.channels])?))?;
-            }
-        }
-        Ok(())
+        self.parameters.load(weights)
     }
 }
 

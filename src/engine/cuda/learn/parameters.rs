@@ -1,5 +1,7 @@
-//! The learned tensors on a GPU: one behind the other in one buffer, those
-//! that decay first, and their gradients in another of the same order.
+//! The tensors on a GPU: what is learned one behind the other in one buffer, what
+//! decays first, and the gradients in another of the same order; the running
+//! statistics of batch norm in a third. So whatever is done to all of them, an
+//! average or a copy, is one launch or one wait.
 //!
 //! Invariant: a tensor begins at a multiple of 4 floats, as kernels read 4 at a
 //! time; what lies between tensors is zero in all buffers.
@@ -12,6 +14,7 @@ use crate::engine::cuda::{
     device::{Argument, Buffer, bytes_of},
 };
 use crate::model::architecture::Architecture;
+use crate::model::parameters::Parameter;
 pub use crate::model::parameters::parameters as all;
 use crate::model::weights::{Weights, WeightsError};
 
@@ -33,59 +36,28 @@ impl Place {
     }
 }
 
-/// All learned tensors with their gradients.
-pub struct Parameters {
-    /// Those that decay, then the others.
+/// Which tensors lie one behind the other in a buffer.
+#[derive(Default)]
+pub struct Layout {
+    /// The tensors, in order.
     pub places: Vec<Place>,
     starts: BTreeMap<String, usize>,
-    /// Floats of those that decay.
-    pub decaying: usize,
     /// Floats of all.
     pub count: usize,
-    /// Values.
-    pub values: Buffer,
-    /// Gradients of the last batch's mean loss.
-    pub gradient: Buffer,
 }
 
-impl Parameters {
-    /// Takes the learned tensors of a network from `weights`.
-    pub fn new(
-        queue: &Arc<dyn Queue>,
-        architecture: &Architecture,
-        classes: usize,
-        weights: &Weights,
-    ) -> Result<Self, CudaError> {
-        let all = all(architecture, classes);
-        let learned = || all.iter().filter(|p| !p.name.contains(".running_"));
-        let (mut places, mut starts) = (Vec::new(), BTreeMap::new());
-        let (mut count, mut decaying) = (0, 0);
-        for decays in [true, false] {
-            for p in learned().filter(|p| (p.shape.len() > 1) == decays) {
-                starts.insert(p.name.clone(), count);
-                let place = Place { name: p.name.clone(), shape: p.shape.clone(), start: count };
-                count += place.len().next_multiple_of(4);
-                places.push(place);
-            }
-            if decays {
-                decaying = count;
-            }
-        }
-        let parameters = Self {
-            places,
-            starts,
-            decaying,
-            count,
-            values: Buffer::zeros(queue, 4 * count)?,
-            gradient: Buffer::zeros(queue, 4 * count)?,
-        };
-        parameters.load(weights)?;
-        Ok(parameters)
+impl Layout {
+    fn add(&mut self, parameter: &Parameter) {
+        let Parameter { name, shape } = parameter;
+        let place = Place { name: name.clone(), shape: shape.clone(), start: self.count };
+        self.starts.insert(name.clone(), place.start);
+        self.count += place.len().next_multiple_of(4);
+        self.places.push(place);
     }
 
-    /// Takes the values from `weights`.
-    pub fn load(&self, weights: &Weights) -> Result<(), CudaError> {
-        self.write(&self.values, |place| Ok(weights.values(&place.name, &place.shape)?))
+    /// A buffer of zeros in this order.
+    pub fn zeros(&self, queue: &Arc<dyn Queue>) -> Result<Buffer, CudaError> {
+        Buffer::zeros(queue, 4 * self.count)
     }
 
     /// Writes a tensor for each place into a buffer of this order.
@@ -116,13 +88,74 @@ impl Parameters {
         Ok(self.places.iter().map(of).collect())
     }
 
-    /// The values of a tensor, for a kernel.
+    /// Where a tensor lies in a buffer of this order, for a kernel.
+    fn of(&self, buffer: &Buffer, name: &str) -> Argument {
+        buffer.at(self.starts[name])
+    }
+}
+
+/// All tensors: what is learned with its gradients, and the running statistics.
+pub struct Parameters {
+    /// What is learned: what decays, then the others.
+    pub learned: Layout,
+    /// Floats of what decays.
+    pub decaying: usize,
+    /// Values of what is learned.
+    pub values: Buffer,
+    /// Gradients of the last batch's mean loss.
+    pub gradient: Buffer,
+    /// The running statistics of batch norm.
+    pub statistics: Layout,
+    /// Their values.
+    pub running: Buffer,
+}
+
+impl Parameters {
+    /// Takes the tensors of a network from `weights`.
+    pub fn new(
+        queue: &Arc<dyn Queue>,
+        architecture: &Architecture,
+        classes: usize,
+        weights: &Weights,
+    ) -> Result<Self, CudaError> {
+        let all = all(architecture, classes);
+        let (mut learned, mut statistics) = (Layout::default(), Layout::default());
+        let is_learned = |p: &&Parameter| !p.is_running();
+        all.iter().filter(is_learned).filter(|p| p.shape.len() > 1).for_each(|p| learned.add(p));
+        let decaying = learned.count;
+        all.iter().filter(is_learned).filter(|p| p.shape.len() <= 1).for_each(|p| learned.add(p));
+        all.iter().filter(|p| p.is_running()).for_each(|p| statistics.add(p));
+        let parameters = Self {
+            decaying,
+            values: learned.zeros(queue)?,
+            gradient: learned.zeros(queue)?,
+            learned,
+            running: statistics.zeros(queue)?,
+            statistics,
+        };
+        parameters.load(weights)?;
+        Ok(parameters)
+    }
+
+    /// Takes the values from `weights`.
+    pub fn load(&self, weights: &Weights) -> Result<(), CudaError> {
+        let of = |place: &Place| Ok(weights.values(&place.name, &place.shape)?);
+        self.learned.write(&self.values, of)?;
+        self.statistics.write(&self.running, of)
+    }
+
+    /// The values of a tensor that is learned, for a kernel.
     pub fn value(&self, name: &str) -> Argument {
-        self.values.at(self.starts[name])
+        self.learned.of(&self.values, name)
     }
 
     /// The gradient of a tensor, for a kernel.
     pub fn slope(&self, name: &str) -> Argument {
-        self.gradient.at(self.starts[name])
+        self.learned.of(&self.gradient, name)
+    }
+
+    /// A running statistic, for a kernel.
+    pub fn statistic(&self, name: &str) -> Argument {
+        self.statistics.of(&self.running, name)
     }
 }

@@ -1,12 +1,15 @@
 //! The engine on the emulated device against the CPU's, gradient by gradient.
 
+#![allow(unsafe_code, reason = "a queue that hands on what it is told")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{GpuLearner, GpuNetwork};
 use crate::engine::Normalisation;
 use crate::engine::cuda::{
-    Precision, Queue,
+    CudaError, Launch, Precision, Queue, Recorded,
     kernels::emulated::{Emulated, Mode, gpu},
 };
 use crate::engine::fused::learn::{FusedLearner, TrainNetwork};
@@ -243,4 +246,86 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
             assert!(all < 2e-3, "what is judged is the average: {all}");
         }
     }
+}
+
+/// A queue that counts how often it is waited for.
+struct Waits(Arc<dyn Queue>, AtomicUsize);
+
+impl Queue for Waits {
+    fn allocate(&self, bytes: usize) -> Result<u64, CudaError> {
+        self.0.allocate(bytes)
+    }
+
+    fn free(&self, address: u64) {
+        self.0.free(address);
+    }
+
+    fn allocate_host(&self, bytes: usize) -> Result<*mut u8, CudaError> {
+        self.0.allocate_host(bytes)
+    }
+
+    fn free_host(&self, address: *mut u8) {
+        self.0.free_host(address);
+    }
+
+    unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<(), CudaError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.upload(to, from, bytes) }
+    }
+
+    unsafe fn download(&self, to: *mut u8, from: u64, bytes: usize) -> Result<(), CudaError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.download(to, from, bytes) }
+    }
+
+    fn fill(&self, at: u64, bytes: usize, value: u8) -> Result<(), CudaError> {
+        self.0.fill(at, bytes, value)
+    }
+
+    fn launch(&self, launch: &Launch, arguments: &[u64]) -> Result<(), CudaError> {
+        self.0.launch(launch, arguments)
+    }
+
+    fn finish(&self) -> Result<(), CudaError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.finish()
+    }
+
+    fn record(
+        &self,
+        work: &mut dyn FnMut() -> Result<(), CudaError>,
+    ) -> Result<Option<Box<dyn Recorded>>, CudaError> {
+        self.0.record(work)
+    }
+}
+
+#[test]
+fn an_average_of_the_weights_is_kept_without_waiting() {
+    let (architecture, weights) = nano(Padding::Symmetric);
+    let (images, size) = (2, 32);
+    let (pixels, targets) = batch(images, size);
+    let waits = |average| {
+        let queue = Emulated::queue(Precision::F32, Mode::Forward);
+        let counting = Arc::new(Waits(queue, AtomicUsize::new(0)));
+        let queue: Arc<dyn Queue> = counting.clone();
+        let updates = Updates {
+            rule: Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 },
+            layers: LayerRates::default(),
+            decay_vectors: true,
+            average,
+            norm_momentum: 0.1,
+        };
+        let settings = settings(images, size);
+        let mut learner =
+            GpuLearner::new(&queue, Precision::F32, &architecture, &weights, settings, updates)
+                .unwrap();
+        learner.step(&pixels, size, &targets, 0.01, 1).unwrap();
+        let before = counting.1.load(Ordering::Relaxed);
+        learner.step(&pixels, size, &targets, 0.01, 2).unwrap();
+        counting.1.load(Ordering::Relaxed) - before
+    };
+    let (with, without) = (waits(Some(0.9)), waits(None));
+    assert_eq!(with, without);
+    // For room that is written anew, and for results; not for each of the norms.
+    assert!(with < 16, "{with} waits in a step");
 }
