@@ -19,7 +19,7 @@ use hiwl_kernels::{
 };
 
 use super::{
-    inverted::BlockInput,
+    inverted::{BlockInput, halves},
     packed::{BlockLayers, NetworkLayers, RELEASED},
     pixels::Pixels,
     profile::{Clock, LayerKind},
@@ -31,6 +31,9 @@ pub(super) const GROUP: usize = 4;
 
 /// Pixels of an input plane from which on images go one by one.
 const ALONE_PIXELS: usize = 128;
+
+/// Lines of weights below which a product on vectors is not worth a second thread.
+const FEW_WEIGHTS: usize = 2048;
 
 /// How many blocks images pass one by one: those of large planes, and always
 /// the first, which takes in the stem.
@@ -195,7 +198,8 @@ impl<F: Format> ForwardPass<'_, F> {
         self.runner.launch(Sigmoid2(&mut factors[..block.excite.blocks * images]));
     }
 
-    /// A product on one vector an image, `[blocks][images]`.
+    /// A product on one vector an image, `[blocks][images]`. A team shares one of many
+    /// weights.
     fn dense(
         &self,
         product: &Product<F32>,
@@ -204,8 +208,35 @@ impl<F: Format> ForwardPass<'_, F> {
         output: &mut [Line],
         silu2: bool,
     ) {
-        let mut output = PlanesMut::new(output, product.blocks, images, images);
-        for panel in &product.panels {
+        let output = PlanesMut::new(output, product.blocks, images, images);
+        let all = product.panels.len();
+        let share = if product.all_weights().len() < FEW_WEIGHTS { all } else { self.share(all) };
+        self.dense_panels(product, (images, silu2), input, 0..all, output, share);
+    }
+
+    /// Some of its panels, in pieces of at most `share`.
+    fn dense_panels(
+        &self,
+        product: &Product<F32>,
+        (images, silu2): (usize, bool),
+        input: &[Line],
+        panels: Range<usize>,
+        mut output: PlanesMut<'_, Line>,
+        share: usize,
+    ) {
+        let first = product.panels[panels.start].blocks.start;
+        if panels.len() > share {
+            let (mine, others) = halves(&panels);
+            let (my, their) =
+                output.split_blocks(product.panels[others.start].blocks.start - first);
+            rayon::join(
+                || self.dense_panels(product, (images, silu2), input, mine, my, share),
+                || self.dense_panels(product, (images, silu2), input, others, their, share),
+            );
+            return;
+        }
+        for panel in &product.panels[panels] {
+            let blocks = panel.blocks.start - first..panel.blocks.end - first;
             self.runner.launch(Pointwise::<F32> {
                 input,
                 input_block: images,
@@ -213,7 +244,7 @@ impl<F: Format> ForwardPass<'_, F> {
                 weights: product.weights(panel),
                 bias: product.bias(panel),
                 residual: None,
-                output: Output::Lines(output.select(panel.blocks.clone())),
+                output: Output::Lines(output.select(blocks)),
                 output_row: images,
                 rows: 1,
                 width: images,

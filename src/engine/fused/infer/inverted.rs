@@ -137,7 +137,8 @@ impl<F: Format> Projecting<'_, F> {
     }
 }
 
-fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
+/// Two of about half the length.
+pub(super) fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
     let middle = range.start + range.len() / 2;
     (range.start..middle, middle..range.end)
 }
@@ -345,11 +346,9 @@ impl<F: Format> ForwardPass<'_, F> {
         let factors_in_pixels = block.project.scaled_weights() == 0;
         if factors_in_pixels {
             for i in 0..images {
-                let planes = expanded[i * input_image..][..input_image].chunks_exact_mut(plane);
-                for (b, pixels) in planes.enumerate() {
-                    let factors = &factors[b * images + i];
-                    self.own.launch(ScalePixels::<F> { pixels, factors });
-                }
+                let planes = &mut expanded[i * input_image..][..input_image];
+                let share = self.share(layer.blocks);
+                self.scale_pixels(planes, plane, (&factors[i..], images), share);
             }
         }
         let step = if images == 1 { product.panels.len() } else { 1 };
@@ -358,15 +357,12 @@ impl<F: Format> ForwardPass<'_, F> {
             let blocks =
                 product.panels[first].blocks.start..product.panels[first + step - 1].blocks.end;
             for i in 0..images {
-                for p in panels.clone() {
-                    let Some(scaled) = block.project.scaled(p) else { continue };
-                    self.own.launch(ScaleWeights::<F> {
-                        weights: scaled,
-                        panel: product.panels[p].blocks.len(),
-                        factors: &factors[i..],
-                        step: images,
-                        output: &mut weights[product.panels[p].weights.clone()],
-                    });
+                if !factors_in_pixels {
+                    let own = product.panels[first].weights.start
+                        ..product.panels[first + step - 1].weights.end;
+                    let share = self.share(step);
+                    let factors = (&factors[i..], images);
+                    self.scale_weights(block, panels.clone(), factors, &mut weights[own], share);
                 }
                 let start = i * output_image + blocks.start * plane;
                 let end = start + blocks.len() * plane;
@@ -389,6 +385,64 @@ impl<F: Format> ForwardPass<'_, F> {
                 let share = self.share(step * plane);
                 self.project_panels(work, share);
             }
+        }
+    }
+
+    /// Multiplies the planes of some blocks by their factors, the first's first, `step`
+    /// lines apart, in pieces of at most `share` blocks.
+    fn scale_pixels(
+        &self,
+        planes: &mut [F::Cell],
+        plane: usize,
+        (factors, step): (&[Line], usize),
+        share: usize,
+    ) {
+        let blocks = planes.len() / plane;
+        if blocks > share {
+            let (mine, others) = planes.split_at_mut(blocks / 2 * plane);
+            let behind = &factors[blocks / 2 * step..];
+            rayon::join(
+                || self.scale_pixels(mine, plane, (factors, step), share),
+                || self.scale_pixels(others, plane, (behind, step), share),
+            );
+            return;
+        }
+        for (b, pixels) in planes.chunks_exact_mut(plane).enumerate() {
+            self.own.launch(ScalePixels::<F> { pixels, factors: &factors[b * step] });
+        }
+    }
+
+    /// Multiplies the weights of some panels by the factors of their inputs, into
+    /// `output`, in pieces of at most `share` panels.
+    fn scale_weights(
+        &self,
+        block: &BlockLayers<F>,
+        panels: Range<usize>,
+        (factors, step): (&[Line], usize),
+        output: &mut [F::Weights],
+        share: usize,
+    ) {
+        let all = &block.project.product.panels;
+        let first = all[panels.start].weights.start;
+        if panels.len() > share {
+            let (mine, others) = halves(&panels);
+            let (my, their) = output.split_at_mut(all[others.start].weights.start - first);
+            rayon::join(
+                || self.scale_weights(block, mine, (factors, step), my, share),
+                || self.scale_weights(block, others, (factors, step), their, share),
+            );
+            return;
+        }
+        for p in panels {
+            let Some(weights) = block.project.scaled(p) else { continue };
+            let place = &all[p].weights;
+            self.own.launch(ScaleWeights::<F> {
+                weights,
+                panel: all[p].blocks.len(),
+                factors,
+                step,
+                output: &mut output[place.start - first..place.end - first],
+            });
         }
     }
 
