@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::{ClassifyError, hierarchy::Hierarchy};
 use crate::{
     catalog::Row,
-    cutout::RgbImage,
+    cutout::{RgbImage, room},
     line::{Batch, Crops, Cutout, Front, Gather},
     pipeline::{Graph, Inlet, Sequenced, Weigh, Window, map},
     source::Locator,
@@ -122,8 +122,10 @@ pub(super) fn infer(
         .collect();
     let mut outcomes = hierarchy.classify(&images, stage2)?.into_iter();
     let rows = cutouts.into_iter().map(|cutout| {
-        let cutout =
-            cutout.advance(|_| outcomes.next().expect("an outcome for each image of the batch"));
+        let cutout = cutout.advance(|image| {
+            room::BYTES.give(image.pixels);
+            outcomes.next().expect("an outcome for each image of the batch")
+        });
         Row {
             index: cutout.index,
             id: cutout.id,

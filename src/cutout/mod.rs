@@ -16,6 +16,7 @@ mod contrast;
 pub mod decode;
 pub mod prepare;
 mod rejection;
+pub(crate) mod room;
 mod scale;
 pub mod wcs;
 

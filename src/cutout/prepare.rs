@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::colour::{Assumed, Calibration, Given, Profile, Window};
 use super::scale::{self, Field};
-use super::{BandImage, Decoded, Reason, Rejection, RgbImage, contrast};
+use super::{BandImage, Decoded, Reason, Rejection, RgbImage, contrast, room};
 use crate::limits;
 
 /// How cutouts are prepared in a run.
@@ -384,7 +384,7 @@ fn offset(length: usize, size: usize) -> usize {
 
 fn crop(image: &RgbImage, window: Window) -> RgbImage {
     let Window { left, top, width, height } = window;
-    let mut pixels = Vec::with_capacity(width * height * 3);
+    let mut pixels = room::BYTES.empty(width * height * 3);
     for row in image.pixels.chunks_exact(image.width * 3).skip(top).take(height) {
         pixels.extend_from_slice(&row[left * 3..(left + width) * 3]);
     }

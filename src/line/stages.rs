@@ -11,6 +11,7 @@ use crate::{
         Decoded, Payload, Reason, Rejection, RgbImage,
         decode::{self, DecodeOptions},
         prepare::{self, Preparation},
+        room,
     },
     pipeline::stage::panic_message,
     source::{Locator, read::Reader},
@@ -68,7 +69,12 @@ pub fn crop(
 ) -> Cutout<RgbImage> {
     let radius = decoded.radius;
     decoded.advance(|decoded| {
-        let prepared = shielded(|| prepare::prepare(&decoded, preparation, radius))?;
+        let prepared = shielded(|| prepare::prepare(&decoded, preparation, radius));
+        match decoded {
+            Decoded::Rgb(image) => room::BYTES.give(image.pixels),
+            Decoded::Bands(bands) => room::FLOATS.give(bands.planes),
+        }
+        let prepared = prepared?;
         observed.take(&prepared);
         Ok(prepared.picture)
     })

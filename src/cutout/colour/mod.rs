@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BandImage, RgbImage};
+use super::{BandImage, RgbImage, room};
 pub(crate) use calibration::given_light;
 pub use calibration::{Assumed, Calibration, Given};
 pub use lupton::Lupton;
@@ -216,7 +216,7 @@ impl Profile {
         let [r, g, b] = [0, 1, 2].map(|i| &bands.planes[i * plane..(i + 1) * plane]);
         let stretch = self.method.stretch(calibration.factors);
         let [sky_r, sky_g, sky_b] = calibration.levels;
-        let mut pixels = vec![0; width * height * 3];
+        let mut pixels = room::BYTES.zeros(width * height * 3);
         for (y, line) in pixels.chunks_exact_mut((width * 3).max(1)).enumerate() {
             let start = (bands.height - 1 - (top + y)) * bands.width + left;
             let row = start..start + width;

@@ -30,7 +30,7 @@ use position::Place;
 
 use super::DecodeOptions;
 use crate::cutout::colour::units::Light;
-use crate::cutout::{BandImage, Reason, Rejection};
+use crate::cutout::{BandImage, Reason, Rejection, room};
 use crate::storage::fits::Unclear;
 
 impl From<Unclear> for Rejection {
@@ -111,7 +111,7 @@ struct Canvas {
 impl Canvas {
     /// The caller has checked the size against the limits.
     fn new(width: usize, height: usize) -> Self {
-        let unknown = BandImage::plain(width, height, vec![0.0; 3 * width * height]);
+        let unknown = BandImage::plain(width, height, room::FLOATS.zeros(3 * width * height));
         let BandImage { planes, light, .. } = unknown;
         Self { width, height, planes, light }
     }

@@ -10,7 +10,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use super::markers::{Colour, Outline, corrupt};
 use crate::cutout::decode::Limits;
-use crate::cutout::{Reason, Rejection, RgbImage};
+use crate::cutout::{Reason, Rejection, RgbImage, room};
 
 /// The Adobe marker's code for luma and chroma.
 const ADOBE_YCC: u8 = 1;
@@ -59,10 +59,13 @@ pub fn decode(
     let fetched = Cell::new(0);
     let reader = Reader { bytes: ZCursor::new(stream.as_slice()), fetched: &fetched };
     let mut decoder = JpegDecoder::new_with_options(reader, options);
-    let pixels = decoder.decode().map_err(rejection)?;
-    if decoder.dimensions() != Some((width, height)) || pixels.len() != width * height * 3 {
+    decoder.decode_headers().map_err(rejection)?;
+    let len = width * height * 3;
+    if decoder.dimensions() != Some((width, height)) || decoder.output_buffer_size() != Some(len) {
         return Err(corrupt("the decoder disagrees with the frame header"));
     }
+    let mut pixels = room::BYTES.zeros(len);
+    decoder.decode_into(&mut pixels).map_err(rejection)?;
     let reached_end = fetched.get() >= picture.len() - END_MARKER.len();
     Ok(Decoded { image: RgbImage { width, height, pixels }, reached_end })
 }
