@@ -60,7 +60,7 @@ class OnnxRuntime:
 def held(compiled):
     """Ends the program where a compiled graph takes kernels of AVX-512."""
     kinds = {
-        str(node.get_rt_info()["primitiveType"]) for node in compiled.get_runtime_model().get_ops()
+        node.get_rt_info()["primitiveType"].value for node in compiled.get_runtime_model().get_ops()
     }
     if wide := [kind for kind in kinds if "avx512" in kind]:
         sys.exit(f"kernels of AVX-512 in spite of ONEDNN_MAX_CPU_ISA: {', '.join(wide)}")
