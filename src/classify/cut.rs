@@ -7,8 +7,10 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{thread, vec};
 
 use arrow::array::{
     ArrayRef, BinaryBuilder, Float64Builder, RecordBatch, StringBuilder, StructArray,
@@ -25,17 +27,19 @@ use crate::cutout::prepare::{self, Preparation};
 use crate::cutout::{BandImage, Decoded, Payload, Reason, Rejection, RgbImage, SkyPosition};
 use crate::draw::pixels;
 use crate::events::Silent;
-use crate::line::{self, Found, Listed, Reading, Waiting, stages::shielded};
+use crate::line::{Reading, Waiting, problems, stages::shielded};
 use crate::mosaic::Mosaics;
 use crate::pipeline::{Stop, threads};
+use crate::source::Entry;
+use crate::source::list::{ListError, Lister};
 use crate::source::read::Reader;
 use crate::source::rows::RowImages;
 use crate::storage::file::TempFile;
 use crate::storage::fits::write::Header;
-use crate::storage::{StorageError, output};
+use crate::storage::{StorageError, Wait, output};
 
-/// Sources that are cut out between two writes.
-const CHUNK: usize = 256;
+/// Bytes of bands that are cut out between two writes; twice as many are held.
+const CHUNK: usize = 64 << 20;
 
 /// What a cutout is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,47 +97,97 @@ pub struct CutReport {
 pub fn cut(options: &CutOptions, stop: &Stop) -> Result<Option<CutReport>, ClassifyError> {
     let CutOptions { reading, output, .. } = options;
     let wait = Waiting { listener: &Silent, stop };
-    let found = line::list(std::slice::from_ref(&options.sources), reading, &wait)?;
-    let Some(Found { images, problems }) = found else { return Ok(None) };
+    let lister = Lister::open(std::slice::from_ref(&options.sources), reading.list_options())?;
+    let mut pieces = Pieces { lister, size: options.chunk(), held: Vec::new().into_iter() };
     let failed = |source| ClassifyError::Pictures { path: output.clone(), source };
     let mut end = End::open(output, &options.sources)?;
     let threads = threads::pool("cut", options.workers)?;
     let mosaics = Mosaics::new(reading.cutting());
-    let mut report = CutReport { problems, ..CutReport::default() };
+    let mut report = CutReport::default();
     let mut names = Names::default();
-    for (number, chunk) in images.chunks(CHUNK).enumerate() {
-        if stop.requested() {
-            return Ok(None);
-        }
+    let make = |piece: &[Entry]| -> Vec<Made> {
         let reader = || Reader::sharing(RowImages::default(), mosaics.clone());
-        let made: Vec<Result<Vec<u8>, Rejection>> = threads.install(|| {
-            chunk
+        threads.install(|| {
+            piece
                 .par_iter()
-                .map_init(reader, |reader, listed| shielded(|| options.make(reader, listed)))
+                .map_init(reader, |reader, entry| shielded(|| options.make(reader, entry)))
                 .collect()
-        });
-        for (k, (listed, made)) in chunk.iter().zip(made).enumerate() {
-            let entry = &listed.entry;
-            match made {
-                Ok(bytes) => {
-                    let index = (number * CHUNK + k) as u64;
-                    let name = names.of(&entry.id, index);
-                    let name = name.with_extension(options.form.ending());
-                    end.add(&entry.id, &name, entry.position, &bytes).map_err(failed)?;
-                    report.written += 1;
+        })
+    };
+    let mut index = 0;
+    thread::scope(|scope| {
+        // While one is written the next is cut out.
+        let make = &make;
+        let ahead = |piece: Vec<Entry>| {
+            scope.spawn(move || {
+                let made = make(&piece);
+                (piece, made)
+            })
+        };
+        let mut next = pieces.next(&wait)?.map(ahead);
+        while let Some(running) = next {
+            let (piece, made) = running.join().unwrap_or_else(|panic| resume_unwind(panic));
+            next = pieces.next(&wait)?.map(ahead);
+            for (entry, made) in piece.iter().zip(made) {
+                match made {
+                    Ok(bytes) => {
+                        let name = names.of(&entry.id, index);
+                        let name = name.with_extension(options.form.ending());
+                        end.add(&entry.id, &name, entry.position, &bytes).map_err(failed)?;
+                        report.written += 1;
+                    }
+                    Err(why) => report.rejected.push((entry.id.clone(), why.to_string())),
                 }
-                Err(why) => report.rejected.push((entry.id.clone(), why.to_string())),
+                index += 1;
             }
         }
+        Ok::<_, ClassifyError>(())
+    })?;
+    if stop.requested() {
+        return Ok(None);
     }
+    report.problems = problems(&pieces.lister);
     end.finish().map_err(failed)?;
     Ok(Some(report))
 }
 
+/// A listing, some sources at a time.
+struct Pieces {
+    lister: Lister,
+    size: usize,
+    held: vec::IntoIter<Entry>,
+}
+
+impl Pieces {
+    /// The next sources; none at the end, or where `wait` ended it.
+    fn next(&mut self, wait: &dyn Wait) -> Result<Option<Vec<Entry>>, ListError> {
+        let mut piece = Vec::with_capacity(self.size);
+        while piece.len() < self.size && !wait.stopped() {
+            piece.extend(self.held.by_ref().take(self.size - piece.len()));
+            if self.held.len() == 0 {
+                let Some(chunk) = self.lister.next_or_wait(wait) else { break };
+                self.held = chunk?.entries.into_iter();
+            }
+        }
+        Ok((!piece.is_empty() && !wait.stopped()).then_some(piece))
+    }
+}
+
+/// The bytes of a cutout, or why there are none.
+type Made = Result<Vec<u8>, Rejection>;
+
 impl CutOptions {
+    /// Sources that are cut out between two writes: a few hundred of the usual size, one a
+    /// thread of the largest.
+    fn chunk(&self) -> usize {
+        let pixels = self.reading.mosaics.as_ref().map_or(1, |mosaics| mosaics.field.pixels);
+        let bytes = (pixels as usize).pow(2).max(1) * 3 * size_of::<f32>();
+        (CHUNK / bytes).clamp(self.workers.max(1), 1024.max(self.workers))
+    }
+
     /// The bytes of a cutout.
-    fn make(&self, reader: &mut Reader, listed: &Listed) -> Result<Vec<u8>, Rejection> {
-        let Payload::Bands(image) = reader.read(&listed.entry.locator)? else {
+    fn make(&self, reader: &mut Reader, entry: &Entry) -> Result<Vec<u8>, Rejection> {
+        let Payload::Bands(image) = reader.read(&entry.locator)? else {
             return Err(Rejection::new(Reason::Unsupported, "no source in a mosaic"));
         };
         let plane = image.width * image.height;
@@ -144,7 +198,7 @@ impl CutOptions {
             return Err(Rejection::new(Reason::NoData, detail));
         }
         if self.form == Form::Fits {
-            return Ok(fits(&listed.entry.id, *image, &self.reading));
+            return Ok(fits(&entry.id, *image, &self.reading));
         }
         let preparation: Preparation = self.reading.preparation(image.width);
         let picture = prepare::whole(Decoded::Bands(*image), &preparation, None)?;

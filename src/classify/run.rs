@@ -367,7 +367,11 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         model: ModelIdentity { features: resolved.features, ..identity },
         mosaics: reading.mosaics.as_ref().map(|mosaics| {
             let files = mosaics.files.iter().map(|path| absolute_text(path));
-            json!({ "files": files.collect::<Vec<_>>(), "scale": mosaics.scale })
+            let mut pinned = json!({ "files": files.collect::<Vec<_>>(), "scale": mosaics.scale });
+            if !mosaics.masks.is_empty() {
+                pinned["masks"] = json!(mosaics.masks);
+            }
+            pinned
         }),
         preparation: json!({
             "crop": {

@@ -64,7 +64,7 @@ pub struct Arguments {
         "id_column", "image_column", "cube_bands", "range_size", "precision", "engine",
         "features", "components", "half", "concentrations",
         "profile", "unit", "zero_point", "pixel_scale", "flux_pixel", "radius_column", "wide",
-        "sources", "mosaics", "scale",
+        "sources", "mosaics", "scale", "mask", "mask_bits", "weight",
     ])]
     plan: Option<PathBuf>,
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::input::InputFlags;
-use super::mosaics::scale;
+use super::mosaics::{MaskFlags, scale};
 use super::terminal::{format, shown};
 use super::{CliError, Exit, numbers, print, signals, usage};
 use crate::classify::{self, CutOptions, Form};
@@ -54,6 +54,9 @@ pub struct Arguments {
     #[arg(long, value_name = "ARCSEC|native", value_parser = scale)]
     scale: Option<Scale>,
 
+    #[command(flatten)]
+    masks: MaskFlags,
+
     /// The least share of a cutout's pixels that are defined in all bands.
     #[arg(long, value_name = "SHARE", default_value_t = 0.7, value_parser = numbers::share)]
     least_valid: f64,
@@ -85,6 +88,7 @@ impl Arguments {
         reading.mosaics = Some(Mosaics {
             files: self.mosaics,
             scale: self.scale,
+            masks: self.masks.into(),
             field: Field {
                 pixels: self.pixels,
                 scale_per_radius: reading.scale_per_radius,

@@ -7,6 +7,8 @@ use clap::Args;
 use super::{CliError, usage};
 use crate::classify::ClassifyOptions;
 use crate::cutout::colour::Given;
+use crate::mosaic::Masks;
+use crate::mosaic::masks::Beside;
 use crate::source::list::{Mosaics, Scale};
 
 /// Sources, and where they are cut out of.
@@ -29,6 +31,46 @@ pub(super) struct MosaicFlags {
     /// those of the first band's mosaic.
     #[arg(long, value_name = "ARCSEC|native", requires = "sources", value_parser = scale)]
     scale: Option<Scale>,
+
+    #[command(flatten)]
+    masks: MaskFlags,
+}
+
+/// What says of a mosaic's pixels that they are undefined.
+#[derive(Debug, Default, Args)]
+pub(super) struct MaskFlags {
+    /// Masks: pixels whose number is not zero are undefined. The name of a file beside each
+    /// mosaic, with {id} as in --band-pattern and, where it has one, {band}; or an HDU's
+    /// EXTNAME.  [default: masks are passed over]
+    #[arg(long, value_name = "NAME", requires = "sources")]
+    mask: Option<Beside>,
+
+    /// Bits of the masks that count, a number such as 2 or 0x0ffe.  [default: all]
+    #[arg(long, value_name = "BITS", requires = "mask", value_parser = bits)]
+    mask_bits: Option<u32>,
+
+    /// Maps of weights, or of inverse variances, named as for --mask: pixels whose number is
+    /// not above zero are undefined.
+    #[arg(long, value_name = "NAME", requires = "sources")]
+    weight: Option<Beside>,
+}
+
+impl From<MaskFlags> for Masks {
+    fn from(MaskFlags { mask, mask_bits: bits, weight }: MaskFlags) -> Self {
+        Self { mask, bits, weight }
+    }
+}
+
+/// The value of `--mask-bits`.
+fn bits(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number
+        .ok()
+        .filter(|bits| *bits > 0)
+        .ok_or_else(|| "a number above 0, of 32 bits, with 0x where it is hexadecimal".to_owned())
 }
 
 /// The value of `--scale`.
@@ -64,8 +106,8 @@ impl MosaicFlags {
             return Err(no_pixel_scale());
         }
         options.inputs = vec![sources];
-        let (files, scale) = (self.mosaics, self.scale);
-        options.mosaics = Some(Mosaics { files, scale, ..Mosaics::default() });
+        let (files, scale, masks) = (self.mosaics, self.scale, self.masks.into());
+        options.mosaics = Some(Mosaics { files, scale, masks, ..Mosaics::default() });
         Ok(())
     }
 }

@@ -78,7 +78,13 @@ impl Reading {
 
     /// How mosaics are read.
     pub fn cutting(&self) -> Settings {
-        Settings::new(Arc::new(self.decode_options()), self.looks.given.clone(), &self.profile)
+        let masks = self.mosaics.as_ref().map(|mosaics| mosaics.masks.clone());
+        Settings::new(
+            Arc::new(self.decode_options()),
+            self.looks.given.clone(),
+            &self.profile,
+            masks.unwrap_or_default(),
+        )
     }
 
     /// How bytes become pixels.

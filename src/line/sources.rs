@@ -107,6 +107,9 @@ impl Sources {
                 continue;
             }
             self.check_archive(first.archive)?;
+            if first.stretch.is_none() {
+                continue;
+            }
             let gone = |source| LineError::SourceGone { path: path(), source };
             let (file, _) = patiently(|| Positional::open(first.archive)).map_err(gone)?;
             let here = |member: &Member<'_>| match member.stretch {

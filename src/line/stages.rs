@@ -49,10 +49,7 @@ pub fn shielded<T>(work: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rej
 
 /// Turns bytes into pixels.
 pub fn decode(options: &DecodeOptions, read: Cutout<Payload>) -> Cutout<Decoded> {
-    let mut decoded = read.advance(|payload| match payload {
-        Payload::Bands(image) => Ok(Decoded::Bands(*image)),
-        payload => shielded(|| decode::decode(&payload, options)),
-    });
+    let mut decoded = read.advance(|payload| shielded(|| decode::taken(payload, options)));
     // A table knows its objects better than a header does.
     if let (None, Ok(image)) = (decoded.position, &decoded.state) {
         decoded.position = image.centre();

@@ -1,9 +1,7 @@
 //! A cutout of several bands on one grid.
 //!
-//! The grid is either that of the first band's mosaic, around the pixel in which the
-//! position lies, or one of its own: north up, east to the left, the position in its
-//! middle, pixels of a given size. Bands whose mosaics have the grid already are copied
-//! to the bit; others are resampled, once.
+//! Bands whose mosaics have the cutout's grid already are copied to the bit;
+//! others are resampled, once.
 //!
 //! Numbers that are the light of a pixel stay that: they are multiplied by the ratio of
 //! the pixels' areas. Where brightness will be told by the sky's noise it is measured
@@ -16,14 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::{Loaded, Mosaic, of_part};
+use super::grid::{Grid, outside};
 use super::kept::Kept;
 use super::map::{Map, Point};
+use super::masks::{Kind, Masks};
 use super::resample::{Window, resample};
 use crate::cutout::colour::sky::{self, Sky};
 use crate::cutout::colour::units::Light;
 use crate::cutout::colour::{Given, Profile, Takes, given_light};
 use crate::cutout::decode::DecodeOptions;
-use crate::cutout::wcs::{Keywords, PixelScale, Value, Wcs};
+use crate::cutout::wcs::PixelScale;
 use crate::cutout::{BandImage, Reason, Rejection, SkyPosition};
 use crate::limits::mosaic;
 
@@ -45,13 +45,15 @@ pub struct Settings {
     pub given: Given,
     /// Whether brightness is told by the sky's noise whatever the headers say.
     pub by_sky: bool,
+    /// What says of pixels that they are undefined, beside mosaics.
+    pub masks: Masks,
 }
 
 impl Settings {
     /// For pictures by a profile.
-    pub fn new(decode: Arc<DecodeOptions>, given: Given, profile: &Profile) -> Self {
+    pub fn new(decode: Arc<DecodeOptions>, given: Given, profile: &Profile, masks: Masks) -> Self {
         let by_sky = profile.unit == Takes::Sky || given.unit.as_deref() == Some("sky");
-        Self { decode, given, by_sky }
+        Self { decode, given, by_sky, masks }
     }
 }
 
@@ -97,13 +99,17 @@ impl Default for Shared {
     }
 }
 
-/// The pixels of a cutout on the sky, from 0.
-enum Grid {
-    /// North up, in a projection around its own middle.
-    North(Box<Wcs>),
-    /// The first band's, from this pixel on.
-    Own(Arc<Loaded>, (i64, i64)),
+/// An image of an open mosaic.
+struct Source<'a> {
+    path: &'a Path,
+    mosaic: Arc<Mosaic>,
+    loaded: Arc<Loaded>,
+    /// What says of its pixels that they are undefined.
+    beside: Vec<(Kind, Source<'a>)>,
 }
+
+/// A decoded part of an image.
+type Part = Arc<Vec<f32>>;
 
 /// One band of a cutout.
 struct Band {
@@ -124,7 +130,8 @@ impl Mosaics {
     }
 
     /// Cuts out a place; `bands` are the mosaics of the bands, the first of which
-    /// counts where the grid is a mosaic's.
+    /// counts where the grid is a mosaic's, and the images beside them by what
+    /// [`Kind::of_band`] calls them.
     ///
     /// # Errors
     /// What is wrong with a mosaic, as for a file of its own; [`Reason::MissingBand`],
@@ -134,24 +141,21 @@ impl Mosaics {
         let wanted = &self.0.settings.decode.bands;
         let mut loaded = HashMap::new();
         for (band, path) in bands.iter().filter(|(band, _)| wanted.contains(band)) {
-            let at = |e: Rejection| e.at(format_args!("band {band}"));
-            let mosaic = self.open(path).map_err(at)?;
-            let next = || self.0.ids.fetch_add(1, Ordering::Relaxed);
-            let image = mosaic.image(band, &self.0.settings.decode, next);
-            let image = image.map_err(|e| at(e.at(path.display())))?;
-            loaded.insert(band.as_str(), (path.as_path(), mosaic, image));
+            let source = self.source(bands, band, path);
+            loaded.insert(band.as_str(), source.map_err(|e| e.at(format_args!("band {band}")))?);
         }
         let absent = wanted.iter().find(|band| !loaded.contains_key(band.as_str()));
         if let Some(absent) = absent {
             return Err(Rejection::new(Reason::MissingBand, format!("no mosaic of band {absent}")));
         }
         let first = bands.iter().find_map(|(band, _)| loaded.get(band.as_str()));
-        let Some((_, _, first)) = first else {
+        let Some(first) = first else {
             return Err(Rejection::new(Reason::MissingBand, "no bands are asked for"));
         };
         // Of all bands or of none: colours are ratios.
-        let by_sky = wanted.iter().any(|band| self.by_sky(&loaded[band.as_str()].2.image.light));
-        let grid = Grid::new(place, first)?;
+        let by_sky =
+            wanted.iter().any(|band| self.by_sky(&loaded[band.as_str()].loaded.image.light));
+        let grid = Grid::new(place, &first.loaded)?;
         let size = place.pixels;
         let middle = (size as f64 - 1.0) / 2.0;
         let scale = grid.scale(middle).ok_or_else(|| {
@@ -162,8 +166,7 @@ impl Mosaics {
         let (mut skies, mut done) = (Vec::with_capacity(3), HashMap::new());
         for band in wanted {
             if !done.contains_key(band) {
-                let (path, mosaic, image) = &loaded[band.as_str()];
-                let made = self.band((path, mosaic, image), &grid, size, scale, by_sky);
+                let made = self.band(&loaded[band.as_str()], &grid, size, scale, by_sky);
                 done.insert(band, made.map_err(|e| e.at(format_args!("band {band}")))?);
             }
             let made: &Band = &done[band];
@@ -180,6 +183,31 @@ impl Mosaics {
             sky: sky.iter().any(Option::is_some).then(|| Box::new(sky)),
             ..BandImage::plain(size, size, planes)
         })
+    }
+
+    /// The image of a band in its mosaic, with those beside it.
+    fn source<'a>(
+        &self,
+        bands: &'a [(String, PathBuf)],
+        band: &str,
+        path: &'a Path,
+    ) -> Result<Source<'a>, Rejection> {
+        let Settings { decode, masks, .. } = &self.0.settings;
+        let next = || self.0.ids.fetch_add(1, Ordering::Relaxed);
+        let mosaic = self.open(path)?;
+        let loaded = mosaic.image(band, decode, next).map_err(|e| e.at(path.display()))?;
+        let mut beside = Vec::new();
+        for kind in masks.kinds() {
+            let called = kind.of_band(band);
+            let (_, path) = bands.iter().find(|(known, _)| *known == called).ok_or_else(|| {
+                Rejection::new(Reason::MissingBand, format!("no {kind} of its mosaic is listed"))
+            })?;
+            let mosaic = self.open(path)?;
+            let of = |e: Rejection| e.at(format_args!("{kind} {}", path.display()));
+            let other = mosaic.beside(masks.hdu(kind, band), &loaded.image, next).map_err(of)?;
+            beside.push((kind, Source { path, mosaic, loaded: other, beside: Vec::new() }));
+        }
+        Ok(Source { path, mosaic, loaded, beside })
     }
 
     /// The open mosaic, in front of the others.
@@ -205,25 +233,25 @@ impl Mosaics {
 
     fn band(
         &self,
-        (path, mosaic, loaded): (&Path, &Mosaic, &Loaded),
+        source: &Source<'_>,
         grid: &Grid,
         size: usize,
         scale: PixelScale,
         by_sky: bool,
     ) -> Result<Band, Rejection> {
-        let image = &loaded.image;
+        let image = &source.loaded.image;
         let light = image.light.clone();
         if let Grid::Own(own, (left, bottom)) = grid
-            && own.id == loaded.id
+            && own.id == source.loaded.id
         {
-            return self.copied((path, mosaic, loaded), (*left, *bottom), size, by_sky);
+            return self.copied(source, (*left, *bottom), size, by_sky);
         }
         let map = Map::new(size, |x: f64, y: f64| -> Option<Point> {
             let (x, y) = image.wcs.sky_to_pixel(grid.sky(x, y)?)?;
             Some((x - 1.0, y - 1.0))
         });
         if let Some((left, bottom)) = map.shift(SAME) {
-            return self.copied((path, mosaic, loaded), (left, bottom), size, by_sky);
+            return self.copied(source, (left, bottom), size, by_sky);
         }
         let bounds = match map.bounds() {
             Some(bounds) => bounds,
@@ -243,7 +271,7 @@ impl Mosaics {
         let own = image.wcs.pixel_scale(column + 0.5, row + 0.5).ok_or_else(|| {
             Rejection::new(Reason::NoScale, "the size of its mosaic's pixels is not known")
         })?;
-        let window = self.window(path, mosaic, loaded, x, y)?;
+        let window = self.window(source, x, y)?;
         let step = scale.mean() / own.mean();
         let mut values = resample(&window, (image.width, image.height), &map, size, step);
         let given = self.given();
@@ -278,12 +306,12 @@ impl Mosaics {
     /// The pixels from this one on, to the bit; NaN beyond the image.
     fn copied(
         &self,
-        (path, mosaic, loaded): (&Path, &Mosaic, &Loaded),
+        source: &Source<'_>,
         (left, bottom): (i64, i64),
         size: usize,
         by_sky: bool,
     ) -> Result<Band, Rejection> {
-        let image = &loaded.image;
+        let image = &source.loaded.image;
         let inside = |start: i64, length: usize| {
             let end = start.saturating_add(size as i64).clamp(0, length as i64);
             start.clamp(0, end) as usize..end as usize
@@ -292,7 +320,7 @@ impl Mosaics {
         if x.is_empty() || y.is_empty() {
             return Err(outside());
         }
-        let window = self.window(path, mosaic, loaded, x, y)?;
+        let window = self.window(source, x, y)?;
         let mut values = vec![f32::NAN; size * size];
         let (column, row) = (window.x.start as i64 - left, window.y.start as i64 - bottom);
         for (line, from) in window.values.chunks_exact(window.x.len()).enumerate() {
@@ -304,27 +332,26 @@ impl Mosaics {
         Ok(Band { values, light, sky })
     }
 
-    /// Some columns and rows of an image.
+    /// Some columns and rows of an image, without what is said to be undefined.
     fn window(
         &self,
-        path: &Path,
-        mosaic: &Mosaic,
-        loaded: &Loaded,
+        source: &Source<'_>,
         x: Range<usize>,
         y: Range<usize>,
     ) -> Result<Window, Rejection> {
-        let needed = loaded.image.blocks(x.clone(), y.clone());
-        let parts = match self.kept(loaded, &needed) {
-            Ok(parts) => parts,
-            Err(_) => {
+        let needed = source.loaded.image.blocks(x.clone(), y.clone());
+        let kept = self.kept(&source.loaded, &needed).into_iter();
+        let parts = match kept.collect::<Option<Vec<Part>>>() {
+            Some(parts) => parts,
+            None => {
                 // Whoever waited finds most of it.
-                let _turn = loaded.turn.lock().unwrap_or_else(PoisonError::into_inner);
-                self.read(path, mosaic, loaded, &needed)?
+                let _turn = source.loaded.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                self.read(source, &needed)?
             }
         };
         let mut values = vec![f32::NAN; x.len() * y.len()];
         for (block, part) in needed.iter().zip(&parts) {
-            let (columns, rows) = loaded.image.area(*block);
+            let (columns, rows) = source.loaded.image.area(*block);
             let across = columns.start.max(x.start)..columns.end.min(x.end);
             for row in rows.start.max(y.start)..rows.end.min(y.end) {
                 let from = (row - rows.start) * columns.len() + across.start - columns.start;
@@ -332,37 +359,25 @@ impl Mosaics {
                 values[to..to + across.len()].copy_from_slice(&part[from..from + across.len()]);
             }
         }
+        for (kind, other) in &source.beside {
+            let says = self.window(other, x.clone(), y.clone())?;
+            let masked = self.0.settings.masks.apply(*kind, &says.values, &mut values);
+            masked.map_err(|e| e.at(other.path.display()))?;
+        }
         Ok(Window { x, y, values })
     }
 
-    /// The parts of an image, if all are kept; those that are otherwise.
-    #[allow(clippy::type_complexity, reason = "it is told apart at once")]
-    fn kept(
-        &self,
-        loaded: &Loaded,
-        needed: &[usize],
-    ) -> Result<Vec<Arc<Vec<f32>>>, Vec<Option<Arc<Vec<f32>>>>> {
+    /// The parts of an image, those that are kept.
+    fn kept(&self, loaded: &Loaded, needed: &[usize]) -> Vec<Option<Part>> {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found: Vec<_> = needed.iter().map(|block| kept.get((loaded.id, *block))).collect();
-        if found.iter().all(Option::is_some) {
-            return Ok(found.into_iter().flatten().collect());
-        }
-        Err(found)
+        needed.iter().map(|block| kept.get((loaded.id, *block))).collect()
     }
 
     /// The parts of an image; those that are not kept are read, what follows one another
     /// at once.
-    fn read(
-        &self,
-        path: &Path,
-        mosaic: &Mosaic,
-        loaded: &Loaded,
-        needed: &[usize],
-    ) -> Result<Vec<Arc<Vec<f32>>>, Rejection> {
-        let mut found = match self.kept(loaded, needed) {
-            Ok(parts) => return Ok(parts),
-            Err(found) => found,
-        };
+    fn read(&self, source: &Source<'_>, needed: &[usize]) -> Result<Vec<Part>, Rejection> {
+        let Source { path, mosaic, loaded, .. } = source;
+        let mut found = self.kept(loaded, needed);
         let mut at = 0;
         while at < needed.len() {
             if found[at].is_some() {
@@ -389,81 +404,13 @@ impl Mosaics {
     }
 }
 
-impl Grid {
-    fn new(place: &Place, first: &Arc<Loaded>) -> Result<Self, Rejection> {
-        let size = place.pixels;
-        if let Some(scale) = place.scale {
-            let wcs = north_up(place.position, size, scale)?;
-            return Ok(Self::North(Box::new(wcs)));
-        }
-        let (x, y) = first.image.wcs.sky_to_pixel(place.position).ok_or_else(outside)?;
-        // As astropy's Cutout2D: the least pixel of which no more than half lies before.
-        let from = |at: f64| (at - 1.0 - size as f64 / 2.0).ceil();
-        let (left, bottom) = (from(x), from(y));
-        if !(left.abs() < 1e15 && bottom.abs() < 1e15) {
-            return Err(outside());
-        }
-        Ok(Self::Own(Arc::clone(first), (left as i64, bottom as i64)))
-    }
-
-    /// The position of a point of the grid.
-    fn sky(&self, x: f64, y: f64) -> Option<SkyPosition> {
-        match self {
-            Self::North(wcs) => wcs.pixel_to_sky(x + 1.0, y + 1.0),
-            Self::Own(own, (left, bottom)) => {
-                own.image.wcs.pixel_to_sky(x + *left as f64 + 1.0, y + *bottom as f64 + 1.0)
-            }
-        }
-    }
-
-    /// The size of its pixels around its middle.
-    fn scale(&self, middle: f64) -> Option<PixelScale> {
-        let (wcs, x, y) = match self {
-            Self::North(wcs) => (wcs.as_ref(), 0.0, 0.0),
-            Self::Own(own, (left, bottom)) => (&own.image.wcs, *left as f64, *bottom as f64),
-        };
-        wcs.pixel_scale(x + middle + 1.0, y + middle + 1.0)
-    }
-}
-
-/// The keywords of a grid.
-struct Cards([(&'static str, Value); 8]);
-
-impl Keywords for Cards {
-    fn value(&self, keyword: &str) -> Option<Value> {
-        self.0.iter().find(|(name, _)| *name == keyword).map(|(_, value)| value.clone())
-    }
-
-    fn any_begins(&self, start: &str) -> bool {
-        self.0.iter().any(|(name, _)| name.starts_with(start))
-    }
-}
-
-/// A tangential projection around a position: north up, east to the left.
-fn north_up(position: SkyPosition, size: usize, scale: f64) -> Result<Wcs, Rejection> {
-    let middle = Value::Number((size as f64 + 1.0) / 2.0);
-    let cards = Cards([
-        ("CTYPE1", Value::Text("RA---TAN".to_owned())),
-        ("CTYPE2", Value::Text("DEC--TAN".to_owned())),
-        ("CRPIX1", middle.clone()),
-        ("CRPIX2", middle),
-        ("CRVAL1", Value::Number(position.ra)),
-        ("CRVAL2", Value::Number(position.dec)),
-        ("CDELT1", Value::Number(-scale / 3600.0)),
-        ("CDELT2", Value::Number(scale / 3600.0)),
-    ]);
-    let none = |why: String| Rejection::new(Reason::NoScale, why);
-    let wcs = Wcs::from_header(&cards).map_err(|e| none(e.to_string()))?;
-    wcs.ok_or_else(|| none("no projection".to_owned()))
-}
-
 /// The bounds of what of a grid lies somewhere.
 fn reached<F: Fn(f64, f64) -> Option<Point>>(map: &Map<F>, size: usize) -> [(f64, f64); 2] {
     let mut all = [(f64::INFINITY, f64::NEG_INFINITY); 2];
-    let mut row = vec![(0.0, 0.0); 2 * size + 1];
+    let (mut xs, mut ys) = (vec![0.0; 2 * size + 1], vec![0.0; 2 * size + 1]);
     for line in 0..=2 * size {
-        map.row(line as f64 / 2.0 - 0.5, -0.5, 0.5, &mut row);
-        for (x, y) in row.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+        map.row(line as f64 / 2.0 - 0.5, -0.5, 0.5, &mut xs, &mut ys);
+        for (x, y) in xs.iter().zip(&ys).filter(|(x, y)| x.is_finite() && y.is_finite()) {
             for (bound, value) in all.iter_mut().zip([x, y]) {
                 *bound = (bound.0.min(*value), bound.1.max(*value));
             }
@@ -483,8 +430,4 @@ fn within((low, high): (f64, f64), length: usize) -> Range<usize> {
     let start = (low.floor() - 1.0).clamp(0.0, last) as usize;
     let end = (high.ceil() + 2.0).clamp(0.0, last) as usize;
     start..end
-}
-
-fn outside() -> Rejection {
-    Rejection::new(Reason::Outside, "no pixel of the cutout lies in its mosaic")
 }

@@ -7,38 +7,50 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::footprint::Footprint;
+use super::masks::Masks;
 use crate::cutout::decode::fits::part::{self, PartError};
 use crate::cutout::decode::{DecodeOptions, is_packed, unpacked};
 use crate::cutout::{Reason, Rejection};
 use crate::limits::mosaic::UNPACKED;
 use crate::storage::digest::sha256;
 use crate::storage::file::irregular;
+use crate::storage::fits::BLOCK;
 use crate::storage::patience::patiently;
 use crate::storage::read_at::Positional;
 use crate::storage::remote::is_remote;
 
 /// Where a mosaic's bytes are.
 enum Bytes {
-    Stored(Positional, u64),
-    Held(Vec<u8>),
+    /// A file or an object of this size, and its beginning: a request of a store less for
+    /// the headers.
+    Stored(Positional, u64, Vec<u8>),
+    /// Unpacked, with the digest by which the packed file is known.
+    Held(Vec<u8>, String),
 }
 
 impl Bytes {
     fn size(&self) -> u64 {
         match self {
-            Self::Stored(_, size) => *size,
-            Self::Held(bytes) => bytes.len() as u64,
+            Self::Stored(_, size, _) => *size,
+            Self::Held(bytes, _) => bytes.len() as u64,
         }
     }
 
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
-            Self::Stored(file, _) => file.read_exact_at(buffer, offset),
-            Self::Held(bytes) => {
+            Self::Stored(file, _, head) => {
+                let from = usize::try_from(offset).ok();
+                match from.and_then(|from| head.get(from..)?.get(..buffer.len())) {
+                    Some(known) => buffer.copy_from_slice(known),
+                    None => file.read_stretch_at(buffer, offset)?,
+                }
+                Ok(())
+            }
+            Self::Held(bytes, _) => {
                 let from = usize::try_from(offset).ok();
                 let held = from.and_then(|from| bytes.get(from..)?.get(..buffer.len()));
                 buffer.copy_from_slice(held.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -52,8 +64,17 @@ impl Bytes {
 pub(super) struct Mosaic {
     bytes: Bytes,
     file: part::File,
-    /// By the names of their bands.
-    images: Mutex<Vec<(String, Found)>>,
+    /// By what they are of.
+    images: Mutex<Vec<(Of, Found)>>,
+}
+
+/// What an image of a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Of {
+    /// The light of a band.
+    Band(String),
+    /// What an HDU of this name, or the only one, says of another image's pixels.
+    Beside(Option<String>),
 }
 
 /// An image, or why there is none.
@@ -81,7 +102,7 @@ impl Mosaic {
     pub fn held(&self) -> usize {
         match &self.bytes {
             Bytes::Stored(..) => 0,
-            Bytes::Held(bytes) => bytes.len(),
+            Bytes::Held(bytes, _) => bytes.len(),
         }
     }
 
@@ -92,14 +113,46 @@ impl Mosaic {
         options: &DecodeOptions,
         id: impl FnOnce() -> u64,
     ) -> Result<Arc<Loaded>, Rejection> {
+        self.loaded(Of::Band(band.to_owned()), id, || self.file.image(band, options))
+    }
+
+    /// Its image of a name, or its only one, that says something of the pixels of another;
+    /// `id` is taken where it is the first to ask.
+    pub fn beside(
+        &self,
+        name: Option<String>,
+        other: &part::Image,
+        id: impl FnOnce() -> u64,
+    ) -> Result<Arc<Loaded>, Rejection> {
+        let found =
+            self.loaded(Of::Beside(name.clone()), id, || self.file.beside(name.as_deref(), other))?;
+        // It may be that of several bands.
+        found.image.lies_on(other)?;
+        Ok(found)
+    }
+
+    fn loaded(
+        &self,
+        of: Of,
+        id: impl FnOnce() -> u64,
+        read: impl FnOnce() -> Result<part::Image, Rejection>,
+    ) -> Found {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, found)) = images.iter().find(|(known, _)| known == band) {
+        if let Some((_, found)) = images.iter().find(|(known, _)| *known == of) {
             return found.clone();
         }
-        let found = self.file.image(band, options);
-        let found = found.map(|image| Arc::new(Loaded { id: id(), image, turn: Mutex::default() }));
-        images.push((band.to_owned(), found.clone()));
+        let loaded = |image| Arc::new(Loaded { id: id(), image, turn: Mutex::default() });
+        let found = read().map(loaded);
+        images.push((of, found.clone()));
         found
+    }
+
+    /// The digest by which the file is known again; see [`header_digest`].
+    fn digest(&self) -> String {
+        match &self.bytes {
+            Bytes::Stored(..) => digest_of(&self.file),
+            Bytes::Held(_, digest) => digest.clone(),
+        }
     }
 
     /// A stretch of its bytes.
@@ -113,6 +166,9 @@ impl Mosaic {
         Ok(bytes)
     }
 }
+
+/// Bytes of a file that are read when it is opened: as many as are read of a header first.
+const HEAD: usize = 8 * BLOCK;
 
 fn bytes_of(path: &Path) -> Result<Bytes, Rejection> {
     let failed = |error: io::Error| Rejection::of_io(path, &error);
@@ -129,11 +185,10 @@ fn bytes_of(path: &Path) -> Result<Bytes, Rejection> {
         let detail = format!("{} has no bytes", path.display());
         return Err(Rejection::new(Reason::Empty, detail));
     }
-    let mut first = [0; 4];
-    let few = first.len().min(usize::try_from(size).unwrap_or(first.len()));
-    file.read_exact_at(&mut first[..few], 0).map_err(failed)?;
-    if !is_packed(&first) {
-        return Ok(Bytes::Stored(file, size));
+    let mut head = vec![0; HEAD.min(usize::try_from(size).unwrap_or(HEAD))];
+    file.read_stretch_at(&mut head, 0).map_err(failed)?;
+    if !is_packed(&head) {
+        return Ok(Bytes::Stored(file, size, head));
     }
     let named = |e: Rejection| e.at(path.display());
     let length = usize::try_from(size).ok().filter(|size| *size <= UNPACKED).ok_or_else(|| {
@@ -141,8 +196,9 @@ fn bytes_of(path: &Path) -> Result<Bytes, Rejection> {
         named(Rejection::new(Reason::TooLarge, detail))
     })?;
     let mut packed = vec![0; length];
-    file.read_exact_at(&mut packed, 0).map_err(failed)?;
-    Ok(Bytes::Held(unpacked(&packed, UNPACKED).map_err(named)?))
+    file.read_stretch_at(&mut packed, 0).map_err(failed)?;
+    let digest = sha256(&packed[..packed.len().min(PACKED)]);
+    Ok(Bytes::Held(unpacked(&packed, UNPACKED).map_err(named)?, digest))
 }
 
 /// What is wrong with a file of which a part was asked for.
@@ -157,24 +213,69 @@ pub(super) fn of_part(path: &Path, error: PartError) -> Rejection {
     }
 }
 
-/// The bands of a mosaic among those of the options, each with where it lies;
-/// `named` is the band that its name says it is of.
+/// What a mosaic holds.
+#[derive(Debug)]
+pub struct Looked {
+    /// Its bands among those of the options, each with where it lies.
+    pub images: Vec<(String, Footprint)>,
+    /// The files of the images beside it, with what they are called in a listing.
+    pub beside: Vec<(String, PathBuf)>,
+    /// The digest by which it is known again; see [`header_digest`].
+    pub index: String,
+}
+
+/// Looks at the headers of a mosaic, and at those of the images beside it. `named` is the
+/// band, and `id` the mosaic, that its name says it is of.
 ///
 /// # Errors
-/// What is wrong with the file; [`Reason::MissingBand`] if it holds none of the bands,
-/// [`Reason::Unsupported`] if nothing says which of several it is of.
-pub fn images(
+/// What is wrong with the file, or with one beside it; [`Reason::MissingBand`] if it holds
+/// none of the bands, [`Reason::Unsupported`] if nothing says which of several it is of.
+pub fn look(
     path: &Path,
-    named: Option<&str>,
+    (named, id): (Option<&str>, Option<&str>),
     options: &DecodeOptions,
-) -> Result<Vec<(String, Footprint)>, Rejection> {
+    masks: &Masks,
+) -> Result<Looked, Rejection> {
     let mosaic = Mosaic::open(path)?;
     let at = |rejection: Rejection| rejection.at(path.display());
-    let image = |band: &str| -> Result<Footprint, Rejection> {
-        Ok(Footprint::of(&mosaic.file.image(band, options)?))
-    };
+    let images = images(&mosaic, named, options).map_err(at)?;
+    let mut all = Vec::new();
+    for (band, image) in &images {
+        let files = masks.files(path, id, band).map_err(at)?;
+        for (kind, (called, file)) in masks.kinds().zip(files) {
+            // A mosaic without it is none of another band.
+            let of = |e: Rejection| match e.reason {
+                Reason::MissingBand => at(Rejection::new(Reason::Unsupported, e.detail).at(kind)),
+                _ => at(e.at(kind)),
+            };
+            match masks.hdu(kind, band) {
+                Some(hdu) => mosaic.file.beside(Some(&hdu), image).map_err(of)?,
+                None => {
+                    let other = Mosaic::open(&file).map_err(of)?;
+                    let other = other.file.beside(None, image);
+                    other.map_err(|e| of(e.at(file.display())))?
+                }
+            };
+            all.push((called, file));
+        }
+    }
+    let images = images.into_iter().map(|(band, image)| (band, Footprint::of(&image))).collect();
+    Ok(Looked { images, beside: all, index: mosaic.digest() })
+}
+
+/// The images of a mosaic by their bands.
+fn images(
+    mosaic: &Mosaic,
+    named: Option<&str>,
+    options: &DecodeOptions,
+) -> Result<Vec<(String, part::Image)>, Rejection> {
+    let image = |band: &str| mosaic.file.image(band, options);
+    if mosaic.file.is_beside() {
+        let detail = "nothing but masks, weights and the like";
+        return Err(Rejection::new(Reason::MissingBand, detail));
+    }
     if let Some(band) = named {
-        return Ok(vec![(band.to_owned(), image(band).map_err(at)?)]);
+        return Ok(vec![(band.to_owned(), image(band)?)]);
     }
     let mut bands = options.bands.to_vec();
     bands.sort_unstable();
@@ -182,21 +283,29 @@ pub fn images(
     let (mut found, mut why) = (Vec::new(), None);
     for band in &bands {
         match image(band) {
-            Ok(footprint) => found.push((band.clone(), footprint)),
+            Ok(image) => found.push((band.clone(), image)),
             Err(rejection) => why = Some(rejection),
         }
     }
     // One image that would do for every band is of an unknown one.
-    let first = found.first().map(|(_, footprint)| footprint.image);
-    if found.len() > 1 && found.iter().all(|(_, footprint)| Some(footprint.image) == first) {
+    let first = found.first().map(|(_, image)| image.place());
+    if found.len() > 1 && found.iter().all(|(_, image)| Some(image.place()) == first) {
         let detail = "neither its name nor its header says of which band it is: give \
                       --band-pattern, such as frame-{band}-{id}.fits";
-        return Err(at(Rejection::new(Reason::Unsupported, detail)));
+        return Err(Rejection::new(Reason::Unsupported, detail));
     }
     match why {
-        Some(why) if found.is_empty() => Err(at(why)),
+        Some(why) if found.is_empty() => Err(why),
         _ => Ok(found),
     }
+}
+
+/// Bytes of a packed file by which it is known again: to unpack it would take longer than
+/// to copy it.
+const PACKED: usize = 1 << 16;
+
+fn digest_of(file: &part::File) -> String {
+    sha256(&file.headers().collect::<Vec<_>>().concat())
 }
 
 /// The digest of the headers of a FITS file, by which it is known again; `None` for a
@@ -210,18 +319,17 @@ pub fn header_digest(path: &Path) -> io::Result<Option<String>> {
     if size < first.len() as u64 {
         return Ok(None);
     }
-    file.read_exact_at(&mut first, 0)?;
+    file.read_stretch_at(&mut first, 0)?;
     if is_packed(&first) {
-        // Its first bytes: to unpack it would take longer than to copy it.
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(1 << 16)];
-        file.read_exact_at(&mut bytes, 0)?;
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(PACKED)];
+        file.read_stretch_at(&mut bytes, 0)?;
         return Ok(Some(sha256(&bytes)));
     }
     if &first != b"SIMPLE  =" {
         return Ok(None);
     }
-    match part::File::open(size, |at, buffer| file.read_exact_at(buffer, at)) {
-        Ok(file) => Ok(Some(sha256(&file.headers().collect::<Vec<_>>().concat()))),
+    match part::File::open(size, |at, buffer| file.read_stretch_at(buffer, at)) {
+        Ok(file) => Ok(Some(digest_of(&file))),
         Err(PartError::Io(error)) => Err(error),
         Err(PartError::Rejected(_)) => Ok(None),
     }

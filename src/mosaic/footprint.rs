@@ -10,8 +10,6 @@ use crate::cutout::wcs::Wcs;
 /// Where an image lies on the sky.
 #[derive(Debug, Clone)]
 pub struct Footprint {
-    /// Which image of its file it is: two with the same are one.
-    pub(super) image: (usize, usize),
     width: usize,
     height: usize,
     wcs: Wcs,
@@ -32,7 +30,7 @@ impl Footprint {
             // Sides may bulge.
             (middle, 1.1 * farthest)
         });
-        Self { image: image.place(), width, height, wcs: image.wcs.clone(), centre }
+        Self { width, height, wcs: image.wcs.clone(), centre }
     }
 
     /// The pixel in which a position lies, counted as FITS does, and how far from the

@@ -41,13 +41,14 @@ impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
         Self { size, exact, patches: Vec::new(), side: 0 }
     }
 
-    /// Where the points `(x₀ + k step, y)` lie, for each of `out`; NaN where they lie
-    /// nowhere.
-    pub fn row(&self, y: f64, start: f64, step: f64, out: &mut [Point]) {
+    /// Where the points `(x₀ + k step, y)` lie: `xs` and `ys`, as many of one as of the
+    /// other; NaN where they lie nowhere.
+    #[inline(always)]
+    pub fn row(&self, y: f64, start: f64, step: f64, xs: &mut [f64], ys: &mut [f64]) {
         if self.patches.is_empty() {
-            for (k, point) in out.iter_mut().enumerate() {
+            for (k, (u, v)) in xs.iter_mut().zip(ys).enumerate() {
                 let found = (self.exact)(start + k as f64 * step, y);
-                *point = found.unwrap_or((f64::NAN, f64::NAN));
+                (*u, *v) = found.unwrap_or((f64::NAN, f64::NAN));
             }
             return;
         }
@@ -57,19 +58,22 @@ impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
         let from = |patch: usize| patch as f64 * length - 0.5;
         let down = 2.0 * (y - from(row)) / length - 1.0;
         let mut k = 0;
-        while k < out.len() {
+        while k < xs.len() {
             let column = place(start + k as f64 * step);
             let [a, b, c] = self.patches[row * self.side + column].along(down);
             let (x0, end) = (from(column), from(column + 1));
-            while k < out.len() {
-                let x = start + k as f64 * step;
-                if x >= end && column + 1 < self.side {
-                    break;
-                }
-                let t = 2.0 * (x - x0) / length - 1.0;
-                out[k] = (a.0 + t * (b.0 + t * c.0), a.1 + t * (b.1 + t * c.1));
-                k += 1;
+            // Up to the first point of the next patch; at least one, whatever rounding does.
+            let next = match column + 1 < self.side {
+                true => (((end - start) / step).ceil() as usize).clamp(k + 1, xs.len()),
+                false => xs.len(),
+            };
+            let (t0, dt) = (2.0 * (start - x0) / length - 1.0, 2.0 * step / length);
+            for (n, (u, v)) in (k as i32..).zip(xs[k..next].iter_mut().zip(&mut ys[k..next])) {
+                let t = t0 + f64::from(n) * dt;
+                *u = a.0 + t * (b.0 + t * c.0);
+                *v = a.1 + t * (b.1 + t * c.1);
             }
+            k = next;
         }
     }
 
@@ -77,27 +81,26 @@ impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
     /// `None` where some of it lies nowhere.
     pub fn bounds(&self) -> Option<[(f64, f64); 2]> {
         let last = self.size as f64 - 0.5;
-        let mut edge = vec![(0.0, 0.0); self.size + 1];
         let mut all = [(f64::INFINITY, f64::NEG_INFINITY); 2];
-        let mut take = |points: &[Point]| {
-            for (x, y) in points {
-                for (bound, value) in all.iter_mut().zip([x, y]) {
+        let mut whole = true;
+        let mut take = |xs: &[f64], ys: &[f64]| {
+            for (bound, values) in all.iter_mut().zip([xs, ys]) {
+                for value in values {
                     *bound = (bound.0.min(*value), bound.1.max(*value));
+                    whole &= value.is_finite();
                 }
             }
-            points.iter().all(|(x, y)| x.is_finite() && y.is_finite())
         };
-        let mut whole = true;
+        let (mut xs, mut ys) = (vec![0.0; self.size + 1], vec![0.0; self.size + 1]);
         for y in [-0.5, last] {
-            self.row(y, -0.5, 1.0, &mut edge);
-            whole &= take(&edge);
+            self.row(y, -0.5, 1.0, &mut xs, &mut ys);
+            take(&xs, &ys);
         }
         for y in 0..self.size {
-            let mut two = [(0.0, 0.0); 2];
-            self.row(y as f64, -0.5, self.size as f64, &mut two);
-            whole &= take(&two);
+            self.row(y as f64, -0.5, self.size as f64, &mut xs[..2], &mut ys[..2]);
+            take(&xs[..2], &ys[..2]);
         }
-        (whole && all.iter().all(|(low, high)| low.is_finite() && high.is_finite())).then_some(all)
+        whole.then_some(all)
     }
 
     /// By how many whole pixels the image is moved against the grid, if it is the same
@@ -187,9 +190,9 @@ mod tests {
             let map = Map::new(64, exact);
             assert_eq!(!map.patches.is_empty(), followed);
             for (y, start, step, count) in [(0.0, 0.0, 1.0, 64), (63.25, -0.25, 0.5, 128)] {
-                let mut row = vec![(0.0, 0.0); count];
-                map.row(y, start, step, &mut row);
-                for (k, (u, v)) in row.iter().enumerate() {
+                let (mut xs, mut ys) = (vec![0.0; count], vec![0.0; count]);
+                map.row(y, start, step, &mut xs, &mut ys);
+                for (k, (u, v)) in xs.iter().zip(&ys).enumerate() {
                     match exact(start + k as f64 * step, y) {
                         Some((x, y)) => {
                             assert!((u - x).abs() < PRECISE && (v - y).abs() < PRECISE, "{k}");

@@ -3,6 +3,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `file` | an open mosaic: its bytes, its images |
+//! | `grid` | the grid of a cutout on the sky |
+//! | [`masks`] | images beside mosaics that say which pixels are undefined |
 //! | `kept` | decoded parts of images, for the next cutouts |
 //! | `footprint` | where images lie on the sky, and which of them holds a position deepest |
 //! | `map` | where the pixels of a grid lie in an image |
@@ -27,10 +29,13 @@
 pub mod cut;
 mod file;
 mod footprint;
+mod grid;
 mod kept;
 mod map;
+pub mod masks;
 mod resample;
 
 pub use cut::{Mosaics, Place, Settings};
-pub use file::{header_digest, images};
+pub use file::{Looked, header_digest, look};
 pub use footprint::{Footprint, Footprints};
+pub use masks::Masks;

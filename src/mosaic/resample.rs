@@ -22,8 +22,15 @@ pub(super) struct Window {
 /// Most points a side of a pixel: beyond that a mean over fewer is as good.
 const POINTS: usize = 16;
 
+/// Points that are worked on at once.
+const LANES: usize = 64;
+
 /// The values of the `size × size` pixels of a grid; `step` is the side of one in pixels
 /// of the image, which has `image` columns and rows.
+///
+/// Compiled for the instruction sets of several processors, which all give the same bits:
+/// no operation is joined with another.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn resample<F: Fn(f64, f64) -> Option<Point>>(
     window: &Window,
     image: (usize, usize),
@@ -33,42 +40,113 @@ pub(super) fn resample<F: Fn(f64, f64) -> Option<Point>>(
 ) -> Vec<f32> {
     // Rounding makes no larger pixels.
     let points = ((step - 1e-3).ceil().max(1.0) as usize).min(POINTS);
-    let mut row = vec![(0.0, 0.0); size * points];
-    let mut sums = vec![(0.0_f32, 0_u32); size];
-    let mut all = Vec::with_capacity(size * size);
+    let holes = window.values.iter().any(|value| value.is_nan());
+    let (mut xs, mut ys) = (vec![0.0; size * points], vec![0.0; size * points]);
+    let (mut found, mut sums) = (vec![0.0; size * points], vec![(0.0_f32, 0_u32); size]);
+    let mut all = vec![0.0; size * size];
     let part = 1.0 / points as f64;
     let first = (part - 1.0) / 2.0;
-    for y in 0..size {
+    for (y, out) in all.chunks_exact_mut(size).enumerate() {
         if points == 1 {
-            map.row(y as f64, 0.0, 1.0, &mut row);
-            all.extend(row.iter().map(|point| value(window, image, *point)));
+            map.row(y as f64, 0.0, 1.0, &mut xs, &mut ys);
+            values(window, image, holes, (&xs, &ys), out);
             continue;
         }
         sums.fill((0.0, 0));
         for line in 0..points {
-            map.row(y as f64 + first + line as f64 * part, first, part, &mut row);
-            for ((sum, count), points) in sums.iter_mut().zip(row.chunks_exact(points)) {
-                for point in points {
-                    let value = value(window, image, *point);
-                    if !value.is_nan() {
-                        *sum += value;
-                        *count += 1;
-                    }
+            let down = y as f64 + first + line as f64 * part;
+            map.row(down, first, part, &mut xs, &mut ys);
+            values(window, image, holes, (&xs, &ys), &mut found);
+            for ((sum, count), points) in sums.iter_mut().zip(found.chunks_exact(points)) {
+                for value in points.iter().filter(|value| !value.is_nan()) {
+                    *sum += value;
+                    *count += 1;
                 }
             }
         }
         // Of a pixel less than half of which is defined nothing is said.
         let enough = (points * points).div_ceil(2) as u32;
-        let mean = |(sum, count): &(f32, u32)| {
-            if *count >= enough { sum / *count as f32 } else { f32::NAN }
-        };
-        all.extend(sums.iter().map(mean));
+        for (out, (sum, count)) in out.iter_mut().zip(&sums) {
+            *out = if *count >= enough { sum / *count as f32 } else { f32::NAN };
+        }
     }
     all
 }
 
+/// The values at points; `holes` is whether some pixel of the window is undefined.
+#[inline(always)]
+fn values(
+    window: &Window,
+    image: (usize, usize),
+    holes: bool,
+    (xs, ys): (&[f64], &[f64]),
+    out: &mut [f32],
+) {
+    for ((xs, ys), out) in xs.chunks(LANES).zip(ys.chunks(LANES)).zip(out.chunks_mut(LANES)) {
+        let done = match holes {
+            true => inner::<true>(window, xs, ys, out),
+            false => inner::<false>(window, xs, ys, out),
+        };
+        if !done {
+            for ((x, y), out) in xs.iter().zip(ys).zip(out) {
+                *out = value(window, image, (*x, *y));
+            }
+        }
+    }
+}
+
+/// The values at points, if all have their four pixels in the window: what [`value`]
+/// gives, without a question for each.
+#[inline(always)]
+fn inner<const HOLES: bool>(window: &Window, xs: &[f64], ys: &[f64], out: &mut [f32]) -> bool {
+    /// Beyond it floats are whole numbers: to add it is to round.
+    const WHOLE: f64 = (1_u64 << 52) as f64;
+    let floor = |value: f64| {
+        let near = (value + WHOLE) - WHOLE;
+        if near > value { near - 1.0 } else { near }
+    };
+    let (left, bottom) = (window.x.start as f64, window.y.start as f64);
+    let (right, top) = (window.x.len() as f64 - 1.0, window.y.len() as f64 - 1.0);
+    let wide = window.x.len();
+    let mut at = [0_u32; LANES];
+    let (mut across, mut up) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    let mut inside = true;
+    let weights = at.iter_mut().zip(&mut across).zip(&mut up);
+    for ((x, y), ((at, across), up)) in xs.iter().zip(ys).zip(weights) {
+        let (x, y) = (x - left, y - bottom);
+        // Not so for NaN.
+        inside &= (x >= 0.0) & (x < right) & (y >= 0.0) & (y < top);
+        let (column, line) = (floor(x), floor(y));
+        (*across, *up) = ((x - column) as f32, (y - line) as f32);
+        // A window has fewer than 2^32 pixels.
+        *at = (line * wide as f64 + column + WHOLE).to_bits() as u32;
+    }
+    if !inside {
+        return false;
+    }
+    let (mut lower, mut upper) = ([[0.0_f32; 2]; LANES], [[0.0_f32; 2]; LANES]);
+    for ((at, lower), upper) in at[..xs.len()].iter().zip(&mut lower).zip(&mut upper) {
+        let from = &window.values[*at as usize..][..wide + 2];
+        *lower = [from[0], from[1]];
+        *upper = [from[wide], from[wide + 1]];
+    }
+    let weights = across.iter().zip(&up);
+    for (((lower, upper), (across, up)), out) in lower.iter().zip(&upper).zip(weights).zip(out) {
+        let low = between::<HOLES>(lower[0], lower[1], *across);
+        let high = between::<HOLES>(upper[0], upper[1], *across);
+        *out = between::<HOLES>(low, high, *up);
+    }
+    true
+}
+
+/// A part of the way from one value to another; where it is none, the other does not
+/// count, even if it is undefined.
+#[inline(always)]
+fn between<const HOLES: bool>(a: f32, b: f32, part: f32) -> f32 {
+    if HOLES && part == 0.0 { a } else { a + (b - a) * part }
+}
+
 /// The value at a point.
-#[inline]
 fn value(window: &Window, (width, height): (usize, usize), (x, y): Point) -> f32 {
     let (right, top) = (width as f64 - 0.5, height as f64 - 0.5);
     // Not so for NaN.
@@ -90,12 +168,9 @@ fn value(window: &Window, (width, height): (usize, usize), (x, y): Point) -> f32
     let lower = &window.values[(line - window.y.start) * wide..][..wide];
     let upper = &window.values[(above - window.y.start) * wide..][..wide];
     let (left, right) = (column - window.x.start, next - window.x.start);
-    let between = |a: f32, b: f32, part: f32| if part == 0.0 { a } else { a + (b - a) * part };
-    let low = between(lower[left], lower[right], across);
-    if up == 0.0 {
-        return low;
-    }
-    between(low, between(upper[left], upper[right], across), up)
+    let low = between::<true>(lower[left], lower[right], across);
+    let high = between::<true>(upper[left], upper[right], across);
+    between::<true>(low, high, up)
 }
 
 #[cfg(test)]
@@ -121,6 +196,45 @@ mod tests {
         for (k, value) in found.iter().enumerate() {
             let (x, y) = (4.0 + 2.5 * (k % 4) as f32, 5.0 + 2.5 * (k / 4) as f32);
             assert!((value - (2.0 * x + 10.0 * y)).abs() < 1e-3, "{k}");
+        }
+    }
+
+    /// Many points at once and each by itself, inside a window, across its edges and
+    /// beyond, with and without holes: the same bits.
+    #[test]
+    fn many_points_at_once_are_those_of_each_by_itself() {
+        use rand::{Rng, SeedableRng};
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(9);
+        for round in 0..60 {
+            let (wide, high) = (random.random_range(2..30), random.random_range(2..30));
+            let (x, y) = (random.random_range(0..9), random.random_range(0..9));
+            let image =
+                (x + wide + random.random_range(0..5), y + high + random.random_range(0..5));
+            let mut values: Vec<f32> = (0..wide * high).map(|_| random.random()).collect();
+            if round % 2 == 1 {
+                let hole = random.random_range(0..values.len());
+                values[hole] = f32::NAN;
+            }
+            let window = Window { x: x..x + wide, y: y..y + high, values };
+            let scale = random.random_range(0.05..1.0);
+            // Some on whole pixels, where the next does not count.
+            let whole = round % 3 == 0;
+            let map = Map::new(90, |u: f64, v: f64| {
+                let at = |start: usize, k: f64| start as f64 + scale * k - 1.0;
+                let (u, v) = (at(x, u), at(y, v));
+                Some(if whole { (u.round(), v.round()) } else { (u, v) })
+            });
+            let found = resample(&window, image, &map, 90, 0.9);
+            let (mut xs, mut ys) = (vec![0.0; 90], vec![0.0; 90]);
+            for (y, found) in found.chunks_exact(90).enumerate() {
+                map.row(y as f64, 0.0, 1.0, &mut xs, &mut ys);
+                for ((x, y), found) in xs.iter().zip(&ys).zip(found) {
+                    let alone = value(&window, image, (*x, *y));
+                    assert!(
+                        found.to_bits() == alone.to_bits() || (found.is_nan() && alone.is_nan())
+                    );
+                }
+            }
         }
     }
 

@@ -5,6 +5,8 @@
 //! that changed since it was listed (an archive or a mosaic written anew) shows nothing.
 //! Plain files are taken as they are now.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,10 +16,12 @@ use crate::cutout::colour::Profile;
 use crate::cutout::decode::{self, DecodeOptions};
 use crate::cutout::prepare::{Preparation, Wide, prepare};
 use crate::line::{Sources, radii};
+use crate::mosaic::{Masks, Mosaics, Settings as Cutting};
 use crate::pipeline::stage::panic_message;
 use crate::run::{RunFolder, Settings};
 use crate::source::Entry;
 use crate::source::read::Reader;
+use crate::source::rows::RowImages;
 
 /// Reads pictures of a run's rows.
 pub struct Pictures<'a> {
@@ -33,17 +37,22 @@ struct Looks {
     decode: DecodeOptions,
     preparation: Preparation,
     radius_column: Option<String>,
+    masks: Masks,
 }
 
 impl<'a> Pictures<'a> {
     /// For a run.
     pub fn of(run: &'a RunFolder) -> Self {
-        Self {
-            run,
-            sources: Sources::of(&run.manifest().listing, false),
-            reader: Reader::new(),
-            looks: looks(&run.manifest().settings),
-        }
+        let looks = looks(&run.manifest().settings);
+        let reader = match &looks {
+            Ok(Looks { decode, preparation, masks, .. }) => {
+                let (decode, given) = (Arc::new(decode.clone()), preparation.given.clone());
+                let cutting = Cutting::new(decode, given, &preparation.profile, masks.clone());
+                Reader::sharing(RowImages::default(), Mosaics::new(cutting))
+            }
+            Err(_) => Reader::new(),
+        };
+        Self { run, sources: Sources::of(&run.manifest().listing, false), reader, looks }
     }
 
     /// The pictures of the rows at `places` of the run, which may come in any order,
@@ -83,7 +92,7 @@ impl<'a> Pictures<'a> {
         // A defect over one picture is no reason for the others not to be shown.
         let work = std::panic::AssertUnwindSafe(|| {
             let payload = reader.read(&entry.locator)?;
-            let decoded = decode::decode(&payload, &looks.decode)?;
+            let decoded = decode::taken(payload, &looks.decode)?;
             prepare(&decoded, &looks.preparation, radius)
         });
         match std::panic::catch_unwind(work) {
@@ -126,7 +135,9 @@ fn looks(settings: &Settings) -> Result<Looks, String> {
     if let Some(planes) = optional(&settings.preparation["cube_bands"])? {
         decode.cube_bands = planes;
     }
-    Ok(Looks { decode, preparation, radius_column })
+    let mosaics = settings.mosaics.as_ref();
+    let masks = mosaics.map_or(Ok(None), |mosaics| optional(&mosaics["masks"]))?;
+    Ok(Looks { decode, preparation, radius_column, masks: masks.unwrap_or_default() })
 }
 
 fn optional<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<Option<T>, String> {

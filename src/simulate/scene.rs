@@ -120,16 +120,23 @@ impl Scene {
     /// Renders it in g, r and i: nanomaggies a pixel of `pixel` arcseconds, row
     /// 0 in the south, column 0 in the east.
     pub(super) fn render(&self, size: usize, pixel: f64, noise: &mut impl Rng) -> [Vec<f32>; 3] {
+        let (mut canvas, faintest) = self.sharp(size, pixel);
+        self.seeing.blur(&mut canvas);
+        self.field.add_stars(&mut canvas, self.seeing, faintest);
+        expose(&mut canvas, noise);
+        resample(&canvas, size, pixel as f32, self.shifts)
+    }
+
+    /// Its galaxies as no atmosphere blurs them, for a picture of `size` pixels of `pixel`
+    /// arcseconds, and what is too faint to be drawn.
+    fn sharp(&self, size: usize, pixel: f64) -> (Canvas, f32) {
         let working = pixel.max(f64::from(SURVEY_PIXEL));
         let side = (size as f64 * pixel / working).ceil() as usize + 2 * MARGIN;
         let mut canvas = Canvas::new(side, working as f32);
         let faintest = NEGLIGIBLE * SKY[0] * (working as f32 / SURVEY_PIXEL);
         self.galaxy.add_to(&mut canvas, faintest);
         self.field.add_galaxies(&mut canvas, faintest);
-        self.seeing.blur(&mut canvas);
-        self.field.add_stars(&mut canvas, self.seeing, faintest);
-        expose(&mut canvas, noise);
-        resample(&canvas, size, pixel as f32, self.shifts)
+        (canvas, faintest)
     }
 
     /// The same with a seeing (FWHM, arcseconds) of its own in each band, and the bands
@@ -142,12 +149,7 @@ impl Scene {
         seeing: [f32; 3],
         shifts: [(f32, f32); 3],
     ) -> [Vec<f32>; 3] {
-        let working = pixel.max(f64::from(SURVEY_PIXEL));
-        let side = (size as f64 * pixel / working).ceil() as usize + 2 * MARGIN;
-        let mut sharp = Canvas::new(side, working as f32);
-        let faintest = NEGLIGIBLE * SKY[0] * (working as f32 / SURVEY_PIXEL);
-        self.galaxy.add_to(&mut sharp, faintest);
-        self.field.add_galaxies(&mut sharp, faintest);
+        let (sharp, faintest) = self.sharp(size, pixel);
         let planes = [0, 1, 2].map(|band| {
             let (mut canvas, psf) = (sharp.clone(), Psf::from_fwhm(seeing[band]));
             psf.blur(&mut canvas);

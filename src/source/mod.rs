@@ -10,6 +10,7 @@
 
 pub use pin::Pin;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::cutout::{Rejection, SkyPosition};
@@ -51,9 +52,8 @@ impl Entry {
         match &self.locator {
             Locator::Member { archive: one, .. } | Locator::Row { table: one, .. } => vec![one],
             Locator::Mosaic { bands, .. } => {
-                let mut paths: Vec<&Path> = bands.iter().map(|(_, path)| path.as_path()).collect();
-                paths.dedup();
-                paths
+                let paths: BTreeSet<&Path> = bands.iter().map(|(_, path)| path.as_path()).collect();
+                paths.into_iter().collect()
             }
             _ => Vec::new(),
         }
@@ -105,7 +105,7 @@ pub enum Locator {
     /// A place in larger images.
     Mosaic {
         /// The bands and the mosaic of each, in the order in which the run's bands are
-        /// listed.
+        /// listed; behind each the images beside it (`r mask`, `r weight`).
         bands: Vec<(String, PathBuf)>,
         /// The middle.
         position: SkyPosition,

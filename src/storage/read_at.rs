@@ -52,7 +52,15 @@ impl Positional {
         patiently(|| self.try_read_exact_at(buffer, offset))
     }
 
-    /// The same with a single attempt.
+    /// The same, and of an object no byte more is fetched.
+    pub(crate) fn read_stretch_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        patiently(|| match self {
+            Self::File(file) => file.read_exact_at(buffer, offset),
+            Self::Object(object) => object.read_stretch_at(buffer, offset),
+        })
+    }
+
+    /// As [`read_exact_at`](Self::read_exact_at), with a single attempt.
     pub(crate) fn try_read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::File(file) => file.read_exact_at(buffer, offset),

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use hiwl::cutout::colour::Given;
 use hiwl::cutout::colour::units::Light;
 use hiwl::cutout::decode::DecodeOptions;
 use hiwl::cutout::{BandImage, Reason, SkyPosition};
@@ -37,7 +36,7 @@ const MEANS: (f32, f32) = (0.05, 0.006);
 /// Mosaics whose one image is every band.
 fn grey() -> Mosaics {
     let decode = Arc::new(DecodeOptions::for_bands(["r", "r", "r"].map(String::from)));
-    Mosaics::new(Settings { decode, given: Given::default(), by_sky: false })
+    Mosaics::new(Settings { decode, ..Settings::default() })
 }
 
 fn cut(mosaics: &Mosaics, folder: &Path, case: &Case) -> BandImage {

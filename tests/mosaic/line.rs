@@ -8,7 +8,7 @@ use crate::util::catalog::{column, parts, rows};
 use crate::util::command::{Workplace, errors};
 
 /// Two fields that overlap, in three bands each, and a table of sources.
-struct Scene {
+pub(super) struct Scene {
     place: Workplace,
     sources: usize,
 }
@@ -28,7 +28,7 @@ const FIELDS: [(f64, f64, f64); 2] = [(180.0, 0.0, 0.0), (180.06, 0.01, 25.0)];
 const SIDE: usize = 700;
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Workplace::new();
         fs::create_dir(place.path("frames")).unwrap();
         for (number, (ra, dec, angle)) in FIELDS.into_iter().enumerate() {
@@ -76,7 +76,7 @@ fn light(x: usize, y: usize, band: usize, field: usize) -> f32 {
 const RUN: &str = "classify --mosaics frames --sources galaxies.csv --band-pattern \
                    frame-{band}-{id}.fits --carry z --range-size 7 --quiet";
 
-fn statuses(run: &Path) -> Vec<String> {
+pub(super) fn statuses(run: &Path) -> Vec<String> {
     column(run, "status")
 }
 
@@ -188,4 +188,94 @@ fn sizes_and_mosaics_come_from_the_table() {
     // As pictures too.
     scene.expect(1, &format!("look {run} --output look"));
     assert!(scene.path("look/a.png").is_file() && scene.path("look/b.png").is_file());
+}
+
+/// Of two fields that hold a source it is taken from the one in which it lies deeper, whatever
+/// their order.
+#[test]
+fn a_source_is_taken_from_where_it_lies_deepest() {
+    let scene = Scene::new();
+    // 72 and 144 arcsec from the middles of the fields, whose half sides are 140; and 126
+    // and 90.
+    let table = "id,ra,dec,petroR90_r\nfirst,180.02,0.005,4\nsecond,180.035,0.005,4\n";
+    fs::write(scene.path("both.csv"), table).unwrap();
+    let pattern = "--band-pattern frame-{band}-{id}.fits";
+    let sources = |output: &str| -> Vec<(String, String)> {
+        column(&scene.path(output), "id")
+            .into_iter()
+            .zip(column(&scene.path(output), "source"))
+            .map(|(id, source)| (id, source.rsplit('/').next().unwrap().to_owned()))
+            .collect()
+    };
+    let named = |field: [u32; 2]| {
+        let of = |id: &str, field: u32| (id.to_owned(), format!("frame-i-{field}.fits"));
+        vec![of("first", field[0]), of("second", field[1])]
+    };
+    scene.expect(
+        0,
+        &format!("classify --mosaics frames --sources both.csv {pattern} --output both --quiet"),
+    );
+    assert_eq!(sources("both"), named([0, 1]));
+    // Each field holds both, so that the other was no need.
+    for field in 0..2 {
+        let files: Vec<String> = ["g", "r", "i"]
+            .iter()
+            .map(|band| format!("frames/frame-{band}-{field}.fits"))
+            .collect();
+        let files = files.join(" ");
+        scene.expect(
+            0,
+            &format!(
+                "classify --mosaics {files} --sources both.csv {pattern} --output of{field} --quiet"
+            ),
+        );
+        let mut found = sources(&format!("of{field}"));
+        found.sort();
+        assert_eq!(found, named([field; 2]));
+    }
+}
+
+/// A mosaic that is damaged when the run is listed is a problem of the run; where a row names
+/// it, its row says what is wrong.
+#[test]
+fn what_is_wrong_with_a_mosaic_is_a_problem_or_the_row_of_who_names_it() {
+    let scene = Scene::new();
+    scene.expect(1, &format!("{RUN} --output before"));
+    let whole = fs::read(scene.path("frames/frame-r-0.fits")).unwrap();
+    let no_place = String::from_utf8_lossy(&whole[..2880]).replace("CTYPE", "XTYPE");
+    for (name, bytes) in [
+        ("cut", &whole[..4000]),
+        ("headless", &whole[..200]),
+        ("html", b"<html>404</html>"),
+        ("empty", b""),
+        ("placeless", &[no_place.as_bytes(), &whole[2880..]].concat()),
+    ] {
+        fs::write(scene.path(&format!("frames/frame-r-{name}.fits")), bytes).unwrap();
+    }
+    scene.expect(1, &format!("{RUN} --output after"));
+    // The others' sources have the rows that they had.
+    assert_eq!(rows(&scene.path("after")), rows(&scene.path("before")));
+    let listed = fs::read_to_string(scene.path("after/run.json")).unwrap();
+    for (name, why) in [
+        ("cut", "truncated"),
+        ("headless", "truncated"),
+        ("html", "not_an_image"),
+        ("empty", "empty"),
+        ("placeless", "no_scale"),
+    ] {
+        let told = format!("frames/frame-r-{name}.fits: {why}");
+        assert!(listed.contains(&told), "{told}: {listed}");
+    }
+    // Where a row names one of them, or one that is not there, its row says so.
+    let mut table = "id,ra,dec,petroR90_r,fits_file_paths\n".to_owned();
+    let names = ["cut", "headless", "html", "empty", "placeless", "gone"];
+    for name in names {
+        table.push_str(&format!("{name},180.0,0.0,5,frames/frame-r-{name}.fits\n"));
+    }
+    fs::write(scene.path("own.csv"), table).unwrap();
+    let run = "classify --sources own.csv --band-pattern frame-{band}-{id}.fits --output own";
+    scene.expect(1, &format!("{run} --quiet"));
+    let expected = ["truncated", "truncated", "not_an_image", "empty", "no_scale", "missing"];
+    assert_eq!(column(&scene.path("own"), "id"), names);
+    assert_eq!(statuses(&scene.path("own")), expected);
 }

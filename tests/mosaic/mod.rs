@@ -1,5 +1,7 @@
 //! Cutouts from mosaics: against astropy and reproject, and through the program.
 
 mod cutouts;
+mod killed;
 mod line;
+mod masks;
 mod simulated;

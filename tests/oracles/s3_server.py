@@ -7,6 +7,7 @@ flaky   fails every few requests, as busy servers do: it refuses, it hangs up,
 slow    takes a while to put an object
 old     does not know conditions on what is put, and puts
 closed  forbids to put anything
+counted counts what is got
 
 Then it does what its standard input says, a line each, and answers with a line:
 
@@ -14,6 +15,8 @@ get PREFIX FOLDER   writes the objects below a prefix into a folder
 put FILE KEY        puts an object
 delete KEY
 away / back         the proxies hang up on everybody, until they are back
+count FILE          writes what `counted` has counted so far: gets of whole objects, gets
+                    of ranges, and bytes of both
 """
 
 import http.client
@@ -47,6 +50,7 @@ for path in sorted(folder.rglob("*")):
         s3.upload_file(str(path), bucket, key, ExtraArgs={"ACL": "public-read"})
 
 requests = 0
+counts = [0, 0, 0]
 counting = threading.Lock()
 # moto looks whether an object is there and then puts it: stores do both at once.
 putting = threading.Lock()
@@ -100,6 +104,10 @@ class Proxy(BaseHTTPRequestHandler):
             answer = response.read()
         if self.mode == "flaky" and number % 11 == 0:
             return self.hang_up()
+        if self.mode == "counted" and self.command == "GET":
+            with counting:
+                counts["Range" in self.headers] += 1
+                counts[2] += len(answer)
         self.send_response(response.status)
         for name, value in response.getheaders():
             if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
@@ -125,7 +133,7 @@ def get(prefix, into):
 
 
 ports = [port]
-for mode in ("flaky", "slow", "old", "closed"):
+for mode in ("flaky", "slow", "old", "closed", "counted"):
     handler = type(mode, (Proxy,), {"mode": mode})
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
@@ -139,6 +147,8 @@ for line in sys.stdin:
         s3.upload_file(arguments[0], bucket, arguments[1])
     elif what == "delete":
         s3.delete_object(Bucket=bucket, Key=arguments[0])
+    elif what == "count":
+        Path(arguments[0]).write_text(" ".join(map(str, counts)))
     else:
         away = what == "away"
     print("done", flush=True)

@@ -139,6 +139,16 @@ impl Stretch {
             Self::Viewer(stretch) => stretch.colour(fluxes),
         }
     }
+
+    /// The colours of a line of pixels with fluxes r, g, b less `levels`.
+    fn line(&self, [r, g, b]: [&[f32]; 3], levels: [f32; 3], out: &mut [[u8; 3]]) {
+        if let Self::Weighted(stretch) = self {
+            return weighted::line(stretch, [r, g, b], levels, out);
+        }
+        for (((r, g), b), out) in r.iter().zip(g).zip(b).zip(out) {
+            *out = self.colour([*r - levels[0], *g - levels[1], *b - levels[2]]);
+        }
+    }
 }
 
 /// A part of an image, in pixels of the picture (row 0 on top).
@@ -215,15 +225,12 @@ impl Profile {
         let plane = bands.width * bands.height;
         let [r, g, b] = [0, 1, 2].map(|i| &bands.planes[i * plane..(i + 1) * plane]);
         let stretch = self.method.stretch(calibration.factors);
-        let [sky_r, sky_g, sky_b] = calibration.levels;
         let mut pixels = room::BYTES.zeros(width * height * 3);
         for (y, line) in pixels.chunks_exact_mut((width * 3).max(1)).enumerate() {
             let start = (bands.height - 1 - (top + y)) * bands.width + left;
             let row = start..start + width;
-            let fluxes = r[row.clone()].iter().zip(&g[row.clone()]).zip(&b[row]);
-            for (pixel, ((r, g), b)) in line.as_chunks_mut().0.iter_mut().zip(fluxes) {
-                *pixel = stretch.colour([*r - sky_r, *g - sky_g, *b - sky_b]);
-            }
+            let fluxes = [&r[row.clone()], &g[row.clone()], &b[row]];
+            stretch.line(fluxes, calibration.levels, line.as_chunks_mut().0);
         }
         RgbImage { width, height, pixels }
     }

@@ -109,6 +109,17 @@ pub fn decode(payload: &Payload, options: &DecodeOptions) -> Result<Decoded, Rej
     }
 }
 
+/// The same of a payload that nobody needs any more: what is decoded is not copied.
+///
+/// # Errors
+/// As [`decode`].
+pub fn taken(payload: Payload, options: &DecodeOptions) -> Result<Decoded, Rejection> {
+    match payload {
+        Payload::Bands(image) => Ok(Decoded::Bands(*image)),
+        payload => decode(&payload, options),
+    }
+}
+
 fn decode_single(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Rejection> {
     match Format::of(bytes) {
         Format::Jpeg => shield(|| jpeg::decode(bytes, &options.limits)).map(Decoded::Rgb),

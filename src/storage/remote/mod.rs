@@ -131,6 +131,10 @@ mod without {
         pub(crate) fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
             match *self {}
         }
+
+        pub(crate) fn read_stretch_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+            match *self {}
+        }
     }
 
     pub(crate) fn read(_: &Path, _: u64) -> io::Result<Whole> {

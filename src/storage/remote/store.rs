@@ -8,13 +8,15 @@
 //!
 //! Archives are read in blocks of [`BLOCK`] bytes, which all readers share:
 //! members follow one another, and a request each would take most of the time
-//! and of the bill. Memory: [`BLOCKS`] × [`BLOCK`] = 64 MiB.
+//! and of the bill. Memory: [`BLOCKS`] × [`BLOCK`] = 64 MiB. Of mosaics stretches are read
+//! ([`Object::read_stretch_at`]).
 //!
 //! Invariant: an object's size does not change while a run reads it: blocks
 //! are asked for with the version (ETag) that was there first.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -186,17 +188,38 @@ impl Object {
             return Ok(Arc::clone(block));
         }
         let range = index * BLOCK..self.meta.size.min((index + 1) * BLOCK);
+        let block: Arc<[u8]> = Arc::from(self.range(range)?.as_ref());
+        *place = Some(Arc::clone(&block));
+        Ok(block)
+    }
+
+    /// Fills `buffer` from byte `offset` by a request of its own, of no byte more: for who
+    /// reads stretches far from one another, and each once.
+    pub(crate) fn read_stretch_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.meta.size);
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.range(offset..end)?;
+        if bytes.len() != buffer.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer.copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    /// A range of the version of the object that was opened.
+    fn range(&self, range: Range<u64>) -> io::Result<bytes::Bytes> {
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
             if_match: self.meta.e_tag.clone(),
             ..GetOptions::default()
         };
-        let bytes = stores.runtime.block_on(async {
+        let bytes = stores()?.runtime.block_on(async {
             self.store.get_opts(&self.meta.location, options).await?.bytes().await
         });
-        let block: Arc<[u8]> = Arc::from(bytes.map_err(of)?.as_ref());
-        *place = Some(Arc::clone(&block));
-        Ok(block)
+        bytes.map_err(of)
     }
 }
 

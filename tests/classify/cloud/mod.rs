@@ -12,6 +12,7 @@ use crate::util::python::environment;
 use crate::util::root;
 
 mod inputs;
+mod mosaics;
 mod outputs;
 mod refused;
 mod shared;
@@ -27,6 +28,7 @@ struct Server {
     slow: u16,
     old: u16,
     closed: u16,
+    counted: u16,
 }
 
 impl Server {
@@ -45,9 +47,9 @@ impl Server {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         let ports: Vec<u16> = line.split_whitespace().map(|p| p.parse().unwrap()).collect();
-        let [port, flaky, slow, old, closed] = ports[..] else { panic!("{line}") };
+        let [port, flaky, slow, old, closed, counted] = ports[..] else { panic!("{line}") };
         let told = child.stdin.take();
-        Self { child, told, out, port, flaky, slow, old, closed }
+        Self { child, told, out, port, flaky, slow, old, closed, counted }
     }
 
     /// Has the server do something, and waits until it has.

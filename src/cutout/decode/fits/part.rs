@@ -110,31 +110,73 @@ impl File {
                 channel.and_then(|channel| Some(all.ok()?[channel])).ok_or(alone)?
             }
         };
-        Image::of(plane.hdu, plane.index, &layout)
+        let here = |e: Rejection| e.at(format_args!("HDU {}", plane.hdu.number));
+        let wcs = wcs_of(plane.hdu).map_err(here)?.ok_or_else(|| {
+            here(Rejection::new(Reason::NoScale, "it has no coordinates on the sky"))
+        })?;
+        Image::of(plane.hdu, plane.index, &layout, wcs).map_err(here)
+    }
+
+    /// An image that says something of another's pixels, on the same grid: the only one
+    /// of the file, or that of a name.
+    ///
+    /// # Errors
+    /// [`Reason::MissingBand`] where there is none; [`Reason::Unsupported`] where there are
+    /// several, or where its size, or its place on the sky, is another.
+    pub fn beside(&self, name: Option<&str>, other: &Image) -> Result<Image, Rejection> {
+        let layout = self.headers.layout(&self.limits)?;
+        let mut found = Vec::new();
+        for hdu in layout.hdus.iter().filter(|hdu| hdu.kind != Kind::Other) {
+            let is_called = |name: &str| -> Result<bool, Rejection> {
+                let names = hdu.header.texts("EXTNAME")?;
+                Ok(names.iter().any(|own| own.trim().eq_ignore_ascii_case(name)))
+            };
+            if name.map_or(Ok(true), is_called)? {
+                found.push(hdu);
+            }
+        }
+        let called = name.map_or_else(String::new, |name| format!(" called {name}"));
+        let hdu = match found[..] {
+            [hdu] => hdu,
+            [] => {
+                let detail = format!("no image{called}");
+                return Err(layout.missing(Rejection::new(Reason::MissingBand, detail)));
+            }
+            _ => {
+                let detail = format!("{} images{called}", found.len());
+                return Err(Rejection::new(Reason::Unsupported, detail));
+            }
+        };
+        let here = |e: Rejection| e.at(format_args!("HDU {}", hdu.number));
+        let wcs = wcs_of(hdu).map_err(here)?.unwrap_or_else(|| other.wcs.clone());
+        let image = Image::of(hdu, 0, &layout, wcs).map_err(here)?;
+        image.lies_on(other).map_err(here)?;
+        Ok(image)
+    }
+
+    /// Whether the file holds images and none of them is of light.
+    pub fn is_beside(&self) -> bool {
+        self.headers.layout(&self.limits).is_ok_and(|layout| bands::are_auxiliary(&layout))
     }
 }
 
+/// The coordinates of an HDU, if it has some.
+fn wcs_of(hdu: &Hdu<'_>) -> Result<Option<Wcs>, Rejection> {
+    Wcs::from_header(&hdu.header).map_err(|e| no_wcs(&e))
+}
+
 impl Image {
-    fn of(hdu: &Hdu<'_>, plane: usize, layout: &Layout<'_>) -> Result<Self, Rejection> {
-        let here = |e: Rejection| e.at(format_args!("HDU {}", hdu.number));
+    fn of(hdu: &Hdu<'_>, plane: usize, layout: &Layout<'_>, wcs: Wcs) -> Result<Self, Rejection> {
         let [width, height, ..] = hdu.axes[..] else {
-            return Err(here(Rejection::new(Reason::Unsupported, "no image of two axes")));
+            return Err(Rejection::new(Reason::Unsupported, "no image of two axes"));
         };
         // Within the limits, which the layout has checked.
         let (width, height) = (width as usize, height as usize);
-        let wcs = match Wcs::from_header(&hdu.header) {
-            Ok(Some(wcs)) => wcs,
-            Ok(None) => {
-                let detail = "it has no coordinates on the sky";
-                return Err(here(Rejection::new(Reason::NoScale, detail)));
-            }
-            Err(e) => return Err(here(no_wcs(&e))),
-        };
         let blocks = if hdu.kind == Kind::Compressed {
             // A tile is held to what a cutout may have.
-            Blocks::Tiles(tiles::Parts::of(hdu, &Limits::default()).map_err(here)?)
+            Blocks::Tiles(tiles::Parts::of(hdu, &Limits::default())?)
         } else {
-            let scaling = Scaling::read(&hdu.header, hdu.pixels).map_err(|e| here(e.into()))?;
+            let scaling = Scaling::read(&hdu.header, hdu.pixels)?;
             let each = (BLOCK_BYTES / (width * hdu.pixels.bytes())).clamp(1, height);
             Blocks::Rows { each, scaling }
         };
@@ -152,6 +194,26 @@ impl Image {
             light: light::of(hdu, layout),
             blocks,
         })
+    }
+
+    /// Refuses an image that is not on the grid of another, to half a pixel.
+    pub fn lies_on(&self, other: &Self) -> Result<(), Rejection> {
+        let unlike = |detail: String| Err(Rejection::new(Reason::Unsupported, detail));
+        let (width, height) = (other.width, other.height);
+        if (self.width, self.height) != (width, height) {
+            let (own, owns) = (self.width, self.height);
+            return unlike(format!("{own}×{owns} pixels, and its mosaic has {width}×{height}"));
+        }
+        let (right, top) = (width as f64, height as f64);
+        let is_off = |(x, y): (f64, f64)| {
+            let there = other.wcs.pixel_to_sky(x, y).and_then(|sky| self.wcs.sky_to_pixel(sky));
+            // What lies nowhere says nothing.
+            there.is_some_and(|(u, v)| (u - x).abs() > 0.5 || (v - y).abs() > 0.5)
+        };
+        if [(1.0, 1.0), (right, 1.0), (1.0, top), (right, top)].into_iter().any(is_off) {
+            return unlike("it lies elsewhere on the sky than its mosaic".to_owned());
+        }
+        Ok(())
     }
 
     /// Which image of its file it is: the number of the HDU, and of the plane.

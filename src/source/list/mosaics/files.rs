@@ -3,7 +3,7 @@
 //! Invariant: what cannot be read is a problem of the listing, or the rejection of the
 //! sources that name it; it ends nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,11 @@ use super::super::bands::FILTERS;
 use super::super::names::{FileKind, fits_stem, is_hidden};
 use super::super::notes::Notes;
 use super::super::{ListError, ListOptions, absolute};
+use super::Mosaics;
 use crate::cutout::decode::DecodeOptions;
 use crate::cutout::{Reason, Rejection, SkyPosition};
-use crate::mosaic::{self, Footprint, Footprints};
+use crate::mosaic::masks::{Kind, Masks};
+use crate::mosaic::{self, Footprint, Footprints, Looked, header_digest};
 use crate::source::Pin;
 use crate::storage::patience::patiently;
 use crate::storage::remote::is_remote;
@@ -28,18 +30,20 @@ pub(super) struct Files {
     /// What is wrong with those that cannot be read.
     problems: HashMap<usize, Rejection>,
     bands: HashMap<String, Footprints>,
+    /// The files of the images beside a mosaic of a band, with what they are called.
+    beside: HashMap<(usize, String), Vec<(String, PathBuf)>>,
 }
 
 impl Files {
     /// Reads the headers of the mosaics that were named, and of those that rows name.
     pub fn open(
-        given: &[PathBuf],
+        mosaics: &Mosaics,
         more: BTreeSet<PathBuf>,
         options: &ListOptions,
         notes: &mut Notes,
     ) -> Result<Self, ListError> {
         let mut paths = Vec::new();
-        for path in given {
+        for path in &mosaics.files {
             if !is_remote(path) && path.is_dir() {
                 paths.extend(in_folder(path)?);
             } else {
@@ -52,6 +56,7 @@ impl Files {
             named: 0,
             problems: HashMap::new(),
             bands: HashMap::new(),
+            beside: HashMap::new(),
         };
         for path in paths {
             let whole = absolute(&path)?;
@@ -61,20 +66,23 @@ impl Files {
         for path in more {
             files.add(path.clone(), path);
         }
-        files.read(options, notes);
+        files.read(mosaics, options, notes);
         Ok(files)
     }
 
     fn add(&mut self, given: PathBuf, absolute: PathBuf) {
         let number = self.paths.len();
-        if let std::collections::hash_map::Entry::Vacant(place) = self.numbers.entry(absolute) {
+        if let hash_map::Entry::Vacant(place) = self.numbers.entry(absolute) {
             self.paths.push((given, place.key().clone()));
             place.insert(number);
         }
     }
 
-    fn read(&mut self, options: &ListOptions, notes: &mut Notes) {
+    fn read(&mut self, mosaics: &Mosaics, options: &ListOptions, notes: &mut Notes) {
         let mut found: HashMap<String, Vec<(usize, Footprint)>> = HashMap::new();
+        // Those of several bands may be one.
+        let mut pinned: BTreeSet<PathBuf> = BTreeSet::new();
+        let named_beside = self.named_beside(&mosaics.masks, options);
         let mut decode = DecodeOptions::default();
         if let [r, g, b] = options.bands.as_slice() {
             decode = DecodeOptions::for_bands([r, g, b].map(String::clone));
@@ -83,23 +91,46 @@ impl Files {
             decode.cube_bands.clone_from(planes);
         }
         for (number, (given, path)) in self.paths.iter().enumerate() {
+            if named_beside.contains(path) {
+                notes.skip();
+                let detail = format!("{} is a mask or a map of weights", path.display());
+                self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
+                continue;
+            }
             let name = given.file_name().unwrap_or_default().to_string_lossy();
-            let stem = fits_stem(&name).unwrap_or(&name);
-            let split = options.band_pattern.split(stem, &options.bands).map(|(_, band)| band);
-            let named = split.filter(|band| decode.bands.iter().any(|own| own == band));
-            if let (None, Some(other)) = (named, split.filter(|band| FILTERS.contains(band))) {
+            let split = options.band_pattern.split(stem_of(&name), &options.bands);
+            let (id, band) = (split.map(|(id, _)| id), split.map(|(_, band)| band));
+            let named = band.filter(|band| decode.bands.iter().any(|own| own == band));
+            if let (None, Some(other)) = (named, band.filter(|band| FILTERS.contains(band))) {
                 notes.skip();
                 let detail = format!("{} is of band {other}, by its name", path.display());
                 self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
                 continue;
             }
-            match mosaic::images(path, named, &decode) {
-                Ok(images) => {
+            // Before it is read: what is written into it from now on is seen.
+            let pin = Pin::of(path);
+            match mosaic::look(path, (named, id), &decode, &mosaics.masks) {
+                Ok(Looked { images, beside, index }) => {
                     for (band, footprint) in images {
+                        let of_band = Kind::ALL.map(|kind| kind.of_band(&band));
+                        let files = beside.iter().filter(|(called, _)| of_band.contains(called));
+                        self.beside.insert((number, band.clone()), files.cloned().collect());
                         found.entry(band).or_default().push((number, footprint));
                     }
-                    if let Ok(pin) = Pin::of(path).and_then(|pin| pin.with_index(path)) {
-                        notes.pin(path.clone(), pin);
+                    if let Ok(pin) = pin {
+                        notes.pin(path.clone(), Pin { index: Some(index), ..pin });
+                    }
+                    pinned.insert(path.clone());
+                    for (_, file) in beside {
+                        if pinned.contains(&file) {
+                            continue;
+                        }
+                        let pin = Pin::of(&file)
+                            .and_then(|pin| Ok(Pin { index: header_digest(&file)?, ..pin }));
+                        if let Ok(pin) = pin {
+                            notes.pin(file.clone(), pin);
+                        }
+                        pinned.insert(file);
                     }
                 }
                 // Of a band that nobody asks for.
@@ -117,6 +148,18 @@ impl Files {
         }
         let bands = found.into_iter().map(|(band, images)| (band, Footprints::new(images)));
         self.bands = bands.collect();
+    }
+
+    /// The files that are masks or maps of weights of others, by the names of all.
+    fn named_beside(&self, masks: &Masks, options: &ListOptions) -> BTreeSet<PathBuf> {
+        let of = |path: &PathBuf| {
+            let name = path.file_name()?.to_string_lossy();
+            let (id, band) = options.band_pattern.split(stem_of(&name), &options.bands)?;
+            let files = masks.files(path, Some(id), band).ok()?.into_iter();
+            // An HDU is in the mosaic's own file.
+            Some(files.map(|(_, file)| file).filter(|file| file != path).collect::<Vec<_>>())
+        };
+        self.paths.iter().filter_map(|(_, path)| of(path)).flatten().collect()
     }
 
     /// The number of a mosaic.
@@ -139,6 +182,11 @@ impl Files {
         self.paths[number].1.clone()
     }
 
+    /// The images beside a mosaic of a band: what they are called, and where they are.
+    pub fn beside(&self, number: usize, band: &str) -> &[(String, PathBuf)] {
+        self.beside.get(&(number, band.to_owned())).map_or(&[], Vec::as_slice)
+    }
+
     /// Why a mosaic is not used.
     pub fn problem(&self, path: &Path) -> Option<Rejection> {
         self.problems.get(&self.number(path)?).cloned()
@@ -154,6 +202,11 @@ impl Files {
     ) -> Option<(usize, f64, f64, Option<f64>)> {
         self.bands.get(band)?.deepest(position, among)
     }
+}
+
+/// A file's name without its FITS extension.
+fn stem_of(name: &str) -> &str {
+    fits_stem(name).unwrap_or(name)
 }
 
 /// The FITS files of a folder, in the order of their names.

@@ -1,14 +1,15 @@
 //! Sources in mosaics: a table says where on the sky they are, and the mosaics'
 //! coordinates in which of them.
 //!
-//! [`table`] reads the table and [`files`] the mosaics' headers; here each source gets the mosaic of each band in which it lies
-//! deepest, and the size of its cutout. Sources are put in the order of their first
-//! bands' mosaics, and of the rows in those, so that whoever cuts them out in the order
-//! of the listing reads each part of a mosaic about once; those that are in none follow.
+//! [`table`] reads the table and [`files`] the mosaics' headers; here each source gets the
+//! mosaic of each band in which it lies deepest, and the size of its cutout. Sources are put
+//! in the order of their first bands' mosaics, and of the rows in those, so that whoever
+//! cuts them out in the order of the listing reads each part of a mosaic about once; those
+//! that are in none follow.
 //!
 //! Memory: the table's columns that are needed, and its carried ones, which is more than
-//! other listings hold; a row takes some hundred bytes. Invariant: every row of the table
-//! is an entry, once, and the order depends on the table and the mosaics alone.
+//! other listings hold; a row takes a hundred and some bytes. Invariant: every row of the
+//! table is an entry, once, and the order depends on the table and the mosaics alone.
 
 mod files;
 mod table;
@@ -17,15 +18,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt64Array};
+use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use self::files::Files;
-use self::table::{Given, Row, Table};
+use self::table::{Given, Table};
 use super::{CHUNK, Chunk, Entry, ListError, ListOptions, Source, notes::Notes};
-use crate::cutout::{Reason, Rejection};
+use crate::cutout::{Reason, Rejection, SkyPosition};
+use crate::mosaic::Masks;
 use crate::source::Locator;
 use crate::source::read::NANO;
 
@@ -39,6 +41,9 @@ pub struct Mosaics {
     /// How large a cutout's pixels are, where the table does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// What says of their pixels that they are undefined.
+    #[serde(default, skip_serializing_if = "Masks::is_empty")]
+    pub masks: Masks,
     /// What the network sees.
     #[serde(skip)]
     pub field: Field,
@@ -104,114 +109,137 @@ impl Sources {
     /// Looks at the mosaics, and puts the sources in order.
     pub fn start(self, notes: &mut Notes) -> Result<Box<dyn Source>, ListError> {
         let Self { table, options, mosaics } = self;
-        let more: BTreeSet<PathBuf> =
-            table.rows.iter().flat_map(|row| row.files.iter().cloned()).collect();
-        let files = Files::open(&mosaics.files, more, &options, notes)?;
-        let mut placed: Vec<(Key, usize, Entry)> = Vec::with_capacity(table.rows.len());
-        for (index, row) in table.rows.iter().enumerate() {
-            let (key, locator) = match place(row, &files, &options, &mosaics) {
-                Ok((key, locator)) => (Some(key), locator),
-                Err(rejection) => (None, Locator::Rejected(rejection)),
-            };
-            let source = match (&locator, key) {
-                (Locator::Mosaic { .. }, Some(key)) => files.given(key.0),
-                _ => format!("{} row {}", table.given.display(), index + 1),
-            };
-            let entry = Entry { id: row.id.clone(), source, locator, position: row.position };
-            placed.push((key.unwrap_or((usize::MAX, 0, 0)), index, entry));
+        let mut more = BTreeSet::new();
+        for path in table.rows.iter().flat_map(|row| row.files.iter()) {
+            if !more.contains(path) {
+                more.insert(path.clone());
+            }
         }
-        placed.sort_by_key(|(key, index, _)| (*key, *index));
-        let order: Vec<u64> = placed.iter().map(|(_, index, _)| *index as u64).collect();
-        let carried = (table.carried.num_columns() > 0)
-            .then(|| take_record_batch(&table.carried, &UInt64Array::from(order)))
-            .transpose()?;
-        let entries: Vec<Entry> = placed.into_iter().map(|(_, _, entry)| entry).collect();
-        Ok(Box::new(Ordered { entries: entries.into_iter(), carried, done: 0 }))
+        let files = Files::open(&mosaics, more, &options, notes)?;
+        let mut bands: Vec<String> = Vec::new();
+        for band in &options.bands {
+            if !bands.contains(band) {
+                bands.push(band.clone());
+            }
+        }
+        let mut ordered = Ordered { table, files, bands, mosaics, order: Vec::new(), done: 0 };
+        // Where each lies is worked out again in its turn: to hold it for all would take
+        // several times what their rows do.
+        let last = (usize::MAX, 0, 0);
+        let key = |index: usize| ordered.place(index).map_or(last, |(key, _)| key);
+        let mut keys: Vec<(Key, u32)> =
+            (0..ordered.table.rows.len()).map(|index| (key(index), index as u32)).collect();
+        keys.sort_unstable();
+        ordered.order = keys.into_iter().map(|(_, index)| index).collect();
+        let carried = &ordered.table.carried;
+        if carried.num_columns() > 0 {
+            let order = UInt32Array::from(ordered.order.clone());
+            ordered.table.carried = take_record_batch(carried, &order)?;
+        }
+        Ok(Box::new(ordered))
     }
 }
 
 /// A mosaic, a row of it and a column.
 type Key = (usize, i64, i64);
 
-/// Where a source is cut out, or why it is not.
-fn place(
-    row: &Row,
-    files: &Files,
-    options: &ListOptions,
-    mosaics: &Mosaics,
-) -> Result<(Key, Locator), Rejection> {
-    let at = |e: Rejection| e.at(format_args!("row {}", row.number));
-    let Some(position) = row.position else {
-        let detail = "the table gives no position on the sky";
-        return Err(at(Rejection::new(Reason::Outside, detail)));
-    };
-    if row.id.is_empty() {
-        return Err(at(Rejection::new(Reason::Corrupt, "the table gives no id")));
-    }
-    let own: Vec<usize> = row.files.iter().filter_map(|path| files.number(path)).collect();
-    let among = |number: usize| match row.files.is_empty() {
-        true => files.is_named(number),
-        false => own.contains(&number),
-    };
-    let mut bands: Vec<&String> = Vec::new();
-    for band in &options.bands {
-        if !bands.contains(&band) {
-            bands.push(band);
-        }
-    }
-    let found: Vec<_> = bands.iter().map(|band| files.deepest(band, position, among)).collect();
-    let Some(first) = found.iter().flatten().next() else {
-        // Where its own mosaics cannot be read, that is why.
-        let broken = row.files.iter().find_map(|path| files.problem(path));
-        let detail = format!("ra {}, dec {} lie in none of the mosaics", position.ra, position.dec);
-        return Err(broken.unwrap_or_else(|| Rejection::new(Reason::Outside, detail)));
-    };
-    if let Some(missing) = bands.iter().zip(&found).find(|(_, found)| found.is_none()) {
-        let detail = format!("it lies in no mosaic of band {}", missing.0);
-        return Err(at(Rejection::new(Reason::MissingBand, detail)));
-    }
-    let pixels = mosaics.field.pixels;
-    let none = |detail: String| at(Rejection::new(Reason::NoScale, detail));
-    let native = first.3;
-    let scale = match row.size {
-        Given::Native if mosaics.field.north_up => {
-            Some(native.ok_or_else(|| none("the size of a pixel is not known".into()))?)
-        }
-        Given::Native => None,
-        Given::Arcsec(scale) => Some(scale),
-        Given::Radius(radius) => Some(radius * mosaics.field.scale_per_radius),
-        Given::Diameter(arcsec) => Some(arcsec / f64::from(pixels)),
-        Given::Pixels(diameter) => {
-            let native = native.ok_or_else(|| none("the size of a pixel is not known".into()))?;
-            Some(diameter * native / f64::from(pixels))
-        }
-    };
-    let scale = match scale {
-        None => 0,
-        // Beyond a degree a pixel, or finer than a millionth of an arcsecond, no
-        // cutout makes sense.
-        Some(scale) if (1e-6..=3600.0).contains(&scale) => (scale * NANO).round() as u64,
-        Some(_) => return Err(none(format!("the table gives no size ({})", row.size))),
-    };
-    let key = (first.0, first.2.floor() as i64, first.1.floor() as i64);
-    let bands = bands
-        .iter()
-        .zip(&found)
-        .filter_map(|(band, found)| Some(((*band).clone(), files.path(found.as_ref()?.0))));
-    Ok((key, Locator::Mosaic { bands: bands.collect(), position, pixels, scale }))
-}
-
 /// Sources in their order.
 struct Ordered {
-    entries: std::vec::IntoIter<Entry>,
-    carried: Option<RecordBatch>,
+    /// The table; the carried columns are in order, its rows are not.
+    table: Table,
+    files: Files,
+    /// Each once.
+    bands: Vec<String>,
+    mosaics: Mosaics,
+    /// Rows of the table. They are fewer than 2^32.
+    order: Vec<u32>,
     done: usize,
+}
+
+impl Ordered {
+    /// Where a row of the table is cut out, or why it is not.
+    fn place(&self, index: usize) -> Result<(Key, Locator), Rejection> {
+        let Self { table, files, bands, mosaics, .. } = self;
+        let row = &table.rows[index];
+        let at = |e: Rejection| e.at(format_args!("row {}", index + 1));
+        let Some(position) = row.position else {
+            let detail = "the table gives no position on the sky";
+            return Err(at(Rejection::new(Reason::Outside, detail)));
+        };
+        if row.id.is_empty() {
+            return Err(at(Rejection::new(Reason::Corrupt, "the table gives no id")));
+        }
+        let own: Vec<usize> = row.files.iter().filter_map(|path| files.number(path)).collect();
+        let among = |number: usize| match row.files.is_empty() {
+            true => files.is_named(number),
+            false => own.contains(&number),
+        };
+        let found: Vec<_> = bands.iter().map(|band| files.deepest(band, position, among)).collect();
+        let Some(first) = found.iter().flatten().next() else {
+            // Where its own mosaics cannot be read, that is why.
+            let broken = row.files.iter().find_map(|path| files.problem(path));
+            let SkyPosition { ra, dec } = position;
+            let detail = format!("ra {ra}, dec {dec} lie in none of the mosaics");
+            return Err(broken.unwrap_or_else(|| Rejection::new(Reason::Outside, detail)));
+        };
+        if let Some(missing) = bands.iter().zip(&found).find(|(_, found)| found.is_none()) {
+            let detail = format!("it lies in no mosaic of band {}", missing.0);
+            return Err(at(Rejection::new(Reason::MissingBand, detail)));
+        }
+        let scale = self.scale(row.size, first.3).map_err(at)?;
+        let key = (first.0, first.2.floor() as i64, first.1.floor() as i64);
+        let mut paths = Vec::with_capacity(bands.len());
+        for (band, found) in bands.iter().zip(&found) {
+            let Some((number, ..)) = found else { continue };
+            paths.push((band.clone(), files.path(*number)));
+            paths.extend_from_slice(files.beside(*number, band));
+        }
+        let pixels = mosaics.field.pixels;
+        Ok((key, Locator::Mosaic { bands: paths, position, pixels, scale }))
+    }
+
+    /// The size of a cutout's pixels, as [`Locator::Mosaic`] has it; `native` is that of the
+    /// mosaic's, arcseconds.
+    fn scale(&self, size: Given, native: Option<f64>) -> Result<u64, Rejection> {
+        let field = &self.mosaics.field;
+        let pixels = f64::from(field.pixels);
+        let none = |detail: String| Rejection::new(Reason::NoScale, detail);
+        let native = || native.ok_or_else(|| none("the size of a pixel is not known".into()));
+        let scale = match size {
+            Given::Native if field.north_up => native()?,
+            Given::Native => return Ok(0),
+            Given::Arcsec(scale) => scale,
+            Given::Radius(radius) => radius * field.scale_per_radius,
+            Given::Diameter(arcsec) => arcsec / pixels,
+            Given::Pixels(diameter) => diameter * native()? / pixels,
+        };
+        // Beyond a degree a pixel, or finer than a millionth of an arcsecond, no
+        // cutout makes sense.
+        if (1e-6..=3600.0).contains(&scale) {
+            return Ok((scale * NANO).round() as u64);
+        }
+        Err(none(format!("the table gives no size ({size})")))
+    }
+
+    fn entry(&self, index: usize) -> Entry {
+        let row = &self.table.rows[index];
+        let (source, locator) = match self.place(index) {
+            Ok((key, locator)) => (self.files.given(key.0), locator),
+            Err(rejection) => {
+                let source = format!("{} row {}", self.table.given.display(), index + 1);
+                (source, Locator::Rejected(rejection))
+            }
+        };
+        Entry { id: row.id.clone(), source, locator, position: row.position }
+    }
 }
 
 impl Source for Ordered {
     fn next_chunk(&mut self, _: &mut Notes) -> Result<Chunk, ListError> {
-        let entries: Vec<Entry> = self.entries.by_ref().take(CHUNK).collect();
-        let carried = self.carried.as_ref().map(|all| all.slice(self.done, entries.len()));
+        let rows = self.order[self.done..].iter().take(CHUNK);
+        let entries: Vec<Entry> = rows.map(|index| self.entry(*index as usize)).collect();
+        let carried = &self.table.carried;
+        let carried = (carried.num_columns() > 0).then(|| carried.slice(self.done, entries.len()));
         self.done += entries.len();
         Ok(Chunk { entries, carried })
     }

@@ -4,6 +4,7 @@
 //! Any format that [`crate::tables`] reads. Invariant: a column is taken by a name that
 //! is known, or that was given, and where two could be meant neither is.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,13 +88,11 @@ impl fmt::Display for Given {
 /// A source.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
-    /// Counted from 1.
-    pub number: u64,
     pub id: String,
     pub position: Option<SkyPosition>,
     pub size: Given,
-    /// Its own mosaics, if the table names them.
-    pub files: Vec<PathBuf>,
+    /// Its own mosaics, if the table names them; rows with the same share them.
+    pub files: Arc<[PathBuf]>,
 }
 
 /// A table of sources, read.
@@ -241,6 +240,7 @@ impl Table {
         let place = |column: usize| read.iter().position(|own| *own == column).unwrap_or_default();
         let folder = absolute(given)?.parent().map(Path::to_owned).unwrap_or_default();
         let (mut rows, mut kept): (Vec<Row>, Vec<Vec<ArrayRef>>) = (Vec::new(), Vec::new());
+        let mut lists: HashMap<String, Arc<[PathBuf]>> = HashMap::new();
         for batch in table.rows(&read)? {
             let batch = batch?;
             let column = |column: usize| batch.column(place(column));
@@ -279,16 +279,24 @@ impl Table {
                 let own = files
                     .as_ref()
                     .map_or("", |files| if files.is_null(row) { "" } else { files.value(row) });
-                let files = paths(own).map_err(|why| ListError::Sources {
-                    path: given.to_owned(),
-                    why: format!("row {number}: {FILES}: {why}"),
-                })?;
+                let files = match lists.get(own) {
+                    Some(files) => Arc::clone(files),
+                    None => {
+                        let paths = paths(own).map_err(|why| ListError::Sources {
+                            path: given.to_owned(),
+                            why: format!("row {number}: {FILES}: {why}"),
+                        })?;
+                        let paths = paths.iter().map(|path| join(&folder, Path::new(path)));
+                        let files: Arc<[PathBuf]> = paths.collect();
+                        lists.insert(own.to_owned(), Arc::clone(&files));
+                        files
+                    }
+                };
                 rows.push(Row {
-                    number,
                     id: id.to_owned(),
                     position: position(value(&ra, row), value(&dec, row)),
                     size,
-                    files: files.iter().map(|path| join(&folder, Path::new(path))).collect(),
+                    files,
                 });
                 if rows.len() > SOURCES {
                     return Err(ListError::Sources {

@@ -102,6 +102,12 @@ pub fn only<'l, 'a>(
     }
 }
 
+/// Whether there are images, and none that may hold a band.
+pub fn are_auxiliary(layout: &Layout<'_>) -> bool {
+    let some = layout.hdus.iter().any(|hdu| hdu.kind != Kind::Other);
+    some && images(layout, &DecodeOptions::default()).is_ok_and(|images| images.is_empty())
+}
+
 /// The images of a file that may hold bands, with what they are called.
 fn images<'l, 'a>(
     layout: &'l Layout<'a>,
