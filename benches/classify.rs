@@ -4,11 +4,19 @@
 //!
 //! `cargo bench --bench classify -- ARCHIVE.tar [--model FILE] [--rounds N]
 //! [--workers 1,2] [--batches 8,32] [--precisions f32,bf16]`
+//!
+//! With `--mosaics FOLDER` the archive is a table of sources, which are cut out of the
+//! mosaics of that folder; then cutting alone is timed too, without colours, network or
+//! disk, and what of the mosaics was read. `--rounds 0` measures nothing else.
 #![allow(clippy::print_stdout, missing_docs, reason = "a bench reports to the terminal")]
 
 use std::{
+    fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -18,26 +26,25 @@ use hiwl::{
         self, ClassifyOptions, Devices,
         recipe::{PrecisionChoice, ResampleChoice},
     },
-    cutout::{
-        colour,
-        decode::{DecodeOptions, decode},
-        prepare::{Preparation, prepare},
-    },
+    cutout::{colour, decode::taken, prepare::prepare},
     engine::{
         Normalisation, Precision,
         fused::{Backend, PackedNetwork},
     },
     events::{Listener, Silent},
-    line::Looks,
+    line::{Looks, Reading},
     model::{
         architecture::Architecture,
         description::Description,
         model_file::{self, Model},
     },
+    mosaic,
     pipeline::Stop,
     source::{
-        list::{ListOptions, Lister},
+        Entry,
+        list::{Field, Lister, Mosaics},
         read::Reader,
+        rows::RowImages,
     },
     tree::Stage2,
 };
@@ -47,8 +54,11 @@ const SAMPLE: usize = 320;
 
 #[derive(Parser)]
 struct Arguments {
-    /// A tar archive of cutouts; without one nothing is measured.
+    /// A tar archive of cutouts, or a table of sources; without one nothing is measured.
     archive: Option<PathBuf>,
+    /// A folder of mosaics.
+    #[arg(long)]
+    mosaics: Option<PathBuf>,
     /// A model file; an untrained B1 if not given.
     #[arg(long)]
     model: Option<PathBuf>,
@@ -125,11 +135,18 @@ fn main() {
         }
     }
 
-    let pixels = sample(&archive, &model);
+    let input = Input { path: archive, mosaics: arguments.mosaics };
+    if let Some(folder) = &input.mosaics {
+        input.cut_alone(folder, &model, settings[0].workers);
+    }
+    if arguments.rounds == 0 {
+        return;
+    }
+    let pixels = input.sample(&model);
     for round in 0..arguments.rounds {
         for (place, setting) in settings.iter_mut().enumerate() {
             let output = folder.path().join(format!("out-{round}-{place}"));
-            setting.measure(&archive, &path, output, &pixels);
+            setting.measure(&input, &path, output, &pixels);
         }
     }
     println!(
@@ -153,9 +170,9 @@ fn main() {
 
 impl Setting {
     /// A run, and the forward pass alone on the sample.
-    fn measure(&mut self, archive: &Path, model: &Path, output: PathBuf, pixels: &[Vec<u8>]) {
+    fn measure(&mut self, input: &Input, model: &Path, output: PathBuf, pixels: &[Vec<u8>]) {
         let options = ClassifyOptions {
-            inputs: vec![archive.to_owned()],
+            inputs: vec![input.path.clone()],
             output,
             model: model.to_owned(),
             bands: None,
@@ -163,7 +180,7 @@ impl Setting {
             cube_bands: None,
             id_column: None,
             image_column: None,
-            mosaics: None,
+            mosaics: input.mosaics(),
             carry: Vec::new(),
             features: None,
             concentrations: false,
@@ -212,22 +229,92 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The first crops of the archive.
-fn sample(archive: &Path, model: &Model) -> Vec<Vec<u8>> {
-    let input = &model.description.input;
-    let profile = colour::profile(&input.rgb_profile).expect("a known profile").clone();
-    let preparation = Preparation::new(input.size, profile);
-    let mut reader = Reader::new();
-    let lister = Lister::open(&[archive.to_owned()], ListOptions::default()).expect("an archive");
-    lister
-        .flat_map(|chunk| chunk.expect("a listing").entries)
-        .filter_map(|entry| {
-            let payload = reader.read(&entry.locator).ok()?;
-            let decoded = decode(&payload, &DecodeOptions::default()).ok()?;
-            Some(prepare(&decoded, &preparation, None).ok()?.picture.pixels)
-        })
-        .take(SAMPLE)
-        .collect()
+/// Where cutouts come from.
+struct Input {
+    path: PathBuf,
+    mosaics: Option<PathBuf>,
+}
+
+impl Input {
+    fn mosaics(&self) -> Option<Mosaics> {
+        let files = vec![self.mosaics.clone()?];
+        Some(Mosaics { files, ..Mosaics::default() })
+    }
+
+    /// How they are read for a model.
+    fn reading(&self, model: &Model) -> Reading {
+        let input = &model.description.input;
+        let profile = colour::for_model(&input.rgb_profile, &input.bands).expect("a profile");
+        let mut reading = Reading::of(input.bands.clone(), profile.clone());
+        if let Some(scale) = model.description.extras.training_scale {
+            reading.scale_per_radius = scale;
+        }
+        let pixels = u32::try_from(input.size).expect("few pixels");
+        let field =
+            Field { pixels, scale_per_radius: reading.scale_per_radius, ..Field::default() };
+        reading.mosaics = self.mosaics().map(|mosaics| Mosaics { field, ..mosaics });
+        reading
+    }
+
+    fn entries(&self, reading: &Reading) -> impl Iterator<Item = Entry> {
+        let lister = Lister::open(std::slice::from_ref(&self.path), reading.list_options());
+        lister.expect("inputs").flat_map(|chunk| chunk.expect("a listing").entries)
+    }
+
+    /// The first crops.
+    fn sample(&self, model: &Model) -> Vec<Vec<u8>> {
+        let reading = self.reading(model);
+        let preparation = reading.preparation(model.description.input.size);
+        let mosaics = mosaic::Mosaics::new(reading.cutting());
+        let mut reader = Reader::sharing(RowImages::default(), mosaics);
+        let options = reading.decode_options();
+        self.entries(&reading)
+            .filter_map(|entry| {
+                let payload = reader.read(&entry.locator).ok()?;
+                let decoded = taken(payload, &options).ok()?;
+                Some(prepare(&decoded, &preparation, None).ok()?.picture.pixels)
+            })
+            .take(SAMPLE)
+            .collect()
+    }
+
+    /// Times cutting alone, to bands that nobody keeps.
+    fn cut_alone(&self, folder: &Path, model: &Model, workers: usize) {
+        let reading = self.reading(model);
+        let began = Instant::now();
+        let entries: Vec<Entry> = self.entries(&reading).collect();
+        let listed = began.elapsed().as_secs_f64();
+        let mosaics = mosaic::Mosaics::new(reading.cutting());
+        let (next, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    let mut reader = Reader::sharing(RowImages::default(), mosaics.clone());
+                    while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let cut = std::hint::black_box(reader.read(&entry.locator));
+                        made.fetch_add(usize::from(cut.is_ok()), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let seconds = began.elapsed().as_secs_f64();
+        let files = fs::read_dir(folder).expect("a folder of mosaics");
+        let sizes = files.map(|file| file.expect("a file").metadata().expect("its size").len());
+        let (whole, read) = (sizes.sum::<u64>(), mosaics.bytes_read());
+        let made = made.into_inner();
+        println!(
+            "{} sources listed in {listed:.1} s; cutting alone, {workers} threads: {made} cutouts \
+             in {seconds:.1} s, {:.0} a second; {:.1} MB of the mosaics' {:.1} MB read: {:.3} of \
+             them; peak memory {} MiB",
+            entries.len(),
+            made as f64 / seconds,
+            read as f64 / 1e6,
+            whole as f64 / 1e6,
+            read as f64 / whole as f64,
+            hiwl::pipeline::memory::peak_resident().unwrap_or(0) >> 20,
+        );
+    }
 }
 
 /// The model's first network.
