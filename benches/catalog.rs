@@ -75,6 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         image_column: None,
         mosaics: None,
         carry: Vec::new(),
+        join: None,
         model: ModelIdentity {
             digest: "00".repeat(32),
             name: "B1".into(),
@@ -91,6 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         engine: None,
         precision: Precision::F32,
         range_size: RANGE,
+        usual_ranges: false,
     };
     let report = |what: &str, time: Duration, bytes: Option<u64>| {
         let each = bytes.map(|b| format!(", {:.1} bytes a row", b as f64 / rows as f64));

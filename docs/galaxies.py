@@ -4,7 +4,7 @@
     hiwl classify fixtures/galaxies --output out/galaxies
     python docs/galaxies.py fixtures/galaxies out/galaxies docs/galaxies.jpg
 
-One row a label, in the order of the galaxies' names; what the volunteers say
+One row for each label, in the order of the galaxies' names; what the volunteers say
 stands behind a label that differs. Needs Pillow and pyarrow.
 """
 

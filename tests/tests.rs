@@ -20,6 +20,7 @@ mod metrics;
 mod mosaic;
 mod network;
 mod page;
+mod pages;
 mod simulate;
 mod source;
 mod train;

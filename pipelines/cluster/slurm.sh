@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # A planned run as a Slurm job array, and a job behind it that verifies.
 #
-#   pipelines/cluster/slurm.sh DIR [SBATCH OPTION...]
+#   hiwl plan ... --output DIR --shards N --for slurm > night1.sh
+#   bash night1.sh [SBATCH OPTION...]
 #
-# DIR is what `hiwl plan` made, on a file system that all nodes share. Given
+# or this file as it is: slurm.sh DIR [SBATCH OPTION...]. DIR is what `hiwl plan` made, on a file system that all nodes share. Given
 # again when its jobs have ended, the same command submits what is still missing
 # (parts that were damaged among it) and nothing else.
 # Logs are under DIR/logs, or, where DIR is a URL, under NAME-logs. `hiwl` must
@@ -21,6 +22,9 @@
 #SBATCH --signal=B:TERM@60
 set -euo pipefail
 hiwl=${HIWL:-hiwl}
+# `hiwl plan --for slurm` writes its folder here.
+planned=
+case "${1:-}" in task | verify) ;; *) [ -z "$planned" ] || set -- "$planned" "$@" ;; esac
 
 case "${1:-}" in
 task)

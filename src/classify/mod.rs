@@ -5,7 +5,7 @@
 //! plan ([`crate::run`]), and runs the [`line`](mod@line) over the ranges that
 //! have no part yet. The stages up to the networks are [`crate::line`]'s.
 //!
-//! Invariant: one row an input, in the order of the listing; a range's part
+//! Invariant: one row per input, in the order of the listing; a range's part
 //! appears whole or not at all, so that a run ends at any moment and the same
 //! [`run()`] goes on.
 
@@ -40,6 +40,6 @@ pub use features::{Features, features};
 pub use kept::{KeepFeatures, Keeping};
 pub use look::{Looked, look};
 pub use plan::{Planned, plan, planned};
-pub use run::{ClassifyOptions, RANGE_SIZE, RunReport, run};
+pub use run::{ClassifyOptions, RunReport, run};
 
 pub use crate::engine::{Device, DeviceChoice, Devices, DevicesChoice};

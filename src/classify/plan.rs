@@ -53,10 +53,16 @@ pub fn plan(
     let model = Model::read(&options.model)?;
     let resolved = Resolved::into_run(options, &model)?;
     let (run, settings) = open(&resolved, &model, listener, stop)?;
-    let mut kept = ClassifyOptions { engine: resolved.engine, ..options.clone() };
+    let range_size = run.manifest().settings.range_size;
+    let mut kept = ClassifyOptions {
+        engine: resolved.engine,
+        range_size: Some(range_size),
+        ..options.clone()
+    };
     // Tasks start in folders of their own.
     let mosaics = kept.mosaics.iter_mut().flat_map(|mosaics| &mut mosaics.files);
-    for path in kept.inputs.iter_mut().chain([&mut kept.model]).chain(mosaics) {
+    let named = kept.inputs.iter_mut().chain([&mut kept.model]).chain(&mut kept.join);
+    for path in named.chain(mosaics) {
         *path = absolute(path).map_err(StorageError::io("find", path))?;
     }
     let kept = to_value(kept)
@@ -66,7 +72,7 @@ pub fn plan(
         model: settings.model,
         listing: run.manifest().listing.clone(),
         ranges: run.ranges().count() as u64,
-        range_size: settings.range_size,
+        range_size,
         shards,
         precision: resolved.precision,
     })

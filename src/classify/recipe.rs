@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cutout::colour::Lupton;
 use crate::cutout::prepare::{Resample, Wide};
-use crate::limits;
+use crate::limits::{self, did_you_mean};
 use crate::storage::file;
 use crate::tree::Stage2;
 
@@ -180,7 +180,11 @@ pub enum PrecisionChoice {
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// Neither a shipped name nor a file.
-    #[error("no pipeline `{name}`: give a file, or one of {}", shipped_names())]
+    #[error(
+        "no pipeline `{name}`: give a file, or one of {}{}",
+        shipped_names(),
+        did_you_mean(name, SHIPPED.map(|(name, _)| name)).replace(" did", ": did")
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -300,6 +304,6 @@ mod tests {
         let error = Recipe::find(path.to_str().unwrap()).unwrap_err().to_string();
         assert!(error.contains("batches") && error.contains("mine.toml"), "{error}");
         let error = Recipe::find("sdsss").unwrap_err().to_string();
-        assert!(error.contains("sdss, any-size"), "{error}");
+        assert!(error.ends_with("sdss, any-size: did you mean `sdss`?"), "{error}");
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Resolved {
     pub(super) reading: Reading,
     /// Columns of tables to carry into the catalog.
     pub(super) carry: Vec<String>,
+    /// The table that gives them by id, where inputs are no tables.
+    pub(super) join: Option<PathBuf>,
     /// What the catalog keeps of the features, if anything.
     pub(super) features: Option<FeatureColumn>,
     /// Whether the catalog has concentrations.
@@ -46,8 +48,8 @@ pub(super) struct Resolved {
     pub(super) precision: Precision,
     /// Threads that decode, that prepare, and that infer.
     pub(super) workers: usize,
-    /// Rows a range.
-    pub(super) range_size: u64,
+    /// Rows of a range, if so many are asked for.
+    pub(super) range_size: Option<u64>,
     /// The share of the ranges that is this process's.
     pub(super) shard: Option<Shard>,
 }
@@ -106,6 +108,7 @@ impl Resolved {
             preparation: reading.preparation(model.description.input.size),
             reading,
             carry,
+            join: options.join.clone(),
             features: options.features.map(|keep| keep.column(model)).transpose()?,
             concentrations: options.concentrations,
             stage2: options.stage2,
@@ -121,7 +124,8 @@ impl Resolved {
 
     /// How the inputs of a run with a catalog are listed.
     pub(super) fn list_options(&self) -> ListOptions {
-        ListOptions { carry: self.carry.clone(), ..self.reading.list_options() }
+        let (carry, join) = (self.carry.clone(), self.join.clone());
+        ListOptions { carry, join, ..self.reading.list_options() }
     }
 
     /// Whether an input is an object store's.

@@ -31,8 +31,8 @@ use crate::{
     model::model_file::Model,
     pipeline::{Ended, Failure, Graph, Outlet, Sequenced, StageReport, Stop, Window, memory},
     run::{
-        Claimed, InputsWriter, Listing, ModelIdentity, RowRange, RunError, RunFolder, Settings,
-        Shard,
+        Claimed, InputsWriter, Listing, ModelIdentity, RANGE_SIZE, RowRange, RunError, RunFolder,
+        Settings, Shard,
     },
     source::{
         Entry, Locator,
@@ -41,9 +41,6 @@ use crate::{
     storage::remote::absolute,
     tree::{Naming, Stage2},
 };
-
-/// Rows a range, unless told otherwise.
-pub const RANGE_SIZE: u64 = 16_384;
 
 /// What a run needs to know, every choice made. A plan keeps what is not of
 /// one process alone.
@@ -72,6 +69,9 @@ pub struct ClassifyOptions {
     pub image_column: Option<String>,
     /// Columns of tables to carry into the catalog.
     pub carry: Vec<String>,
+    /// A table that gives positions and these columns to cutouts by their ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<PathBuf>,
     /// What to keep of the features in the catalog, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<KeepFeatures>,
@@ -104,8 +104,9 @@ pub struct ClassifyOptions {
     /// Threads that decode, that prepare, and that infer.
     #[serde(skip)]
     pub workers: usize,
-    /// Rows a range.
-    pub range_size: u64,
+    /// Rows of a range; by the size of the run if none are asked for.
+    #[serde(default)]
+    pub range_size: Option<u64>,
     /// The share of the ranges that is this process's.
     #[serde(skip)]
     pub shard: Option<Shard>,
@@ -134,6 +135,7 @@ impl ClassifyOptions {
             id_column: None,
             image_column: None,
             carry: Vec::new(),
+            join: None,
             features: None,
             concentrations: false,
             looks: Looks::default(),
@@ -146,7 +148,7 @@ impl ClassifyOptions {
             engine: None,
             precision: PrecisionChoice::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            range_size: RANGE_SIZE,
+            range_size: None,
             shard: None,
             copied: false,
             alone: None,
@@ -166,6 +168,12 @@ pub struct RunReport {
     /// What this process took for granted, and in what its pictures are unlike
     /// the model's, a line each.
     pub notes: Vec<String>,
+    /// The share that was this process's, if it was one of several.
+    pub shard: Option<Shard>,
+    /// Ranges of the run.
+    pub ranges: u64,
+    /// Rows of a range; the last may have fewer.
+    pub range_size: u64,
     /// Rows that were this process's to make.
     pub planned: u64,
     /// Rows of the parts that it wrote, by label and by reason.
@@ -322,6 +330,9 @@ pub fn run(
         model: settings.model,
         listing: run.manifest().listing.clone(),
         notes,
+        shard: resolved.shard,
+        ranges: run.ranges().count() as u64,
+        range_size: run.manifest().settings.range_size,
         planned,
         written,
         left,
@@ -364,6 +375,7 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         id_column: reading.id_column.clone(),
         image_column: reading.image_column.clone(),
         carry: resolved.carry.clone(),
+        join: resolved.join.as_deref().map(absolute_text),
         model: ModelIdentity { features: resolved.features, ..identity },
         mosaics: reading.mosaics.as_ref().map(|mosaics| {
             let files = mosaics.files.iter().map(|path| absolute_text(path));
@@ -388,7 +400,8 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         stage2: resolved.stage2,
         engine: resolved.engine.and_then(Engine::to_name),
         precision: resolved.precision,
-        range_size: resolved.range_size,
+        range_size: resolved.range_size.unwrap_or(RANGE_SIZE),
+        usual_ranges: resolved.range_size.is_none(),
     }
 }
 
@@ -437,6 +450,12 @@ fn list(
     }
     inputs.pins(lister.pins());
     inputs.skip(lister.skipped());
+    if let Some(told) = lister.joined()? {
+        listener.tell(Event::Note(&told));
+    }
+    if let Some(kinds) = lister.passed_over() {
+        listener.tell(Event::Note(&format!("passed over, as no cutouts by their names: {kinds}")));
+    }
     match ids.and_then(RepeatedIds::count) {
         Ok(count) => inputs.repeated_ids(count),
         // They are counted for a person: no reason to end a run.

@@ -17,7 +17,7 @@ use crate::pipeline;
 /// Measure how fast this machine classifies.
 ///
 /// Runs the model's first network on images of noise, in batches of several
-/// sizes and in each precision that the device has, and prints images a second
+/// sizes and in each precision that the device has, and prints images per second
 /// and the time of each kind of layer; on a processor also the limit that its
 /// arithmetic sets. Decoding is not in it: while a night's run goes on, its
 /// last lines tell which stage is the slowest.

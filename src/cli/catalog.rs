@@ -63,7 +63,7 @@ pub struct Arguments {
     #[arg(long)]
     random: bool,
 
-    /// The same seed gives the same random rows.
+    /// Random seed: the same one gives the same random rows.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
 

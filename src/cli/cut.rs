@@ -117,13 +117,14 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         let mut lines = vec![format!(
-            "{}: {} cutouts",
+            "{}: {}",
             shown::line(options.output.display()),
-            format::count(report.written)
+            format::counted(report.written, "cutout", "cutouts")
         )];
         if !report.rejected.is_empty() {
-            let count = format::count(report.rejected.len() as u64);
-            lines.push(format!("{count} sources have none:"));
+            let count = report.rejected.len() as u64;
+            let sources = format::counted(count, "source has", "sources have");
+            lines.push(format!("{sources} none:"));
             let named = report.rejected.iter().take(NAMED);
             lines.extend(
                 named.map(|(id, why)| format!("  {}: {}", shown::line(id), shown::line(why))),

@@ -71,7 +71,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DevicesChoice,
 
-    /// Images per batch.
+    /// Images per batch.  [default: 32, on a GPU 256]
     #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
 
@@ -93,6 +93,11 @@ pub struct Arguments {
     /// Tables 5 to 7 are made by `hiwl reproduce`.
     #[arg(long, value_enum, requires = "split", conflicts_with_all = ["votes", "json"])]
     beside: Option<Beside>,
+
+    /// Say nothing but errors, and which images were rejected: the tables that --csv
+    /// and --predictions write hold the rest.
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
 
     /// Print the metrics as JSON.
     #[arg(long)]
@@ -116,6 +121,7 @@ impl Arguments {
             return self.run_on_votes(&table);
         }
         let (json, csv, split) = (self.json, self.csv.clone(), self.split);
+        let quiet = self.quiet;
         let predictions = self.predictions.clone();
         let beside = self.beside.map(|Beside::Paper| Published::paper());
         let column = match split {
@@ -144,7 +150,7 @@ impl Arguments {
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
         super::say_memory_limit();
-        let (found, stop) = super::watched(json, |listener, stop| {
+        let (found, stop) = super::watched(json || quiet, |listener, stop| {
             classify::evaluate(&options, &labels, split, listener, stop)
         })?;
         let found = found
@@ -162,6 +168,8 @@ impl Arguments {
         }
         if json {
             print_json(found.report.to_json()?)?
+        } else if quiet {
+            super::complain(&rejections(&found.rejected));
         } else {
             print(&text(&found))?;
             let tables = beside.zip(split);
@@ -177,6 +185,7 @@ impl Arguments {
     /// The same held against votes.
     fn run_on_votes(self, table: &Path) -> Result<Exit, CliError> {
         let (json, predictions) = (self.json, self.predictions.clone());
+        let quiet = self.quiet;
         let wanted = Wanted { kind: self.fractions, campaign: self.campaign.clone() };
         let split = self.split;
         let column = self.split_column.clone().unwrap_or_else(|| "split".to_owned());
@@ -201,7 +210,7 @@ impl Arguments {
         };
         super::say_memory_limit();
         let only = split.map(|split| (split, &splits));
-        let (found, stop) = super::watched(json, |listener, stop| {
+        let (found, stop) = super::watched(json || quiet, |listener, stop| {
             classify::evaluate_votes(&options, &votes, only, listener, stop)
         })?;
         let Some(found) = found.map_err(of)? else {
@@ -212,6 +221,8 @@ impl Arguments {
         }
         if json {
             print_json(serde_json::to_string_pretty(&found.report)?)?;
+        } else if quiet {
+            super::complain(&rejections(&found.rejected));
         } else {
             let head = head(found.notes.clone(), &found.model, &found.rejected);
             print(&format!("{head}\n\n{}", found.report))?;
@@ -246,15 +257,22 @@ fn head(notes: Vec<String>, model: &ModelIdentity, rejected: &[(String, String)]
     if model.untrained {
         lines.push("The model is untrained: its labels mean nothing.".into());
     }
-    if !rejected.is_empty() {
-        let some: Vec<String> =
-            rejected.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
-        let more = if rejected.len() > 5 { "; …" } else { "" };
-        lines.push(format!(
-            "{} images were rejected and are not counted: {}{more}",
-            format::count(rejected.len() as u64),
-            some.join("; "),
-        ));
-    }
+    lines.extend(rejections(rejected));
     lines.join("\n")
+}
+
+/// How many images were rejected and some of them, in a line; nothing if none was.
+fn rejections(rejected: &[(String, String)]) -> Vec<String> {
+    if rejected.is_empty() {
+        return Vec::new();
+    }
+    let some: Vec<String> =
+        rejected.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
+    let more = if rejected.len() > 5 { "; …" } else { "" };
+    let images = format::counted(
+        rejected.len() as u64,
+        "image was rejected and is",
+        "images were rejected and are",
+    );
+    vec![format!("{images} not counted: {}{more}", some.join("; "))]
 }

@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
 
-    /// One picture of all panels, a cutout a row, of 64 cutouts at most.
+    /// One picture of all panels, one row per cutout, of 64 cutouts at most.
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
 
@@ -88,11 +88,13 @@ impl Arguments {
         let Some(found) = found else {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
-        let (folder, count) = (shown::line(output.display()), format::count(found.written));
-        let mut lines = vec![format!("{folder}: {count} pictures, maps.npy, maps.fits, maps.csv")];
+        let (folder, count) =
+            (shown::line(output.display()), format::counted(found.written, "picture", "pictures"));
+        let mut lines = vec![format!("{folder}: {count}, maps.npy, maps.fits, maps.csv")];
         if !found.rejected.is_empty() {
-            let count = format::count(found.rejected.len() as u64);
-            lines.push(format!("{count} cutouts have none:"));
+            let count = found.rejected.len() as u64;
+            let cutouts = format::counted(count, "cutout has", "cutouts have");
+            lines.push(format!("{cutouts} none:"));
             let named = found.rejected.iter().take(NAMED);
             lines.extend(
                 named.map(|(id, why)| format!("  {}: {}", shown::line(id), shown::line(why))),
@@ -101,10 +103,14 @@ impl Arguments {
                 lines.push("  …".to_owned());
             }
         }
+        let flawless = found.rejected.is_empty() && found.problems == 0;
         lines.extend(found.notes);
         if !self.quiet {
             print(&(lines.join("\n") + "\n"))?;
+        } else if !flawless {
+            // Whatever makes the exit code another than 0 is said.
+            super::complain(&lines[1..]);
         }
-        Ok(if found.rejected.is_empty() && found.problems == 0 { Exit::Ok } else { Exit::Flawed })
+        Ok(if flawless { Exit::Ok } else { Exit::Flawed })
     }
 }

@@ -1,13 +1,15 @@
 //! `hiwl export DIR --to FORMAT -o OUT`: a catalog for other tools.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::{CliError, Exit, print, print_json, signals, usage};
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::catalog::export::{json, text};
+use crate::cli::terminal::format::counted;
 use crate::cli::terminal::progress::Progress;
 use crate::export::{self, ExportError, ExportOptions, Format, Ids, Names};
 use crate::pipeline::Stop;
@@ -24,20 +26,22 @@ use crate::pipeline::Stop;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  hiwl export night1 --to fits -o night1.fits
-  hiwl export night1 --to csv -o spirals.csv --where \"p_spi > 0.8\" --columns id,ra,dec,p_spi
-  hiwl export night1 --to parquet -o edge-on.parquet --where \"label in ('EO', 'CSS')\"
-  hiwl export night1 --to hats -o night1-hats")]
+  hiwl export night1 -o night1.fits
+  hiwl export night1 -o spirals.csv --where \"p_spi > 0.8\" --columns id,ra,dec,p_spi
+  hiwl export night1 -o edge-on.parquet --where \"label in ('EO', 'CSS')\"
+  hiwl export night1 --to hats -o night1-hats
+  hiwl export night1 --to csv -o - | head")]
 pub struct Arguments {
     /// The run's folder (the `--output` of `hiwl classify`), or its URL.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
-    /// The format.
+    /// The format.  [default: by the ending of the output: .parquet, .csv, .fits, .vot
+    /// or .xml]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    to: Format,
+    to: Option<Format>,
 
-    /// The file or folder to make, on this machine.
+    /// The file or folder to make, on this machine; - for standard output.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
@@ -84,8 +88,30 @@ pub struct Arguments {
     json: bool,
 }
 
+/// The format that the ending of a name says.
+fn of_ending(output: &Path) -> Option<Format> {
+    let ending = output.extension()?.to_str()?.to_lowercase();
+    Some(match ending.as_str() {
+        "parquet" => Format::Parquet,
+        "csv" => Format::Csv,
+        "fits" | "fit" => Format::Fits,
+        "vot" | "votable" | "xml" => Format::Votable,
+        _ => return None,
+    })
+}
+
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
+        let format = match self.to.or_else(|| of_ending(&self.output)) {
+            Some(format) => format,
+            None => {
+                return Err(usage(anyhow!(
+                    "the ending of {} says no format: name one with --to \
+                     (parquet, csv, fits, votable, hats)",
+                    self.output.display()
+                )));
+            }
+        };
         let options = ExportOptions {
             filter: self.filter,
             columns: self.columns,
@@ -95,7 +121,7 @@ impl Arguments {
             names: self.names,
             ids: self.ids,
             rows_per_pixel: self.rows_per_pixel,
-            ..ExportOptions::new(self.to, self.output)
+            ..ExportOptions::new(format, self.output)
         };
         let quiet = self.quiet || self.json;
         let progress = Progress::new(if quiet { Audience::Nobody } else { Audience::Person });
@@ -123,6 +149,9 @@ impl Arguments {
             print_json(json(&options.output, &report))?;
         } else if !self.quiet {
             print(&text(&options.output, &report))?;
+        } else if report.missing > 0 {
+            let rows = counted(report.missing, "row is", "rows are");
+            super::complain(&[format!("{rows} not in the catalog yet")]);
         }
         Ok(if report.missing > 0 { Exit::Flawed } else { Exit::Ok })
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use super::input::InputFlags;
 use super::{CliError, numbers};
 use crate::classify::recipe::PrecisionChoice;
-use crate::classify::{self, ClassifyOptions, KeepFeatures};
+use crate::classify::{ClassifyOptions, KeepFeatures};
 use crate::engine::{Devices, Engine};
 use crate::source::list::BandPattern;
 use crate::tree::Stage2;
@@ -28,7 +28,7 @@ pub(super) struct NetworkFlags {
     input: InputFlags,
 
     /// Which rows networks after the first see: those of which their question
-    /// is asked, or all.
+    /// is asked, or all.  [default: routed]
     #[arg(long, value_enum)]
     stage2: Option<Stage2>,
 
@@ -48,9 +48,14 @@ pub(super) struct NetworkFlags {
 /// What decides the catalog, besides what is said of each cutout.
 #[derive(Debug, Default, Args)]
 pub(super) struct CatalogFlags {
-    /// Columns of input tables to carry into the catalog.
+    /// Columns of input tables, or of the table of --join, to carry into the catalog.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     carry: Option<Vec<String>>,
+
+    /// A table (CSV, ECSV, FITS, VOTable, Parquet) that gives ra, dec and the columns of
+    /// --carry to members of archives and files of folders, by their ids.
+    #[arg(long, value_name = "TABLE", conflicts_with = "sources")]
+    join: Option<PathBuf>,
 
     /// Keep what the first network's classifier sees of each cutout, in a column
     /// `feature` of vectors (see `hiwl embed`).
@@ -70,7 +75,8 @@ pub(super) struct CatalogFlags {
     #[arg(long)]
     concentrations: bool,
 
-    /// Rows a part of the catalog, and a unit of work.
+    /// Rows in a part of the catalog, which is a unit of work.  [default: by the
+    /// number of cutouts, from 128 to 16384]
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     range_size: Option<u64>,
 }
@@ -122,6 +128,7 @@ impl NetworkFlags {
             id_column: self.input.id_column,
             image_column: self.input.image_column,
             carry: catalog.carry.or(recipe.input.carry).unwrap_or_default(),
+            join: catalog.join,
             features,
             concentrations: catalog.concentrations,
             looks,
@@ -134,10 +141,7 @@ impl NetworkFlags {
             engine: self.engine,
             precision: self.precision.or(recipe.run.precision).unwrap_or_default(),
             workers: numbers::checked_workers(recipe.run.workers.unwrap_or(cores))?,
-            range_size: catalog
-                .range_size
-                .or(recipe.run.range_size)
-                .unwrap_or(classify::RANGE_SIZE),
+            range_size: catalog.range_size.or(recipe.run.range_size),
             shard: None,
             copied: false,
             alone: None,

@@ -27,11 +27,12 @@ pub(super) struct InputFlags {
     #[arg(long, value_name = "COLUMN")]
     pub(super) image_column: Option<String>,
 
-    /// Bands that become red, green and blue.
+    /// Bands that become red, green and blue.  [default: those of the colours: the
+    /// model's, or --profile's]
     #[arg(long, value_name = "R,G,B", value_parser = bands::parse)]
     bands: Option<[String; 3]>,
 
-    /// Names of files that hold one band each, such as {id}_{band}.fits.
+    /// Names of files that hold one band each.  [default: {id}_{band}.fits]
     #[arg(long, value_name = "PATTERN")]
     band_pattern: Option<String>,
 
@@ -41,7 +42,7 @@ pub(super) struct InputFlags {
     cube_bands: Option<Vec<String>>,
 
     /// What happens to cutouts smaller than the network's input: rejected
-    /// (none), or enlarged.
+    /// (none), or enlarged.  [default: none]
     #[arg(long, value_enum)]
     resample: Option<ResampleChoice>,
 

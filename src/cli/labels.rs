@@ -66,7 +66,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COLUMN", conflicts_with = "votes")]
     split_column: Option<String>,
 
-    /// Of the split.
+    /// Random seed of the split.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 

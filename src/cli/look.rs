@@ -67,15 +67,14 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         let mut lines = vec![format!(
-            "{}: {} pictures",
+            "{}: {}",
             shown::line(output.display()),
-            format::count(looked.written)
+            format::counted(looked.written, "picture", "pictures")
         )];
         if !looked.rejected.is_empty() {
-            lines.push(format!(
-                "{} cutouts have none:",
-                format::count(looked.rejected.len() as u64)
-            ));
+            let count = looked.rejected.len() as u64;
+            let cutouts = format::counted(count, "cutout has", "cutouts have");
+            lines.push(format!("{cutouts} none:"));
             lines.extend(
                 looked
                     .rejected

@@ -19,21 +19,22 @@ pub(super) struct Arguments {
     profile: Option<String>,
 
     /// Unit of FITS pixels, whatever their headers say: nanomaggy, Jy, uJy, nJy,
-    /// MJy/sr, sky (by its noise), pixel (as they are).
+    /// MJy/sr, sky (by its noise), pixel (as they are).  [default: the headers', else
+    /// sky]
     #[arg(long, value_name = "UNIT", conflicts_with = "zero_point")]
     unit: Option<String>,
 
     /// AB magnitude of one unit of FITS pixels, or one each for the bands of red,
-    /// green and blue.
+    /// green and blue.  [default: the headers']
     #[arg(long, value_name = "MAG|R,G,B")]
     zero_point: Option<ZeroPoint>,
 
-    /// Size of the images' pixels, whatever their headers say.
+    /// Size of the images' pixels, whatever their headers say.  [default: the headers']
     #[arg(long, value_name = "ARCSEC")]
     pixel_scale: Option<f64>,
 
     /// Size of the pixels that the numbers are the light of, where images were
-    /// resampled without keeping it.
+    /// resampled without keeping it.  [default: that of the pixels]
     #[arg(long, value_name = "ARCSEC")]
     flux_pixel: Option<f64>,
 

@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(3..=1_000_000))]
     sample: u32,
 
-    /// Another seed draws others.
+    /// Random seed of the draw.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
 

@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand.
+//! The command line: one file per subcommand.
 //!
 //! A subcommand turns what was typed into what the library needs, runs it,
 //! and says how it went. This is the only place that prints to standard
@@ -26,6 +26,7 @@ use crate::{
     events::Listener,
     pipeline::{Stop, memory},
     run::RunError,
+    storage::output,
     train::run::TrainError,
     vectors::VectorError,
 };
@@ -38,6 +39,7 @@ mod catalog;
 mod choices;
 mod classify;
 mod cut;
+mod demo;
 mod embed;
 mod evaluate;
 mod explain;
@@ -56,6 +58,7 @@ mod oddness;
 mod plan;
 mod report;
 mod reproduce;
+mod scheduler;
 mod share;
 mod signals;
 mod similar;
@@ -97,6 +100,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Classify(classify::Arguments),
     Embed(embed::Arguments),
     Plan(plan::Arguments),
@@ -222,6 +226,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, CliError> {
     match command {
+        Command::Demo(arguments) => arguments.run(),
         Command::Classify(arguments) => arguments.run(),
         Command::Embed(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
@@ -313,8 +318,13 @@ fn say_memory_limit() {
     }
 }
 
-/// Writes text for a person to standard output.
+/// Writes text for a person to standard output; to standard error where an output has
+/// gone there (`--output -`).
 fn print(text: &str) -> Result<(), CliError> {
+    if output::took_stdout() {
+        let _ = write!(io::stderr(), "{}", shown::text(text));
+        return Ok(());
+    }
     write(&shown::text(text))
 }
 
@@ -326,6 +336,11 @@ fn print_json(value: impl Display) -> Result<(), CliError> {
 /// Writes a table for a program to standard output.
 fn print_table(text: &str) -> Result<(), CliError> {
     write(&shown::table(text))
+}
+
+/// Writes a script to standard output, to the letter.
+fn print_script(text: &str) -> Result<(), CliError> {
+    write(text)
 }
 
 /// Writes to standard output. A reader that has gone away (`hiwl … | head`)

@@ -156,7 +156,7 @@ impl Info {
             ("SHA-256".into(), model.digest.clone().unwrap_or_default()),
         ]);
         if let Some(scale) = description.extras.training_scale {
-            rows.push(("training scale".into(), format!("{scale} × petroR90 a pixel")));
+            rows.push(("training scale".into(), format!("{scale} × petroR90 per pixel")));
         }
         if let Some(point) = &description.extras.operating_point {
             rows.push(("operating point".into(), point.to_string()));
@@ -234,7 +234,7 @@ pub struct New {
     #[arg(long, value_name = "PIXELS", default_value_t = 240)]
     size: usize,
 
-    /// The same seed gives the same file.
+    /// Random seed: the same one gives the same file.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
@@ -316,7 +316,7 @@ pub struct Import {
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
 
-    /// Of heads that are made anew.
+    /// Random seed of heads that are made anew.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 

@@ -80,7 +80,7 @@ pub(super) fn scale(text: &str) -> Result<Scale, String> {
     }
     match text.parse::<f64>() {
         Ok(scale) if (1e-6..=3600.0).contains(&scale) => Ok(Scale::Arcsec(scale)),
-        _ => Err("arcseconds a pixel, or native".to_owned()),
+        _ => Err("arcseconds per pixel, or native".to_owned()),
     }
 }
 

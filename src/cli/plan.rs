@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::mosaics::MosaicFlags;
+use super::scheduler::{self, Scheduler};
 use super::{CliError, Exit, print, print_json, signals, usage};
 use crate::classify;
 use crate::cli::terminal::audience::Audience;
-use crate::cli::terminal::catalog::plan;
+use crate::cli::terminal::catalog::{plan, run};
 use crate::cli::terminal::progress::Progress;
 use crate::engine::Devices;
 use crate::pipeline::Stop;
+use crate::storage::remote::absolute;
 
 /// List the inputs once and share them out into shards.
 ///
@@ -27,7 +30,8 @@ use crate::pipeline::Stop;
 #[command(after_long_help = "\
 Examples:
   hiwl plan dr17-*.tar --model model.safetensors --output dr17 --shards 16
-  sbatch --array=0-15 job.sh      # whose line is: hiwl classify --plan dr17
+  hiwl plan dr17-*.tar --output dr17 --shards 16 --for slurm > dr17.sh
+  bash dr17.sh --cpus-per-task=8
   hiwl verify dr17")]
 pub struct Arguments {
     /// Folders, images, tar archives, tables, lists.
@@ -52,6 +56,11 @@ pub struct Arguments {
     #[command(flatten)]
     catalog: CatalogFlags,
 
+    /// Print the job script for this scheduler on standard output, and what was
+    /// planned on standard error: `hiwl plan ... --for slurm > job.sh; bash job.sh`.
+    #[arg(long = "for", value_enum, value_name = "SCHEDULER", conflicts_with = "json")]
+    scheduler: Option<Scheduler>,
+
     /// Say nothing but errors.
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
@@ -73,10 +82,24 @@ impl Arguments {
         signals::stop_on_signal(stop.clone())?;
         let planned = classify::plan(&options, self.shards, &progress, &stop)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
-        if self.json {
+        if let Some(scheduler) = self.scheduler {
+            let folder = absolute(&output)?;
+            let Some(folder) = folder.to_str() else {
+                return Err(usage(anyhow!("{}: a name that is not UTF-8", folder.display())));
+            };
+            let program = std::env::current_exe()?;
+            super::print_script(&scheduler::script(scheduler, folder, planned.shards, &program))?;
+            if !self.quiet {
+                super::complain(
+                    &plan::text(&output, &planned).lines().map(str::to_owned).collect::<Vec<_>>(),
+                );
+            }
+        } else if self.json {
             print_json(plan::json(&planned))?;
         } else if !self.quiet {
             print(&plan::text(&output, &planned))?;
+        } else {
+            super::complain(&run::problems(&planned.listing));
         }
         Ok(if planned.listing.problems.is_empty() { Exit::Ok } else { Exit::Flawed })
     }

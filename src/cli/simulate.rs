@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
     count: u64,
 
-    /// Galaxies of another seed have nothing in common.
+    /// Random seed: galaxies of another one have nothing in common.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
 

@@ -62,7 +62,7 @@ pub struct Arguments {
 
     /// Learn these probabilities of the classes in place of the labels, for the
     /// galaxies that the table has: a catalog, exported as one table, or any table
-    /// with a column a class (a teacher's, or an ensemble's means).
+    /// with a column for each class (a teacher's, or an ensemble's means).
     #[arg(long, value_name = "TABLE")]
     soft_labels: Option<PathBuf>,
 
@@ -117,7 +117,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     precision: PrecisionChoice,
 
-    /// Of everything that is random.  [default: the recipe's]
+    /// Random seed, of everything that is random.  [default: the recipe's]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 

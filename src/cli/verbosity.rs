@@ -9,6 +9,11 @@ use super::terminal::shown::Escaping;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::time::uptime;
 
+/// Whether somebody wants to know more than how it went.
+pub(super) fn is_on() -> bool {
+    LevelFilter::current() >= LevelFilter::INFO
+}
+
 /// Begins to write what is decided (1: device, engine, precision, what is passed
 /// over or tried again) or all that is done (2 and more), once a process.
 pub(super) fn start(verbose: u8) {

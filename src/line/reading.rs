@@ -73,6 +73,7 @@ impl Reading {
             carry: self.looks.radius_column.iter().cloned().collect(),
             cube_bands: self.mosaics.as_ref().map(|_| self.cube_bands.clone()),
             mosaics: self.mosaics.clone(),
+            join: None,
         }
     }
 

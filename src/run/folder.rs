@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::journal::{Desk, Journal, Left};
 use super::names::{self, CATALOG, INPUTS, Lock, MANIFEST, PLAN_LOCK};
-use super::ranges::Ranges;
+use super::ranges::{Ranges, usual_size};
 use super::settings::FORMAT;
 use super::{InputsReader, InputsWriter, Manifest, RowRange, RunError, Settings, Shard};
 use crate::storage::file::TempFile;
@@ -346,10 +346,13 @@ fn plan<E: From<RunError>>(
     let mut writer = InputsWriter::create(dir, settings.range_size)?;
     list(&mut writer)?;
     let mut settings = settings.clone();
+    if settings.usual_ranges {
+        settings.range_size = settings.range_size.min(usual_size(writer.rows()));
+    }
     if !writer.may_hold_bands() && !settings.colours_asked {
         settings.colours = None;
     }
-    let (inputs, listing) = writer.finish()?;
+    let (inputs, listing) = writer.finish_in(settings.range_size)?;
     let name = if is_remote(dir) { names::inputs_in_store(&listing.digest) } else { INPUTS.into() };
     let manifest = Manifest::new(settings, listing);
 

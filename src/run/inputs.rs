@@ -21,6 +21,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -46,6 +47,7 @@ const CARRIED: &str = "carried.";
 /// Takes the listing as it is made.
 pub struct InputsWriter {
     temp: TempFile,
+    folder: PathBuf,
     range_size: usize,
     /// The user's columns.
     carried: SchemaRef,
@@ -74,6 +76,7 @@ impl InputsWriter {
     pub(crate) fn create(folder: &Path, range_size: u64) -> Result<Self, RunError> {
         Ok(Self {
             temp: TempFile::create(folder, INPUTS)?,
+            folder: folder.to_owned(),
             range_size: usize::try_from(range_size).unwrap_or(usize::MAX),
             carried: Arc::new(Schema::empty()),
             writer: None,
@@ -202,16 +205,44 @@ impl InputsWriter {
         self.rows
     }
 
+    /// As [`finish`](Self::finish), with ranges of `size` rows, which divides the size
+    /// that the writer was made with: only now is it known how many rows there are.
+    pub(crate) fn finish_in(self, size: u64) -> Result<(TempFile, Listing), RunError> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size >= self.range_size {
+            return self.finish();
+        }
+        let (folder, carried) = (self.folder.clone(), Arc::clone(&self.carried));
+        let (large, mut listing) = self.finish()?;
+        let temp = TempFile::create(&folder, INPUTS)?;
+        let read = |error: ParquetError| StorageError::parquet("read", large.path())(error);
+        let written = |error: ParquetError| StorageError::parquet("write", temp.path())(error);
+        let file = large.file().try_clone().map_err(StorageError::io("open", large.path()))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+            .and_then(|reader| reader.with_batch_size(size).build());
+        let mut writer = open_writer(&temp, file_schema(&carried))?;
+        let mut digest = RowDigest::default();
+        for batch in reader.map_err(read)? {
+            // In the schema of the writer: that of a file has words about it.
+            let columns = batch.map_err(|error| read(error.into()))?.columns().to_vec();
+            let batch = RecordBatch::try_new(file_schema(&carried), columns)
+                .map_err(|error| written(error.into()))?;
+            digest.update(&batch);
+            writer.write(&batch).and_then(|()| writer.flush()).map_err(written)?;
+        }
+        listing.digest = digest.finish();
+        seal(writer, &temp, &listing.digest, listing.rows)?;
+        Ok((temp, listing))
+    }
+
     /// Writes the last range and the footer; the file has yet to be committed.
     pub(crate) fn finish(mut self) -> Result<(TempFile, Listing), RunError> {
         if self.entries.len() > 0 {
             self.write_range()?;
         }
-        let mut writer = self.writer.take().ok_or(RunError::NoInputs)?;
+        let writer = self.writer.take().ok_or(RunError::NoInputs)?;
         let digest = self.digest.finish();
-        writer.append_key_value_metadata(KeyValue::new(DIGEST.into(), digest.clone()));
-        writer.append_key_value_metadata(KeyValue::new(ROWS.into(), self.rows.to_string()));
-        seal::close(writer, self.temp.path())?;
+        seal(writer, &self.temp, &digest, self.rows)?;
         // One that has gone meanwhile can be held against nothing.
         let archives = self.containers.iter().filter_map(|path| {
             let pin = match self.pins.get(path) {
@@ -266,6 +297,18 @@ impl InputsWriter {
         let written = writer.write(&batch).and_then(|()| writer.flush());
         Ok(written.map_err(StorageError::parquet("write", path))?)
     }
+}
+
+/// Writes the footer.
+fn seal(
+    mut writer: ArrowWriter<SealingWriter>,
+    temp: &TempFile,
+    digest: &str,
+    rows: u64,
+) -> Result<(), StorageError> {
+    writer.append_key_value_metadata(KeyValue::new(DIGEST.into(), digest.to_owned()));
+    writer.append_key_value_metadata(KeyValue::new(ROWS.into(), rows.to_string()));
+    seal::close(writer, temp.path())
 }
 
 fn open_writer(
@@ -480,6 +523,11 @@ mod tests {
 
     /// The listing of `every_kind`, three times over, some of it from a table.
     fn write(folder: &Path, range_size: u64, chunk: usize) -> (PathBuf, Listing) {
+        let (temp, listing) = writer(folder, range_size, chunk).finish().unwrap();
+        (temp.commit(INPUTS).unwrap(), listing)
+    }
+
+    fn writer(folder: &Path, range_size: u64, chunk: usize) -> InputsWriter {
         let mut writer = InputsWriter::create(folder, range_size).unwrap();
         let some = table(&[Some(0.5), None], &[Some("a"), None]);
         writer.carry(some.schema_ref(), &Schema::empty()).unwrap();
@@ -495,8 +543,7 @@ mod tests {
         writer.skip(2);
         writer.problem("a.tar ends early");
         assert_eq!(writer.rows(), 27);
-        let (temp, listing) = writer.finish().unwrap();
-        (temp.commit(INPUTS).unwrap(), listing)
+        writer
     }
 
     #[test]
@@ -528,6 +575,18 @@ mod tests {
             assert_eq!(z, values.collect::<Vec<_>>(), "ranges of {range_size}");
             assert_eq!(notes.iter().filter(|note| *note == "t").count(), 9);
             assert!(reader.range(reader.ranges()).is_err());
+        }
+    }
+
+    #[test]
+    fn ranges_may_be_cut_when_all_rows_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        for size in [1, 2, 4, 8] {
+            let (path, listing) = write(folder.path(), size, 3);
+            let at_once = (std::fs::read(&path).unwrap(), listing);
+            let (temp, listing) = writer(folder.path(), 8, 3).finish_in(size).unwrap();
+            let path = temp.commit(INPUTS).unwrap();
+            assert_eq!((std::fs::read(&path).unwrap(), listing), at_once, "{size}");
         }
     }
 

@@ -41,6 +41,6 @@ pub(crate) use folder::{inputs_path, pinned_inputs, ranges, read_manifest};
 pub use inputs::{InputsReader, InputsWriter};
 pub use journal::{Journal, Left, Looking, Watched, Worker};
 pub use plan::Plan;
-pub use ranges::{RowRange, Shard};
+pub use ranges::{RANGE_SIZE, RowRange, Shard};
 pub use settings::{FORMAT, Listing, Manifest, ModelIdentity, Settings};
 pub use status::{ShardStatus, Status, status};

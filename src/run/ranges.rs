@@ -49,6 +49,21 @@ impl fmt::Display for RowRange {
     }
 }
 
+/// Most rows of a range, unless a size is asked for.
+pub const RANGE_SIZE: u64 = 16_384;
+
+/// Rows from which ranges have all [`RANGE_SIZE`].
+const LARGE: u64 = 16 * RANGE_SIZE;
+
+/// The rows of a range in a run of so many, where no size is asked for: a 64th of the
+/// run and at least 128, so that a small run that is stopped loses some seconds of
+/// work, up to [`RANGE_SIZE`], so that one of millions has no more parts than it must.
+/// A power of two, which divides [`RANGE_SIZE`]; by the number of rows alone, so that
+/// all who list the same inputs agree.
+pub(crate) fn usual_size(rows: u64) -> u64 {
+    if rows >= LARGE { RANGE_SIZE } else { (rows / 64).next_power_of_two().max(128) }
+}
+
 /// The ranges of a run of `rows` rows: an iterator, and a lookup by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ranges {
@@ -206,6 +221,19 @@ mod tests {
         ] {
             assert_eq!(ranges.of_part(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_small_run_has_parts_enough_and_a_large_one_not_too_many() {
+        let parts = |rows: u64| rows.div_ceil(usual_size(rows));
+        assert_eq!((usual_size(0), usual_size(25), usual_size(500)), (128, 128, 128));
+        assert_eq!((parts(500), parts(5_000), parts(50_000)), (4, 40, 49));
+        assert_eq!((usual_size(LARGE - 1), usual_size(LARGE)), (4_096, RANGE_SIZE));
+        for rows in 1..LARGE {
+            let size = usual_size(rows);
+            assert!(RANGE_SIZE.is_multiple_of(size) && parts(rows) <= 128, "{rows}");
+        }
+        assert_eq!(parts(1_000_000), 62);
     }
 
     #[test]

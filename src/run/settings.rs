@@ -26,8 +26,8 @@ use crate::tree::{FeatureColumn, Naming, Scheme, Stage2};
 /// otherwise, and when the same settings would give other rows. A run whose model
 /// does not tell oddness, and that has no archives to know again, begins in format
 /// 2, which has neither; one that keeps no features, and has no columns of votes and no
-/// mosaics, in format 3.
-pub const FORMAT: u64 = 4;
+/// mosaics, in format 3; one without a joined table in format 4.
+pub const FORMAT: u64 = 5;
 
 /// Why a file of a run is not read.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ const WORDS: Words = &[
     ("image_column", "column of images"),
     ("carry", "carried columns"),
     ("stage2", "stage 2"),
-    ("range_size", "rows a range"),
+    ("range_size", "rows per range"),
 ];
 
 /// Everything that decides the result and is known before the inputs are
@@ -83,6 +83,10 @@ pub struct Settings {
     pub image_column: Option<String>,
     /// The tables' columns that the catalog carries.
     pub carry: Vec<String>,
+    /// The table that gave positions and these columns to cutouts by id, as an absolute
+    /// path; what it gave stands in the listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<String>,
     /// The mosaics, as absolute paths, and the scale that was asked for; `None` where
     /// inputs are cutouts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,8 +110,12 @@ pub struct Settings {
     pub engine: Option<Engine>,
     /// How the networks hold and multiply numbers.
     pub precision: Precision,
-    /// Rows a range.
+    /// Rows of a range.
     pub range_size: u64,
+    /// Whether nobody asked for that size: then it is the most, and a new run has what
+    /// its number of rows makes usual. Not pinned.
+    #[serde(skip)]
+    pub usual_ranges: bool,
 }
 
 /// Which model classifies.
@@ -244,6 +252,9 @@ impl Settings {
             // A run without bands, or one that goes on as it was begun.
             asked.colours = None;
         }
+        if asked.usual_ranges {
+            asked.range_size = self.range_size;
+        }
         differences(&json(self), &json(&asked), WORDS)
     }
 }
@@ -264,7 +275,8 @@ impl Manifest {
         let model = &settings.model;
         let has_columns = model.features.is_some() || !is_probabilities(&model.naming);
         let format = match (has_columns || settings.mosaics.is_some(), says_more) {
-            (true, _) => FORMAT,
+            _ if settings.join.is_some() => FORMAT,
+            (true, _) => 4,
             (false, true) => 3,
             (false, false) => 2,
         };
@@ -347,6 +359,7 @@ pub(crate) mod tests {
             image_column: None,
             mosaics: None,
             carry: Vec::new(),
+            join: None,
             model: ModelIdentity {
                 digest: "ab".repeat(32),
                 name: "B1".into(),
@@ -363,6 +376,7 @@ pub(crate) mod tests {
             engine: None,
             precision: Precision::F32,
             range_size,
+            usual_ranges: false,
         }
     }
 
@@ -448,6 +462,17 @@ pub(crate) mod tests {
         assert!(differences.iter().any(|d| d.to_string().contains("features")), "{differences:?}");
     }
 
+    #[test]
+    fn a_run_with_a_joined_table_says_so_and_is_of_a_later_format() {
+        assert!(!json(&settings(3)).to_string().contains("join"));
+        let mut joined = settings(3);
+        joined.join = Some("/data/table.csv".into());
+        let manifest = Manifest::new(joined, Listing::default());
+        let (read, _) = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+        assert_eq!((read.format, read.settings.join.as_deref()), (5, Some("/data/table.csv")));
+        assert!(!read.settings.differences(&settings(3)).is_empty());
+    }
+
     /// Names of votes are the run's from its beginning; one of before goes on with its
     /// own, unless concentrations are asked for.
     #[test]
@@ -503,12 +528,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_later_format_is_refused_by_its_number_whatever_else_it_holds() {
-        let later = br#"{"format": 5, "runs": []}"#;
+        let later = br#"{"format": 6, "runs": []}"#;
         let error = Manifest::from_bytes(later).unwrap_err().at(Path::new("run.json"), FORMAT);
         assert!(error.is_usage());
         assert_eq!(
             error.to_string(),
-            "run.json: format 5, while this program reads up to 4: update it"
+            "run.json: format 6, while this program reads up to 5: update it"
         );
         for broken in ["{}", r#"{"format": "2"}"#, r#"{"format": 2, "settings": {}}"#, "[]"] {
             let error = Manifest::from_bytes(broken.as_bytes()).unwrap_err();
@@ -543,9 +568,11 @@ pub(crate) mod tests {
                 "carried columns: none → z, mag".to_owned(),
                 format!("model digest: {} → {}", "ab".repeat(32), "00".repeat(32)),
                 "preparation rgb q: 8.0 → 10.0".to_owned(),
-                "rows a range: 3 → 4".to_owned(),
+                "rows per range: 3 → 4".to_owned(),
             ]
         );
+        asked.usual_ranges = true;
+        assert!(there.differences(&asked).iter().all(|d| !d.to_string().contains("range")));
         asked = there.clone();
         asked.model.name = "a copy of B1".into();
         assert_eq!(there.differences(&asked), []);

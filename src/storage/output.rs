@@ -10,9 +10,10 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::de::IgnoredAny;
 
@@ -20,6 +21,17 @@ use super::file::{TempFile, replace, split, sync_folder};
 use super::lock::{lockless, same_file};
 use super::remote::is_remote;
 use super::{StorageError, place, sweep};
+
+/// The name that means standard output.
+const STDOUT: &str = "-";
+
+/// Whether an output of this process went to standard output.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether standard output has an output's bytes, so that words go elsewhere.
+pub(crate) fn took_stdout() -> bool {
+    TAKEN.load(Ordering::Relaxed)
+}
 
 /// By which the folder of a run is known.
 const RUN: &str = "run.json";
@@ -34,6 +46,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8], inputs: &[&Path]) -> Result<(), S
     match check(path, inputs)? {
         Target::File => replace(path, bytes),
         Target::Stream => stream(path, bytes).map_err(StorageError::io("write", path)),
+        Target::Stdout => to_stdout(&mut &bytes[..]).map(drop),
     }
 }
 
@@ -76,10 +89,15 @@ enum Target {
     File,
     /// What takes bytes and keeps none.
     Stream,
+    /// Standard output, whatever it is.
+    Stdout,
 }
 
 fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
     let refused = |why| Err(StorageError::Output { path: path.to_owned(), why });
+    if path == Path::new(STDOUT) {
+        return Ok(Target::Stdout);
+    }
     let (folder, name) = split(path)?;
     if in_run(folder) {
         return refused("lies in the folder of a run, into which only the run writes");
@@ -149,6 +167,16 @@ fn is_run(description: &Path) -> bool {
         .map_or(true, |it| it.settings.is_some() || it.recipe.is_some())
 }
 
+/// Sends bytes to standard output. A reader that has gone away has read enough.
+fn to_stdout(bytes: &mut dyn io::Read) -> Result<u64, StorageError> {
+    TAKEN.store(true, Ordering::Relaxed);
+    let mut out = io::stdout().lock();
+    match io::copy(bytes, &mut out).and_then(|count| out.flush().map(|()| count)) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
+        sent => sent.map_err(StorageError::io("write", Path::new("standard output"))),
+    }
+}
+
 fn stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let open = |flags| OpenOptions::new().write(true).custom_flags(flags).open(path);
@@ -165,7 +193,8 @@ fn stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A file that appears when it is committed.
 pub(crate) struct NewFile {
     temp: TempFile,
-    name: OsString,
+    /// `None` for standard output, which has it when it is whole.
+    name: Option<OsString>,
 }
 
 impl NewFile {
@@ -175,12 +204,19 @@ impl NewFile {
     /// # Errors
     /// As [`write()`].
     pub(crate) fn create(path: &Path, inputs: &[&Path]) -> Result<Self, StorageError> {
-        if let Target::Stream = check(path, inputs)? {
-            let why = "is a device or a pipe, and a plain file is needed";
-            return Err(StorageError::Output { path: path.to_owned(), why });
+        match check(path, inputs)? {
+            Target::File => {}
+            Target::Stream => {
+                let why = "is a device or a pipe, and a plain file is needed (or -)";
+                return Err(StorageError::Output { path: path.to_owned(), why });
+            }
+            Target::Stdout => {
+                let temp = TempFile::create(&std::env::temp_dir(), "hiwl-stdout")?;
+                return Ok(Self { temp, name: None });
+            }
         }
         let (folder, name) = split(path)?;
-        Ok(Self { temp: TempFile::create(folder, name)?, name: name.to_owned() })
+        Ok(Self { temp: TempFile::create(folder, name)?, name: Some(name.to_owned()) })
     }
 
     /// Where it is for now.
@@ -202,7 +238,14 @@ impl NewFile {
     pub(crate) fn commit(self) -> Result<u64, StorageError> {
         let metadata = self.file().metadata();
         let bytes = metadata.map_err(StorageError::io("look at", self.path()))?.len();
-        self.temp.commit(&self.name)?;
+        match &self.name {
+            Some(name) => self.temp.commit(name).map(drop)?,
+            None => {
+                let mut file = self.file();
+                file.rewind().map_err(StorageError::io("read back", self.path()))?;
+                to_stdout(&mut file)?;
+            }
+        }
         Ok(bytes)
     }
 }
@@ -222,7 +265,10 @@ impl NewFolder {
     /// # Errors
     /// As [`write()`].
     pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
-        check(path, &[])?;
+        if let Target::Stdout = check(path, &[])? {
+            let why = "is standard output, and a folder is made";
+            return Err(StorageError::Output { path: path.to_owned(), why });
+        }
         let (folder, name) = split(path)?;
         loop {
             let made = folder.join(sweep::temporary(name));

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Schedule;
 use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
+use crate::limits::did_you_mean;
 use crate::limits::settings::{RECIPE_MODELS, TOML};
 use crate::model::architecture::Architecture;
 use crate::storage::file;
@@ -404,7 +405,9 @@ impl Recipe {
             file::read_text(name_or_path, TOML).map_err(|source| RecipeError::Unreadable {
                 path: name_or_path.to_owned(),
                 source,
-                built_in: Self::built_in().collect::<Vec<_>>().join(", "),
+                built_in: Self::built_in().collect::<Vec<_>>().join(", ")
+                    + &did_you_mean(&name_or_path.to_string_lossy(), Self::built_in())
+                        .replace(" did", ": did"),
             })?;
         Self::parse(&text, name_or_path)
     }

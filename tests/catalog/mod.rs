@@ -28,6 +28,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
         image_column: None,
         mosaics: None,
         carry: Vec::new(),
+        join: None,
         model: ModelIdentity {
             digest: "ab".repeat(32),
             name: "narrow".into(),
@@ -44,6 +45,7 @@ pub(crate) fn settings(range_size: u64) -> Settings {
         engine: None,
         precision: Precision::F32,
         range_size,
+        usual_ranges: false,
     }
 }
 

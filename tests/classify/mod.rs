@@ -17,6 +17,7 @@ mod plan;
 mod precision;
 mod real;
 mod shipped;
+mod sized;
 mod terminal;
 mod usage;
 mod vanished;

@@ -253,7 +253,7 @@ fn an_untrained_model_is_told_and_json_is_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     simulate(Path::new(&path("in")), 5, 1);
-    let output = run(["classify", &path("in"), "--output", &path("a")]);
+    let output = run(["-v", "classify", &path("in"), "--output", &path("a")]);
     assert_code(&output, 0);
     let told = String::from_utf8(output.stdout).unwrap();
     for word in ["untrained", "images/s", "bound by"] {
@@ -266,7 +266,8 @@ fn an_untrained_model_is_told_and_json_is_json() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(events[0]["event"], "start");
+    // Of the table of labels beside the pictures, and then of the run.
+    assert_eq!((&events[0]["event"], &events[1]["event"]), (&"note".into(), &"start".into()));
     let end = events.last().unwrap();
     assert_eq!((end["event"].as_str(), end["rows"].as_u64()), (Some("end"), Some(5)));
     assert_eq!(end["model"]["untrained"], true);

@@ -19,8 +19,8 @@ cd "$folder"
 
 "$HIWL" simulate cutouts --count 120 --size 240 --quiet
 "$HIWL" classify cutouts --output single --range-size 10 --quiet
-"$HIWL" plan cutouts --output night --range-size 10 --shards 5 --quiet
-"$root/pipelines/cluster/parallel.sh" night --jobs 2 >first.log
+"$HIWL" plan cutouts --output night --range-size 10 --shards 5 --quiet --for parallel >night.sh
+bash night.sh --jobs 2 >first.log
 diff -r night/catalog single/catalog
 rm night/catalog/part-000000000030-*.parquet
 "$root/pipelines/cluster/parallel.sh" night --jobs 2 | grep -q 'complete and undamaged'

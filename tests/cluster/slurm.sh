@@ -106,7 +106,7 @@ until_it idle
 # --- the README's commands -----------------------------------------------
 commands=$(sed -n '/<!-- cluster-commands -->/,/^```$/p' README.md | grep -v '^```\|^<!--')
 plan=$(grep '^hiwl plan ' <<<"$commands")
-submit=$(grep '^pipelines/cluster/slurm.sh ' <<<"$commands")
+submit=$(grep '^bash night1.sh ' <<<"$commands")
 status=$(grep '^hiwl status ' <<<"$commands")
 verify=$(grep '^hiwl verify ' <<<"$commands")
 for command in plan submit status verify; do
@@ -115,7 +115,6 @@ done
 
 mkdir -p "$folder/site/cutouts"
 cd "$folder/site"
-ln -s "$root/pipelines" pipelines
 cp "$root/fixtures/models/untrained-nano.safetensors" model.safetensors
 "$hiwl" simulate made --count "${COUNT:-4800}" --size 240 --format tar --quiet
 mv made/*.tar cutouts/
@@ -136,7 +135,8 @@ fi
 exec nice -n 10 "$hiwl" "\$@"
 WRAPPER
 chmod +x "$folder/bin/hiwl"
-export PATH=$folder/bin:$PATH
+# The job script names the program that planned; HIWL goes before it.
+export PATH=$folder/bin:$PATH HIWL=$folder/bin/hiwl
 
 bash -c "$plan"
 shards=$(sed -n 's/.*--shards \([0-9]*\).*/\1/p' <<<"$plan")

@@ -193,3 +193,32 @@ fn names(folder: &Path) -> Vec<PathBuf> {
     names.sort();
     names
 }
+
+#[test]
+fn endings_say_the_format_and_a_dash_is_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = complete(&folder.path().join("run"), 20, 10);
+    let run = run.dir().to_str().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let export = |output: &str, more: &[&str]| {
+        run_command(&[&["export", run, "-o", output, "--quiet"][..], more].concat())
+    };
+    for (name, beginning) in
+        [("a.csv", "id,"), ("a.FITS", "SIMPLE"), ("a.vot", "<?xml"), ("a.parquet", "PAR1")]
+    {
+        assert_code(&export(&at(name), &[]), 0);
+        assert!(fs::read(at(name)).unwrap().starts_with(beginning.as_bytes()), "{name}");
+    }
+    for name in ["a.txt", "none", "-"] {
+        let refused = export(&if name == "-" { name.to_owned() } else { at(name) }, &[]);
+        assert_code(&refused, 64);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--to"), "{refused:?}");
+    }
+    for (format, name) in [("csv", "a.csv"), ("fits", "a.FITS"), ("parquet", "a.parquet")] {
+        let printed = run_command(&["export", run, "-o", "-", "--to", format]);
+        assert_code(&printed, 0);
+        assert_eq!(printed.stdout, fs::read(at(name)).unwrap(), "{format}");
+        assert!(String::from_utf8_lossy(&printed.stderr).contains("rows"), "{printed:?}");
+    }
+    assert_code(&export("-", &["--to", "hats"]), 64);
+}

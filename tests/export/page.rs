@@ -9,7 +9,7 @@ use crate::util::python::catalog_readers;
 use crate::util::root;
 
 /// The blocks of a page: language, line, code.
-fn blocks(page: &str) -> Vec<(String, usize, String)> {
+pub fn blocks(page: &str) -> Vec<(String, usize, String)> {
     let page = std::fs::read_to_string(root().join(page)).unwrap();
     let mut blocks = Vec::new();
     let mut open: Option<(String, usize, String)> = None;
@@ -37,6 +37,24 @@ pub fn run_page(
     result: &str,
     edit: impl Fn(&str) -> String,
 ) -> std::collections::BTreeSet<String> {
+    let mut tools = std::collections::BTreeSet::new();
+    let model = crate::util::fixture("models/untrained-nano.safetensors");
+    for (language, line, code) in blocks(page) {
+        let place = (page, line, folder, &*model);
+        tools.extend(run_block(place, &language, &edit(&code), result));
+    }
+    tools
+}
+
+/// Runs one block of a page in a folder, with a model as the default; returns what it
+/// imports, if it is in Python. It leaves something
+/// under the name `result` then.
+pub fn run_block(
+    (page, line, folder, model): (&str, usize, &Path, &Path),
+    language: &str,
+    code: &str,
+    result: &str,
+) -> Option<String> {
     let python = catalog_readers();
     let program = Path::new(env!("CARGO_BIN_EXE_hiwl")).parent().unwrap();
     let path = format!(
@@ -45,37 +63,33 @@ pub fn run_page(
         python.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
-    let mut tools = std::collections::BTreeSet::new();
-    for (language, line, code) in blocks(page) {
-        let code = edit(&code);
-        let mut command = match language.as_str() {
-            "sh" => {
-                let mut shell = Command::new("bash");
-                shell.args(["-euo", "pipefail", "-c", &code]);
-                shell
-            }
-            "python" => {
-                // It has rows.
-                let checked = format!("{code}\nassert len({result}) > 0\n");
-                let mut command = Command::new(&python);
-                command.args(["-c", &checked]);
-                let imported = code.lines().find_map(|line| line.split_whitespace().nth(1));
-                tools.insert(imported.unwrap_or_default().to_owned());
-                command
-            }
-            other => panic!("{page}:{line}: a block in `{other}` that no test runs"),
-        };
-        let model = crate::util::fixture("models/untrained-nano.safetensors");
-        command.current_dir(folder).env("PATH", &path).env("HIWL_MODEL", model);
-        let output = command.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{page}:{line}:\n{code}\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-    }
-    tools
+    let mut imported = None;
+    let mut command = match language {
+        "sh" => {
+            let mut shell = Command::new("bash");
+            shell.args(["-euo", "pipefail", "-c", code]);
+            shell
+        }
+        "python" => {
+            // It has rows.
+            let checked = format!("{code}\nassert len({result}) > 0\n");
+            let mut command = Command::new(&python);
+            command.args(["-c", &checked]);
+            let first = code.lines().find_map(|line| line.split_whitespace().nth(1));
+            imported = Some(first.unwrap_or_default().to_owned());
+            command
+        }
+        other => panic!("{page}:{line}: a block in `{other}` that no test runs"),
+    };
+    command.current_dir(folder).env("PATH", &path).env("HIWL_MODEL", model);
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{page}:{line}:\n{code}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    imported
 }
 
 #[test]

@@ -1,15 +1,20 @@
 """The Python wheel as users meet it: installed where nothing else is.
 
-    python3 tests/python/wheel.py target/wheels/hiwl-*.whl
+    python3 tests/python/wheel.py target/wheels/hiwl-*.whl [GLIBC]
 
 Makes an environment of its own, installs the wheel into it, and runs this file there
-again: pictures by every way in have the labels that the program gives them.
+again: pictures by every way in have the labels that the program gives them. With GLIBC
+(2.28) a wheel that needs a newer one fails.
 """
 
+import contextlib
+import io
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 import warnings
@@ -46,7 +51,23 @@ def main() -> None:
                                capture_output=True, text=True).stdout
         tag = wheel.name.split("-")[-1].removesuffix(".whl").split(".")[0]
         assert f'"{tag}"' in audit, f"the wheel says {tag}:\n{audit}"
-        print(f"{tag}, as auditwheel says")
+        # Of the module auditwheel says it; of the program, which it does not look at, its
+        # own symbols.
+        glibc = tuple(map(int, tag.split("_")[1:3]))
+        needed = newest_symbol(home / "bin/hiwl")
+        assert needed <= glibc, f"the program needs glibc {needed}, the wheel says {tag}"
+        if len(sys.argv) > 2:
+            most = tuple(map(int, sys.argv[2].split(".")))
+            assert glibc <= most, f"{tag}, and {sys.argv[2]} was asked for"
+        print(f"{tag}, as auditwheel says; the program needs glibc {'.'.join(map(str, needed))}")
+
+
+def newest_symbol(program: pathlib.Path) -> tuple:
+    """The newest version of glibc that a program asks for."""
+    told = subprocess.run(["readelf", "--dyn-syms", "--wide", program], check=True,
+                          capture_output=True, text=True).stdout
+    return max(tuple(map(int, version.split(".")))
+               for version in re.findall(r"GLIBC_([0-9.]+)", told))
 
 
 def refused(error, words, call):
@@ -197,6 +218,37 @@ def extras() -> None:
     columns = [name for name in by_file.column_names if name not in ("id", "source")]
     assert by_hdu.select(columns).equals(by_file.select(columns)), (by_hdu, by_file)
     print("arrays, PIL images, HDUs and tables: as files")
+
+    # The README's lines, to the letter.
+    page = (ROOT / "README.md").read_text()
+    (block,) = [part.split("```")[0] for part in page.split("```python\n")[1:]
+                if part.startswith("import hiwl")]
+    pathlib.Path("a.jpg").write_bytes(GALAXIES[0].read_bytes())
+    pathlib.Path("bands.fits").rename("b.fits")
+    with tarfile.open("dr17.tar", "w") as archive:
+        for path in GALAXIES:
+            archive.add(path, path.name)
+    names = {"frame": frame, "array": arrays[0]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(block, names)
+    assert names["table"].column_names == ["id", "label"] and names["table"].num_rows == 25
+    assert names["vectors"].shape == (1, 1280)
+
+    # A bar of tqdm's, of pictures and of a run.
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.predict(GALAXIES, progress=True).num_rows == 25
+        hiwl.run(ROOT / "fixtures/galaxies", "barred", progress=True)
+    assert told.getvalue().count("25/25") >= 2, told.getvalue()
+    assert hiwl.read_catalog("barred").num_rows == 25
+    pathlib.Path("mixed/again.jpg").write_bytes(b"nothing")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hiwl.run("mixed", "mixed-barred", progress=True)
+    assert "rejected" in str(caught[-1].message), caught
+    refused(hiwl.RunError, "64", lambda: hiwl.run("no such folder", "nowhere", progress=True))
 
 
 if __name__ == "__main__":

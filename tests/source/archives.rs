@@ -5,7 +5,7 @@ use tar::{Builder, EntryType, Header};
 use super::*;
 
 /// An archive with these members, in order.
-fn archive(path: &Path, members: &[(&str, &[u8])]) {
+pub(super) fn archive(path: &Path, members: &[(&str, &[u8])]) {
     let mut builder = Builder::new(Vec::new());
     for (name, data) in members {
         append(&mut builder, name, data, EntryType::Regular);

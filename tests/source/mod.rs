@@ -15,6 +15,7 @@ use hiwl::source::{Entry, Locator};
 
 mod archives;
 mod folders;
+mod join;
 mod lists;
 mod reading;
 mod real;

@@ -18,6 +18,11 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
+/// `1 row`, `2,878 rows`.
+pub fn counted(n: u64, one: &str, more: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { more })
+}
+
 /// `850 ms`, `12.3 s`, `4 min 05 s`, `7 h 12 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();

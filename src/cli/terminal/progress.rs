@@ -18,6 +18,19 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// How often an event of progress is written.
 const EVENT_EVERY: Duration = Duration::from_secs(1);
 
+/// The bar itself takes what the words leave of a terminal's width.
+const BAR: &str = "{wide_bar} {human_pos}/{human_len} · {msg} · {eta} left";
+
+/// What a bar says besides how far it is.
+fn message(rate: f64, rejected: u64) -> String {
+    let rejected = if rejected == 0 {
+        String::new()
+    } else {
+        format!(" · {} rejected", format::count(rejected))
+    };
+    format!("{rate:.0}/s{rejected}")
+}
+
 /// Told of rows as they are written; tells the audience.
 pub struct Progress {
     teller: Teller,
@@ -78,7 +91,7 @@ impl Progress {
             let mut state = self.lock();
             (state.total, state.began, state.told) = (total, Instant::now(), None);
         }
-        self.teller.style("{bar:32} {human_pos}/{human_len} · {msg} · {eta_precise} left");
+        self.teller.style(BAR);
         self.teller.bar.set_length(total);
         self.event(json!({"event": "start", "rows": total}));
     }
@@ -90,7 +103,7 @@ impl Progress {
         state.rejected += rejected;
         let elapsed = state.began.elapsed().as_secs_f64();
         let rate = if elapsed > 0.0 { state.done as f64 / elapsed } else { 0.0 };
-        self.teller.bar.set_message(format!("{rate:.0} images/s · {} rejected", state.rejected));
+        self.teller.bar.set_message(message(rate, state.rejected));
         self.teller.bar.set_position(state.done);
 
         let every =
@@ -136,5 +149,20 @@ impl Progress {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a bar of a million cutouts, with room for the bar beside them.
+    #[test]
+    fn a_bar_fits_sixty_columns() {
+        let words = BAR.replace("{wide_bar}", "").replace("{human_pos}", "1,234,567");
+        let words = words.replace("{human_len}", "1,234,567").replace("{eta}", "59m");
+        let usual = words.replace("{msg}", &message(322.4, 0)).chars().count();
+        let rejecting = words.replace("{msg}", &message(322.4, 123)).chars().count();
+        assert!(usual <= 40 && rejecting <= 56, "{usual} {rejecting}");
     }
 }

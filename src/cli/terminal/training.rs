@@ -58,7 +58,7 @@ impl TrainingProgress {
     /// Of a run that has not begun.
     pub fn new(audience: Audience) -> Self {
         let teller = Teller::new(audience);
-        teller.style("{prefix} {bar:24} {pos}/{len} · {msg}");
+        teller.style("{prefix} {wide_bar} {pos}/{len} · {msg}");
         let now = Instant::now();
         let state = State {
             began: now,
@@ -99,7 +99,7 @@ impl TrainingProgress {
         state.done += pixels;
         state.left = (state.left - pixels).max(0.0);
         let left = state.time_left();
-        self.teller.bar.set_message(format!("loss {loss:.4} · {rate:.1} images/s · {left}"));
+        self.teller.bar.set_message(format!("loss {loss:.3} · {rate:.0}/s · {left}"));
         self.teller.bar.set_position(state.images.0);
         if !self.teller.bar.is_hidden() || state.told.elapsed() < LINE_EVERY {
             return;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 from . import _hiwl, _pictures
 from ._catalog import read_catalog
 from ._errors import HiwlError, HiwlWarning
-from ._program import model_path, run
+from ._program import in_notebook, model_path, run, tqdm_bar
 
 
 class Model:
@@ -148,7 +147,8 @@ def classify(
             raise HiwlError("this model is ready: its options were given when it was opened")
         with tempfile.TemporaryDirectory(prefix="hiwl-") as folder:
             output = os.path.join(folder, "run")
-            run(many, output, model=path, quiet=not (_in_notebook() if progress is None else progress), **options)
+            run(many, output, model=path, quiet=progress is not True and not in_notebook(),
+                progress=progress, **options)
             return read_catalog(output)
     if isinstance(model, Model):
         if options:
@@ -176,17 +176,7 @@ def _rows(
     return names, pictures, rest
 
 
-def _in_notebook() -> bool:
-    shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
-
-
 def _bar(total: int, wanted: Optional[bool]) -> Any:
-    """tqdm's bar, where one is wanted and tqdm is installed."""
-    if wanted is False or (wanted is None and not (_in_notebook() and total > 256)):
-        return None
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return None
-    return tqdm(total=total, unit="image")
+    """tqdm's bar, where one is wanted and tqdm is installed; not for a moment's work."""
+    new = tqdm_bar(wanted) if wanted or total > 256 else None
+    return new(total) if new is not None else None

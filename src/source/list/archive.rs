@@ -148,7 +148,7 @@ impl Archive {
             }
             match passed_over(name).filter(|_| !is_hidden(name.as_bytes())) {
                 Some(why) => notes.unread(self.given.join(path), why),
-                None => notes.skip(),
+                None => notes.skip(&self.given.join(path)),
             }
             return None;
         }

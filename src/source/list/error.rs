@@ -123,7 +123,8 @@ pub enum ListError {
     },
     /// Columns to carry were named, and no table is among the inputs.
     #[error(
-        "column '{column}' cannot be carried: no table (.csv, .parquet, …) is among the inputs"
+        "column '{column}' cannot be carried: no table (.csv, .parquet, …) is among the inputs; \
+         --join TABLE gives columns to files and archives by id"
     )]
     NoTable {
         /// The first column that was named.
@@ -132,6 +133,14 @@ pub enum ListError {
     /// A table of sources that cannot be understood, or is none.
     #[error("{}: {why}", path.display())]
     Sources {
+        /// As the user gave it.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A table that cannot be joined to cutouts by their ids.
+    #[error("{}: {why}", path.display())]
+    Join {
         /// As the user gave it.
         path: PathBuf,
         /// What is wrong.

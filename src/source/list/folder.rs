@@ -126,7 +126,7 @@ impl Item {
     fn new(entry: &DirEntry, given: &Path, notes: &mut Notes) -> Option<Self> {
         let name = entry.file_name();
         if is_hidden(name.as_encoded_bytes()) {
-            notes.skip();
+            notes.skip(&given.join(&name));
             return None;
         }
         let (by_name, _) = FileKind::of(&name.to_string_lossy());
@@ -153,7 +153,7 @@ impl Item {
             debug!(path = %given.join(&name).display(), "passed over: no image by its name");
             match passed_over(&name.to_string_lossy()) {
                 Some(why) => notes.unread(given.join(&name), why),
-                None => notes.skip(),
+                None => notes.skip(&given.join(&name)),
             }
             return None;
         }
@@ -220,7 +220,7 @@ impl Level {
             Role::Leader(entry) => Some(entry),
             Role::Member => None,
             Role::Companion => {
-                notes.skip();
+                notes.skip(given);
                 None
             }
         }

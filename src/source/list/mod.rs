@@ -35,6 +35,7 @@ mod bands;
 mod bounded;
 mod error;
 mod folder;
+mod join;
 mod mosaics;
 mod names;
 mod notes;
@@ -52,6 +53,7 @@ pub use repeated::RepeatedIds;
 pub(crate) use tar::{index as tar_index, is_member};
 
 use bands::BandGroups;
+use join::Join;
 use names::{FileKind, TableForm, broken_link, compressed, fits_stem, without_extension};
 use notes::Notes;
 use table::Table;
@@ -80,6 +82,9 @@ pub struct ListOptions {
     pub cube_bands: Option<Vec<String>>,
     /// Mosaics; then the inputs are tables of sources in them.
     pub mosaics: Option<Mosaics>,
+    /// A table that gives positions and the carried columns to cutouts by their ids; then
+    /// no input is a table.
+    pub join: Option<PathBuf>,
 }
 
 /// Entries that follow one another.
@@ -128,6 +133,7 @@ pub struct Lister {
     notes: Notes,
     /// How tables of sources are understood.
     told: Vec<String>,
+    join: Option<Join>,
 }
 
 impl Lister {
@@ -147,6 +153,10 @@ impl Lister {
         let options = Arc::new(options);
         let mut notes = Notes::default();
         if let Some(mosaics) = &options.mosaics {
+            if let Some(path) = &options.join {
+                let why = "tables of sources have columns of their own: nothing is joined";
+                return Err(ListError::Join { path: path.clone(), why: why.to_owned() });
+            }
             let sources = inputs.iter().map(|path| mosaics::Sources::open(path, mosaics, &options));
             let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
             let carried = mosaics::schema(sources.iter())?;
@@ -154,7 +164,7 @@ impl Lister {
             let planned: Vec<Planned> =
                 sources.into_iter().map(|table| Planned::Sources(Box::new(table))).collect();
             let planned = planned.into_iter();
-            return Ok(Self { options, carried, planned, current: None, notes, told });
+            return Ok(Self { options, carried, planned, current: None, notes, told, join: None });
         }
         let kinds: Vec<InputKind> =
             inputs.iter().map(|path| InputKind::of(path)).collect::<Result<_, _>>()?;
@@ -192,9 +202,21 @@ impl Lister {
             Planned::Table(table) => Some(table),
             _ => None,
         });
-        let carried = Arc::new(table::unified_schema(&options.carry, tables)?);
+        let join = match (&options.join, tables.clone().next()) {
+            (None, _) => None,
+            (Some(path), None) => Some(Join::read(path, &options)?),
+            (Some(path), Some(_)) => {
+                let why = "it is joined to folders, archives and lists, and a table is among the \
+                           inputs, which has columns of its own: name them with --carry alone";
+                return Err(ListError::Join { path: path.clone(), why: why.to_owned() });
+            }
+        };
+        let carried = match &join {
+            Some(join) => join.schema(),
+            None => Arc::new(table::unified_schema(&options.carry, tables)?),
+        };
         let planned = planned.into_iter();
-        Ok(Self { options, carried, planned, current: None, notes, told: Vec::new() })
+        Ok(Self { options, carried, planned, current: None, notes, told: Vec::new(), join })
     }
 
     /// The carried columns in the order asked for, each with a type that holds
@@ -206,6 +228,14 @@ impl Lister {
     /// How tables of sources are understood, a line each.
     pub fn told(&self) -> &[String] {
         &self.told
+    }
+
+    /// What a joined table left out, at the end of the listing; `None` if nothing.
+    ///
+    /// # Errors
+    /// [`ListError::Join`] if it gave nothing to any cutout.
+    pub fn joined(&self) -> Result<Option<String>, ListError> {
+        self.join.as_ref().map_or(Ok(None), Join::told)
     }
 
     /// What could not be listed so far: the first thousand problems.
@@ -228,6 +258,11 @@ impl Lister {
     /// cutouts, or were set aside as further bands.
     pub fn skipped(&self) -> u64 {
         self.notes.skipped()
+    }
+
+    /// What these files were, by kind and example; `None` if there are none.
+    pub fn passed_over(&self) -> Option<String> {
+        self.notes.passed_over()
     }
 
     /// The next chunk; while it waits for somebody else, `wait` is told and may
@@ -274,6 +309,10 @@ impl Lister {
             if let Some(source) = &mut self.current {
                 let chunk = source.next_chunk(&mut self.notes)?;
                 if !chunk.entries.is_empty() {
+                    let chunk = match &mut self.join {
+                        Some(join) => join.give(chunk)?,
+                        None => chunk,
+                    };
                     return Ok(Some(bounded::bounded(chunk)?));
                 }
                 self.current = None;

@@ -5,11 +5,30 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::limits;
 use crate::source::Pin;
 use crate::storage::remote::secrets::concealed;
+
+/// Kinds of files passed over that are counted one by one, and those that are named.
+const KINDS: usize = 64;
+const NAMED: usize = 4;
+
+/// What kind of file a name stands for, to somebody who wonders why it is no cutout.
+fn kind_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with('.') {
+        return "hidden".to_owned();
+    }
+    match path.extension() {
+        Some(ending) => {
+            limits::shortened(&format!(".{}", ending.to_string_lossy().to_lowercase()), 16)
+                .into_owned()
+        }
+        None => "without an ending".to_owned(),
+    }
+}
 
 /// Something that could not be listed. The run goes on, and its exit code
 /// tells.
@@ -27,6 +46,8 @@ pub(super) struct Notes {
     problems: Vec<Problem>,
     problem_count: u64,
     skipped: u64,
+    /// What was passed over, by the ending of its name: how many, and the first.
+    kinds: Vec<(String, u64, PathBuf)>,
     /// Cutouts in a form that is not read: why, how many, and the first.
     unread: Vec<(&'static str, u64, PathBuf)>,
     pins: BTreeMap<PathBuf, Pin>,
@@ -50,10 +71,11 @@ impl Notes {
     /// Notes a file that is passed over and is a cutout by its name, in a form
     /// that is not read; `why` is told once, however many files there are.
     pub fn unread(&mut self, path: impl Into<PathBuf>, why: &'static str) {
-        self.skip();
+        let path = path.into();
+        self.skip(&path);
         match self.unread.iter_mut().find(|(known, ..)| *known == why) {
             Some((_, count, _)) => *count += 1,
-            None => self.unread.push((why, 1, path.into())),
+            None => self.unread.push((why, 1, path)),
         }
     }
 
@@ -79,8 +101,35 @@ impl Notes {
     }
 
     /// Counts a file that is no cutout.
-    pub fn skip(&mut self) {
+    pub fn skip(&mut self, path: &Path) {
         self.skipped += 1;
+        let kind = kind_of(path);
+        let room = self.kinds.len() < KINDS;
+        match self.kinds.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((_, count, _)) => *count += 1,
+            None if room => self.kinds.push((kind, 1, path.to_owned())),
+            // Of the others it is known how many there are in all.
+            None => {}
+        }
+    }
+
+    /// What was passed over, the most frequent kinds first, with an example of each:
+    /// `2 .csv (such as labels.csv), 1 .md (README.md)`. `None` if nothing was.
+    pub fn passed_over(&self) -> Option<String> {
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+        let named = kinds.iter().take(NAMED);
+        let told: u64 = named.clone().map(|(_, count, _)| count).sum();
+        let mut words: Vec<String> = named
+            .map(|(kind, count, first)| {
+                let such = if *count == 1 { "" } else { "such as " };
+                format!("{count} {kind} ({such}{})", concealed(&first.to_string_lossy()))
+            })
+            .collect();
+        if self.skipped > told {
+            words.push(format!("{} others", self.skipped - told));
+        }
+        (!words.is_empty()).then(|| words.join(", "))
     }
 
     /// The first problems, in the order in which they were met.
@@ -116,6 +165,28 @@ mod tests {
         assert_eq!(told, ["compressed (and 2 more such files)", "a URL"]);
         assert_eq!(notes.problems()[0].path, PathBuf::from("1.fits.bz2"));
         assert_eq!(notes.skipped(), 4);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_named_by_kind_and_example() {
+        let mut notes = Notes::default();
+        assert_eq!(notes.passed_over(), None);
+        for path in ["a/labels.csv", "a/.hidden.jpg", "b/LIST.CSV", "README"] {
+            notes.skip(Path::new(path));
+        }
+        let told = notes.passed_over().unwrap();
+        let expected = "2 .csv (such as a/labels.csv), 1 hidden (a/.hidden.jpg), \
+                        1 without an ending (README)";
+        assert_eq!(told, expected);
+        for number in 0..200 {
+            notes.skip(&PathBuf::from(format!("x.{number}")));
+        }
+        assert_eq!(notes.skipped(), 204);
+        assert!(
+            notes.passed_over().unwrap().ends_with(", 199 others"),
+            "{:?}",
+            notes.passed_over()
+        );
     }
 
     #[test]

@@ -169,7 +169,7 @@ pub(super) fn entry(
             Role::Leader(entry) => return Ok(Some(entry)),
             Role::Member => return Ok(None),
             Role::Companion => {
-                notes.skip();
+                notes.skip(given);
                 return Ok(None);
             }
         }

@@ -45,18 +45,18 @@ impl Source for Prefix {
             let name = url.rsplit('/').next().unwrap_or_default();
             let path = PathBuf::from(&url);
             match FileKind::of(name).0 {
-                _ if is_hidden(name.as_bytes()) => notes.skip(),
+                _ if is_hidden(name.as_bytes()) => notes.skip(&path),
                 FileKind::Picture | FileKind::Fits => entries.push(file_entry(&path, path.clone())),
                 FileKind::Archive => {
                     self.archive = Archive::open(path.clone(), path, &self.options, notes)?;
                 }
                 FileKind::CompressedArchive => {
+                    notes.skip(&path);
                     notes.problem(path, "a compressed archive cannot be read at random: unpack it");
-                    notes.skip();
                 }
                 FileKind::Other => match passed_over(name) {
                     Some(why) => notes.unread(path, why),
-                    None => notes.skip(),
+                    None => notes.skip(&path),
                 },
             }
         }

@@ -43,7 +43,7 @@ fn of_two_runs_that_begin_at_once_in_one_place_one_is_refused() {
         codes.sort_unstable();
         let words: String = outputs.iter().map(errors).collect();
         assert_eq!(codes, [0, 64], "{words}");
-        assert!(words.contains("another run") && words.contains("rows a range"), "{words}");
+        assert!(words.contains("another run") && words.contains("rows per range"), "{words}");
         assert_code(&store_run(server.port, &["verify", &url]), 0);
     }
     server.stop();

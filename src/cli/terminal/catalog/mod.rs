@@ -9,7 +9,7 @@ pub mod verification;
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::format::{count, table};
+use super::format::{count, counted, table};
 use crate::cutout::Reason;
 
 /// Rows by label, for a program; a label without rows is left out.

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use super::count;
+use super::{count, counted};
 use crate::classify::Planned;
 use crate::cli::terminal::shown;
 
@@ -20,10 +20,10 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
     let folder = shown::line(folder.display());
     writeln!(
         out,
-        "{folder}: {} cutouts in {} ranges for {} shards",
-        count(planned.listing.rows),
-        count(planned.ranges),
-        count(planned.shards)
+        "{folder}: {} in {} for {}",
+        counted(planned.listing.rows, "cutout", "cutouts"),
+        counted(planned.ranges, "range", "ranges"),
+        counted(planned.shards, "shard", "shards")
     )?;
     if planned.ranges < planned.shards {
         let smaller = (planned.listing.rows / planned.shards).max(1);
@@ -38,11 +38,12 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
     if let Some(line) = super::run::repeated_ids(&planned.listing) {
         writeln!(out, "{line}")?;
     }
-    if planned.listing.skipped > 0 {
-        writeln!(out, "{} files were passed over: no cutouts", count(planned.listing.skipped))?;
+    if let Some(line) = super::run::passed_over(&planned.listing) {
+        writeln!(out, "{line}")?;
     }
     if !planned.listing.problems.is_empty() {
-        writeln!(out, "{} inputs had problems (see run.json)", planned.listing.problems.len())?;
+        let inputs = counted(planned.listing.problems.len() as u64, "input", "inputs");
+        writeln!(out, "{inputs} had problems (see run.json)")?;
     }
     let name = planned.precision.name();
     writeln!(out, "precision: {name}, for every task (another with --precision)")?;

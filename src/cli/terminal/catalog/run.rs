@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, iter};
 
 use serde_json::{Value, json};
 
-use super::{by_label, count, tally, verification};
+use super::{by_label, count, counted, tally, verification};
 use crate::{
     classify::{RunReport, tally::Tally},
     cli::terminal::{format, shown, summary},
@@ -18,31 +18,56 @@ fn rate(report: &RunReport) -> f64 {
 }
 
 /// The summary for a person.
-pub fn text(report: &RunReport) -> String {
+pub fn text(report: &RunReport, verbose: bool) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = lines(&mut out, report);
+    let _ = lines(&mut out, report, verbose);
     out
 }
 
-fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
-    let listing = &report.listing;
-    if !report.stages.is_empty() {
-        out.push_str(&summary::stages(&report.stages));
+/// Why a process had no rows to make.
+fn nothing_to_do(report: &RunReport) -> String {
+    match report.shard {
+        Some(shard) if shard.index() >= report.ranges => {
+            let ranges = counted(report.ranges, "range", "ranges");
+            let last = report.ranges.saturating_sub(1);
+            format!(
+                "there is nothing for shard {shard}: the run has {ranges} of {} rows at most, for \
+                 shards 0 to {last} (--range-size cuts another run smaller)",
+                count(report.range_size)
+            )
+        }
+        Some(shard) => format!("every part of shard {shard} is there: nothing to do"),
+        None => "every part is there: nothing to do".to_owned(),
     }
+}
+
+/// How many files were passed over, if any were.
+pub fn passed_over(listing: &Listing) -> Option<String> {
+    let files = counted(listing.skipped, "file was", "files were");
+    (listing.skipped > 0).then(|| format!("{files} passed over: not cutouts"))
+}
+
+fn lines(out: &mut String, report: &RunReport, verbose: bool) -> std::fmt::Result {
+    let listing = &report.listing;
+    let total = report.tally();
+    out.push_str(&tally(&report.classes(), &total.labels, &total.rejected));
+    out.push_str(&notes(&total));
     let memory = report.peak_memory.map_or("unknown".to_owned(), format::bytes);
     if report.planned == 0 {
-        writeln!(out, "every part is there: nothing to do")?;
+        writeln!(out, "{}", nothing_to_do(report))?;
     } else {
         writeln!(
             out,
-            "{} rows in {}: {:.0} images/s, peak memory {memory}",
-            count(report.written.rows),
+            "{} in {}: {:.0} images/s, peak memory {memory}",
+            counted(report.written.rows, "row", "rows"),
             format::duration(report.elapsed),
             rate(report),
         )?;
     }
-    let total = report.tally();
+    if verbose && !report.stages.is_empty() {
+        out.push_str(&summary::stages(&report.stages));
+    }
     let catalog = report.output.join("catalog");
     match &report.catalog {
         Some(whole) => {
@@ -60,13 +85,11 @@ fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
             count(listing.rows)
         )?,
     }
-    out.push_str(&tally(&report.classes(), &total.labels, &total.rejected));
-    out.push_str(&notes(&total));
     if let Some(line) = repeated_ids(listing) {
         writeln!(out, "{line}")?;
     }
-    if listing.skipped > 0 {
-        writeln!(out, "{} files were passed over: no cutouts", count(listing.skipped))?;
+    if let Some(line) = passed_over(listing) {
+        writeln!(out, "{line}")?;
     }
     for (place, line) in problems(listing).iter().enumerate() {
         writeln!(out, "{}{line}", if place == 0 { "" } else { "  " })?;
@@ -90,9 +113,8 @@ fn lines(out: &mut String, report: &RunReport) -> std::fmt::Result {
 /// Why the run is not finished, if it is not.
 fn left(report: &RunReport) -> Option<String> {
     let why = if report.stopped { "stopped" } else { "another process works on the rest" };
-    let parts = count(report.left);
-    (report.left > 0)
-        .then(|| format!("{why}: {parts} parts are left; the same command goes on from here"))
+    let parts = counted(report.left, "part is", "parts are");
+    (report.left > 0).then(|| format!("{why}: {parts} left; the same command goes on from here"))
 }
 
 /// What is missing or damaged of a catalog that is not whole; nothing if it is.
@@ -135,9 +157,9 @@ pub fn rejected(report: &RunReport) -> Option<String> {
         .map(|(reason, n)| format!("{} {}", count(*n), reason.code()))
         .collect();
     let line = format!(
-        "{} of {} rows were rejected ({}), such as {source}: {why}",
+        "{} of {} rejected ({}), such as {source}: {why}",
         count(rows),
-        count(total.rows),
+        counted(total.rows, "row was", "rows were"),
         reasons.join(", "),
     );
     // Names of files and what was found in them may hold anything.
@@ -150,7 +172,8 @@ pub fn problems(listing: &Listing) -> Vec<String> {
     if problems.is_empty() {
         return Vec::new();
     }
-    let heading = format!("{} inputs had problems (see run.json):", problems.len());
+    let inputs = counted(problems.len() as u64, "input", "inputs");
+    let heading = format!("{inputs} had problems (see run.json):");
     iter::once(heading).chain(problems.iter().take(10).map(shown::line)).collect()
 }
 

@@ -92,7 +92,7 @@ impl Files {
         }
         for (number, (given, path)) in self.paths.iter().enumerate() {
             if named_beside.contains(path) {
-                notes.skip();
+                notes.skip(given);
                 let detail = format!("{} is a mask or a map of weights", path.display());
                 self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
                 continue;
@@ -102,7 +102,7 @@ impl Files {
             let (id, band) = (split.map(|(id, _)| id), split.map(|(_, band)| band));
             let named = band.filter(|band| decode.bands.iter().any(|own| own == band));
             if let (None, Some(other)) = (named, band.filter(|band| FILTERS.contains(band))) {
-                notes.skip();
+                notes.skip(given);
                 let detail = format!("{} is of band {other}, by its name", path.display());
                 self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
                 continue;
@@ -135,7 +135,7 @@ impl Files {
                 }
                 // Of a band that nobody asks for.
                 Err(rejection) if rejection.reason == Reason::MissingBand => {
-                    notes.skip();
+                    notes.skip(given);
                     self.problems.insert(number, rejection);
                 }
                 Err(rejection) => {

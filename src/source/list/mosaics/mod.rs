@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use self::files::Files;
 use self::table::{Given, Table};
+pub(super) use self::table::{POSITIONS, carried};
 use super::{CHUNK, Chunk, Entry, ListError, ListOptions, Source, notes::Notes};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::mosaic::Masks;

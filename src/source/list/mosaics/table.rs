@@ -28,7 +28,7 @@ use crate::storage::remote::join;
 use crate::tables;
 
 /// Names of right ascension and declination, ICRS, in degrees.
-const POSITIONS: [(&str, &str); 3] =
+pub(in crate::source::list) const POSITIONS: [(&str, &str); 3] =
     [("ra", "dec"), ("right_ascension", "declination"), ("raj2000", "dej2000")];
 
 /// Names of sizes that say what they are, and what they are.
@@ -307,21 +307,21 @@ impl Table {
             }
             kept.push(columns.carried.iter().map(|at| Arc::clone(column(*at))).collect());
         }
-        let carried = carried(&columns, &all, &kept, rows.len(), (given, typed))?;
+        let carried = carried(&columns.carried, &all, &kept, rows.len(), (given, typed))?;
         Ok(Self { given: given.to_owned(), rows, carried, told })
     }
 }
 
-/// The carried columns as one batch, of types that a catalog has.
-fn carried(
-    columns: &Columns,
+/// The carried columns (by place) as one batch, of types that a catalog has.
+pub(in crate::source::list) fn carried(
+    columns: &[usize],
     all: &[tables::Column],
     kept: &[Vec<ArrayRef>],
     rows: usize,
     (given, typed): (&Path, bool),
 ) -> Result<RecordBatch, ListError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-    for (place, column) in columns.carried.iter().enumerate() {
+    for (place, column) in columns.iter().enumerate() {
         let name = &all[*column].name;
         let parts: Vec<&dyn Array> = kept.iter().map(|batch| batch[place].as_ref()).collect();
         let found = parts.first().map_or(DataType::Utf8, |part| part.data_type().clone());

@@ -5,6 +5,7 @@
 //! mean and what becomes of a row, [`images`] lists tables that hold their
 //! images, [`carried`] knows which types carried columns have. Invariant: every row of a table is an entry, readable or rejected.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,15 +18,17 @@ use super::{ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::{self, ID_COLUMNS};
 use crate::limits::output::QUOTED;
-use crate::limits::{few, shortened};
+use crate::limits::{did_you_mean, few, shortened};
 use crate::storage::remote::join;
 
 mod carried;
 mod csv;
 mod images;
+mod members;
 mod parquet;
 
 pub(super) use carried::{as_carried, type_of_text, unify};
+use members::Members;
 
 /// A table whose columns were found; nothing is held open.
 #[derive(Debug)]
@@ -80,6 +83,8 @@ impl Table {
             types: self.types,
             schema: Arc::clone(schema),
             bands: options.bands.clone(),
+            options: Arc::clone(options),
+            members: RefCell::default(),
         };
         Ok(match self.kind {
             Kind::Csv(columns) => Box::new(csv::CsvRows::open(rows(self.place, columns))?),
@@ -188,12 +193,17 @@ pub(super) fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<
         [] => Err(ListError::NoColumn {
             table: table.to_owned(),
             column: wanted.to_owned(),
-            available: few(names),
+            available: few(names) + &near(did_you_mean(wanted, names.iter().copied())),
         }),
         [first, ..] => {
             Err(ListError::TwoColumns { table: table.to_owned(), column: names[first].to_owned() })
         }
     }
+}
+
+/// A suggestion behind a list of names.
+fn near(suggestion: String) -> String {
+    if suggestion.is_empty() { suggestion } else { format!(";{suggestion}") }
 }
 
 /// The same, of a column that need not be there.
@@ -238,14 +248,25 @@ struct Rows {
     types: Vec<DataType>,
     schema: SchemaRef,
     bands: Vec<String>,
+    options: Arc<ListOptions>,
+    members: RefCell<Members>,
 }
 
 impl Rows {
     /// The entry of a row; `row` names it within the table ("line 7").
-    fn entry(&self, row: &str, id: &str, path: &str, position: Option<SkyPosition>) -> Entry {
+    ///
+    /// # Errors
+    /// [`ListError::Io`] of an archive that it leads into.
+    fn entry(
+        &self,
+        row: &str,
+        id: &str,
+        path: &str,
+        position: Option<SkyPosition>,
+    ) -> Result<Entry, ListError> {
         let reject = |reason, words: &str| {
             let rejection = Rejection::new(reason, format!("{words} ({row})"));
-            self.rejected(row, id, position, rejection)
+            Ok(self.rejected(row, id, position, rejection))
         };
         if id.is_empty() {
             return reject(Reason::Corrupt, "the table gives no id");
@@ -257,7 +278,11 @@ impl Rows {
         let locator = if let Some(rejection) = not_utf8(&absolute) {
             Locator::Rejected(rejection)
         } else if !path.contains("{band}") {
-            Locator::File(absolute)
+            let member = match path.to_ascii_lowercase().contains(".tar/") {
+                true => self.members.borrow_mut().find(&absolute, &self.options)?,
+                false => None,
+            };
+            member.unwrap_or(Locator::File(absolute))
         } else if self.bands.is_empty() {
             return reject(Reason::Unsupported, "the path names {band}, and this run has no bands");
         } else {
@@ -267,12 +292,12 @@ impl Rows {
             };
             Locator::Bands(self.bands.iter().map(file).collect())
         };
-        Entry {
+        Ok(Entry {
             id: id.to_owned(),
             source: join(&self.place.folder, Path::new(path)).to_string_lossy().into_owned(),
             locator,
             position,
-        }
+        })
     }
 
     /// An error of arrow's at a row.
@@ -346,6 +371,9 @@ mod tests {
         let carrying = ListOptions { carry: vec!["z".into()], ..ListOptions::default() };
         let error = find(&["id", "path"], &carrying).unwrap_err();
         assert_eq!(error.to_string(), "t.csv: no column 'z'; it has: id, path");
+        let misspelt = ListOptions { carry: vec!["petroR90".into()], ..ListOptions::default() };
+        let error = find(&["id", "path", "petroR90_r"], &misspelt).unwrap_err().to_string();
+        assert!(error.ends_with("; did you mean `petroR90_r`?"), "{error}");
         assert_eq!(find(&["id", "path", "ra"], &usual).unwrap().position, None);
         // Usual names of ids, in their order, unless one is named.
         let names = ["name", "iauname", "DR7OBJID", "path"];

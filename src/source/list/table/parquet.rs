@@ -180,7 +180,7 @@ impl TypedRows {
     }
 
     /// The chunk of a batch.
-    fn chunk(&self, batch: &RecordBatch) -> Result<Chunk, ArrowError> {
+    fn chunk(&self, batch: &RecordBatch) -> Result<Result<Chunk, ListError>, ArrowError> {
         let column = |index: usize, to: &DataType| -> Result<ArrayRef, ArrowError> {
             // Columns come in the order of the file.
             let place = self.read.iter().position(|read| *read == index);
@@ -219,9 +219,13 @@ impl TypedRows {
                 let position = at.and_then(|(ra, dec)| position(ra, dec));
                 self.rows.entry(&label, &text(ids, row), &text(paths, row), position)
             })
-            .collect();
+            .collect::<Result<Vec<_>, ListError>>();
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Err(error)),
+        };
         if columns.carried.is_empty() {
-            return Ok(Chunk::of(entries));
+            return Ok(Ok(Chunk::of(entries)));
         }
         let arrays = columns
             .carried
@@ -230,7 +234,7 @@ impl TypedRows {
             .map(|(index, field)| column(*index, field.data_type()))
             .collect::<Result<_, _>>()?;
         let carried = RecordBatch::try_new(Arc::clone(&self.rows.schema), arrays)?;
-        Ok(Chunk { entries, carried: Some(carried) })
+        Ok(Ok(Chunk { entries, carried: Some(carried) }))
     }
 }
 
@@ -241,7 +245,7 @@ impl Source for TypedRows {
                 return Ok(Chunk::of(Vec::new()));
             };
             let chunk =
-                self.chunk(&batch).map_err(|source| self.rows.arrow_error(self.done, source))?;
+                self.chunk(&batch).map_err(|source| self.rows.arrow_error(self.done, source))??;
             for (row, entry) in (self.done + 1..).zip(&chunk.entries) {
                 check_id(&self.rows.place, || format!("row {row}"), &entry.id)?;
             }
