@@ -70,18 +70,11 @@ impl Scene {
         scene.hiwl("classify archive.tar --output night1");
         scene.hiwl("classify fixtures/galaxies --output out/galaxies");
         scene.hiwl("simulate sky --mosaics --count 12");
-        let sky = scene.path("sky");
         let sources = "import pandas as pd\nresult = pd.read_csv('sky/sources.csv')\n\
                        result.to_parquet('galaxies.parquet')\n";
         let place = ("the scene", 0, scene.0.path(), &*shipped());
         run_block(place, "python", sources, "result");
-        fs::create_dir(scene.path("frames")).unwrap();
-        for entry in fs::read_dir(&sky).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|ending| ending == "fits") {
-                fs::copy(&path, scene.path("frames").join(path.file_name().unwrap())).unwrap();
-            }
-        }
+        fs::rename(scene.path("sky/frames"), scene.path("frames")).unwrap();
         scene
     }
 
