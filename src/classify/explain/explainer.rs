@@ -67,7 +67,7 @@ enum Asked {
     /// It, and the classifier's weights, `[outputs][features]`.
     Exactly(Box<dyn Infer>, Vec<f32>),
     /// By gradients.
-    ByGradients(GradCam),
+    ByGradients(Box<GradCam>),
 }
 
 struct Explainable {
@@ -112,7 +112,7 @@ impl Explainer {
                 let opened = open::infer(opened, Device::Cpu, engine, Precision::F32, BATCH)?;
                 Asked::Exactly(opened.network, weight)
             } else {
-                Asked::ByGradients(open::grad_cam(opened, engine)?)
+                Asked::ByGradients(Box::new(open::grad_cam(opened, engine)?))
             };
             Ok(Explainable { name: network.name.clone(), grid, asked })
         });

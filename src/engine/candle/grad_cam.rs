@@ -59,7 +59,8 @@ impl GradCam {
             bail!("the logit does not depend on the maps");
         };
         let (channels, places) = maps.dims2()?;
-        let (gradient, maps) = (values(&gradient.contiguous()?)?, values(maps.as_tensor())?);
+        let gradient: Vec<f32> = values(&gradient.contiguous()?)?;
+        let maps: Vec<f32> = values(maps.as_tensor())?;
         let mut map = vec![0f64; places];
         for channel in 0..channels {
             let own = channel * places..(channel + 1) * places;
