@@ -18,8 +18,8 @@ normalises bytes itself, within its time.
 
 `--isa avx2` measures what a processor without AVX-512 would do, on one that has
 it, in f32: this project with its AVX2 kernels, OpenVINO held to AVX2 by oneDNN's
-own switch (ONEDNN_MAX_CPU_ISA; which kernels its graph took is looked at, and any
-of AVX-512 ends the program). ONNX Runtime has no such switch and takes AVX-512:
+own switch (ONEDNN_MAX_CPU_ISA; which kernels its graph took is looked at, and a
+product of AVX-512 ends the program; other layers that take it are named). ONNX Runtime has no such switch and takes AVX-512:
 it is measured and marked, and no ratio is taken to it.
 """
 
