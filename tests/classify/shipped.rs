@@ -48,7 +48,7 @@ fn validation_galaxies_get_the_right_labels_in_every_precision() {
         let accuracy = report["accuracy"].as_f64().unwrap();
         let css = recall(&report, "CSS");
         assert!(accuracy >= 0.963, "{precision}: accuracy {accuracy}");
-        assert!(css >= 0.74, "{precision}: recall of CSS {css}");
+        assert!(css >= 0.77, "{precision}: recall of CSS {css}");
         accuracy
     };
     let (single, half) = (of("f32"), of(half()));
@@ -89,7 +89,7 @@ fn most_of_sixty_originals_get_the_right_label() {
     let originals = data.join("jpeg424");
     let report = evaluate(&originals, &originals.join("labels.csv"), "auto");
     let accuracy = report["accuracy"].as_f64().unwrap();
-    assert!(accuracy * 60.0 > 52.5, "{accuracy}");
+    assert!(accuracy * 60.0 > 55.5, "{accuracy}");
 }
 
 /// What the README shows is what its command prints; the last digits of a
