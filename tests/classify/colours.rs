@@ -358,7 +358,7 @@ fn pictures_can_be_looked_at() {
     let (exit, said) =
         look(&[&table], &["--radius-column", "r90", "--pixel-scale", "0.1"], &scaled);
     assert_eq!(exit, 1, "{said}");
-    assert!(said.contains("1 pictures") && said.contains("none: empty"), "{said}");
+    assert!(said.contains("1 picture\n") && said.contains("none: empty"), "{said}");
     let (exit, said) = look(&[&images.join("right.fits")], &["--pixel-scale", "0.2"], &plain);
     assert_eq!(exit, 0, "{said}");
     let pixels = |path: &Path| {

@@ -37,7 +37,7 @@ fn the_reference_is_measured_too_and_engines_compute_where_they_can() {
     let output = run(["bench"].iter().chain(&plainly));
     assert_code(&output, 0);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("candle, f32") && text.contains("batch 1 "), "{text}");
+    assert!(text.contains("candle on cpu, f32") && text.contains("batch 1 "), "{text}");
     refused(&["bench", "--engine", "tensorrt"], &["fused, cuda, candle"]);
     refused(&["bench", "--device", "cpu", "--engine", "cuda"], &["cuda engine", "on cpu"]);
     refused(
