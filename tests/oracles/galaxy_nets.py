@@ -56,12 +56,13 @@ class ResNet26(nn.Module):
                 input = output
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.bn = nn.BatchNorm2d(input)
+        self.relu = nn.ReLU()
         self.fc = nn.Linear(input, classes)
 
     def forward(self, images):
         x = self.conv1(F.pad(look(images, 224 / 240, 64, 4), (2, 3, 2, 3)))[:, :, ::2, ::2]
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(F.relu(self.bn(x)).mean((2, 3)))
+        return self.fc(self.relu(self.bn(x)).mean((2, 3)))
 
 
 class Dieleman(nn.Module):

@@ -63,15 +63,12 @@ def layer_of(name, network):
             return tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
 
         return network.encoder.layers[-1].ln_1, patches
-    if base == "resnet26":
-        # Its last ReLU is a function and no layer: one before it changes nothing.
-        network.bn = torch.nn.Sequential(network.bn, torch.nn.ReLU())
     layer = {
         "efficientnet": lambda: network.features[-1],
         "resnet34": lambda: network.layer4[-1],
         "resnet50": lambda: network.layer4[-1],
         "googlenet": lambda: network.inception5b,
-        "resnet26": lambda: network.bn,
+        "resnet26": lambda: network.relu,
         "vgg16": lambda: network.features[-1],
     }[base]()
     return layer, lambda maps: maps

@@ -134,8 +134,9 @@ fn looks_right(browser: &str, folder: &Path, width: u64, spread: [f64; 2]) {
     let (inputs, places) = table(folder, spread);
     let labels = fixture("galaxies/labels.csv");
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    assert_code(&run(["classify", &inputs, "--output", &text(&out), "--quiet"]), 0);
     let model = text(&root().join("models/hiwl-b1.safetensors"));
+    let classify = ["classify", &inputs, "--model", &model, "--output", &text(&out), "--quiet"];
+    assert_code(&run(classify), 0);
     let arguments = ["report", &text(&out), "--labels", &text(&labels), "--model", &model];
     assert_code(&run(arguments.iter().chain(&["-o", &text(&page)])), 0);
     let html = fs::read_to_string(&page).unwrap();
