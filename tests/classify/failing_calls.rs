@@ -282,6 +282,16 @@ pub(super) fn stopped(command: &mut Command, output: &Path) -> std::process::Chi
         std::thread::sleep(Duration::from_millis(1));
     }
     signal(&child, "-STOP");
+    // The signal is sent, and its threads stop in their own time.
+    let state = format!("/proc/{}/stat", child.id());
+    let is_stopped = || {
+        let stat = fs::read_to_string(&state).unwrap();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    while !is_stopped() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     child
 }
 
