@@ -88,6 +88,9 @@ pub mod line;
 pub mod metrics;
 pub mod model;
 pub mod mosaic;
+#[cfg(test)]
+#[path = "../tests/util/near.rs"]
+mod near;
 pub mod page;
 pub mod pipeline;
 pub mod random;

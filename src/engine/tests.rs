@@ -7,6 +7,7 @@ use super::fused::{Backend, PackedNetwork};
 use super::{Infer, InferenceError, Normalisation, Precision, Tensors, Want};
 use crate::model::architecture::{Architecture, Padding};
 use crate::model::weights::Weights;
+use crate::near::off;
 
 const CLASSES: usize = 5;
 const ALL: [Want; 3] = [Want::LOGITS, Want::FEATURES, Want::MAPS];
@@ -38,8 +39,8 @@ fn others(
     architecture: &Architecture,
     weights: &Weights,
     size: usize,
-) -> Vec<(String, Box<dyn Infer>, f32)> {
-    let mut networks: Vec<(String, Box<dyn Infer>, f32)> = Vec::new();
+) -> Vec<(String, Box<dyn Infer>, f64)> {
+    let mut networks: Vec<(String, Box<dyn Infer>, f64)> = Vec::new();
     for backend in Backend::available() {
         for (precision, tolerance) in [(Precision::F32, 2e-5), (Precision::Bf16, 3e-2)] {
             if precision.is_available_on(backend) {
@@ -64,15 +65,6 @@ fn parts(found: &Tensors) -> [(&'static str, &[f32]); 3] {
     [("logits", &found.logits), ("features", &found.features), ("maps", &found.maps)]
 }
 
-/// The largest difference over the largest value.
-fn error(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    assert!(!found.is_empty());
-    let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
-    let differences = found.iter().zip(expected).map(|(x, y)| (x - y).abs());
-    differences.fold(0f32, |most, x| if x.is_nan() { x } else { most.max(x) }) / largest
-}
-
 /// That maps, features and logits follow from one another.
 fn hangs_together(name: &str, network: &dyn Infer, weights: &Weights, found: &Tensors) {
     let (features, plane) = (network.features(), network.map_side().pow(2));
@@ -81,7 +73,7 @@ fn hangs_together(name: &str, network: &dyn Infer, weights: &Weights, found: &Te
         .chunks_exact(plane)
         .map(|map| (map.iter().map(|v| f64::from(*v)).sum::<f64>() / plane as f64) as f32);
     let means: Vec<f32> = means.collect();
-    assert!(error(&found.features, &means) < 1e-5, "{name}: features are the maps' means");
+    assert!(off(&found.features, &means) < 1e-5, "{name}: features are the maps' means");
 
     let matrix = weights.values("classifier.1.weight", &[CLASSES, features]).unwrap();
     let bias = weights.values("classifier.1.bias", &[CLASSES]).unwrap();
@@ -93,7 +85,7 @@ fn hangs_together(name: &str, network: &dyn Infer, weights: &Weights, found: &Te
         })
     });
     let logits: Vec<f32> = rows.collect();
-    assert!(error(&found.logits, &logits) < 1e-5, "{name}: logits are the classifier's");
+    assert!(off(&found.logits, &logits) < 1e-5, "{name}: logits are the classifier's");
 }
 
 #[test]
@@ -114,7 +106,7 @@ fn every_engine_finds_the_same_logits_features_and_maps() {
             let mut found = Tensors::default();
             network.run(&images, everything(), &mut found).unwrap();
             for ((what, found), (_, expected)) in parts(&found).into_iter().zip(parts(&expected)) {
-                let error = error(found, expected);
+                let error = off(found, expected);
                 assert!(error < tolerance, "{name}, {padding:?}: {what} off by {error}");
             }
             hangs_together(&name, &*network, &weights, &found);

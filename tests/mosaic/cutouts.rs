@@ -11,6 +11,7 @@ use hiwl::cutout::{BandImage, Reason, SkyPosition};
 use hiwl::mosaic::{Mosaics, Place, Settings};
 use serde::Deserialize;
 
+use crate::util::near::largest;
 use crate::util::python::{environment, oracle_of};
 
 #[derive(Deserialize)]
@@ -27,11 +28,11 @@ struct Case {
 
 /// Most that interpolation between the same four pixels may be off, as a part of the
 /// peak: what rounding makes of it, and of where the pixels are.
-const INTERPOLATED: f32 = 1e-3;
+const INTERPOLATED: f64 = 1e-3;
 
 /// The same, and its root mean square, of pixels that are larger than the mosaic's:
 /// means over them are taken by other weights than reproject's.
-const MEANS: (f32, f32) = (0.05, 0.006);
+const MEANS: (f64, f64) = (0.05, 0.006);
 
 /// Mosaics whose one image is every band.
 fn grey() -> Mosaics {
@@ -83,23 +84,25 @@ fn cutouts_are_those_of_astropy_and_reproject() {
         let centre = image.centre.unwrap();
         assert!((centre.dec - case.dec).abs() < 1e-9);
         let smaller = scale <= 0.4;
-        let (mut most, mut sum, mut both, mut one) = (0.0_f32, 0.0_f64, 0_u32, 0);
+        let (mut most, mut sum, mut both, mut one) = (0.0, 0.0, 0_u32, 0);
         for (a, b) in found.iter().zip(&expected) {
             match (a.is_nan(), b.is_nan()) {
                 (false, false) => {
-                    most = most.max((a - b).abs() / case.peak);
-                    sum += f64::from((a - b) / case.peak).powi(2);
+                    let off = f64::from((a - b) / case.peak);
+                    most = largest([most, off]);
+                    sum += off.powi(2);
                     both += 1;
                 }
                 (true, true) => {}
                 _ => one += 1,
             }
         }
-        let rms = (sum / f64::from(both.max(1))).sqrt() as f32;
+        let rms = (sum / f64::from(both.max(1))).sqrt();
         // Edges fall into other pixels by rounding; means end there otherwise.
         let edge = if smaller { case.size / 8 } else { 4 * case.size };
         let limits = if smaller { (INTERPOLATED, INTERPOLATED) } else { MEANS };
-        if most > limits.0 || rms > limits.1 || one > edge || both < 100 {
+        let near = most <= limits.0 && rms <= limits.1 && one <= edge && both >= 100;
+        if !near {
             failures.push(format!(
                 "{}: {most:.5} of the peak, {rms:.5} on average; {both} in both, {one} in one",
                 case.name

@@ -9,7 +9,7 @@ use hiwl::model::seeded;
 use serde::Deserialize;
 
 use super::image;
-use crate::util;
+use crate::util::{self, near::off};
 
 /// `tests/oracles/efficientnet_features.py`.
 #[derive(Deserialize)]
@@ -32,13 +32,6 @@ struct Case {
     grad_cam: Vec<Vec<Vec<f32>>>,
 }
 
-/// The largest difference over the largest value.
-fn error(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
-    found.iter().zip(expected).fold(0f32, |most, (x, y)| most.max((x - y).abs())) / largest
-}
-
 #[test]
 fn features_are_pytorchs_and_maps_are_grad_cams_but_for_a_factor() {
     let text = std::fs::read_to_string(util::fixture("golden/efficientnet_features.json")).unwrap();
@@ -59,7 +52,7 @@ fn features_are_pytorchs_and_maps_are_grad_cams_but_for_a_factor() {
             Device::Cpu,
             None,
             Precision::F32,
-            case.images,
+            open::Room::for_one(case.images),
         );
         let candle = Network::load(&architecture, golden.classes, &weights).unwrap();
         let candle = TensorNetwork::new(candle, case.size, normalisation);
@@ -73,16 +66,16 @@ fn features_are_pytorchs_and_maps_are_grad_cams_but_for_a_factor() {
         for (engine, network) in engines {
             let mut found = Tensors::default();
             network.run(&crops, Want::FEATURES | Want::MAPS, &mut found).unwrap();
-            let off = error(&found.features, &case.features.concat());
-            assert!(off < 1e-4, "{} by {engine}: features {off}", case.name);
+            let worst = off(&found.features, &case.features.concat());
+            assert!(worst < 1e-4, "{} by {engine}: features {worst}", case.name);
             let plane = network.map_side().pow(2);
             for (maps, expected) in found.maps.chunks_exact(length * plane).zip(&case.grad_cam) {
                 // All outputs together: what speaks against one has a map of zeros.
                 let outputs = weight.chunks_exact(length);
                 let found = outputs.flat_map(|w| hiwl::classify::activation(maps, w, plane));
                 let found: Vec<f32> = found.map(|m| m.max(0.0) / plane as f32).collect();
-                let off = error(&found, &expected.concat());
-                assert!(off < 1e-4, "{} by {engine}: Grad-CAM {off}", case.name);
+                let worst = off(&found, &expected.concat());
+                assert!(worst < 1e-4, "{} by {engine}: Grad-CAM {worst}", case.name);
             }
         }
     }

@@ -11,7 +11,7 @@ use hiwl::tree::Scheme;
 use serde::Deserialize;
 
 use super::image;
-use crate::util;
+use crate::util::{self, near::off};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -43,13 +43,6 @@ fn model(golden: &Golden, name: &str, size: usize) -> Model {
     Model::new(Description::new(scheme, vec![architecture], input), vec![weights])
 }
 
-/// The largest difference over the largest value.
-fn error(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
-    found.iter().zip(expected).fold(0f32, |most, (x, y)| most.max((x - y).abs())) / largest
-}
-
 #[test]
 fn maps_are_those_of_pytorch_grad_cam() {
     let text = std::fs::read_to_string(util::fixture("golden/grad_cam.json")).unwrap();
@@ -67,8 +60,8 @@ fn maps_are_those_of_pytorch_grad_cam() {
                     (0..golden.classes).map(|answer| (pixels.as_slice(), answer)).collect();
                 let seen = explainer.explain(&asked).unwrap();
                 let logits: Vec<f32> = seen.iter().map(|seen| seen.logit).collect();
-                let off = error(&logits, &case.logits[k]);
-                assert!(off < 1e-4, "{}: logits {off}", case.name);
+                let worst = off(&logits, &case.logits[k]);
+                assert!(worst < 1e-4, "{}: logits {worst}", case.name);
                 let maps = seen.iter().flat_map(|seen| {
                     let exact = seen.kind == MapKind::ClassActivation;
                     assert_eq!(exact, !by_gradients, "{}", case.name);
@@ -77,8 +70,8 @@ fn maps_are_those_of_pytorch_grad_cam() {
                     let scale = if exact { seen.map.len() as f32 } else { 1.0 };
                     seen.map.iter().map(move |value| value / scale)
                 });
-                let off = error(&maps.collect::<Vec<f32>>(), &case.maps[k].concat());
-                assert!(off < 1e-4, "{}, {engine:?}: maps {off}", case.name);
+                let worst = off(&maps.collect::<Vec<f32>>(), &case.maps[k].concat());
+                assert!(worst < 1e-4, "{}, {engine:?}: maps {worst}", case.name);
             }
         }
     }

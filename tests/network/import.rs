@@ -16,7 +16,7 @@ use hiwl::model::{seeded, weights::WeightsError};
 use serde::Deserialize;
 
 use super::image;
-use crate::util;
+use crate::util::{self, near::off};
 
 /// `tests/oracles/timm_logits.py`.
 #[derive(Deserialize)]
@@ -98,10 +98,7 @@ fn timm_s_networks_come_in_with_their_logits() {
             .and_then(|t| t.permute((0, 3, 1, 2))?.contiguous())
             .unwrap();
         let logits = values(&network.forward(&images).unwrap());
-        let scale = case.logits.iter().fold(0f32, |a, v| a.max(v.abs()));
-        for (golden, found) in case.logits.iter().zip(&logits) {
-            assert!((golden - found).abs() < 1e-4 * scale, "{}: {logits:?}", case.name);
-        }
+        assert!(off(&logits, &case.logits) < 1e-4, "{}: {logits:?}", case.name);
     }
 }
 

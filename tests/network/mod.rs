@@ -12,7 +12,7 @@ use hiwl::model::model_file::{Model, StoredPrecision};
 use hiwl::model::seeded::{self, SplitMix64};
 use serde::Deserialize;
 
-use crate::util;
+use crate::util::{self, near::off};
 
 mod backbones;
 mod features;
@@ -62,11 +62,8 @@ impl Case {
 
     /// Largest difference from the golden logits, relative to the largest of
     /// them.
-    pub fn error(&self, logits: &[f32]) -> f32 {
-        let golden = self.logits.concat();
-        assert_eq!(golden.len(), logits.len());
-        let scale = golden.iter().fold(0f32, |a, v| a.max(v.abs()));
-        golden.iter().zip(logits).fold(0f32, |a, (g, l)| a.max((g - l).abs())) / scale
+    pub fn error(&self, logits: &[f32]) -> f64 {
+        off(logits, &self.logits.concat())
     }
 }
 
@@ -130,16 +127,13 @@ fn logits_with_tensorflow_padding_are_candle_transformers_s() {
         let flat = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let expected = flat(candle_nn::Module::forward(&theirs, &images).unwrap());
         let found = flat(ours.forward(&images).unwrap());
-        let scale = expected.iter().fold(0f32, |a, v| a.max(v.abs()));
-        for (e, f) in expected.iter().zip(&found) {
-            assert!((e - f).abs() < 1e-4 * scale, "b{member}: {expected:?} {found:?}");
-        }
+        assert!(off(&found, &expected) < 1e-4, "b{member}: {expected:?} {found:?}");
 
         // The paddings do differ, so the agreement says something.
         let symmetric = Architecture { padding: Padding::Symmetric, ..architecture };
         let other = Network::load(&symmetric, 4, &weights).unwrap();
         let other = flat(other.forward(&images).unwrap());
-        assert!(expected.iter().zip(&other).any(|(e, o)| (e - o).abs() > 1e-3 * scale));
+        assert!(off(&other, &expected) > 1e-3, "{other:?} {expected:?}");
     }
 }
 

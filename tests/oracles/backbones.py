@@ -236,7 +236,7 @@ def whole(name, size, images):
     few = {n: told(n, g) for n, g in double.items()}
     for tensor in few.values():
         tensor["values"] = tensor["values"][:FEW]
-    return {"loss": loss, "gradients": few, "rounding": max(distances)}
+    return {"loss": loss, "gradients": few, "rounding": float(np.max(distances))}
 
 
 def compute():
@@ -291,7 +291,7 @@ def check(golden):
             other = computed["gradients"][name]
             a = np.array([tensor["norm"], *tensor["values"]])
             b = np.array([other["norm"], *other["values"]])
-            worst = max(worst, np.abs(a - b).max() / max(b[0], 1e-4 * largest))
+            worst = np.maximum(worst, np.abs(a - b).max() / max(b[0], 1e-4 * largest))
         print(f"{stored['name']}: {worst:.1e}; in f32 {computed['rounding']:.1e}")
         assert worst < 1e-8, stored["name"]
         # Rounding depends on the machine, and its size hardly.

@@ -25,7 +25,7 @@ use hiwl::model::seeded::{self, SplitMix64};
 use serde::Deserialize;
 
 use crate::network::image;
-use crate::util;
+use crate::util::{self, near::off};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -152,10 +152,7 @@ impl Golden {
 
 fn assert_logits(golden: &[Vec<f64>], logits: &[f32]) {
     let golden = golden.concat();
-    let scale = golden.iter().fold(0f64, |a, v| a.max(v.abs()));
-    for (g, &l) in golden.iter().zip(logits) {
-        assert!((g - f64::from(l)).abs() < 1e-4 * scale, "{g} {l}");
-    }
+    assert!(off(logits, &golden) < 1e-4, "{golden:?} {logits:?}");
 }
 
 /// Every parameter's gradient, the running statistics, and two steps.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 pub mod catalog;
 pub mod command;
+pub mod near;
 pub mod python;
 
 /// The repository's root.

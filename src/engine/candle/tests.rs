@@ -16,6 +16,7 @@ use crate::model::architecture::Architecture;
 use crate::model::backbone::Backbone;
 use crate::model::seeded;
 use crate::model::weights::Weights;
+use crate::near::{apart, largest, off};
 
 const NORMALISATION: Normalisation =
     Normalisation { mean: [0.5, 0.4, 0.6], std: [0.29, 0.27, 0.31] };
@@ -92,15 +93,15 @@ fn it_learns_as_the_fused_engine_does_and_goes_on_from_its_snapshots() {
         }
         let (a, b) = (all(&fused.judged().unwrap()), all(&candle.judged().unwrap()));
         for ((name, a), (_, b)) in a.iter().zip(&b) {
-            let scale = a.iter().fold(1e-3f32, |most, v| most.max(v.abs()));
-            let worst = a.iter().zip(b).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            let scale = largest(a.iter().copied()).max(1e-3);
+            let worst = apart(b, a);
             assert!(worst < 2e-3 * scale, "{name}, frozen {frozen}: {worst} of {scale}");
         }
         let (images, _) = batch(9);
         let found = candle.evaluate(&images, SIZE).unwrap();
         let expected = fused.evaluate(&images, SIZE).unwrap();
-        let scale = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
-        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 5e-3 * scale));
+        let worst = off(&found, &expected);
+        assert!(worst < 5e-3, "frozen {frozen}: {worst}");
     }
 }
 
@@ -172,11 +173,8 @@ fn what_is_found_depends_on_neither_batch_nor_threads_nor_what_else_is_wanted() 
             let plane = network.map_side().pow(2);
             let means =
                 found.maps.chunks_exact(plane).map(|m| m.iter().sum::<f32>() / plane as f32);
-            let scale = whole.features.iter().fold(0f32, |most, v| most.max(v.abs()));
-            assert_eq!(means.len(), whole.features.len(), "{backbone:?}");
-            for (mean, feature) in means.zip(&whole.features) {
-                assert!((mean - feature).abs() < 1e-5 * scale, "{backbone:?}");
-            }
+            let worst = off(&means.collect::<Vec<f32>>(), &whole.features);
+            assert!(worst < 1e-5, "{backbone:?}: {worst}");
         } else {
             let error = maps.unwrap_err();
             assert!(matches!(error, InferenceError::Unsupported { .. }), "{error}");
@@ -197,10 +195,8 @@ fn a_network_in_use_is_the_one_that_learned() {
         let images: Vec<&[u8]> = images.chunks_exact(3 * SIZE * SIZE).collect();
         let mut found = Tensors::default();
         network.run(&images, Want::LOGITS, &mut found).unwrap();
-        let scale = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
-        for (a, b) in found.logits.iter().zip(&expected) {
-            assert!((a - b).abs() < 1e-4 * scale, "{backbone:?}: {a} {b}");
-        }
+        let worst = off(&found.logits, &expected);
+        assert!(worst < 1e-4, "{backbone:?}: {worst}");
     }
 }
 

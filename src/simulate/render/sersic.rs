@@ -84,6 +84,7 @@ pub(super) fn mean_over_pixel(pixel: f32, points: usize, f: impl Fn(f32, f32) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::near::apart;
 
     fn galaxy(n: f64, q: f32) -> Sersic {
         let axis = Axis::from_position_angle(0.7);
@@ -129,10 +130,7 @@ mod tests {
         let mut cut = Canvas::new(301, 0.4);
         galaxy(1.0, 0.5).add_to(&mut all, 0.0);
         galaxy(1.0, 0.5).add_to(&mut cut, 0.001);
-        let worst = all.planes[2]
-            .iter()
-            .zip(&cut.planes[2])
-            .fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+        let worst = apart(&cut.planes[2], &all.planes[2]);
         assert!(worst <= 0.001, "{worst}");
         assert!(cut.planes[2].iter().filter(|&&v| v == 0.0).count() > 50_000);
     }

@@ -383,20 +383,10 @@ impl CustomOp2 for WeightGradient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::candle::ops::checks::{difference, generator, random};
     use candle_core::{Device, Var};
-    use rand::{Rng, SeedableRng};
+    use rand::Rng;
     use rand_chacha::ChaCha8Rng;
-
-    fn random(rng: &mut ChaCha8Rng, shape: &[usize]) -> Tensor {
-        let values: Vec<f32> =
-            (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-    }
-
-    fn difference(a: &Tensor, b: &Tensor) -> f32 {
-        assert_eq!(a.dims(), b.dims());
-        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
-    }
 
     /// candle's grouped convolution of the input with its zeros written out.
     fn reference(input: &Tensor, weight: &Tensor, stride: usize, padding: Padding) -> Tensor {
@@ -431,7 +421,7 @@ mod tests {
 
     #[test]
     fn forward_equals_candle_s_grouped_convolution() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut rng = generator(1);
         for (input, weight, stride, padding) in cases(&mut rng) {
             let ours = depthwise_conv2d(&input, &weight, stride, padding).unwrap();
             let theirs = reference(&input, &weight, stride, padding);
@@ -442,7 +432,7 @@ mod tests {
 
     #[test]
     fn strided_and_offset_tensors_are_taken_as_they_are_meant() {
-        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut rng = generator(2);
         let input = random(&mut rng, &[3, 7, 9, 4]).permute((0, 3, 1, 2)).unwrap();
         let input = input.narrow(0, 1, 2).unwrap();
         let weight = random(&mut rng, &[6, 1, 3, 3]).narrow(0, 1, 4).unwrap();
@@ -468,7 +458,7 @@ mod tests {
     /// exact difference of two forward passes, whatever the step.
     #[test]
     fn gradients_equal_differences() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut rng = generator(3);
         for (input, weight, stride, padding) in cases(&mut rng) {
             let (input, weight) =
                 (Var::from_tensor(&input).unwrap(), Var::from_tensor(&weight).unwrap());
@@ -496,7 +486,7 @@ mod tests {
 
     #[test]
     fn either_axis_may_come_first() {
-        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let mut rng = generator(4);
         let turned = |t: &Tensor| t.transpose(0, 1).unwrap().contiguous().unwrap();
         let input = Var::from_tensor(&random(&mut rng, &[3, 4, 7, 6])).unwrap();
         let weight = Var::from_tensor(&random(&mut rng, &[4, 1, 3, 3])).unwrap();

@@ -54,12 +54,14 @@ pub(super) fn zeros<T: WithDType>(count: usize) -> Vec<T> {
 }
 
 #[cfg(test)]
-pub(super) mod checks {
+pub(crate) mod checks {
     //! Gradients against differences.
 
     use candle_core::{Device, Tensor, Var};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    use crate::near::apart;
 
     pub fn generator(seed: u64) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(seed)
@@ -71,9 +73,9 @@ pub(super) mod checks {
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
-    pub fn difference(a: &Tensor, b: &Tensor) -> f32 {
+    pub fn difference(a: &Tensor, b: &Tensor) -> f64 {
         assert_eq!(a.dims(), b.dims());
-        (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar().unwrap()
+        apart(&super::values::<f32>(a).unwrap(), &super::values::<f32>(b).unwrap())
     }
 
     fn number(tensor: Tensor) -> f64 {

@@ -11,6 +11,7 @@ use crate::model::{
     architecture::{Architecture, Padding},
     weights::WeightsError,
 };
+use crate::near;
 
 /// For the noise that [`random_image`] draws; colours differ.
 const NORMALISATION: Normalisation =
@@ -62,9 +63,7 @@ fn error(
     let mut logits = vec![f32::NAN; classes];
     network.forward(&[&image], &mut logits);
     let expected = reference::logits(architecture, &weights, NORMALISATION, &image, size);
-    let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    let differences = logits.iter().zip(&expected).map(|(x, y)| (f64::from(*x) - y).abs());
-    differences.fold(0.0, |most: f64, x| if x.is_nan() { x } else { most.max(x) }) / largest
+    near::off(&logits, &expected)
 }
 
 #[test]
