@@ -12,7 +12,7 @@ use crate::util::python::oracle;
 fn maps_keep_neighbours_as_scikit_learns_do_and_are_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
     let text = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    simulate(&folder.path().join("galaxies"), 150, 11);
+    simulate(&folder.path().join("galaxies"), 400, 11);
     fs::write(folder.path().join("galaxies/broken.jpg"), b"no picture").unwrap();
     let embed = ["embed", &text("galaxies"), "--output", &text("run"), "--quiet"];
     assert_code(&run(embed.iter().chain(&["--allow-rejected", "--range-size", "64"])), 0);
@@ -23,7 +23,7 @@ fn maps_keep_neighbours_as_scikit_learns_do_and_are_the_same_again() {
         String::from_utf8(found.stdout).unwrap()
     };
     let said = map("tsne.csv", &["--picture", &text("tsne.svg")]);
-    assert!(said.contains("150 galaxies; divergence "), "{said}");
+    assert!(said.contains("400 galaxies; divergence "), "{said}");
     let said = map("pca.csv", &["--method", "pca", "--picture", &text("pca.svg")]);
     assert!(said.contains("of the variance"), "{said}");
 
@@ -32,8 +32,8 @@ fn maps_keep_neighbours_as_scikit_learns_do_and_are_the_same_again() {
     let judged: Value = serde_json::from_str(&judged).unwrap();
     let trust = |of: &str| judged[of].as_f64().unwrap();
     assert!(trust("ours") > trust("theirs") - 0.01, "{judged}");
-    // Components alone keep nearly all of so few galaxies.
-    assert!(trust("ours") > trust("components") - 0.01, "{judged}");
+    // Of 150 galaxies the components alone keep nearly all neighbours; of 400 no longer.
+    assert!(trust("ours") > trust("components"), "{judged}");
     assert!(trust("components_differ") < 1e-3, "{judged}");
 
     // Again, and of some: the same seed draws the same galaxies to the same places.
@@ -51,7 +51,7 @@ fn maps_keep_neighbours_as_scikit_learns_do_and_are_the_same_again() {
     assert_ne!(first, other);
 
     let svg = fs::read_to_string(folder.path().join("tsne.svg")).unwrap();
-    assert_eq!(svg.matches("h0").count(), 150);
+    assert_eq!(svg.matches("h0").count(), 400);
     for class in ["CRS", "IBS", "CSS", "EO", "SPI"] {
         assert!(svg.contains(&format!(">{class}</text>")), "{class}");
     }
