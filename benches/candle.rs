@@ -11,7 +11,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use hiwl::engine::learn::{Settings, Updates};
-use hiwl::engine::open::{self, Network};
+use hiwl::engine::open::{self, Network, Room};
 use hiwl::engine::optimizer::{LayerRates, Rule};
 use hiwl::engine::{Device, Engine, Loss, Normalisation, Precision, Tensors, Want};
 use hiwl::model::architecture::Architecture;
@@ -84,7 +84,8 @@ impl Run {
             weights: &weights,
         };
         let engine = Some(self.engine);
-        let network = open::infer(network, Device::Cpu, engine, self.precision, self.batch)?;
+        let network =
+            open::infer(network, Device::Cpu, engine, self.precision, Room::for_one(self.batch))?;
         let images = self.images();
         let images: Vec<&[u8]> = images.chunks_exact(3 * self.size * self.size).collect();
         let mut found = Tensors::default();

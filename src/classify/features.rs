@@ -65,7 +65,8 @@ pub fn features(
         weights,
     };
     let Resolved { engine, precision, workers, .. } = resolved;
-    let network = open::infer(network, Device::Cpu, engine, precision, BATCH)?.network;
+    let network =
+        open::infer(network, Device::Cpu, engine, precision, open::Room::for_many(BATCH))?.network;
     let threads = pipeline::threads::pool("features", workers)?;
     let wait = Waiting { listener: listener.as_ref(), stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;

@@ -12,7 +12,7 @@ use crate::{
     },
     engine::{
         Engine, Infer, Normalisation,
-        open::{self, Network, Opened, Pair},
+        open::{self, Network, Opened, Pair, Room},
     },
     line::{Crops, Front, LineError},
     model::{description::Input, model_file::Model},
@@ -83,7 +83,8 @@ pub fn hierarchy(
         && first.architecture == second.architecture
     {
         let all = run.stage2 == Stage2::All;
-        let pair = Pair { networks: [first, second], combined, all, batch: run.batch };
+        let pair =
+            Pair { networks: [first, second], combined, all, room: Room::for_many(run.batch) };
         let Opened { network, note } = open::pair(&pair, device, run.engine, run.precision)?;
         let hierarchy = Hierarchy::together(network, scheme)?;
         return Ok((hierarchy.telling(oddness)?.keeping(keeping)?, note));
@@ -91,7 +92,7 @@ pub fn hierarchy(
     let (mut opened, mut told): (Vec<Box<dyn Infer>>, _) = (Vec::new(), None);
     for network in networks {
         let Opened { network, note } =
-            open::infer(network, device, run.engine, run.precision, run.batch)?;
+            open::infer(network, device, run.engine, run.precision, Room::for_many(run.batch))?;
         opened.push(network);
         told = note;
     }

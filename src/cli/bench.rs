@@ -136,8 +136,8 @@ impl Arguments {
             weights: &model.networks[0],
         };
         let engine = Engine::Candle;
-        let network =
-            open::infer(network, device, Some(engine), precision, 1).map_err(usage)?.network;
+        let network = open::infer(network, device, Some(engine), precision, open::Room::for_one(1));
+        let network = network.map_err(usage)?.network;
         let images = noise(batches.iter().copied().max().unwrap_or(1), size);
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
         print(&format!("\n{engine} on {device}, {}\n", precision.name()))?;

@@ -249,6 +249,7 @@ impl EngineError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Gpu { source, .. } => source.is_usage(),
+            Self::Place { .. } => false,
             _ => true,
         }
     }
@@ -293,8 +294,29 @@ pub struct Opened<N: ?Sized> {
     pub note: Option<String>,
 }
 
-/// A network in evaluation mode. A GPU takes memory for `batch` images at once,
-/// or for as many as it has.
+/// What a GPU takes memory for; less where it has no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Images that run at once.
+    pub batch: usize,
+    /// Batches under way, each with memory of its own.
+    pub lanes: usize,
+}
+
+impl Room {
+    /// For one thread, whose batches run one after the other.
+    pub fn for_one(batch: usize) -> Self {
+        Self { batch, lanes: 1 }
+    }
+
+    /// For threads that run batches beside one another: one computes, one's pixels are
+    /// copied, one's rows are being made.
+    pub fn for_many(batch: usize) -> Self {
+        Self { batch, lanes: 3 }
+    }
+}
+
+/// A network in evaluation mode.
 ///
 /// # Errors
 /// [`EngineError`].
@@ -303,7 +325,7 @@ pub fn infer(
     device: Device,
     engine: Option<Engine>,
     precision: Precision,
-    batch: usize,
+    room: Room,
 ) -> Result<Opened<dyn Infer>, EngineError> {
     let Network { architecture, outputs, size, normalisation, weights } = network;
     let engine = can(device, engine, architecture.backbone)?.engine;
@@ -337,10 +359,10 @@ pub fn infer(
                 (outputs, size),
                 weights,
                 normalisation,
-                (batch, LANES),
+                (room.batch, room.lanes),
             );
             let alone = alone.map_err(failed)?;
-            let note = note(device, &gpu, alone.batch(), batch);
+            let note = note(device, &gpu, alone.batch(), room.batch);
             return Ok(Opened { network: Box::new(alone), note: Some(note) });
         }
     };
@@ -369,13 +391,9 @@ pub struct Pair<'a> {
     pub combined: usize,
     /// Whether it sees all others as well.
     pub all: bool,
-    /// Images that are to be run at once.
-    pub batch: usize,
+    /// What a GPU takes memory for.
+    pub room: Room,
 }
-
-/// Batches under way on a GPU: one that computes, one whose pixels are copied,
-/// one whose rows are being made.
-const LANES: usize = 3;
 
 /// Two networks run as one on a GPU.
 ///
@@ -396,8 +414,8 @@ pub fn pair(
     tracing::debug!(%engine, %device, gpu = gpu.description, "two networks open as one");
     let options = CascadeOptions {
         precision,
-        batch: pair.batch,
-        lanes: LANES,
+        batch: pair.room.batch,
+        lanes: pair.room.lanes,
         combined: pair.combined,
         all: pair.all,
     };
@@ -410,17 +428,32 @@ pub fn pair(
         options,
     )
     .map_err(|source| failed(device, source))?;
-    let note = note(device, &gpu, cascade.batch(), pair.batch);
+    let note = note(device, &gpu, cascade.batch(), pair.room.batch);
     Ok(Opened { network: Box::new(cascade), note: Some(note) })
 }
 
-/// Whether what computes on `device` learns by a loss, and with such rates: to be asked
-/// before anything is read.
+/// Whether what computes a backbone on `device` learns it by a loss, and with such rates:
+/// to be asked before anything is read.
 ///
 /// # Errors
-/// [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
-pub fn can_learn(device: Device, loss: &Loss, layers: &LayerRates) -> Result<(), EngineError> {
-    if device == Device::Cpu {
+/// [`EngineError::NoBackbone`], [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
+pub fn can_learn(
+    device: Device,
+    backbone: Backbone,
+    loss: &Loss,
+    layers: &LayerRates,
+) -> Result<(), EngineError> {
+    learns(can(device, None, backbone)?.engine, device, loss, layers)
+}
+
+/// The same of an engine.
+fn learns(
+    engine: Engine,
+    device: Device,
+    loss: &Loss,
+    layers: &LayerRates,
+) -> Result<(), EngineError> {
+    if engine != Engine::Cuda {
         Ok(())
     } else if *loss != Loss::Classes {
         Err(EngineError::NoVotes { device })
@@ -460,7 +493,7 @@ pub fn learn(
         let learner = FusedLearner::new(architecture, weights, settings, updates, precision)?;
         return Ok(Box::new(learner));
     }
-    can_learn(device, &settings.loss, &updates.layers)?;
+    learns(can.engine, device, &settings.loss, &updates.layers)?;
     let gpu = open_gpu(device, precision)?;
     let learner = gpu.queue().and_then(|queue| {
         GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
@@ -519,6 +552,9 @@ mod tests {
         let uneven = LayerRates::new([("features".to_owned(), 0.5)].into());
         let even = LayerRates::default();
         let votes = [Loss::Counts(vec![0..1, 1..2]), Loss::Fractions(vec![0..1, 1..2])];
+        let can_learn = |device, loss: &Loss, layers: &LayerRates| {
+            can_learn(device, Backbone::Efficientnet, loss, layers)
+        };
         assert!(can_learn(gpu, &Loss::Classes, &even).is_ok());
         for (loss, layers) in [
             (&votes[0], &even),
@@ -527,6 +563,8 @@ mod tests {
             (&votes[0], &uneven),
         ] {
             assert!(can_learn(Device::Cpu, loss, layers).is_ok());
+            // Of a GPU's engines ours alone refuses: candle's learns all of it.
+            assert!(learns(Engine::Candle, gpu, loss, layers).is_ok());
             let refused = can_learn(gpu, loss, layers).unwrap_err();
             let said = refused.to_string();
             assert!(refused.is_usage() && said.contains("--device cpu"), "{said}");
@@ -554,6 +592,25 @@ mod tests {
             let door = learn(&architecture, &weights, settings, updates, on, None);
             assert_eq!(door.err().map(|e| e.to_string()), Some(said));
         }
+    }
+
+    #[test]
+    fn another_backbone_is_asked_of_the_engine_that_has_it() {
+        let (gpu, votes) = (Device::Cuda(0), Loss::Counts(vec![0..1, 1..2]));
+        let asked = can_learn(gpu, Backbone::Resnet50, &votes, &LayerRates::default());
+        if cfg!(feature = "candle-cuda") {
+            asked.unwrap();
+        } else {
+            assert!(matches!(asked, Err(EngineError::NoBackbone { .. })), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_candle_cannot_use_is_no_fault_of_what_was_asked_for() {
+        let source = candle_core::Error::Msg("CUDA_ERROR_OUT_OF_MEMORY".into());
+        let error = EngineError::Place { device: Device::Cuda(1), source };
+        assert!(!error.is_usage());
+        assert_eq!(error.to_string(), "cuda:1: candle: CUDA_ERROR_OUT_OF_MEMORY");
     }
 
     #[test]

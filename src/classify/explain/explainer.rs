@@ -109,7 +109,8 @@ impl Explainer {
             let asked = if plan.has_maps() {
                 let name = format!("{}.weight", plan.classifier);
                 let weight = weights.values(&name, &[outputs, plan.features])?;
-                let opened = open::infer(opened, Device::Cpu, engine, Precision::F32, BATCH)?;
+                let room = open::Room::for_one(BATCH);
+                let opened = open::infer(opened, Device::Cpu, engine, Precision::F32, room)?;
                 Asked::Exactly(opened.network, weight)
             } else {
                 Asked::ByGradients(Box::new(open::grad_cam(opened, engine)?))

@@ -76,6 +76,7 @@ pub fn newest() -> Result<i32, CudaError> {
 pub struct Device {
     device: sys::CUdevice,
     context: sys::CUcontext,
+    modules: Vec<sys::CUmodule>,
     functions: HashMap<&'static str, sys::CUfunction>,
     name: String,
     capability: (i32, i32),
@@ -148,8 +149,8 @@ impl Device {
                 result::primary_ctx::retain(device).map_err(said("cuDevicePrimaryCtxRetain"))?;
             (context, memory)
         };
-        let functions = HashMap::new();
-        let mut opened = Self { device, context, functions, name, capability, memory };
+        let (modules, functions) = (Vec::new(), HashMap::new());
+        let mut opened = Self { device, context, modules, functions, name, capability, memory };
         opened.bind()?;
         for source in SOURCES.iter().filter(|source| source.serves(precision)) {
             let job = Job::new(source, precision, capability, newest)?;
@@ -170,10 +171,11 @@ impl Device {
 
     fn load(&mut self, binary: &[u8], kernels: &[&'static str]) -> Result<(), CudaError> {
         // SAFETY: a whole binary of the compiler; modules stay loaded as long
-        // as the context.
+        // as this device.
         unsafe {
             let module = result::module::load_data(binary.as_ptr().cast())
                 .map_err(said("cuModuleLoadData"))?;
+            self.modules.push(module);
             for kernel in kernels {
                 let name = CString::new(*kernel).expect("names of kernels hold no zero");
                 let function = result::module::get_function(module, name)
@@ -201,6 +203,16 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        // The context is the whole process's: while another holds it, what was loaded for
+        // this device would stay.
+        if self.bind().is_ok() {
+            for module in self.modules.drain(..) {
+                // SAFETY: loaded above and unloaded once; streams hold the device, so they
+                // are gone, and have waited for their kernels. An error means that the
+                // device is gone.
+                let _ = unsafe { result::module::unload(module) };
+            }
+        }
         // SAFETY: retained once; streams hold the device, so they are gone.
         // An error means that the device is gone too.
         let _ = unsafe { result::primary_ctx::release(self.device) };
@@ -231,8 +243,10 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.device.bind().is_ok() {
-            // SAFETY: created above and destroyed once. An error means that the
-            // device is gone.
+            // SAFETY: created above and destroyed once, with nothing under way. An error
+            // means that the device is gone.
+            let _ = unsafe { result::stream::synchronize(self.stream) };
+            // SAFETY: as above.
             let _ = unsafe { result::stream::destroy(self.stream) };
         }
     }

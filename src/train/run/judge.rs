@@ -202,7 +202,9 @@ fn seen(
         weights,
     };
     let batch = batch(device);
-    let network = open::infer(network, device, None, Precision::F32, batch)?.network;
+    // One thread judges.
+    let room = open::Room::for_one(batch);
+    let network = open::infer(network, device, None, Precision::F32, room)?.network;
     let feed = Feed {
         images: Arc::clone(images),
         shots: shots.to_vec(),

@@ -68,7 +68,7 @@ pub struct TrainOptions {
     pub initial: Option<PathBuf>,
     /// Whether only classifiers learn.
     pub freeze: bool,
-    /// Where the networks learn. Validation is the processor's.
+    /// Where the networks learn, and are judged.
     pub device: Device,
     /// How numbers are held and multiplied; as the run that goes on does, else
     /// the fastest, if not given.
@@ -251,10 +251,9 @@ pub fn run(
 /// [`EngineError::NoBackbone`], [`EngineError::NoVotes`], [`EngineError::NoLayerRates`].
 pub fn can_learn(recipe: &Recipe, device: Device) -> Result<(), EngineError> {
     let Some(architecture) = Architecture::named(&recipe.architecture) else { return Ok(()) };
-    Engine::on(device, None, [&architecture])?;
     recipe.models.iter().try_for_each(|model| {
         let rates = learner::layer_rates(recipe.training(model), &architecture);
-        open::can_learn(device, &learner::loss(model), &rates)
+        open::can_learn(device, architecture.backbone, &learner::loss(model), &rates)
     })
 }
 
