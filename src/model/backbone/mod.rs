@@ -107,6 +107,16 @@ impl Backbone {
         }
     }
 
+    /// The number of its layers' present form, where these have changed since networks
+    /// could be trained: an unfinished run of an earlier one is another network's.
+    pub fn revision(self) -> Option<u32> {
+        match self {
+            // Widths, strides, pools and dropout; dropout before the first dense layer.
+            Self::Resnet26 | Self::Dieleman => Some(2),
+            _ => None,
+        }
+    }
+
     /// Whether it leaves out features too; of a ResNet-26, only numbers inside of units.
     fn drops_features(self) -> bool {
         self != Self::Resnet26

@@ -67,6 +67,19 @@ pub enum TrainError {
         /// What differs.
         differences: Vec<Difference>,
     },
+    /// The folder holds a run with the same settings, of a network that has changed since.
+    #[error(
+        "{} holds a run that another version of hiwl began: the layers of {architecture} are \
+         others there (run.json says which version). Name another output, or go on with that \
+         version",
+        path.display()
+    )]
+    OtherNetwork {
+        /// The folder.
+        path: PathBuf,
+        /// The network.
+        architecture: String,
+    },
     /// The folder holds something that is no training run.
     #[error("{} holds {name} and no training run: name another output", path.display())]
     NotEmpty {
@@ -212,6 +225,7 @@ impl TrainError {
             | Self::NotEmpty { .. }
             | Self::Remote { .. }
             | Self::OtherRun { .. }
+            | Self::OtherNetwork { .. }
             | Self::Newer { .. }
             | Self::Busy { .. }
             | Self::InitialModel(_)

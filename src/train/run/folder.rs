@@ -36,7 +36,8 @@ use crate::train::recipe::Recipe;
 
 /// The format of the runs that this program begins, and the last that it goes
 /// on with; those without a number have it too. It is raised when the same
-/// settings would give other weights.
+/// settings would give other weights; where those of one backbone alone would, its
+/// [revision](crate::model::backbone::Backbone::revision) is.
 pub const FORMAT: u64 = 1;
 
 /// What decides nothing: a run goes on after an update of the program.
@@ -69,6 +70,9 @@ pub struct Settings<'a> {
     /// were not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blank_left_out: bool,
+    /// The form of the backbone's layers, where it has had more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_revision: Option<u32>,
     /// How inputs are read, where it is not the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<Read<'a>>,
@@ -179,8 +183,9 @@ impl Folder {
     /// settings.
     ///
     /// # Errors
-    /// [`TrainError::OtherRun`] if they differ, [`TrainError::NotEmpty`] if the
-    /// folder holds something else.
+    /// [`TrainError::OtherRun`] if they differ, [`TrainError::OtherNetwork`] if it is by
+    /// the backbone's revision alone, [`TrainError::NotEmpty`] if the folder holds
+    /// something else.
     pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
         let asked = json::json(settings);
         let path = dir.join("run.json");
@@ -202,8 +207,16 @@ impl Folder {
                     there.entry("precision").or_insert_with(|| asked["precision"].clone());
                 }
                 let differences = json::differences(&decisive(there), &decisive(asked), &[]);
-                if !differences.is_empty() {
-                    return Err(TrainError::OtherRun { path: dir.to_owned(), differences });
+                match &differences[..] {
+                    [] => {}
+                    [one] if one.field == "backbone revision" => {
+                        let architecture = settings.recipe.architecture.clone();
+                        return Err(TrainError::OtherNetwork {
+                            path: dir.to_owned(),
+                            architecture,
+                        });
+                    }
+                    _ => return Err(TrainError::OtherRun { path: dir.to_owned(), differences }),
                 }
                 bytes
             }

@@ -189,6 +189,7 @@ pub fn run(
         freeze: options.freeze,
         features: keeps.then_some("kept"),
         blank_left_out: data.blank_left_out,
+        backbone_revision: architecture.backbone.revision(),
         reading: folder::Read::of(&options.data),
         precision,
     };

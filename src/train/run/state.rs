@@ -110,14 +110,19 @@ impl State {
     /// Takes note of an epoch's weights if they are among the `keep` best.
     /// Those of a later phase come first, since it saw what every use of the
     /// model sees; then the higher accuracy, the lower loss, the earlier
-    /// epoch. Returns whether they are.
+    /// epoch; an accuracy or a loss that is no number is the worst. Returns whether they
+    /// are.
     pub fn rank(&mut self, candidate: Best, keep: usize) -> bool {
         let epoch = candidate.epoch;
         self.best.push(candidate);
+        // `total_cmp` puts what is no number before or behind all others by its sign.
+        let or = |value: f64, worst: f64| if value.is_nan() { worst } else { value };
+        let accuracy = |best: &Best| or(best.accuracy, f64::NEG_INFINITY);
+        let loss = |best: &Best| or(best.loss, f64::INFINITY);
         self.best.sort_by(|a, b| {
             let by_phase = b.phase.cmp(&a.phase);
-            let by_accuracy = b.accuracy.total_cmp(&a.accuracy);
-            by_phase.then(by_accuracy).then(a.loss.total_cmp(&b.loss)).then(a.epoch.cmp(&b.epoch))
+            let by_accuracy = accuracy(b).total_cmp(&accuracy(a));
+            by_phase.then(by_accuracy).then(loss(a).total_cmp(&loss(b))).then(a.epoch.cmp(&b.epoch))
         });
         self.best.truncate(keep);
         self.best.iter().any(|best| best.epoch == epoch)
@@ -150,6 +155,19 @@ mod tests {
         assert!(state.rank(best(5, 1, 0.93), 2));
         let epochs: Vec<u32> = state.best.iter().map(|b| b.epoch).collect();
         assert_eq!(epochs, [3, 5]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_never_the_best() {
+        for none in [f64::NAN, -f64::NAN] {
+            let mut state = state();
+            state.rank(best(1, 0, none), 3);
+            state.rank(best(2, 0, 0.5), 3);
+            state.rank(Best { loss: none, ..best(3, 0, 0.7) }, 3);
+            state.rank(best(4, 0, 0.7), 3);
+            let epochs: Vec<u32> = state.best.iter().map(|b| b.epoch).collect();
+            assert_eq!(epochs, [4, 3, 2], "{none:?}");
+        }
     }
 
     #[test]
