@@ -4,6 +4,7 @@
 //! They are drawn by [`crate::draw::chart`]; what they show comes from
 //! [`crate::train::history`]. Points that cannot be drawn are gaps in a line.
 
+use crate::draw::chart::COLOURS;
 use crate::draw::chart::axis::Axis;
 use crate::draw::chart::lines::{Chart, Line, file};
 use crate::events::Epoch;
@@ -64,7 +65,7 @@ pub fn recall(epochs: &[Epoch], network: &str) -> Option<Chart> {
             epoch.recall.iter().find(|(name, _)| name == class).map(|(_, recall)| *recall)
         };
         let points = points(epochs, network, of);
-        Line { name: shown::line(class), colour, dashed: colour >= 8, points }
+        Line { name: shown::line(class), colour, dashed: colour >= COLOURS.len(), points }
     };
     let lines: Vec<Line> = classes.iter().enumerate().map(line).collect();
     (lines.len() > 1).then(|| fractions("recall", epochs, lines))
@@ -191,6 +192,12 @@ mod tests {
         assert_eq!(chart.lines[0].points, [(1.0, 0.5), (2.0, 0.625)]);
         assert!(chart.lines[1].points[1].1.is_nan(), "it is not known");
         assert!(recall(&[of(&[("A", 0.5)])], "one").is_none());
+        // Where colours come again, lines are dashed.
+        let names: Vec<String> = (0..=COLOURS.len()).map(|place| place.to_string()).collect();
+        let many: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 0.5)).collect();
+        let lines = recall(&[of(&many)], "one").unwrap().lines;
+        let dashed: Vec<bool> = lines.iter().map(|line| line.dashed).collect();
+        assert_eq!(dashed.iter().position(|dashed| *dashed), Some(COLOURS.len()));
         assert!(recall(&epochs, "two").is_none());
     }
 }

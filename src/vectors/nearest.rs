@@ -20,7 +20,7 @@ pub enum Distance {
     Cosine,
 }
 
-/// A distance, in the order of IEEE 754's `totalOrder`: what is no number is farthest.
+/// A distance that is a number, in the order of IEEE 754's `totalOrder`.
 #[derive(Debug, Clone, Copy)]
 struct Far(f32);
 
@@ -50,9 +50,11 @@ impl Nearest {
         Self(Best::new(most))
     }
 
-    /// Takes a row, if it is among the nearest.
+    /// Takes a row, if it is among the nearest. What is no number (of an infinity over an
+    /// infinity, where vectors are so long) is farthest: left as it is, its sign would say
+    /// whether it comes last or first, and processors differ in that.
     fn offer(&mut self, distance: f32, row: u64) {
-        self.0.add(Far(distance), row);
+        self.0.add(Far(if distance.is_nan() { f32::INFINITY } else { distance }), row);
     }
 
     /// Takes what another found.
@@ -162,6 +164,24 @@ mod tests {
         }
         one.merge(&other);
         assert_eq!((forwards.found(), one.found()), (expected.clone(), expected));
+    }
+
+    #[test]
+    fn a_distance_that_is_no_number_is_farthest() {
+        for none in [f32::NAN, -f32::NAN] {
+            let mut nearest = Nearest::new(3);
+            for (distance, row) in [none, 2.0, 1.0, none, 3.0].into_iter().zip(0..) {
+                nearest.offer(distance, row);
+            }
+            assert_eq!(nearest.found(), [(1.0, 2), (2.0, 1), (3.0, 4)], "{none:?}");
+        }
+        // The cosine of vectors whose lengths are beyond f32.
+        let (long, plain) = (vec![f32::MAX; 20], vec![1.0; 20]);
+        let queries = Queries::new(long.clone(), vec![0], 20, Distance::Cosine);
+        let mut nearest = vec![Nearest::new(2)];
+        queries.compare(&[long, plain].concat(), &[1, 2], &mut nearest);
+        let nearest = nearest.remove(0).found();
+        assert!(nearest.iter().all(|(distance, _)| *distance == f32::INFINITY), "{nearest:?}");
     }
 
     #[test]

@@ -205,12 +205,16 @@ fn hostile_ids_name_no_file_elsewhere_and_come_out_as_text() {
     let mut table = csv::Writer::from_path(path("table.csv")).unwrap();
     table.write_record(["id", "path"]).unwrap();
     ids.iter().for_each(|id| table.write_record([id, picture.to_str().unwrap()]).unwrap());
+    // One that is rejected: its id is said.
+    fs::write(path("broken.jpg"), b"no picture").unwrap();
+    table.write_record(["\u{202e}gpj.dneb\u{1b}[31m", &text("broken.jpg")]).unwrap();
     table.flush().unwrap();
     let before = fs::read_dir(folder.path()).unwrap().count();
     let found = run(["explain", &text("table.csv"), "--output", &text("why")]);
-    assert_code(&found, 0);
+    assert_code(&found, 1);
     let said = String::from_utf8(found.stdout).unwrap();
-    assert!(!said.contains('\u{202e}'), "{said}");
+    assert!(said.contains("1 cutout has none:") && said.contains("gpj.dneb"), "{said}");
+    assert!(!said.contains(['\u{202e}', '\u{1b}']), "{said}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before + 1, "nothing elsewhere");
     let rows = lines(&path("why"));
     assert_eq!(rows.iter().map(|line| line[0].as_str()).collect::<Vec<_>>(), ids);

@@ -106,19 +106,15 @@ impl Infer for TensorNetwork {
             });
         }
         to.resize(self, images.len(), want);
-        let each = if self.device.is_cpu() { 1 } else { AT_ONCE };
-        let look = |images: &[&[u8]]| {
-            if each == 1 {
-                return self.look(images[0], want);
-            }
-            let mut all = images.concat();
-            all.resize(each * 3 * self.size * self.size, 0);
-            self.look(&all, want)
-        };
-        let found: Vec<Found> = if each == 1 {
-            images.par_chunks(each).map(look).collect::<Result<_>>()?
+        let found: Vec<Found> = if self.device.is_cpu() {
+            images.par_iter().map(|image| self.look(image, want)).collect::<Result<_>>()?
         } else {
-            images.chunks(each).map(look).collect::<Result<_>>()?
+            let all = |images: &[&[u8]]| {
+                let mut all = images.concat();
+                all.resize(AT_ONCE * 3 * self.size * self.size, 0);
+                self.look(&all, want)
+            };
+            images.chunks(AT_ONCE).map(all).collect::<Result<_>>()?
         };
         for (place, own) in found.into_iter().enumerate() {
             for (to, own) in [

@@ -12,7 +12,7 @@ use super::ops::conv::Convolution;
 use super::ops::depthwise::DepthwiseConv2d;
 use super::ops::norm::{Moments, Norm};
 use super::ops::pool::{MaxPool, adaptive_mean};
-use super::ops::portable;
+use super::ops::{portable, values};
 use super::transformer::Transformer;
 use crate::model::architecture::Architecture;
 use crate::model::backbone::{Conv, Layer, Plan};
@@ -26,6 +26,9 @@ pub struct Network {
     eps: f64,
     classes: usize,
     tensors: BTreeMap<String, Tensor>,
+    /// Batch norms of running statistics, by prefix; empty where these may change, and on
+    /// GPUs.
+    norms: BTreeMap<String, Norm>,
     /// What computes the body where nothing learns, if it is a transformer.
     transformer: Option<Transformer>,
 }
@@ -76,6 +79,9 @@ impl Network {
             tensors.insert(parameter.name, tensor);
         }
         let mut network = Self::with(architecture, classes, tensors);
+        if device.is_cpu() {
+            network.norms = network.running().map_err(WeightsError::tensor("running_mean"))?;
+        }
         network.transformer = Transformer::of(&network.plan, network.eps, &network.tensors)
             .map_err(WeightsError::tensor("encoder"))?;
         Ok(network)
@@ -88,7 +94,19 @@ impl Network {
         tensors: BTreeMap<String, Tensor>,
     ) -> Self {
         let (plan, eps) = (architecture.plan(), architecture.bn_eps);
-        Self { plan, eps, classes, tensors, transformer: None }
+        Self { plan, eps, classes, tensors, norms: BTreeMap::new(), transformer: None }
+    }
+
+    /// The batch norms of its running statistics.
+    fn running(&self) -> Result<BTreeMap<String, Norm>> {
+        let prefixes = self.tensors.keys().filter_map(|name| name.strip_suffix(".running_mean"));
+        prefixes.map(|prefix| Ok((prefix.to_owned(), self.running_norm(prefix)?))).collect()
+    }
+
+    fn running_norm(&self, prefix: &str) -> Result<Norm> {
+        let told = |part| values::<f64>(&self.tensor(prefix, part)?.to_dtype(DType::F64)?);
+        let moments = Moments { mean: told("running_mean")?, variance: told("running_var")? };
+        Ok(Norm::new(&moments, self.eps, false))
     }
 
     /// Logits of an image.
@@ -243,22 +261,23 @@ impl Network {
 
     fn norm(&self, prefix: &str, x: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         let (gamma, beta) = (self.tensor(prefix, "weight")?, self.tensor(prefix, "bias")?);
-        let running = |part| self.tensor(prefix, part);
-        let told = |part| running(part)?.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>();
         pass.seen = true;
         let (found, moments) = if !x.device().is_cpu() {
             let fixed = if pass.of_batch {
                 None
             } else {
-                Some((running("running_mean")?, running("running_var")?))
+                Some((self.tensor(prefix, "running_mean")?, self.tensor(prefix, "running_var")?))
             };
             portable::norm(x, gamma, beta, fixed, self.eps)?
         } else if pass.of_batch {
             let moments = Moments::of(x)?;
             (Norm::new(&moments, self.eps, true).apply(x, gamma, beta)?, Some(moments))
         } else {
-            let moments = Moments { mean: told("running_mean")?, variance: told("running_var")? };
-            (Norm::new(&moments, self.eps, false).apply(x, gamma, beta)?, None)
+            let norm = match self.norms.get(prefix) {
+                Some(norm) => norm.clone(),
+                None => self.running_norm(prefix)?,
+            };
+            (norm.apply(x, gamma, beta)?, None)
         };
         if let Some(moments) = moments {
             let pixels = x.elem_count() / moments.mean.len().max(1);
@@ -344,8 +363,8 @@ fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     found.reshape(dims)
 }
 
-/// Leaves numbers out, image by image in the order of the numbers, and scales the
-/// others up. The same seed and name leave out the same.
+/// Leaves numbers out, each by a draw of its own in the order in which they lie, and
+/// scales the others up: the same of the same seed, name and number of numbers.
 pub(super) fn drop_out(x: &Tensor, name: &str, dropout: Option<(f64, u64)>) -> Result<Tensor> {
     let Some((probability, seed)) = dropout.filter(|(probability, _)| *probability > 0.0) else {
         return Ok(x.clone());
