@@ -218,18 +218,23 @@ impl Arguments {
         let folder = self.output.join(&name);
         let path = self.output.join(format!("{name}.{}.json", self.split.name()));
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let asked = json!({
+        let mut asked = json!({
             "inputs": self.inputs.iter().map(text).collect::<Vec<_>>(),
             "labels": text(&self.labels),
             "init": self.init.as_ref().map(text),
         });
+        let architecture = Architecture::named(row.backbone);
+        if let Some(revision) = architecture.and_then(|known| known.backbone.revision()) {
+            asked["backbone_revision"] = json!(revision);
+        }
         if path.exists() {
             let text = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
             let value: Value =
                 serde_json::from_slice(&text).with_context(|| format!("{}", path.display()))?;
             if value["asked"] != asked {
                 return Err(usage(anyhow!(
-                    "{}: scored with other images, labels or --init: take another --output",
+                    "{}: scored with other images, labels, --init or layers of its network: take \
+                     another --output",
                     shown::line(path.display())
                 )));
             }
