@@ -21,6 +21,7 @@ mod mosaic;
 mod network;
 mod page;
 mod pages;
+mod python;
 mod simulate;
 mod source;
 mod train;

@@ -29,6 +29,11 @@ def main() -> None:
         pip = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, wheel, *TOOLS], check=True)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("HIWL")}
+        # matplotlib lists the machine's fonts when it is first used, and says so if that takes
+        # long: here before the notebook, and with a list of its own.
+        clean["MPLCONFIGDIR"] = str(pathlib.Path(folder) / "matplotlib")
+        subprocess.run([home / "bin/python", "-c", "import matplotlib.font_manager"], check=True,
+                       env=clean)
         subprocess.run([home / "bin/python", __file__, "--inside"], check=True, env=clean)
 
 

@@ -242,6 +242,12 @@ def extras() -> None:
         assert model.predict(GALAXIES, progress=True).num_rows == 25
         hiwl.run(ROOT / "fixtures/galaxies", "barred", progress=True)
     assert told.getvalue().count("25/25") >= 2, told.getvalue()
+    # Its notes are seen beside the bar: that of the listing, and what -v says of decisions.
+    assert "labels.csv" in told.getvalue(), told.getvalue()
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        hiwl.run(ROOT / "fixtures/galaxies", "told", progress=True, verbose=True)
+    assert "25/25" in told.getvalue() and "precision=" in told.getvalue(), told.getvalue()
     assert hiwl.read_catalog("barred").num_rows == 25
     pathlib.Path("mixed/again.jpg").write_bytes(b"nothing")
     with warnings.catch_warnings(record=True) as caught:

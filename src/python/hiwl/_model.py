@@ -147,8 +147,8 @@ def classify(
             raise HiwlError("this model is ready: its options were given when it was opened")
         with tempfile.TemporaryDirectory(prefix="hiwl-") as folder:
             output = os.path.join(folder, "run")
-            run(many, output, model=path, quiet=progress is not True and not in_notebook(),
-                progress=progress, **options)
+            shown = in_notebook() if progress is None else progress
+            run(many, output, model=path, quiet=not shown, progress=progress, **options)
             return read_catalog(output)
     if isinstance(model, Model):
         if options:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from ._errors import HiwlError, HiwlWarning, RunError
 
@@ -74,8 +88,9 @@ def run(
     own: what kills it leaves the interpreter alone, and the same call goes on where it
     was. Flags are keywords: `carry=["z"]`, `profile="legacy-grz"`, `shard="0/4"`.
 
-    It says what the program says, on `sys.stderr`; with `progress` a bar of tqdm's shows
-    how far it is instead, as it does in notebooks where tqdm is installed.
+    All that the program says goes to `sys.stderr`, unless it is to be `quiet`; with
+    `progress` a bar of tqdm's shows how far it is, with the program's notes above it, as it
+    does in notebooks where tqdm is installed.
 
     Returns the folder, for `read_catalog`. Rows that were rejected are warned of, with
     the reasons in their columns `status` and `error`; a run that is not complete, or
@@ -88,14 +103,13 @@ def run(
     command += _flags(flags)
     new_bar = None if quiet else tqdm_bar(progress)
     if new_bar is not None:
-        code, said = _watched(command + ["--json"], new_bar)
+        code, told = _watched(command + ["--json"], new_bar)
     else:
-        code, said = _told(command + (["--quiet"] if quiet else []), quiet)
-    last = said[-1] if said else "it said nothing"
+        code, told = _told(command + (["--quiet"] if quiet else []), quiet)
     if code == 1:
-        warnings.warn(last, HiwlWarning, stacklevel=2)
+        warnings.warn(told, HiwlWarning, stacklevel=2)
     elif code != 0:
-        raise RunError(f"hiwl ended with {code}: {last}", code)
+        raise RunError(f"hiwl ended with {code}: {told}", code)
     return Path(output)
 
 
@@ -117,34 +131,46 @@ def tqdm_bar(wanted: Optional[bool]) -> Optional[Callable[[int], Any]]:
     return lambda total: tqdm(total=total, unit="image")
 
 
-def _told(command: List[str], quiet: bool) -> Tuple[int, List[str]]:
-    """Runs the program and shows what it says; its exit code and its lines."""
-    said: List[str] = []
-    # Line by line and through Python's stream, so that a notebook shows it.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+def _told(command: List[str], quiet: bool) -> Tuple[int, str]:
+    """Runs the program and shows what it says; its exit code, and why it is not 0."""
+    errors: List[str] = []
+    with _started(command) as process:
         try:
-            for line in process.stderr or ():
-                said.append(line.rstrip("\n"))
+            for on_stdout, line in _lines(process):
+                if not on_stdout:
+                    errors.append(line)
                 if not quiet:
-                    print(line, end="", file=sys.stderr)
-            return process.wait(), said
+                    # Through Python's stream, so that a notebook shows it.
+                    print(line, file=sys.stderr)
+            code = process.wait()
         except BaseException:
             # The program stops in order on the signal, and keeps what it has done.
             process.terminate()
             raise
+    if code == 1 and not quiet:
+        return code, "some rows were rejected, or inputs could not be listed, as was said"
+    return code, _last(errors)
 
 
-def _watched(command: List[str], new_bar: Callable[[int], Any]) -> Tuple[int, List[str]]:
-    """The same, with its events as a bar. What it says of errors comes at the end: a few
-    lines, which fit into a pipe that nobody reads meanwhile."""
-    said: List[str] = []
+def _watched(command: List[str], new_bar: Callable[[int], Any]) -> Tuple[int, str]:
+    """The same, with its events as a bar; its notes are shown above it."""
+    errors: List[str] = []
+    why: List[str] = []
     bar: Any = None
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
-    with process:
+
+    def show(text: str) -> None:
+        if bar is None:
+            print(text, file=sys.stderr)
+        else:
+            bar.write(text, file=sys.stderr)
+
+    with _started(command) as process:
         try:
-            for line in process.stdout or ():
+            for on_stdout, line in _lines(process):
+                if not on_stdout:
+                    errors.append(line)
+                    show(line)
+                    continue
                 event = json.loads(line)
                 kind = event.get("event")
                 if kind == "start":
@@ -152,16 +178,15 @@ def _watched(command: List[str], new_bar: Callable[[int], Any]) -> Tuple[int, Li
                 elif kind == "progress" and bar is not None:
                     bar.update(event["rows"] - bar.n)
                 elif kind == "note":
-                    print(event["text"], file=sys.stderr)
+                    show(event["text"])
                 elif kind == "end":
                     if bar is not None:
                         bar.update(event["rows"] - bar.n)
-                    rejected = [f"{count} {why}" for why, count in event["rejected"].items()]
+                    why.extend(event["problems"])
+                    rejected = [f"{count} {status}" for status, count in event["rejected"].items()]
                     if rejected:
-                        said.append(f"rows that were rejected: {', '.join(rejected)}")
-                    said.extend(event["problems"])
-            said.extend((process.stderr.read() if process.stderr else "").splitlines())
-            return process.wait(), said
+                        why.append(f"rows that were rejected: {', '.join(rejected)}")
+            code = process.wait()
         except BaseException:
             # The program stops in order on the signal, and keeps what it has done.
             process.terminate()
@@ -169,3 +194,40 @@ def _watched(command: List[str], new_bar: Callable[[int], Any]) -> Tuple[int, Li
         finally:
             if bar is not None:
                 bar.close()
+    return code, why[-1] if code == 1 and why else _last(errors)
+
+
+def _started(command: List[str]) -> "subprocess.Popen[str]":
+    """The program, with pipes for all that it says."""
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    )
+
+
+def _lines(process: "subprocess.Popen[str]") -> Iterator[Tuple[bool, str]]:
+    """What a program says, line by line as it comes, and whether on standard output. Both
+    pipes are read all the while: one that fills up would hold the program."""
+    said: "queue.SimpleQueue[Optional[Tuple[bool, str]]]" = queue.SimpleQueue()
+
+    def pump(stream: Optional[IO[str]], on_stdout: bool) -> None:
+        try:
+            for line in stream or ():
+                said.put((on_stdout, line.rstrip("\n")))
+        finally:
+            said.put(None)
+
+    for stream, on_stdout in ((process.stdout, True), (process.stderr, False)):
+        threading.Thread(target=pump, args=(stream, on_stdout), daemon=True).start()
+    ended = 0
+    while ended < 2:
+        one = said.get()
+        if one is None:
+            ended += 1
+        else:
+            yield one
+
+
+def _last(errors: List[str]) -> str:
+    """The last message on standard error, with the lines that are set in below it."""
+    begins = [place for place, line in enumerate(errors) if line.startswith("hiwl: ")]
+    return "\n".join(errors[begins[-1] if begins else -1 :]) or "it said nothing"
