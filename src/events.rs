@@ -80,6 +80,8 @@ pub enum Event<'a> {
     /// Something that whoever runs it should know: a decision, an assumption, a
     /// doubt.
     Note(&'a str),
+    /// What it waits for; it goes on by itself.
+    Waiting(&'a str),
     /// Of a training run.
     Training(TrainingEvent<'a>),
 }

@@ -51,6 +51,7 @@
 //! | [`pipeline`] | stages, links, meters, shutdown: knows nothing of galaxies |
 //! | [`events`] | what a run tells whoever listens |
 //! | [`limits`] | how much a file may state of itself |
+//! | [`words`] | numbers and suggestions in messages |
 //! | [`source`] | where cutouts come from: folders, tar archives, tables |
 //! | [`cutout`] | what flows: decoding, bands to RGB, crop |
 //! | [`draw`] | colour maps, panels, clouds of points |
@@ -102,5 +103,6 @@ pub mod tables;
 pub mod train;
 pub mod tree;
 pub mod vectors;
+pub mod words;
 
 pub use classify::Classifier;

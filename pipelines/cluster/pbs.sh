@@ -6,10 +6,9 @@
 #   bash night1.sh [QSUB OPTION...]
 #
 # or this file as it is: pbs.sh DIR [QSUB OPTION...]. DIR is what `hiwl plan` made, by
-# its absolute path on a file system that all nodes share; so is this file, since the
-# jobs run it. Given again when its jobs have ended, the same command submits the array
-# once more: tasks whose shard is done end at once, and damaged parts are made again.
-# Logs are where qsub puts them (`-o`, `-e`).
+# its absolute path on a file system that all nodes share. Given again when its jobs have
+# ended, the same command submits the array once more: tasks whose shard is done end at
+# once, and damaged parts are made again. Logs are where qsub puts them (`-o`, `-e`).
 #
 # Unlike Slurm's, arrays of PBS are stretches: they cannot name single tasks.
 
@@ -17,8 +16,9 @@
 #PBS -r y
 set -euo pipefail
 hiwl=${HIWL:-hiwl}
-# `hiwl plan --for pbs` writes its folder here.
+# `hiwl plan --for pbs` writes its folder and its number of shards here.
 planned=
+shards=
 
 # In a job: which shard it is stands in PBS_ARRAY_INDEX.
 case "${HIWL_JOB:-}" in
@@ -38,13 +38,15 @@ array=$("$hiwl" verify "$run" --array --remove-damaged) || [ $? -eq 2 ]
 if [ -z "$array" ]; then
   exec "$hiwl" verify "$run"
 fi
-shards=$(sed -n 's/^ *"shards": \([0-9]*\).*/\1/p' "$run/plan.json")
+[ -n "$shards" ] || shards=$(sed -n 's/^ *"shards": \([0-9]*\).*/\1/p' "$run/plan.json")
 set_to="HIWL_DIR=$run,HIWL=$(command -v "$hiwl")"
 # An array has at least two tasks.
 if [ "$shards" -gt 1 ]; then
   job=$(qsub -J "0-$((shards - 1))" -v "HIWL_JOB=task,$set_to" "$@" "$0")
+  what="array $job ($shards tasks)"
 else
   job=$(qsub -v "HIWL_JOB=all,$set_to" "$@" "$0")
+  what="job $job (1 task)"
 fi
 verify=$(qsub -W "depend=afterany:$job" -v "HIWL_JOB=verify,$set_to" "$@" "$0")
-echo "array $job (${shards} tasks), then verify $verify"
+echo "$what, then verify $verify"

@@ -4,11 +4,11 @@
 #   hiwl plan ... --output DIR --shards N --for slurm > night1.sh
 #   bash night1.sh [SBATCH OPTION...]
 #
-# or this file as it is: slurm.sh DIR [SBATCH OPTION...]. DIR is what `hiwl plan` made, on a file system that all nodes share. Given
-# again when its jobs have ended, the same command submits what is still missing
-# (parts that were damaged among it) and nothing else.
-# Logs are under DIR/logs, or, where DIR is a URL, under NAME-logs. `hiwl` must
-# be on the PATH, or HIWL say where it is.
+# or this file as it is: slurm.sh DIR [SBATCH OPTION...]. DIR is what `hiwl plan` made,
+# on a file system that all nodes share. Given again when its jobs have ended, the same
+# command submits what is still missing (parts that were damaged among it) and nothing
+# else. Logs are under DIR/logs, or, where DIR is a URL, under NAME-logs. A printed script
+# runs the program that planned, this file the `hiwl` on the PATH; HIWL names another.
 #
 # The options below are defaults; those of the command line go before them.
 # A site that limits arrays (`scontrol show config | grep MaxArraySize`) needs

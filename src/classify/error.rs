@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::words::counted;
 use crate::{
     catalog::CatalogError,
     cutout::Rejection,
@@ -131,7 +132,8 @@ pub enum ClassifyError {
     #[error("stopped while the inputs were being listed: nothing was begun")]
     Stopped,
     /// No image to evaluate on has a label.
-    #[error("none of {images} images has one of the {labels} labels: do their ids agree?")]
+    #[error("none of {} has one of {}: do their ids agree?",
+        counted(*images as u64, "image", "images"), counted(*labels as u64, "label", "labels"))]
     NothingLabelled {
         /// Images found.
         images: usize,

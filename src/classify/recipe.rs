@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cutout::colour::Lupton;
 use crate::cutout::prepare::{Resample, Wide};
-use crate::limits::{self, did_you_mean};
+use crate::limits;
 use crate::storage::file;
 use crate::tree::Stage2;
+use crate::words::{did_you_mean, suggesting};
 
 /// The pipelines that come with the program: name and text.
 const SHIPPED: [(&str, &str); 2] = [
@@ -181,9 +182,8 @@ pub enum PrecisionChoice {
 pub enum RecipeError {
     /// Neither a shipped name nor a file.
     #[error(
-        "no pipeline `{name}`: give a file, or one of {}{}",
-        shipped_names(),
-        did_you_mean(name, SHIPPED.map(|(name, _)| name)).replace(" did", ": did")
+        "no pipeline `{name}`: give a file, or one of {}",
+        suggesting(shipped_names(), did_you_mean(name, SHIPPED.map(|(name, _)| name)).as_deref())
     )]
     Unknown {
         /// What was asked for.
@@ -304,6 +304,6 @@ mod tests {
         let error = Recipe::find(path.to_str().unwrap()).unwrap_err().to_string();
         assert!(error.contains("batches") && error.contains("mine.toml"), "{error}");
         let error = Recipe::find("sdsss").unwrap_err().to_string();
-        assert!(error.ends_with("sdss, any-size: did you mean `sdss`?"), "{error}");
+        assert!(error.ends_with("sdss, any-size; did you mean `sdss`?"), "{error}");
     }
 }

@@ -40,6 +40,7 @@ use crate::{
     },
     storage::remote::absolute,
     tree::{Naming, Stage2},
+    words::counted,
 };
 
 /// What a run needs to know, every choice made. A plan keeps what is not of
@@ -520,10 +521,10 @@ impl RangeSource {
                 }
                 Claimed::Elsewhere => {
                     let since: &Instant = waiting.get_or_insert_with(|| {
-                        let ranges = turns.len() + 1;
-                        self.listener.tell(Event::Note(&format!(
-                            "other processes work on the rest ({ranges} ranges): waiting up to \
-                             {} s, should one of them have died",
+                        let ranges = counted(turns.len() as u64 + 1, "range", "ranges");
+                        self.listener.tell(Event::Waiting(&format!(
+                            "other processes work on the rest ({ranges}): waiting up to {} s, should \
+                             one of them have died",
                             PATIENCE.as_secs()
                         )));
                         Instant::now()

@@ -1,17 +1,13 @@
 //! `hiwl model calibrate`: a model whose probabilities mean what they say.
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
-use super::flags::{CatalogFlags, NetworkFlags};
-use super::input::InputFlags;
-use super::{CliError, Exit, print, usage};
-use crate::classify::{self, Devices};
-use crate::cli::terminal::shown;
-use crate::labels::{LabelColumns, LabelTable, Split};
-use crate::model::model_file::{Model, StoredPrecision};
+use super::labelled::Labelled;
+use super::{CliError, Exit, usage};
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::tree::{Prediction, Scheme};
 
@@ -28,62 +24,26 @@ use crate::tree::{Prediction, Scheme};
 /// 0 (accurate) to 1 (as if all classes were equally frequent).
 #[derive(Debug, Args)]
 pub struct Calibrate {
-    /// The model file.
-    model: PathBuf,
-
-    /// Folders, images, tar archives, tables, lists.
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
-
-    /// The label table: id and label, and split if --split is given.
-    #[arg(short, long, value_name = "TABLE")]
-    labels: PathBuf,
-
-    /// Only the rows of this split: train, val or test.
-    #[arg(long, value_name = "SPLIT", value_parser = super::evaluate::split_named)]
-    split: Option<Split>,
-
     #[command(flatten)]
-    input: InputFlags,
+    labelled: Labelled,
 
     /// Where answers are chosen: balanced, accurate, or a number.
     #[arg(long, value_name = "POINT", default_value = "balanced")]
     operating_point: OperatingPoint,
-
-    /// The model file to write.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
-
-    /// How matrices are stored; f16 loses nothing where they were stored so.
-    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
-    precision: StoredPrecision,
 }
 
 impl Calibrate {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let mut model = Model::read(&self.model).map_err(usage)?;
-        let asked = NetworkFlags::of_model(self.model.clone(), self.input);
-        let options =
-            asked.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
-        let classes = model.description.scheme.tree().class_names();
-        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let columns =
-            LabelColumns { id: options.id_column.as_deref(), split: self.split.map(|_| "split") };
-        let of = ("the model", &classes[..]);
-        let (labels, left) = LabelTable::read_within(&self.labels, of, columns).map_err(usage)?;
-        let (found, stop) = super::watched(false, |listener, stop| {
-            classify::evaluate(&options, &labels, self.split, listener, stop)
-        })?;
-        let found = found
-            .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
-        let Some(found) = found else {
-            return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
+        let mut held = match self.labelled.hold(&[])? {
+            ControlFlow::Continue(held) => held,
+            ControlFlow::Break(exit) => return Ok(exit),
         };
-        let scheme = &mut model.description.scheme;
-        let rows: Vec<Row> =
-            found.predictions.iter().map(|(class, said)| row(scheme, *class, said)).collect();
+        let description = &mut held.model.description;
+        let scheme = &mut description.scheme;
+        let predictions = held.found.predictions.iter();
+        let rows: Vec<Row> = predictions.map(|(class, said)| row(scheme, *class, said)).collect();
         let fitted = calibrate(scheme, &rows, true, self.operating_point)
-            .map_err(|what| usage(anyhow::anyhow!("{what}: nothing to calibrate by")))?;
+            .map_err(|what| usage(anyhow!("{what}: nothing to calibrate by")))?;
         let shares: std::collections::BTreeMap<&String, f64> =
             fitted.iter().map(|(question, fitted)| (question, fitted.share)).collect();
         let point = match self.operating_point {
@@ -91,17 +51,14 @@ impl Calibrate {
             OperatingPoint::Accurate => json!("accurate"),
             OperatingPoint::Share(share) => json!(share),
         };
-        model.description.extras.operating_point =
-            Some(json!({ "point": point, "shares": shares }));
+        description.extras.operating_point = Some(json!({ "point": point, "shares": shares }));
         // It is of the probabilities and labels that were.
-        model.description.provenance.card = None;
-        let digest = model.write(&self.output, self.precision)?;
-        let mut text = left.note().map_or_else(String::new, |note| note + "\n");
+        description.provenance.card = None;
+        let mut said = String::new();
         for (question, fitted) in &fitted {
-            text += &format!("{question}: {fitted}\n");
+            said += &format!("{question}: {fitted}\n");
         }
-        print(&format!("{text}{digest}  {}\n", shown::line(self.output.display())))?;
-        Ok(Exit::Ok)
+        held.write(&said)
     }
 }
 

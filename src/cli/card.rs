@@ -1,22 +1,18 @@
 //! `hiwl model card`: a model that says what it was measured to do.
 
-use std::fmt::Write;
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 
-use super::flags::{CatalogFlags, NetworkFlags};
-use super::input::InputFlags;
+use super::labelled::Labelled;
 use super::terminal::{format, shown};
-use super::{CliError, Exit, print, usage};
-use crate::classify::{self, Devices};
-use crate::labels::{LabelColumns, LabelTable, Split};
+use super::{CliError, Exit, usage};
 use crate::limits;
 use crate::metrics::ClassificationReport;
 use crate::model::card::{Card, Measured, OfClass};
-use crate::model::model_file::{Model, StoredPrecision};
-use crate::storage::output;
+use crate::storage::file;
 
 /// Measure a model on labelled galaxies, and write what was found into it.
 ///
@@ -28,87 +24,35 @@ use crate::storage::output;
 #[derive(Debug, Args)]
 #[command(name = "card")]
 pub struct MakeCard {
-    /// The model file.
-    model: PathBuf,
-
-    /// Folders, images, tar archives, tables, lists.
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
-
-    /// The label table: id and label, and split if --split is given.
-    #[arg(short, long, value_name = "TABLE")]
-    labels: PathBuf,
-
-    /// Only the rows of this split: train, val or test.
-    #[arg(long, value_name = "SPLIT", value_parser = super::evaluate::split_named)]
-    split: Option<Split>,
+    #[command(flatten)]
+    labelled: Labelled,
 
     /// The card's text, Markdown.  [default: the present card's, if there is one]
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
-
-    #[command(flatten)]
-    input: InputFlags,
-
-    /// The model file to write.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
-
-    /// How matrices are stored; f16 loses nothing where they were stored so.
-    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
-    precision: StoredPrecision,
 }
 
 impl MakeCard {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let mut model = Model::read(&self.model).map_err(usage)?;
-        let mut given = vec![self.model.as_path(), self.labels.as_path()];
-        given.extend(self.text.as_deref());
-        output::refuse(&self.output, &given).map_err(usage)?;
-        let text = match &self.text {
-            Some(path) => read(path)?,
-            None => model.description.provenance.card.take().map_or_else(String::new, |c| c.text),
+        let text = self.text.as_deref().map(read).transpose()?;
+        let also: Vec<&Path> = self.text.iter().map(PathBuf::as_path).collect();
+        let mut held = match self.labelled.hold(&also)? {
+            ControlFlow::Continue(held) => held,
+            ControlFlow::Break(exit) => return Ok(exit),
         };
-        let asked = NetworkFlags::of_model(self.model.clone(), self.input);
-        let options =
-            asked.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
-        let classes = model.description.scheme.tree().class_names();
-        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let columns =
-            LabelColumns { id: options.id_column.as_deref(), split: self.split.map(|_| "split") };
-        let of = ("the model", &classes[..]);
-        let (labels, left) = LabelTable::read_within(&self.labels, of, columns).map_err(usage)?;
-        let (found, stop) = super::watched(false, |listener, stop| {
-            classify::evaluate(&options, &labels, self.split, listener, stop)
-        })?;
-        let found = found
-            .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
-        let Some(found) = found else {
-            return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
-        };
-        let card = Card { measured: measured(&found.report), text };
-        let mut said = left.note().map_or_else(String::new, |note| note + "\n");
-        if !found.rejected.is_empty() {
-            let count = format::count(found.rejected.len() as u64);
-            writeln!(said, "{count} images could not be used")?;
-        }
-        said += &lines(&card);
-        model.description.provenance.card = Some(card);
-        let digest = model.write(&self.output, self.precision)?;
-        print(&format!("{said}{digest}  {}\n", shown::line(self.output.display())))?;
-        Ok(Exit::Ok)
+        let card = &mut held.model.description.provenance.card;
+        let text = text.or_else(|| card.take().map(|card| card.text)).unwrap_or_default();
+        let card = card.insert(Card { measured: measured(&held.found.report), text });
+        let said = lines(card);
+        held.write(&said)
     }
 }
 
 /// The text of a card, which is kept as it is.
-fn read(path: &std::path::Path) -> Result<String, CliError> {
-    let name = shown::line(path.display());
-    let about = std::fs::metadata(path).with_context(|| name.to_string()).map_err(usage)?;
-    let most = limits::model::CARD;
-    if about.len() > most as u64 {
-        return Err(usage(anyhow!("{name}: {} bytes; a card has at most {most}", about.len())));
-    }
-    std::fs::read_to_string(path).with_context(|| name.to_string()).map_err(usage)
+fn read(path: &Path) -> Result<String, CliError> {
+    file::read_text(path, limits::model::CARD)
+        .with_context(|| shown::line(path.display()))
+        .map_err(usage)
 }
 
 /// What a report says, in a card's words.
@@ -136,22 +80,22 @@ pub(super) fn lines(card: &Card) -> String {
     let error =
         error.map_or_else(String::new, |e| format!(", calibration error {:.1} %", 100.0 * e));
     let mut out = format!(
-        "  {:<20}accuracy {:.2} ± {:.2} % of {} galaxies, mean F1 {:.3}{error}\n",
+        "  {:<20}accuracy {:.2} ± {:.2} % of {}, mean F1 {:.3}{error}\n",
         "measured",
         100.0 * measured.accuracy,
         100.0 * measured.accuracy_error(),
-        format::count(measured.galaxies),
+        galaxies(measured.galaxies),
         measured.f1_macro
     );
     for class in &measured.classes {
         let name = shown::line(&class.class).to_string();
         out += &format!(
-            "  {:<20}{name:<8} recall {:.3} ± {:.3}, precision {:.3}, {} galaxies\n",
+            "  {:<20}{name:<8} recall {:.3} ± {:.3}, precision {:.3}, {}\n",
             "",
             class.recall,
             class.recall_error(),
             class.precision,
-            format::count(class.galaxies)
+            galaxies(class.galaxies)
         );
     }
     if !text.is_empty() {
@@ -160,22 +104,29 @@ pub(super) fn lines(card: &Card) -> String {
     out
 }
 
-/// A card as Markdown: its text, and a table of what was measured.
+fn galaxies(n: u64) -> String {
+    format::counted(n, "galaxy", "galaxies")
+}
+
+/// A card as Markdown: its text, and a table of what was measured. The text is the file's
+/// own, whose lines `print` shows with nothing in them that acts; a name that stands within
+/// a line ends none.
 pub(super) fn page(card: &Card) -> String {
     let Card { measured, text } = card;
     let mut out = String::new();
     if !text.is_empty() {
-        out += &shown::text(text.trim_end());
+        out += text.trim_end();
         out += "\n\n";
     }
     let error = measured.expected_calibration_error;
     let error = error
         .map_or_else(String::new, |e| format!(", expected calibration error {:.1} %", 100.0 * e));
+    let within = |name: &str| name.replace(['\n', '\r'], " ");
     out += &format!(
-        "Measured by {} on {} galaxies: accuracy {:.2} ± {:.2} %, mean F1 of the classes \
-         {:.3}{error}.\n\n| class | recall | precision | galaxies |\n| --- | --- | --- | --- |\n",
-        shown::line(&measured.program),
-        format::count(measured.galaxies),
+        "Measured by {} on {}: accuracy {:.2} ± {:.2} %, mean F1 of the classes {:.3}{error}.\n\n\
+         | class | recall | precision | galaxies |\n| --- | --- | --- | --- |\n",
+        within(&measured.program),
+        galaxies(measured.galaxies),
         100.0 * measured.accuracy,
         100.0 * measured.accuracy_error(),
         measured.f1_macro
@@ -183,7 +134,7 @@ pub(super) fn page(card: &Card) -> String {
     for class in &measured.classes {
         out += &format!(
             "| {} | {:.3} ± {:.3} | {:.3} | {} |\n",
-            shown::line(&class.class),
+            within(&class.class).replace('|', "\\|"),
             class.recall,
             class.recall_error(),
             class.precision,
@@ -191,4 +142,41 @@ pub(super) fn page(card: &Card) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card(galaxies: u64, class: &str, text: &str) -> Card {
+        let class = OfClass { class: class.to_owned(), galaxies, recall: 1.0, precision: 0.5 };
+        let measured = Measured {
+            program: "hiwl 0".into(),
+            galaxies,
+            accuracy: 1.0,
+            f1_macro: 0.75,
+            expected_calibration_error: Some(0.031),
+            classes: vec![class],
+        };
+        Card { measured, text: text.to_owned() }
+    }
+
+    #[test]
+    fn one_galaxy_is_one() {
+        let of = |galaxies| lines(&card(galaxies, "SPI", ""));
+        assert!(of(1).contains("% of 1 galaxy, mean") && of(1).ends_with("0.500, 1 galaxy\n"));
+        assert!(of(2000).contains("2,000 galaxies, mean"), "{}", of(2000));
+        assert!(page(&card(1, "SPI", "")).starts_with("Measured by hiwl 0 on 1 galaxy: "));
+    }
+
+    #[test]
+    fn a_page_is_the_text_and_a_table_that_no_name_breaks() {
+        // What acts is left to whoever prints, who spells it out once.
+        let text = "# \u{1b}[31mRed\n\n\tof `\\u{1b}`\n";
+        let page = page(&card(3, "a|b\nc", text));
+        assert!(page.starts_with("# \u{1b}[31mRed\n\n\tof `\\u{1b}`\n\nMeasured by"), "{page}");
+        assert!(page.ends_with("\n| a\\|b c | 1.000 ± 0.000 | 0.500 | 3 |\n"), "{page}");
+        let shown = shown::text(&page);
+        assert!(shown.starts_with("# \\u{1b}[31mRed\n\n\tof `\\u{1b}`\n\n"), "{shown}");
+    }
 }

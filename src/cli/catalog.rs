@@ -11,6 +11,7 @@ use crate::cli::terminal::{format, shown};
 use crate::export::ExportError;
 use crate::export::pick::{self, Order, Pick, Picked};
 use crate::page::{PageError, sheet};
+use crate::words::part_of;
 
 /// Rows that are shown if nothing says how many.
 const ROWS: u64 = 20;
@@ -105,22 +106,22 @@ impl Arguments {
         };
         let rows = picked.places.len() as u64;
         if let (false, Some(matched)) = (self.json, picked.matched.filter(|all| *all != rows)) {
-            let all = format::count(matched);
-            text.push_str(&format!("{} of {all} rows\n", format::count(rows)));
+            let all = format::counted(matched, "row", "rows");
+            text.push_str(&format!("{} of {all}\n", format::count(rows)));
         }
         let mut exit = Exit::Ok;
         if let Some(path) = &self.sheet {
             let missing = self.sheet(path, &picked)?;
             let name = shown::line(path.display());
             if !self.json {
-                text.push_str(&format!("{name}: {} pictures\n", format::count(rows - missing)));
+                let pictures = format::counted(rows - missing, "picture", "pictures");
+                text.push_str(&format!("{name}: {pictures}\n"));
             }
             if missing > 0 {
                 exit = Exit::Flawed;
                 shown::say(format_args!(
-                    "{} of {} rows have no picture: their cells say why",
-                    format::count(missing),
-                    format::count(rows)
+                    "{} no picture: their cells say why",
+                    part_of(missing, rows, ["row", "rows"], ["has", "have"])
                 ));
             }
         }

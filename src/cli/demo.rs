@@ -1,17 +1,19 @@
 //! `hiwl demo`: the galaxies that come with the program, from pictures to a page.
 //!
 //! It types what a newcomer would type: `hiwl classify`, then `hiwl report`. Invariant:
-//! it needs nothing but the program and its model, and writes into its own folder alone.
+//! it needs nothing but the program and its model, and writes into its own folder alone:
+//! one that it makes, that is empty, or that holds what it wrote before.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser};
 
 use super::terminal::shown::{self, say};
 use super::{Cli, CliError, Exit, print, usage};
-use crate::storage::output;
+use crate::storage::{file, output};
 
 /// A picture among the fixtures, by its id.
 macro_rules! galaxies {
@@ -38,7 +40,7 @@ const LABELS: &[u8] = include_bytes!("../../fixtures/galaxies/labels.csv");
 /// (galaxies.html), which any browser opens. Given again, it makes the page anew.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The folder: made, or that of an earlier demo.
+    /// The folder: made, empty, or that of an earlier demo.
     #[arg(value_name = "DIR", default_value = "hiwl-demo")]
     folder: PathBuf,
 }
@@ -50,13 +52,19 @@ impl Arguments {
         };
         let at = |name: &str| format!("{}/{name}", folder.trim_end_matches('/'));
         let galaxies = self.folder.join("galaxies");
-        let labels = (LABELS, "labels.csv");
-        let pictures = GALAXIES.iter().map(|(name, bytes)| (*bytes, *name));
         output::refuse_folder(&self.folder).map_err(usage)?;
+        let ours =
+            is_ours(&self.folder, &galaxies).with_context(|| self.folder.display().to_string())?;
+        if !ours {
+            return Err(usage(anyhow!(
+                "{} is there and holds what no demo wrote: name another folder",
+                self.folder.display()
+            )));
+        }
+        let missing = missing(&galaxies)?;
         fs::create_dir_all(&galaxies).context(at("galaxies"))?;
-        for (bytes, name) in pictures.chain([labels]) {
-            let path = galaxies.join(name);
-            fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        for (path, bytes) in missing {
+            output::write(&path, bytes, &[])?;
         }
         let (galaxies, run, page) = (at("galaxies"), at("run"), at("galaxies.html"));
         let labels = at("galaxies/labels.csv");
@@ -73,5 +81,57 @@ impl Arguments {
         }
         print(&format!("open {} in a browser\n", shown::line(&page)))?;
         Ok(Exit::Ok)
+    }
+}
+
+/// Whether a folder is the demo's to write into: it is not there, has nothing in it, or has
+/// the labels that a demo writes first.
+fn is_ours(folder: &Path, galaxies: &Path) -> std::io::Result<bool> {
+    let names = |folder: &Path| match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<_>>(),
+    };
+    let within = names(folder)?;
+    if within.is_empty() {
+        return Ok(true);
+    }
+    // A link leads elsewhere.
+    if !fs::symlink_metadata(galaxies).is_ok_and(|found| found.is_dir()) {
+        return Ok(false);
+    }
+    if is_same(&galaxies.join("labels.csv"), LABELS)? == Some(true) {
+        return Ok(true);
+    }
+    // One that was killed as it began may have left a file that is not whole.
+    let hidden = |name: &std::ffi::OsString| name.as_encoded_bytes().starts_with(b".");
+    Ok(within.len() == 1 && names(galaxies)?.iter().all(hidden))
+}
+
+/// The files of the demo that are not there yet, the labels first.
+fn missing(galaxies: &Path) -> Result<Vec<(PathBuf, &'static [u8])>, CliError> {
+    let mut missing = Vec::new();
+    for (name, bytes) in [("labels.csv", LABELS)].into_iter().chain(GALAXIES) {
+        let path = galaxies.join(name);
+        match is_same(&path, bytes).with_context(|| path.display().to_string())? {
+            Some(true) => {}
+            None => missing.push((path, bytes)),
+            Some(false) => {
+                return Err(usage(anyhow!(
+                    "{} is there and is not the demo's: name another folder, or move it away",
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether a plain file holds these bytes; `None` if there is nothing of its name.
+fn is_same(path: &Path, bytes: &[u8]) -> std::io::Result<Option<bool>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(found) if !found.is_file() || found.len() != bytes.len() as u64 => Ok(Some(false)),
+        Ok(found) => Ok(Some(file::read(path, found.len())? == bytes)),
     }
 }

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::{CliError, Exit, numbers, print, print_json, usage};
 use crate::classify::{self, ClassifyError, ClassifyOptions, Evaluation};
-use crate::cli::terminal::format;
+use crate::cli::terminal::{format, shown};
 use crate::engine::DevicesChoice;
 use crate::labels::grammar::{Kind, Wanted};
 use crate::labels::votes::VoteTable;
@@ -91,7 +91,7 @@ pub struct Arguments {
     /// Behind the metrics, print the tables that the paper publishes of HIWL and of
     /// others' works (3, 4, 8 to 11) with this model's figures in them, as Markdown.
     /// Tables 5 to 7 are made by `hiwl reproduce`.
-    #[arg(long, value_enum, requires = "split", conflicts_with_all = ["votes", "json"])]
+    #[arg(long, value_enum, requires = "split", conflicts_with_all = ["votes", "json", "quiet"])]
     beside: Option<Beside>,
 
     /// Say nothing but errors, and which images were rejected: the tables that --csv
@@ -133,9 +133,7 @@ impl Arguments {
         let options = self.resolve()?;
         let read = options.inputs.iter().chain([&table, &options.model]);
         let read: Vec<&Path> = read.map(PathBuf::as_path).collect();
-        if let Some(path) = &csv {
-            output::refuse(path, &read).map_err(usage)?;
-        }
+        output::refuse_all(csv.iter().chain(&predictions), &read).map_err(usage)?;
         let classes = classify::classes(&options.model)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
@@ -161,7 +159,7 @@ impl Arguments {
         let mut found = found;
         found.notes.splice(0..0, left.note());
         if let Some(path) = predictions {
-            output::write(&path, found.predictions_csv().as_bytes(), &[&table])?;
+            output::write(&path, found.predictions_csv().as_bytes(), &read)?;
         }
         if let Some(path) = csv {
             output::write(&path, found.report.to_csv().as_bytes(), &read)?;
@@ -190,6 +188,9 @@ impl Arguments {
         let split = self.split;
         let column = self.split_column.clone().unwrap_or_else(|| "split".to_owned());
         let options = self.resolve()?;
+        let read = options.inputs.iter().chain([&options.model]).map(PathBuf::as_path);
+        let read: Vec<&Path> = read.chain([table]).collect();
+        output::refuse_all(&predictions, &read).map_err(usage)?;
         let of = |error: ClassifyError| {
             if error.is_usage() { usage(error) } else { CliError::from(error) }
         };
@@ -217,7 +218,7 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         if let Some(path) = predictions {
-            output::write(&path, found.predictions_csv().as_bytes(), &[table])?;
+            output::write(&path, found.predictions_csv().as_bytes(), &read)?;
         }
         if json {
             print_json(serde_json::to_string_pretty(&found.report)?)?;
@@ -262,12 +263,12 @@ fn head(notes: Vec<String>, model: &ModelIdentity, rejected: &[(String, String)]
 }
 
 /// How many images were rejected and some of them, in a line; nothing if none was.
-fn rejections(rejected: &[(String, String)]) -> Vec<String> {
+pub(super) fn rejections(rejected: &[(String, String)]) -> Vec<String> {
     if rejected.is_empty() {
         return Vec::new();
     }
     let some: Vec<String> =
-        rejected.iter().take(5).map(|(id, why)| format!("{id}: {why}")).collect();
+        rejected.iter().take(5).map(|(id, why)| shown::line(format_args!("{id}: {why}"))).collect();
     let more = if rejected.len() > 5 { "; …" } else { "" };
     let images = format::counted(
         rejected.len() as u64,

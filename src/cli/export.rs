@@ -83,7 +83,7 @@ pub struct Arguments {
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 
-    /// Print the result as JSON.
+    /// Print the result as JSON; on standard error if the output is -.
     #[arg(long)]
     json: bool,
 }

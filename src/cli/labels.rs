@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::terminal::shown;
+use super::terminal::{format, shown};
 use super::{CliError, Exit, print, print_table, usage};
 use crate::labels::clean::Rules;
 use crate::labels::grammar::{Kind, Wanted};
@@ -122,7 +122,8 @@ impl Arguments {
             let inputs = [Some(&self.table), self.votes.as_ref(), self.rules.as_ref()];
             let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
             table.write_csv(path, &inputs).map_err(of_labels)?;
-            out += &format!("{} labels: {}\n", table.rows.len(), shown::line(path.display()));
+            let labels = format::counted(table.rows.len() as u64, "label", "labels");
+            out += &format!("{labels}: {}\n", shown::line(path.display()));
         }
         print(&out)?;
         Ok(exit)

@@ -94,10 +94,8 @@ fn perplexity(text: &str) -> Result<f64, String> {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        for path in self.output.iter().chain(&self.picture) {
-            let labels: Vec<&Path> = self.labels.iter().map(PathBuf::as_path).collect();
-            output::refuse(path, &labels).map_err(usage)?;
-        }
+        let read: Vec<&Path> = self.labels.iter().map(PathBuf::as_path).collect();
+        output::refuse_all(self.output.iter().chain(&self.picture), &read).map_err(usage)?;
         let columns = LabelColumns { id: None, split: None };
         let labels = self.labels.as_ref().map(|path| LabelTable::read(path, None, columns));
         let labels = labels.transpose().map_err(usage)?;
@@ -225,7 +223,8 @@ impl Arguments {
             ],
             None => Default::default(),
         };
-        let title = format!("{name}: {method} of {} galaxies", format::count(drawn as u64));
+        let galaxies = format::counted(drawn as u64, "galaxy", "galaxies");
+        let title = format!("{name}: {method} of {galaxies}");
         Cloud { title, axes, points }
     }
 }
@@ -269,8 +268,8 @@ fn steps(told: impl Iterator<Item = (f64, [f64; 2])>) -> Vec<Points> {
 /// What a person is told of a map.
 fn told(folder: &Path, map: &Map) -> String {
     let (shown_of, of) = (map.galaxies.len() as u64, map.of);
-    let mut text =
-        format!("{}: {} galaxies", shown::line(folder.display()), format::count(shown_of));
+    let galaxies = format::counted(shown_of, "galaxy", "galaxies");
+    let mut text = format!("{}: {galaxies}", shown::line(folder.display()));
     if of > shown_of {
         text += &format!(" of {}, drawn at random", format::count(of));
     }
@@ -282,7 +281,8 @@ fn told(folder: &Path, map: &Map) -> String {
         text += &format!("; divergence {divergence:.3}");
     }
     if map.missing > 0 {
-        text += &format!("; {} rows are not there yet", format::count(map.missing));
+        let rows = format::counted(map.missing, "row is", "rows are");
+        text += &format!("; {rows} not there yet");
     }
     text + "\n"
 }

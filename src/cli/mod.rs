@@ -46,6 +46,7 @@ mod explain;
 mod export;
 mod flags;
 mod input;
+mod labelled;
 mod labels;
 mod look;
 mod looks;
@@ -318,19 +319,25 @@ fn say_memory_limit() {
     }
 }
 
-/// Writes text for a person to standard output; to standard error where an output has
-/// gone there (`--output -`).
+/// Writes text for a person to standard output.
 fn print(text: &str) -> Result<(), CliError> {
-    if output::took_stdout() {
-        let _ = write!(io::stderr(), "{}", shown::text(text));
-        return Ok(());
-    }
-    write(&shown::text(text))
+    tell(&shown::text(text))
 }
 
 /// Writes JSON and the end of its line to standard output.
 fn print_json(value: impl Display) -> Result<(), CliError> {
-    write(&(shown::json(value) + "\n"))
+    tell(&(shown::json(value) + "\n"))
+}
+
+/// Writes what a command says of its work to standard output; to standard error where an
+/// output has gone there (`--output -`), for one stream holds one thing.
+fn tell(text: &str) -> Result<(), CliError> {
+    if output::took_stdout() {
+        // Standard error that cannot be written to leaves nobody to tell.
+        let _ = write!(io::stderr(), "{text}");
+        return Ok(());
+    }
+    write(text)
 }
 
 /// Writes a table for a program to standard output.

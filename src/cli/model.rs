@@ -119,7 +119,8 @@ impl Info {
             let plan = architecture.plan();
             let blocks = match architecture.backbone {
                 Backbone::Efficientnet => {
-                    format!("{} blocks, ", architecture.layers().blocks.len())
+                    let blocks = architecture.layers().blocks.len() as u64;
+                    format::counted(blocks, "block, ", "blocks, ")
                 }
                 _ => String::new(),
             };
@@ -138,10 +139,10 @@ impl Info {
                 (
                     name.clone(),
                     format!(
-                        "{}, {blocks}{} features, {} values",
+                        "{}, {blocks}{}, {}",
                         architecture.name,
-                        plan.features,
-                        format::count(parameters(weights))
+                        format::counted(plan.features as u64, "feature", "features"),
+                        format::counted(parameters(weights), "value", "values")
                     ),
                 ),
                 (String::new(), outputs.collect::<Vec<_>>().join("; ")),
@@ -165,12 +166,12 @@ impl Info {
             rows.push((
                 "oddness".into(),
                 format!(
-                    "{} directions of {} features of {}, of {} galaxies learned from and {} others",
-                    about.components,
-                    about.features,
+                    "{} of {} of {}, of {} learned from and {}",
+                    format::counted(about.components as u64, "direction", "directions"),
+                    format::counted(about.features as u64, "feature", "features"),
                     about.network,
-                    format::count(about.fitted),
-                    format::count(about.held_out)
+                    format::counted(about.fitted, "galaxy", "galaxies"),
+                    format::counted(about.held_out, "other", "others")
                 ),
             ));
         }

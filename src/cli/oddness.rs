@@ -9,7 +9,7 @@ use super::flags::{CatalogFlags, NetworkFlags};
 use super::input::InputFlags;
 use super::{CliError, Exit, print, usage};
 use crate::classify::{self, Devices};
-use crate::cli::terminal::format;
+use crate::cli::terminal::{format, shown};
 use crate::labels::{LabelColumns, LabelTable};
 use crate::model::model_file::{Model, StoredPrecision};
 use crate::storage::output;
@@ -83,19 +83,20 @@ impl Oddness {
         model.set_oddness(Some(oddness));
         let digest = model.write(&self.output, self.precision)?;
         let mut text = format!(
-            "oddness by {} directions of {} features, of {} galaxies, with percentiles of {} others\n",
-            about.components,
-            about.features,
-            format::count(about.fitted),
-            format::count(about.held_out),
+            "oddness by {} of {}, of {}, with percentiles of {}\n",
+            format::counted(about.components as u64, "direction", "directions"),
+            format::counted(about.features as u64, "feature", "features"),
+            format::counted(about.fitted, "galaxy", "galaxies"),
+            format::counted(about.held_out, "other", "others"),
         );
         if found.rejected > 0 {
-            text += &format!("{} images could not be used\n", format::count(found.rejected));
+            let images = format::counted(found.rejected, "image", "images");
+            text += &format!("{images} could not be used\n");
         }
         for note in &found.notes {
             text += &format!("{note}\n");
         }
-        print(&format!("{text}{digest}  {}\n", self.output.display()))?;
-        Ok(Exit::Ok)
+        print(&format!("{text}{digest}  {}\n", shown::line(self.output.display())))?;
+        Ok(if found.rejected == 0 { Exit::Ok } else { Exit::Flawed })
     }
 }

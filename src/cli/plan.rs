@@ -89,17 +89,17 @@ impl Arguments {
             };
             let program = std::env::current_exe()?;
             super::print_script(&scheduler::script(scheduler, folder, planned.shards, &program))?;
-            if !self.quiet {
-                super::complain(
-                    &plan::text(&output, &planned).lines().map(str::to_owned).collect::<Vec<_>>(),
-                );
+        }
+        // Standard output may be a script.
+        match (self.quiet, self.json, self.scheduler) {
+            // Whatever makes the exit code another than 0 is said.
+            (true, ..) => super::complain(&run::problems(&planned.listing)),
+            (_, true, _) => print_json(plan::json(&planned))?,
+            (.., Some(_)) => {
+                let lines = plan::text(&output, &planned);
+                super::complain(&lines.lines().map(str::to_owned).collect::<Vec<_>>());
             }
-        } else if self.json {
-            print_json(plan::json(&planned))?;
-        } else if !self.quiet {
-            print(&plan::text(&output, &planned))?;
-        } else {
-            super::complain(&run::problems(&planned.listing));
+            (.., None) => print(&plan::text(&output, &planned))?,
         }
         Ok(if planned.listing.problems.is_empty() { Exit::Ok } else { Exit::Flawed })
     }

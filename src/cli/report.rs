@@ -85,15 +85,15 @@ impl Arguments {
             return Ok(Exit::Ok);
         }
         let mut text = format!(
-            "{}: {}, {} pictures\n",
+            "{}: {}, {}\n",
             shown::line(options.output.display()),
             format::bytes(found.bytes),
-            format::count(found.pictures)
+            format::counted(found.pictures, "picture", "pictures")
         );
         if found.without > 0 {
             text.push_str(&format!(
-                "{} galaxies are shown without a picture: the page says why\n",
-                format::count(found.without)
+                "{} shown without a picture: the page says why\n",
+                format::counted(found.without, "galaxy is", "galaxies are")
             ));
         }
         print(&text)?;

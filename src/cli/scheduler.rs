@@ -9,6 +9,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use super::terminal::shown;
+use crate::storage::remote::is_remote;
+
 /// Who runs the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scheduler {
@@ -35,16 +38,20 @@ pub(super) fn script(scheduler: Scheduler, folder: &str, shards: u64, program: &
         let text = filled(text, "hiwl=${HIWL:-hiwl}\n", &format!("hiwl=${{HIWL:-{program}}}\n"));
         filled(&text, "\nplanned=\n", &format!("\nplanned={}\n", quoted(folder)))
     };
+    let counting =
+        |text: &str| filled(&shell(text), "\nshards=\n", &format!("\nshards={shards}\n"));
     match scheduler {
         Scheduler::Slurm => shell(SLURM),
-        Scheduler::Pbs => shell(PBS),
-        Scheduler::Parallel => shell(PARALLEL),
+        Scheduler::Pbs => counting(PBS),
+        Scheduler::Parallel => counting(PARALLEL),
         Scheduler::Kubernetes => kubernetes(folder, shards),
     }
 }
 
+/// The manifest. Words of the folder are written as JSON, which is YAML too.
 fn kubernetes(folder: &str, shards: u64) -> String {
-    let (parent, name) = folder.trim_end_matches('/').rsplit_once('/').unwrap_or(("", folder));
+    let folder = folder.trim_end_matches('/');
+    let (parent, name) = folder.rsplit_once('/').unwrap_or(("", folder));
     // Names of jobs are those of hosts.
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let job: String = name.chars().map(plain).take(40).collect();
@@ -52,16 +59,55 @@ fn kubernetes(folder: &str, shards: u64) -> String {
     let job = if job.is_empty() { "run" } else { job };
     let text = filled(KUBERNETES, "completions: 16\n", &format!("completions: {shards}\n"));
     let text = filled(&text, "parallelism: 16\n", &format!("parallelism: {}\n", shards.min(16)));
-    let text = filled(&text, "--shards 16 ", &format!("--shards {shards} "));
-    let quoted = serde_json::Value::from(folder).to_string();
-    let text = filled(&text, "--plan, /survey/night1,", &format!("--plan, {quoted},"));
-    let text = filled(&text, "verify, /survey/night1]", &format!("verify, {quoted}]"));
-    let mount = serde_json::Value::from(if parent.is_empty() { "/" } else { parent }).to_string();
-    let text = filled(&text, "mountPath: /survey}", &format!("mountPath: {mount}}}"));
-    let text = filled(&text, "hiwl-night1", &format!("hiwl-{job}"));
+    let version = concat!("image: hiwl:", env!("CARGO_PKG_VERSION"), "\n");
+    let text = filled(&text, "image: hiwl:0.1.0\n", version);
     let text = filled(&text, "hiwl-verify-night1", &format!("hiwl-verify-{job}"));
-    // What is left stands in comments.
-    filled(&text, "/survey/night1", folder)
+    let text = filled(&text, "hiwl-night1", &format!("hiwl-{job}"));
+    let text = filled(&text, " night1.yaml", &format!(" {job}.yaml"));
+    let words = |text: &str| shown::json(serde_json::Value::from(text));
+    let text = if is_remote(Path::new(folder)) {
+        in_a_store(&text)
+    } else {
+        // What lies in the root itself is mounted itself: over the root nothing can be.
+        let mount = words(if parent.is_empty() { folder } else { parent });
+        filled(&text, "mountPath: /survey}", &format!("mountPath: {mount}}}"))
+    };
+    // Behind all others: a folder may be called whatever the script says.
+    let comment = format!("--output {} --shards {shards} ", shown::line(quoted(folder)));
+    let text = filled(&text, "--output /survey/night1 --shards 16 ", &comment);
+    let text = filled(&text, "--plan, /survey/night1,", &format!("--plan, {},", words(folder)));
+    filled(&text, "verify, /survey/night1]", &format!("verify, {}]", words(folder)))
+}
+
+/// The manifest of a run whose folder no volume holds: what pods need instead is to be let
+/// into the store.
+fn in_a_store(text: &str) -> String {
+    let mut kept = String::new();
+    let mut within: Option<usize> = None;
+    for line in text.lines() {
+        let depth = line.len() - line.trim_start().len();
+        // What is set in below `volumes:` goes with it.
+        if within.is_some_and(|volumes| depth > volumes) {
+            continue;
+        }
+        within = (line.trim_start() == "volumes:").then_some(depth);
+        if within.is_none() {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    let kept = filled(
+        &kept,
+        "volumeMounts: [{name: survey, mountPath: /survey}]",
+        "envFrom: [{secretRef: {name: hiwl-store}}]",
+    );
+    filled(
+        &kept,
+        "# elsewhere with --model).\n",
+        "# elsewhere with --model). The run is in an object store: the program in the image must be\n\
+         # one with the feature `cloud` (.ci/dist --features cloud), and the secret `hiwl-store`\n\
+         # holds the store's credentials as variables (AWS_ACCESS_KEY_ID and so on).\n",
+    )
 }
 
 /// `text` with `place` as `with`, wherever it is.
@@ -95,25 +141,62 @@ mod tests {
                 .output()
                 .unwrap();
             assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{folder}|/opt/hi wl/hiwl"));
+            let counts = text.lines().filter(|line| *line == "shards=7").count();
+            assert_eq!(counts, usize::from(scheduler != Scheduler::Slurm), "{text}");
             let check = Command::new("bash").args(["-n", "-c", &text]).output().unwrap();
             assert!(check.status.success(), "{check:?}");
         }
     }
 
+    fn manifest(folder: &str) -> String {
+        script(Scheduler::Kubernetes, folder, 40, Path::new("/bin/hiwl"))
+    }
+
     #[test]
     fn an_indexed_job_has_the_plans_shards_and_folder() {
-        let text = script(Scheduler::Kubernetes, "/data/Night_2", 40, Path::new("/bin/hiwl"));
+        let text = manifest("/data/Night_2/");
         for expected in [
             "completions: 40\n",
             "parallelism: 16\n",
+            "--output '/data/Night_2' --shards 40 --for kubernetes > night-2.yaml\n",
             "--plan, \"/data/Night_2\",",
             "verify, \"/data/Night_2\"]",
             "mountPath: \"/data\"}",
             "name: hiwl-night-2\n",
             "name: hiwl-verify-night-2\n",
+            "cronjob/hiwl-verify-night-2 hiwl-verify-night-2-1\n",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
-        assert!(!text.contains("night1"), "{text}");
+        assert!(!text.contains("night1") && !text.contains("mountPath: /survey"), "{text}");
+        assert!(manifest("/night").contains("mountPath: \"/night\"}"), "nothing over the root");
+    }
+
+    #[test]
+    fn a_folder_may_be_called_as_the_script_calls_its_own() {
+        let text = manifest("/survey/night1");
+        assert!(text.contains("--plan, \"/survey/night1\",") && text.contains("\"/survey\"}"));
+        let text = manifest("/survey/hiwl-night1");
+        assert!(text.contains("verify, \"/survey/hiwl-night1\"]"), "{text}");
+        assert!(text.contains("name: hiwl-verify-hiwl-night1\n"), "{text}");
+    }
+
+    #[test]
+    fn a_run_in_a_store_has_no_volume_and_its_credentials() {
+        let text = manifest("s3://survey/Night_2");
+        for gone in ["volume", "mountPath", "persistentVolumeClaim", "/survey/", "ReadWriteMany"] {
+            let with = text.replace("s3://survey/Night_2", "URL");
+            assert!(!with.contains(gone), "{gone}\n{text}");
+        }
+        assert_eq!(text.matches("envFrom: [{secretRef: {name: hiwl-store}}]\n").count(), 2);
+        assert!(text.contains("--plan, \"s3://survey/Night_2\","), "{text}");
+        assert!(text.contains("\n---\n") && text.contains("feature `cloud`"), "{text}");
+    }
+
+    #[test]
+    fn no_name_of_a_folder_adds_a_line_to_a_manifest() {
+        let (plain, hostile) = (manifest("/data/a"), manifest("/data/a\nkind: Secret\u{202e}\"'"));
+        assert_eq!(hostile.lines().count(), plain.lines().count());
+        assert!(hostile.contains(r#"--plan, "/data/a\nkind: Secret\u202e\"'","#), "{hostile}");
     }
 }

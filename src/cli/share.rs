@@ -11,6 +11,7 @@ use anyhow::anyhow;
 
 use super::{CliError, usage};
 use crate::run::{Plan, Shard};
+use crate::words::counted;
 
 /// Variables in which schedulers give a task its index: Slurm's job arrays,
 /// Kubernetes' Indexed Jobs, PBS's job arrays.
@@ -47,8 +48,8 @@ pub(super) fn of_plan(typed: Option<Share>, plan: &Plan) -> Result<Option<Shard>
         Some(Share::Of(shard)) if shard.count() == plan.shards => return Ok(Some(shard)),
         Some(Share::Of(shard)) => {
             return Err(usage(anyhow!(
-                "--shard {shard}: the plan has {} shards; --shard {} is enough",
-                plan.shards,
+                "--shard {shard}: the plan has {}; --shard {} is enough",
+                counted(plan.shards, "shard", "shards"),
                 shard.index()
             )));
         }
@@ -58,9 +59,14 @@ pub(super) fn of_plan(typed: Option<Share>, plan: &Plan) -> Result<Option<Shard>
     let (source, index) = index;
     let shard = plan.shard(index).map_err(|_| {
         let last = plan.shards - 1;
+        let (shards, to) = (counted(plan.shards, "shard", "shards"), |of: &str| match last {
+            0 => "0".to_owned(),
+            last => format!("0{of}{last}"),
+        });
         usage(anyhow!(
-            "{source} is {index}, and the plan has {} shards: 0 to {last} (an array counts from 0: --array=0-{last})",
-            plan.shards
+            "{source} is {index}, and the plan has {shards}: {} (an array counts from 0: --array={})",
+            to(" to "),
+            to("-")
         ))
     })?;
     Ok(Some(shard))

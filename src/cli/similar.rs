@@ -125,10 +125,10 @@ fn text(found: &Similar, rows: bool) -> String {
         let label = shown::line(&like.label);
         let _ = writeln!(out, "{rank:>6}  {distance:<10.5}  {id:<wide$}  {label:<6} {confidence}");
     }
-    let _ = writeln!(out, "{} rows were compared", format::count(found.compared));
+    let _ = writeln!(out, "{} compared", format::counted(found.compared, "row was", "rows were"));
     if found.missing > 0 {
-        let missing = format::count(found.missing);
-        let _ = writeln!(out, "{missing} rows of the run are not there yet");
+        let missing = format::counted(found.missing, "row of the run is", "rows of the run are");
+        let _ = writeln!(out, "{missing} not there yet");
     }
     out
 }

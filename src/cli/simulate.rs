@@ -111,10 +111,10 @@ impl Arguments {
                 .map(|(class, count)| format!("{} {}", format::count(count), class.label()))
                 .collect();
             print(&format!(
-                "{} galaxies ({}) in {} files, {}\nlabels: {}\n",
-                format::count(options.count),
+                "{} ({}) in {}, {}\nlabels: {}\n",
+                format::counted(options.count, "galaxy", "galaxies"),
                 classes.join(", "),
-                format::count(report.files),
+                format::counted(report.files, "file", "files"),
                 format::bytes(report.bytes),
                 shown::line(report.labels.display()),
             ))?;

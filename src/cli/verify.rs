@@ -83,7 +83,8 @@ impl Arguments {
             let rows = self.remove_rejected.iter().filter_map(|reason| rejected.get(reason));
             let rows: u64 = rows.sum();
             if rows > 0 {
-                removed.push((*range, format!("{} of its cutouts were rejected", count(rows))));
+                let was = if rows == 1 { "was" } else { "were" };
+                removed.push((*range, format!("{} of its cutouts {was} rejected", count(rows))));
             }
         }
         removed

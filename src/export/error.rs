@@ -8,6 +8,7 @@ use super::filter::FilterError;
 use crate::catalog::CatalogError;
 use crate::run::RunError;
 use crate::storage::StorageError;
+use crate::words::{part_of, suggesting};
 
 /// Why an export could not be made. Nothing is left of it then.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +27,12 @@ pub enum ExportError {
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// A column was named that the catalog does not have.
-    #[error("there is no column `{name}`:{near} the catalog has {columns}")]
+    #[error("there is no column `{name}`: the catalog has {}", suggesting(columns, near.as_deref()))]
     NoColumn {
         /// The name.
         name: String,
-        /// A question that names the nearest one, or nothing.
-        near: String,
+        /// A question that names the nearest one, if one is near.
+        near: Option<String>,
         /// Those that there are.
         columns: String,
     },
@@ -54,8 +55,9 @@ pub enum ExportError {
         name: String,
     },
     /// Rows of the run are missing or damaged.
-    #[error("{} is not complete: {found} of {expected} rows are there (`hiwl verify` says what is \
-        missing); ask for a partial export, or finish the run first", path.display())]
+    #[error("{} is not complete: {} there (`hiwl verify` says what is \
+        missing); ask for a partial export, or finish the run first", path.display(),
+        part_of(*found, *expected, ["row", "rows"], ["is", "are"]))]
     Incomplete {
         /// The run's folder.
         path: PathBuf,
@@ -87,7 +89,7 @@ pub enum ExportError {
         id: String,
     },
     /// HATS has no place for rows without a position, and no other row is left.
-    #[error("none of the {rows} rows has a position, and HATS is ordered by position")]
+    #[error("no row has a position (of {rows}), and HATS is ordered by position")]
     NoPositions {
         /// Rows that were to be exported.
         rows: u64,

@@ -16,7 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::filter::Filter;
 use super::{ExportError, ExportOptions, Format, Ids, names};
 use crate::catalog::row::OK;
-use crate::limits::did_you_mean;
+use crate::words::did_you_mean;
 
 /// What is taken of a catalog.
 pub(super) struct Selection {

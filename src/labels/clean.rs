@@ -16,6 +16,7 @@ use super::table::{LabelTable, Labelled};
 use super::votes::VoteTable;
 use crate::limits;
 use crate::storage::file;
+use crate::words::{counted, part_of};
 
 /// The paper's rules, `schemas/clean-sample.toml`.
 const PAPER: &str = include_str!("../../schemas/clean-sample.toml");
@@ -204,10 +205,13 @@ impl fmt::Display for CleanSample {
         let kept = self.table.rows.len();
         let ambiguous = self.ambiguous.len();
         let all = kept + self.unclear + self.few + ambiguous;
-        writeln!(f, "{kept} of {all} galaxies are clean")?;
-        writeln!(f, "{} meet no rule, {ambiguous} meet several", self.unclear)?;
+        let clean = part_of(kept as u64, all as u64, ["galaxy", "galaxies"], ["is", "are"]);
+        writeln!(f, "{clean} clean")?;
+        let meet = |n: usize| counted(n as u64, "meets", "meet");
+        writeln!(f, "{} no rule, {} several", meet(self.unclear), meet(ambiguous))?;
         if self.few > 0 {
-            writeln!(f, "{} meet one, and have too few votes", self.few)?;
+            let have = counted(self.few as u64, "meets one, and has", "meet one, and have");
+            writeln!(f, "{have} too few votes")?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::LabelTable;
+use crate::words::counted;
 
 /// Which image belongs to which label.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,7 +51,7 @@ impl Join {
 
 impl fmt::Display for Join {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} images with a label", self.pairs.len())?;
+        writeln!(f, "{} with a label", counted(self.pairs.len() as u64, "image", "images"))?;
         let lists = [
             ("labels without an image", &self.without_image),
             ("images without a label", &self.without_label),

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use super::LabelError;
 use super::schema::{Semantics, VoteSchema};
+use crate::words::counted;
 
 /// Fewest answers to questions that decide.
 pub const FEWEST: u64 = 20;
@@ -106,9 +107,10 @@ impl Evidence {
         }
         if all < FEWEST {
             let told = format!(
-                "{}: assumed, as in every release but Kaggle's; {all} answers in the table could \
-                 tell, which is too few",
-                schema.semantics
+                "{}: assumed, as in every release but Kaggle's; {} in the table could tell, which is \
+                 too few",
+                schema.semantics,
+                counted(all, "answer", "answers")
             );
             return Ok(told);
         }

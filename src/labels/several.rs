@@ -16,6 +16,7 @@ use super::table::Ids;
 use super::votes::VoteTable;
 use super::{LabelError, cells};
 use crate::tree::{Answer, Declared, Tree};
+use crate::words::counted;
 
 /// What says that nothing is known, unless an answer is called so.
 const UNKNOWN: [&str; 7] = ["", "nan", "null", "none", "na", "unknown", "?"];
@@ -86,7 +87,7 @@ pub fn read(path: &Path, tree: &Tree, id: Option<&str>) -> Result<Option<VoteTab
         fractions.extend(own);
         Ok(())
     })?;
-    let told = format!("{} labels of a galaxy, one answer each", names.len());
+    let told = counted(names.len() as u64, "label", "labels") + " of a galaxy, one answer each";
     Ok(Some(VoteTable { schema, ids, fractions, counts: Some(counts), told }))
 }
 

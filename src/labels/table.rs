@@ -20,6 +20,7 @@ use crate::limits::table::ID;
 use crate::limits::tree::{ANSWERS, NAME};
 use crate::random;
 use crate::storage::{digest::hex, output};
+use crate::words::counted;
 
 /// Names that the column of labels may have.
 pub const LABEL_COLUMNS: [&str; 2] = ["label", "class"];
@@ -342,7 +343,9 @@ impl LeftOut {
             some.push("…".to_owned());
         }
         (rows > 0).then(|| {
-            format!("{rows} labels are of no class here and are left out: {}", some.join(", "))
+            let (one, more) =
+                ("label is of no class here and is", "labels are of no class here and are");
+            format!("{} left out: {}", counted(rows as u64, one, more), some.join(", "))
         })
     }
 }

@@ -189,7 +189,7 @@ pub mod model {
     /// memory.
     pub const NETWORKS: usize = 64;
     /// Bytes of the text of a model card. A page has 3,000.
-    pub const CARD: usize = 64 << 10;
+    pub const CARD: u64 = 64 << 10;
     /// Bytes of the pickle of a checkpoint; B7's is half a megabyte.
     pub const PICKLE: u64 = 64 << 20;
     /// Objects of a pickle. B7's has some 30,000.
@@ -239,25 +239,6 @@ pub fn few<S: AsRef<str>>(names: &[S]) -> String {
         words.push_str(&format!(" and {} more", names.len() - output::NAMES));
     }
     words
-}
-
-/// The name that is nearest to a misspelt one, if any is near: at most a third of
-/// its letters are others, left out or in each other's places, or it begins so.
-pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = name.to_lowercase();
-    let most = (wrong.chars().count() / 3).max(1);
-    let scored = names.into_iter().filter_map(|name| {
-        let right = name.to_lowercase();
-        let mistakes = strsim::osa_distance(&wrong, &right);
-        let begins = wrong.len() > 2 && right.starts_with(&wrong);
-        (mistakes <= most || begins).then_some((mistakes, name))
-    });
-    scored.min_by_key(|(mistakes, _)| *mistakes).map(|(_, name)| name)
-}
-
-/// ` Did you mean ...?`, where a name is near, for the end of a message.
-pub fn did_you_mean<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, names).map_or_else(String::new, |near| format!(" did you mean `{near}`?"))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub struct Waiting<'a> {
 
 impl Wait for Waiting<'_> {
     fn waits(&self, what: &str) {
-        self.listener.tell(Event::Note(what));
+        self.listener.tell(Event::Waiting(what));
     }
 
     fn stopped(&self) -> bool {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cutout::prepare::{Preparation, Prepared};
 use crate::model::description::Input;
+use crate::words::{counted, part_of};
 
 /// Every so many pixels one is looked at: plenty for means over a run.
 const STEP: usize = 7;
@@ -83,36 +84,36 @@ impl Observed {
     pub fn notes(&self, preparation: &Preparation, trained: Option<&Input>) -> Vec<String> {
         let (profile, size) = (&preparation.profile.name, preparation.size);
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let images = ["image with bands", "images with bands"];
+        let with_bands = |some, verb| part_of(some, counts.bands, images, verb);
         let mut notes = Vec::new();
         if counts.by_sky > 0 {
             let found: Vec<&str> = counts.found.keys().map(String::as_str).collect();
             notes.push(format!(
-                "{} of {} images with bands are in a unit that is not known ({}): their brightness \
-                 is by the noise of their sky; --unit or --zero-point says it",
-                counts.by_sky,
-                counts.bands,
+                "{} in a unit that is not known ({}): brightness is by the noise of the sky; --unit or \
+                 --zero-point says it",
+                with_bands(counts.by_sky, ["is", "are"]),
                 found.join("; "),
             ));
         }
         if counts.zero_point > 0 {
             notes.push(format!(
-                "{} of {} images with bands do not say their unit: the zero points of the profile \
-                 {profile} were taken",
-                counts.zero_point, counts.bands,
+                "{} no unit: the zero points of the profile {profile} were taken",
+                with_bands(counts.zero_point, ["says", "say"]),
             ));
         }
         if counts.pixel_scale > 0 {
             notes.push(format!(
-                "{} of {} images with bands do not say the size of their pixels: the profile \
-                 {profile}'s was taken; --pixel-scale says it",
-                counts.pixel_scale, counts.bands,
+                "{} nothing of the size of pixels: the profile {profile}'s was taken; --pixel-scale \
+                 says it",
+                with_bands(counts.pixel_scale, ["says", "say"]),
             ));
         }
         if counts.cut > 0 {
             notes.push(format!(
-                "{} pictures are more than twice as wide as the {size}×{size} pixels that the \
-                 network sees: they are judged by their middle",
-                counts.cut,
+                "{} more than twice as wide as the {size}×{size} pixels that the network sees: what \
+                 is judged is the middle",
+                counted(counts.cut, "picture is", "pictures are"),
             ));
         }
         notes.extend(trained.and_then(|input| counts.unlike(input)));

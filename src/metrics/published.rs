@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use super::report::{Averages, ClassReport, ClassificationReport};
+use crate::words::counted;
 
 const PUBLISHED: &str = include_str!("../../schemas/published.toml");
 
@@ -95,9 +96,10 @@ impl Published {
     pub fn beside(&self, report: &ClassificationReport, split: &str) -> Option<String> {
         let ours = self.ours(report)?;
         let mut text = format!(
-            "Beside the published figures ({}). Here: split {split}, {} images. Published tables \
-             3 and 4 are of the paper's test split, 9 to 11 of its validation split.\n",
-            self.source, report.total
+            "Beside the published figures ({}). Here: split {split}, {}. Published tables 3 and 4 \
+             are of the paper's test split, 9 to 11 of its validation split.\n",
+            self.source,
+            counted(report.total, "image", "images")
         );
         self.confusion(report, &ours, &mut text);
         self.metrics(report, &ours, &mut text);

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::{Calibration, average_precision, macro_average};
 use crate::tree::{Semantics, Tree};
+use crate::words::counted;
 
 /// How good predicted fractions are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,7 +172,8 @@ impl fmt::Display for VoteReport {
         let Self { galaxies, rmse, rmse_of_means, .. } = self;
         writeln!(
             f,
-            "fractions of votes of {galaxies} galaxies: RMSE {rmse:.4} (of the means {rmse_of_means:.4})"
+            "fractions of votes of {}: RMSE {rmse:.4} (of the means {rmse_of_means:.4})",
+            counted(*galaxies as u64, "galaxy", "galaxies")
         )?;
         let width = self.questions.iter().map(|q| q.question.len()).max().unwrap_or(0).max(8);
         writeln!(

@@ -56,12 +56,9 @@ impl Card {
     /// # Errors
     /// A phrase for a person.
     pub fn check(&self) -> Result<(), String> {
-        let most = limits::model::CARD;
-        if self.text.len() > most {
-            return Err(format!(
-                "card: a text of {} bytes; at most {most} are kept",
-                self.text.len()
-            ));
+        let (bytes, most) = (self.text.len() as u64, limits::model::CARD);
+        if bytes > most {
+            return Err(format!("card: a text of {bytes} bytes; at most {most} are kept"));
         }
         Ok(())
     }

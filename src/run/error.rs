@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::storage::json::Sentences;
 use crate::storage::{Difference, StorageError};
+use crate::words::counted;
 
 /// An error of a run's folder.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,8 @@ pub enum RunError {
         path: PathBuf,
     },
     /// The run is shared out into another number of shards.
-    #[error("{} is shared out into {there} shards, not {asked}: the number is fixed when a run is planned",
-        path.display())]
+    #[error("{} is shared out into {}, not {asked}: the number is fixed when a run is planned",
+        path.display(), counted(*there, "shard", "shards"))]
     OtherShards {
         /// The folder.
         path: PathBuf,
@@ -67,8 +68,8 @@ pub enum RunError {
     #[error("no cutout found in the inputs: nothing to do")]
     NoInputs,
     /// The folder holds a run with other settings.
-    #[error("{} holds another run; {}\nname another output, or repeat the command that began this one",
-        path.display(), Sentences(differences))]
+    #[error("{} holds another run: name another output, or repeat the command that began this one; \
+        {}", path.display(), Sentences(differences))]
     OtherRun {
         /// The folder.
         path: PathBuf,
@@ -76,8 +77,9 @@ pub enum RunError {
         differences: Vec<Difference>,
     },
     /// Parts whose run is unknown.
-    #[error("{} holds {parts} parts and no run.json that says what they are: name another output",
-        path.display())]
+    #[error("{} holds {} and no run.json that says what {}: name another output",
+        path.display(), counted(*parts as u64, "part", "parts"),
+        if *parts == 1 { "it is" } else { "they are" })]
     PartsWithoutRun {
         /// The folder.
         path: PathBuf,

@@ -59,6 +59,26 @@ pub(crate) fn refuse(path: &Path, inputs: &[&Path]) -> Result<(), StorageError> 
     check(path, inputs).map(drop)
 }
 
+/// The same of all the outputs of a command, of which one at most is standard output.
+///
+/// # Errors
+/// As [`write()`].
+pub(crate) fn refuse_all<'a>(
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+    inputs: &[&Path],
+) -> Result<(), StorageError> {
+    let mut taken = false;
+    for path in paths {
+        if let Target::Stdout = check(path, inputs)?
+            && std::mem::replace(&mut taken, true)
+        {
+            let why = "is standard output, which has another output already";
+            return Err(StorageError::Output { path: path.to_owned(), why });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a folder, to be made or there, that lies in the folder of a run.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 use crate::metrics::{Confusion, f1, fit, macro_average_of};
 use crate::tree::{Answered, Calibration, Head, Scheme, route};
+use crate::words::counted;
 
 /// Where answers are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -72,8 +73,9 @@ impl fmt::Display for Fitted {
         let Self { share, galaxies, likelihood: [before, behind] } = self;
         write!(
             f,
-            "calibrated on {galaxies} galaxies, mean negative log-likelihood {before:.4} → \
-             {behind:.4}; share of the operating point {share:.2}"
+            "calibrated on {}, mean negative log-likelihood {before:.4} → {behind:.4}; share of the \
+             operating point {share:.2}",
+            counted(*galaxies as u64, "galaxy", "galaxies")
         )
     }
 }

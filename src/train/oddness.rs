@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::model::oddness::{About, DISTANCES, Oddness};
 use crate::vectors::principal::{moments, principal};
+use crate::words::counted;
 
 /// Directions that are kept, of features that are longer.
 pub const COMPONENTS: usize = 128;
@@ -40,8 +41,9 @@ pub fn fit(
     let (fitted, held) = (learned.len() / features, held_out.len() / features);
     if fitted < LEAST || held < LEAST {
         return Err(format!(
-            "{fitted} galaxies that were learned from and {held} others: {LEAST} of each are \
-             needed to tell odd ones"
+            "{} learned from and {}: {LEAST} of each are needed to tell odd ones",
+            counted(fitted as u64, "galaxy that was", "galaxies that were"),
+            counted(held as u64, "other", "others")
         ));
     }
     if !learned.iter().chain(held_out).all(|value| value.is_finite()) {

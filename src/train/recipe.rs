@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Schedule;
 use crate::cutout::augment::Augmentation;
 use crate::labels::sampler::Sampling;
-use crate::limits::did_you_mean;
 use crate::limits::settings::{RECIPE_MODELS, TOML};
 use crate::model::architecture::Architecture;
 use crate::storage::file;
 use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
+use crate::words::{did_you_mean, suggesting};
 
 /// The recipes that the program holds.
 const BUILT_IN: [(&str, &str); 8] = [
@@ -405,9 +405,10 @@ impl Recipe {
             file::read_text(name_or_path, TOML).map_err(|source| RecipeError::Unreadable {
                 path: name_or_path.to_owned(),
                 source,
-                built_in: Self::built_in().collect::<Vec<_>>().join(", ")
-                    + &did_you_mean(&name_or_path.to_string_lossy(), Self::built_in())
-                        .replace(" did", ": did"),
+                built_in: suggesting(
+                    Self::built_in().collect::<Vec<_>>().join(", "),
+                    did_you_mean(&name_or_path.to_string_lossy(), Self::built_in()).as_deref(),
+                ),
             })?;
         Self::parse(&text, name_or_path)
     }

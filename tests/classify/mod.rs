@@ -12,6 +12,7 @@ pub(crate) mod failing_calls;
 mod faults;
 mod image_tables;
 mod limits;
+mod measured;
 mod oddness;
 mod plan;
 mod precision;

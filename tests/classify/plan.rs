@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::util::catalog::{parts, rows};
 use crate::util::command::{assert_code, errors, hiwl, simulate};
+use crate::util::python::{catalog_readers, oracle_of};
 
 /// A folder with cutouts in it.
 struct Scene {
@@ -303,4 +304,69 @@ fn a_planned_folder_verifies_and_resumes_without_its_plan() {
     scene.ok(&[&["classify", "cutouts", "--output", "night"][..], &again].concat());
     scene.ok(&["verify", "night"]);
     assert!(!Path::new(&scene.path("night/plan.json")).exists());
+}
+
+/// The two objects of a manifest, as `python` with its PyYAML reads it.
+pub fn manifest(python: &Path, text: &str) -> [Value; 2] {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let read = oracle_of(python, "manifest.py", &[file.path().to_str().unwrap()]);
+    let objects: Vec<Value> = serde_json::from_str(&read).unwrap();
+    objects.try_into().expect("a job and what verifies")
+}
+
+/// Where the pods of a manifest's objects are described.
+pub const PODS: [&str; 2] = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"];
+
+#[test]
+fn a_manifest_is_read_as_yaml_and_all_that_it_names_is_there() {
+    let scene = Scene::new(5, 28);
+    let folder = scene.path("Night #1: \"a\"");
+    let folder = folder.to_str().unwrap();
+    let plan = ["plan", "cutouts", "--output", folder, "--shards", "3", "--for", "kubernetes"];
+    let text = scene.ok(&plan);
+    // LSDB's dask needs PyYAML.
+    let objects = manifest(&catalog_readers(), &text);
+    let job = &objects[0];
+    assert_eq!((&job["kind"], &objects[1]["kind"]), (&"Job".into(), &"CronJob".into()));
+    assert_eq!((&job["spec"]["completions"], &job["spec"]["parallelism"]), (&3.into(), &3.into()));
+    let commands = [vec!["hiwl", "classify", "--plan", folder], vec!["hiwl", "verify", folder]];
+    for ((object, pod), command) in objects.iter().zip(PODS).zip(commands) {
+        let pod = object.pointer(pod).unwrap();
+        let [container] = &pod["containers"].as_array().unwrap()[..] else { panic!("{pod}") };
+        let said: Vec<&str> =
+            container["command"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+        assert_eq!(said[..command.len()], command);
+        assert_eq!(container["image"], concat!("hiwl:", env!("CARGO_PKG_VERSION")));
+        // The folder lies below what is mounted, of a volume that is there.
+        let mount = &container["volumeMounts"][0];
+        assert!(Path::new(folder).starts_with(mount["mountPath"].as_str().unwrap()), "{mount}");
+        assert_eq!(mount["name"], pod["volumes"][0]["name"]);
+        // What `kubectl apply -f` makes is what the comment's commands go on with.
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let kind = object["kind"].as_str().unwrap().to_lowercase();
+        assert!(text.contains(&format!("{kind}/{name} ")), "{kind}/{name}: {text}");
+        assert_eq!(object["metadata"]["labels"]["app"], "hiwl");
+    }
+    // As the comment has it, by a shell.
+    let line = text.lines().find_map(|line| line.strip_prefix("#   hiwl plan ... ")).unwrap();
+    let shell = format!("printf '%s' {}", line.split_once(" > ").unwrap().0);
+    let said = Command::new("bash").args(["-c", &shell]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said, format!("--output{folder}--shards3--forkubernetes"));
+}
+
+#[test]
+fn a_quiet_plan_says_why_its_code_is_not_0_whatever_it_prints() {
+    let scene = Scene::new(3, 29);
+    fs::write(scene.path("cut.tar"), [1; 700]).unwrap();
+    let plan = ["plan", "cutouts", "cut.tar", "--shards", "2", "--quiet", "--output"];
+    for (output, more) in [("a", &[][..]), ("b", &["--for", "slurm"]), ("c", &["--for", "pbs"])] {
+        let planned = scene.run(&[&plan[..], &[output], more].concat());
+        says(&planned, 1, &["1 input had problems (see run.json):", "cut.tar"]);
+        assert_eq!(planned.stdout.starts_with(b"#!"), !more.is_empty());
+    }
+    // Without a problem nothing is said.
+    let plan = ["plan", "cutouts", "--shards", "2", "--quiet", "--output", "d", "--for", "slurm"];
+    assert_eq!(errors(&scene.run(&plan)), "");
 }

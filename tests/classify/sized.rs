@@ -2,6 +2,7 @@
 //! galaxies that come with the program.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::util::catalog::{column, parts};
 use crate::util::command::{Workplace, assert_code, errors, simulate};
@@ -79,7 +80,7 @@ fn a_table_is_joined_to_an_archive_by_its_ids() {
 
     let run = place.expect(0, "classify a.tar --join t.csv --carry z --output run");
     let told = errors(&run);
-    let words = format!("1 of 3 cutouts have no row, such as {}; rows without a cutout: 1", ids[1]);
+    let words = format!("1 of 3 cutouts has no row, such as {}; rows without a cutout: 1", ids[1]);
     assert!(told.contains(&words), "{told}");
     let bits = |values: [Option<f64>; 3]| {
         values.map(|v| v.map_or("null".into(), |v| format!("{:016x}", v.to_bits()))).to_vec()
@@ -115,6 +116,43 @@ fn a_newcomer_has_a_page_after_one_command() {
     assert!(place.path("hiwl-demo/galaxies.html").exists());
     // Into a run only the run writes.
     place.expect(64, "demo hiwl-demo/run");
+    // A picture that somebody has put there stays.
+    fs::write(place.path("hiwl-demo/galaxies/101074.jpg"), "mine").unwrap();
+    let refused = place.expect(64, "demo");
+    assert!(errors(&refused).contains("101074.jpg is there"), "{}", errors(&refused));
+    assert_eq!(fs::read(place.path("hiwl-demo/galaxies/101074.jpg")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_demo_writes_into_no_folder_of_others_and_through_no_link() {
+    let place = Workplace::new();
+    let (note, away) = (place.path("note"), place.path("away"));
+    fs::write(&note, "mine").unwrap();
+    fs::create_dir(&away).unwrap();
+    let folders = ["full", "other", "galaxies-away", "picture-away"].map(|name| place.path(name));
+    folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    fs::write(folders[0].join("thesis.tex"), "mine").unwrap();
+    fs::create_dir(folders[1].join("galaxies")).unwrap();
+    fs::write(folders[1].join("galaxies/101074.jpg"), "mine").unwrap();
+    symlink(&away, folders[2].join("galaxies")).unwrap();
+    fs::create_dir(folders[3].join("galaxies")).unwrap();
+    let labels = crate::util::fixture("galaxies/labels.csv");
+    fs::copy(&labels, folders[3].join("galaxies/labels.csv")).unwrap();
+    symlink(&note, folders[3].join("galaxies/101074.jpg")).unwrap();
+    for folder in &folders {
+        let count = || fs::read_dir(folder).unwrap().count();
+        let before = count();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let refused = place.expect(64, &format!("demo {name}"));
+        assert!(errors(&refused).contains("name another folder"), "{}", errors(&refused));
+        assert_eq!(count(), before, "{name}");
+    }
+    assert_eq!(fs::read(&note).unwrap(), b"mine");
+    assert_eq!(fs::read_dir(&away).unwrap().count(), 0);
+    assert_eq!(fs::read(folders[1].join("galaxies/101074.jpg")).unwrap(), b"mine");
+    // An empty folder is as good as none.
+    fs::create_dir(place.path("empty")).unwrap();
+    place.expect(0, "demo empty");
 }
 
 #[test]

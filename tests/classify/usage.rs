@@ -256,8 +256,24 @@ fn an_untrained_model_is_told_and_json_is_json() {
     let output = run(["-v", "classify", &path("in"), "--output", &path("a")]);
     assert_code(&output, 0);
     let told = String::from_utf8(output.stdout).unwrap();
-    for word in ["untrained", "images/s", "bound by"] {
+    for word in ["images/s", "starved", "bound by", "The model untrained-nano is untrained"] {
         assert!(told.contains(word), "`{word}` is not in: {told}");
+    }
+    let place =
+        |text: &str, word: &str| text.find(word).unwrap_or_else(|| panic!("{word}: {text}"));
+    assert!(place(&told, "CRS") < place(&told, "starved"), "labels come first: {told}");
+    // Without -v there are labels, the rate in a line and the warning, and no table of stages,
+    // and standard error has no word of what was decided.
+    let output = run(["classify", &path("in"), "--output", &path("plain")]);
+    assert_code(&output, 0);
+    let plain = String::from_utf8(output.stdout.clone()).unwrap();
+    for word in ["starved", "blocked", "bound by"] {
+        assert!(!plain.contains(word), "`{word}` is in: {plain}");
+    }
+    assert_eq!(plain.matches("images/s").count(), 1, "{plain}");
+    assert_eq!(plain.matches("untrained: its labels mean nothing").count(), 1, "{plain}");
+    for word in ["untrained", "images/s", "precision="] {
+        assert!(!errors(&output).contains(word), "`{word}` is in: {}", errors(&output));
     }
     let output = run(["classify", &path("in"), "--output", &path("b"), "--json"]);
     assert_code(&output, 0);
@@ -266,13 +282,50 @@ fn an_untrained_model_is_told_and_json_is_json() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // Of the table of labels beside the pictures, and then of the run.
-    assert_eq!((&events[0]["event"], &events[1]["event"]), (&"note".into(), &"start".into()));
+    // Notes of the listing, here of the table of labels beside the pictures, come behind.
+    assert_eq!((&events[0]["event"], &events[0]["rows"]), (&"start".into(), &5.into()));
+    assert_eq!(events[1]["event"], "note");
+    assert!(events[1]["text"].as_str().unwrap().contains("labels.csv"), "{}", events[1]);
+    assert_eq!(events.iter().filter(|event| event["event"] == "start").count(), 1);
     let end = events.last().unwrap();
     assert_eq!((end["event"].as_str(), end["rows"].as_u64()), (Some("end"), Some(5)));
     assert_eq!(end["model"]["untrained"], true);
     let quiet = run(["classify", &path("in"), "--output", &path("c"), "--quiet"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", errors(&quiet));
+    // A run that does not begin has no start, and its notes are told all the same.
+    fs::create_dir(path("none")).unwrap();
+    fs::write(path("none/labels.csv"), "id,label\n").unwrap();
+    let output = run(["classify", &path("none"), "--output", &path("d"), "--json"]);
+    assert_code(&output, 64);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("\"note\"") && told.contains("labels.csv"), "{told}");
+}
+
+#[test]
+fn a_program_that_waits_for_a_list_is_told_at_once_and_its_first_event_is_the_start() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    simulate(Path::new(&path("in")), 1, 1);
+    let mut command = hiwl();
+    command.args(["classify", "-", "--output", &path("out"), "--json"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    // It says so before anything is given to it.
+    let mut said = String::new();
+    errors.read_line(&mut said).unwrap();
+    assert!(said.contains("standard input"), "{said}");
+    let picture = fs::read_dir(path("in")).unwrap().map(|entry| entry.unwrap().path());
+    let picture = picture.into_iter().find(|path| path.extension().is_some_and(|e| e == "jpg"));
+    writeln!(child.stdin.take().unwrap(), "{}", picture.unwrap().display()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stdout).unwrap();
+    let first: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(first, serde_json::json!({"event": "start", "rows": 1}));
 }
 
 #[test]

@@ -31,7 +31,10 @@ echo "$array|$depends" >>qsub.log
 spool=$(mktemp)
 cp "$1" "$spool"
 IFS=, read -ra set_to <<<"$variables"
-one() { env -i PATH=/usr/bin:/bin HIWL_MODEL="$HIWL_MODEL" NCPUS=1 "${set_to[@]}" "$@" bash "$spool" >>jobs.log 2>&1 || true; }
+one() {
+  env -i PATH=/usr/bin:/bin HIWL_MODEL="$HIWL_MODEL" NCPUS=1 "${set_to[@]}" "$@" bash "$spool" \
+    >>jobs.log 2>&1 || echo "$variables $*: exit code $?" >>failed.log
+}
 if [ -n "$array" ]; then
   [[ $array =~ ^([0-9]+)-([0-9]+)$ ]] && [ "${BASH_REMATCH[1]}" -lt "${BASH_REMATCH[2]}" ] || exit 2
   for index in $(seq "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"); do one PBS_ARRAY_INDEX="$index"; done
@@ -47,9 +50,11 @@ export PATH=$folder/bin:$PATH
 "$hiwl" simulate cutouts --count 60 --size 240 --quiet
 "$hiwl" classify cutouts --output single --range-size 10 --quiet
 for shards in 3 1; do
-  rm -rf night qsub.log jobs.log
+  rm -rf night qsub.log jobs.log failed.log
   "$hiwl" plan cutouts --output night --range-size 10 --shards $shards --quiet --for pbs >night.sh
-  bash night.sh -q main | grep -q "($shards tasks)"
+  tasks="array 7[].server ($shards tasks)"
+  [ $shards -gt 1 ] || tasks='job 8.server (1 task)'
+  [ "$(bash night.sh -q main)" = "$tasks, then verify 8.server" ]
   grep -q 'complete and undamaged' jobs.log
   grep -q 'depend=afterany:' qsub.log
   diff -r night/catalog single/catalog
@@ -58,6 +63,10 @@ for shards in 3 1; do
   bash night.sh >/dev/null
   diff -r night/catalog single/catalog
   bash night.sh | grep -q 'complete and undamaged'
+  # Of the jobs, every task and every verification, none failed.
+  if [ -e failed.log ]; then
+    cat failed.log jobs.log >&2
+    exit 1
+  fi
 done
-[ ! -s jobs.log ] || ! grep -q 'no such' jobs.log
 echo "pbs.sh: $(ls single/catalog | wc -l) parts, equal to those of a single run"

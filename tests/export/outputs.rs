@@ -221,4 +221,37 @@ fn endings_say_the_format_and_a_dash_is_standard_output() {
         assert!(String::from_utf8_lossy(&printed.stderr).contains("rows"), "{printed:?}");
     }
     assert_code(&export("-", &["--to", "hats"]), 64);
+    // With --json too, standard output is the table's alone; what was done is told beside it.
+    let printed = run_command(&["export", run, "-o", "-", "--to", "csv", "--json"]);
+    assert_code(&printed, 0);
+    assert_eq!(printed.stdout, fs::read(at("a.csv")).unwrap());
+    let told: serde_json::Value = serde_json::from_slice(&printed.stderr).unwrap();
+    let lines = String::from_utf8(printed.stdout).unwrap().lines().count() as u64;
+    assert_eq!((&told["output"], told["rows"].as_u64()), (&"-".into(), Some(lines - 1)));
+}
+
+#[test]
+fn standard_output_holds_one_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    crate::util::command::simulate(&folder.path().join("in"), 6, 1);
+    let evaluate = |more: &[&str]| {
+        let labels = at("in/labels.csv");
+        run_command(&[&["evaluate", &at("in"), "--labels", &labels][..], more].concat())
+    };
+    let both = evaluate(&["--csv", "-", "--predictions", "-"]);
+    assert_code(&both, 64);
+    let words = String::from_utf8_lossy(&both.stderr);
+    assert!(words.contains("another output already") && both.stdout.is_empty(), "{words}");
+    let one = evaluate(&["--predictions", "-", "--csv", &at("metrics.csv"), "--json"]);
+    assert_code(&one, 0);
+    assert!(one.stdout.starts_with(b"id,label,predicted,"), "{one:?}");
+    assert_eq!(String::from_utf8(one.stdout).unwrap().lines().count(), 7);
+    // Behind the bar's lines, of which there are none with --json.
+    let told: serde_json::Value = serde_json::from_slice(&one.stderr).unwrap();
+    assert_eq!(told["total"], 6);
+    // An input is not written over, whichever output it is.
+    let over = evaluate(&["--predictions", &at("in/labels.csv")]);
+    assert_code(&over, 64);
+    assert!(String::from_utf8_lossy(&over.stderr).contains("is an input"), "{over:?}");
 }

@@ -4,32 +4,43 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::export::page::{blocks, run_block};
 use crate::util::command::{assert_code, hiwl};
 use crate::util::{fixture, root};
 
-/// Blocks by how they begin, and what runs them instead: a file of the repository.
-const ELSEWHERE: [(&str, &str); 13] = [
-    ("pip install", "tests/python/wheel.py"),
-    ("tar xf hiwl-", ".ci/dist"),
-    ("cargo run --release -- classify", ".ci/run"),
-    ("cargo test --release", ".ci/run"),
-    (".ci/wheel && pip install", "tests/python/wheel.py"),
-    ("import hiwl", "tests/python/wheel.py"),
-    ("hiwl plan cutouts/*.tar --model", "tests/cluster/slurm.sh"),
+/// Blocks by how they begin, and what runs them instead: a file of the repository, and what
+/// stands there by which it does.
+const ELSEWHERE: [(&str, &str, &str); 13] = [
+    ("pip install hiwl-", "tests/python/wheel.py", "[*pip, wheel]"),
+    ("tar xf hiwl-", ".ci/dist", "$name/bin/hiwl\" demo"),
+    ("cargo run --release -- classify", ".ci/run", "readme main-command"),
+    ("cargo test --release", ".ci/run", "readme test-command"),
+    (".ci/wheel && pip install", ".ci/run", ".ci/wheel target/gate-wheels\npython3 tests/python"),
+    ("import hiwl", "tests/python/wheel.py", "exec(block, names)"),
+    ("hiwl plan cutouts/*.tar --model", "tests/cluster/slurm.sh", "cluster-commands"),
     // Hours of training; the same commands with small recipes are docs/training.md's.
-    ("hiwl labels votes.csv", "tests/train/page.rs"),
-    ("hiwl train cutouts/*.tar --labels labels.csv --recipe train-hiwl", "tests/train/run.rs"),
-    ("hiwl evaluate galaxies/val-00.tar", "tests/classify/shipped.rs"),
+    ("hiwl labels votes.csv", "tests/train/page.rs", "docs/training.md"),
+    (
+        "hiwl train cutouts/*.tar --labels labels.csv --recipe train-hiwl",
+        "tests/train/page.rs",
+        "docs/training.md",
+    ),
+    ("hiwl evaluate galaxies/val-00.tar", "tests/classify/shipped.rs", "val-00.tar"),
     // No container tools are needed to build hiwl, and none are tested with.
-    (".ci/dist\napptainer build", ".ci/container/hiwl.def"),
+    (".ci/dist\napptainer build", ".ci/container/hiwl.def", "apptainer build hiwl.sif"),
     // The server's address, which nothing here reaches.
-    ("https://skyserver.sdss.org/", "tests/pages/mod.rs"),
-    ("  id      ra  dec  label", "tests/classify/shipped.rs"),
+    ("https://skyserver.sdss.org/", "tests/pages/mod.rs", "fn an_address_asks_for"),
+    ("  id      ra  dec  label", "tests/classify/shipped.rs", "<!-- sample -->"),
 ];
+
+/// The page's blocks that a test elsewhere runs, as places in the list.
+fn elsewhere(page: &str) -> Vec<usize> {
+    let of = |code: &str| ELSEWHERE.iter().position(|(begins, ..)| code.starts_with(begins));
+    blocks(page).iter().filter_map(|(_, _, code)| of(code)).collect()
+}
 
 /// The model that ships.
 fn shipped() -> PathBuf {
@@ -108,9 +119,7 @@ impl Scene {
 fn run_all(page: &str, scene: &Scene, edit: impl Fn(&str) -> String) {
     let mut run = 0;
     for (language, line, code) in blocks(page) {
-        let elsewhere = ELSEWHERE.iter().find(|(begins, _)| code.starts_with(begins));
-        if let Some((_, who)) = elsewhere {
-            assert!(root().join(who).is_file(), "{page}:{line}: {who} is gone");
+        if ELSEWHERE.iter().any(|(begins, ..)| code.starts_with(begins)) {
             continue;
         }
         match language.as_str() {
@@ -147,16 +156,9 @@ fn every_block_of_the_readme_runs() {
 }
 
 #[test]
-fn every_block_of_the_pages_on_cutouts_reports_and_clusters_runs() {
+fn every_block_of_the_pages_on_cutouts_and_reports_runs() {
     let scene = Scene::new();
-    for page in ["docs/cutouts.md", "docs/report.md", "docs/cluster.md"] {
-        let blocks_here = blocks(page).len();
-        assert!(blocks_here > 0, "{page}");
-        if page == "docs/cluster.md" {
-            // All of them are container tools'.
-            assert!(blocks(page).iter().all(|(_, _, code)| code.contains("apptainer")));
-            continue;
-        }
+    for page in ["docs/cutouts.md", "docs/report.md"] {
         run_all(page, &scene, |code| {
             let lines = code.lines().filter(|line| !line.contains("report run1"));
             // The split and the model file of the example are not the scene's.
@@ -173,7 +175,159 @@ fn every_block_of_the_pages_on_cutouts_reports_and_clusters_runs() {
     }
 }
 
-/// Recipes of containers unpack the tarball of this version.
+/// The list above has no line that nothing needs, and what it names is there.
+#[test]
+fn every_block_that_runs_elsewhere_is_there_and_does() {
+    let pages = ["README.md", "docs/cutouts.md", "docs/report.md", "docs/cluster.md"];
+    let mut needed: Vec<usize> = pages.iter().flat_map(|page| elsewhere(page)).collect();
+    needed.sort_unstable();
+    assert_eq!(needed, (0..ELSEWHERE.len()).collect::<Vec<_>>());
+    for (begins, who, how) in ELSEWHERE {
+        let text = fs::read_to_string(root().join(who)).expect(who);
+        assert!(text.contains(how), "{who} has no `{how}`, by which it would run `{begins}`");
+    }
+    // Of the page on clusters no block runs here: all are container tools'.
+    assert_eq!(blocks("docs/cluster.md").len(), elsewhere("docs/cluster.md").len());
+}
+
+/// SkyServer's address on the page asks for the model's own scale and field.
+#[test]
+fn an_address_asks_for_pictures_as_the_model_learned_from() {
+    let page = fs::read_to_string(root().join("docs/cutouts.md")).unwrap();
+    let address = page.lines().find(|line| line.starts_with("https://skyserver")).unwrap();
+    let asked = |name: &str| -> f64 {
+        let (_, behind) = address.split_once(&format!("{name}=")).expect(name);
+        behind.split('&').next().unwrap().parse().unwrap()
+    };
+    assert!(page.contains("for a galaxy with a petroR90 of 9 arcsec:"));
+    assert!((asked("scale") - 0.02 * 9.0).abs() < 1e-9, "{address}");
+    assert_eq!((asked("width"), asked("height")), (424.0, 424.0));
+}
+
+/// Pages for people, in Markdown.
+fn pages() -> Vec<String> {
+    let mut pages = vec![];
+    for folder in ["", "docs", "benches", "models", "fixtures", "src/python"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                pages.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// The anchors of a page, as GitHub makes them of its headings.
+fn anchors(page: &str) -> Vec<String> {
+    let mut within = false;
+    let headings = page.lines().filter(|line| {
+        within ^= line.starts_with("```");
+        !within && line.starts_with('#')
+    });
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|line| line.chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+/// Targets of the links of a page, but those on other machines.
+fn links(page: &str) -> Vec<&str> {
+    let links = page.match_indices("](").filter_map(|(at, _)| page[at + 2..].split(')').next());
+    links.filter(|link| !link.contains("://") && !link.contains(char::is_whitespace)).collect()
+}
+
+#[test]
+fn every_link_of_the_pages_leads_somewhere() {
+    let pages = pages();
+    assert!(pages.len() > 10 && pages.contains(&"docs/cutouts.md".to_owned()), "{pages:?}");
+    let mut seen = Vec::new();
+    for page in &pages {
+        let path = root().join(page);
+        let text = fs::read_to_string(&path).unwrap();
+        for link in links(&text) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{page}: ({link}) leads nowhere");
+            // Only what Git has is there for everybody.
+            let inside = target.canonicalize().unwrap();
+            assert!(inside.starts_with(root().canonicalize().unwrap()), "{page}: {link}");
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(there.iter().any(|own| own == anchor), "{page}: no {link} in {there:?}");
+            }
+            seen.push(format!("{page} {link}"));
+        }
+    }
+    for link in ["README.md docs/notebook.ipynb", "README.md CONTRIBUTING.md#gpus"] {
+        assert!(seen.iter().any(|own| own == link), "{link}: {seen:?}");
+    }
+}
+
+/// Whoever wants to change something finds every script by its purpose.
+#[test]
+fn contributing_names_every_script() {
+    let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    for folder in [".ci", "benches", "tests/cluster"] {
+        let mut count = 0;
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let whole = format!("{folder}/{name}");
+            // Those of the table of measurements stand there by their names alone.
+            let named = [
+                format!("`{whole}"),
+                format!("[{whole}]"),
+                format!("`{name}`"),
+                format!("`{name}/`"),
+                format!("\n{whole} "),
+            ];
+            assert!(named.iter().any(|name| page.contains(name)), "no word of {whole}");
+            count += 1;
+        }
+        assert!(count > 2, "{folder}");
+    }
+}
+
+/// The README's figures are those of the card in the model file.
+#[test]
+fn the_readme_says_what_the_models_card_says() {
+    let card = hiwl().args(["model", "info", "--json"]).arg(shipped()).output().unwrap();
+    assert_code(&card, 0);
+    let info: serde_json::Value = serde_json::from_slice(&card.stdout).unwrap();
+    let measured = &info["provenance"]["card"]["measured"];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let galaxies = measured["galaxies"].as_u64().unwrap();
+    let recalls: Vec<String> = measured["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| {
+            format!("{} {:.3}", class["class"].as_str().unwrap(), number(&class["recall"]))
+        })
+        .collect();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        format!(
+            "labels {:.2} % of {},{:03} validation galaxies",
+            100.0 * number(&measured["accuracy"]),
+            galaxies / 1000,
+            galaxies % 1000
+        ),
+        format!("(recall {})", recalls.join(", ")),
+        format!(
+            "off by {:.1} % in the mean",
+            100.0 * number(&measured["expected_calibration_error"])
+        ),
+    ] {
+        assert!(readme.contains(&words), "the README does not say: {words}");
+    }
+}
+
+/// Recipes of containers, and the manifest, have this version.
 #[test]
 fn containers_hold_this_version() {
     let version = env!("CARGO_PKG_VERSION");
@@ -181,5 +335,6 @@ fn containers_hold_this_version() {
     assert!(read(".ci/container/Dockerfile").contains(&format!("ARG version={version}\n")));
     assert!(read(".ci/container/hiwl.def").contains(&format!("version={version}\n")));
     assert!(read("CITATION.cff").contains(&format!("\nversion: {version}\n")));
-    assert!(Path::new(&root().join("docs/notebook.ipynb")).is_file());
+    let manifest = read("pipelines/cluster/kubernetes.yaml");
+    assert_eq!(manifest.matches(&format!("image: hiwl:{version}\n")).count(), 2);
 }

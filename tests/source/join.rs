@@ -47,7 +47,7 @@ fn ids_lead_to_positions_and_columns_whatever_holds_the_cutouts() {
     let mut lister = Lister::open(&inputs, joined(&dir.path().join("t.csv"), &["z"])).unwrap();
     lister.by_ref().for_each(|chunk| drop(chunk.unwrap()));
     let told = lister.joined().unwrap().unwrap();
-    let words = "t.csv: 1 of 4 cutouts have no row, such as 2; rows without a cutout: 1";
+    let words = "t.csv: 1 of 4 cutouts has no row, such as 2; rows without a cutout: 1";
     assert!(told.ends_with(words), "{told}");
 }
 

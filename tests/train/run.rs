@@ -479,7 +479,7 @@ fn bad_images_are_told_and_left_out() {
     let output = done(scene.train("run", "short.toml", &[]), 0);
     let errors = errors(&output);
     let id = image.file_stem().unwrap().to_str().unwrap();
-    assert!(errors.contains("1 images cannot be used") && errors.contains(id), "{errors}");
+    assert!(errors.contains("1 image cannot be used") && errors.contains(id), "{errors}");
 }
 
 /// What `hiwl classify` rejects is not learned from. A run of before that was so goes on

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Score;
 use super::paper::{Row, Table};
-use crate::cli::terminal::shown;
+use crate::cli::terminal::{format, shown};
 
 /// What a reader has to know of the figures.
 pub struct About<'a> {
@@ -97,10 +97,10 @@ impl Report {
         };
         let _ = writeln!(
             text,
-            "## {}, beside the paper's\n\nBudget {}, from {initial}; {} images of the split {}; the paper's are of its test split. {:.0} s of training and scoring.{}\n",
+            "## {}, beside the paper's\n\nBudget {}, from {initial}; {} of the split {}; the paper's are of its test split. {:.0} s of training and scoring.{}\n",
             self.table.name(),
             about.budget,
-            self.images,
+            format::counted(self.images, "image", "images"),
             about.split,
             self.seconds,
             if about.narrow {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-pub use crate::draw::chart::count;
+pub use crate::words::{count, counted};
 
 /// `1.5 GiB`, `312 MiB`, `17 kiB`, `3 B`.
 pub fn bytes(n: u64) -> String {
@@ -16,11 +16,6 @@ pub fn bytes(n: u64) -> String {
     }
     let decimals = usize::from(unit > 0 && value < 10.0);
     format!("{value:.decimals$} {}", UNITS[unit])
-}
-
-/// `1 row`, `2,878 rows`.
-pub fn counted(n: u64, one: &str, more: &str) -> String {
-    format!("{} {}", count(n), if n == 1 { one } else { more })
 }
 
 /// `850 ms`, `12.3 s`, `4 min 05 s`, `7 h 12 min`.
@@ -84,7 +79,6 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([3, 2048, 5 << 30].map(bytes), ["3 B", "2.0 kiB", "5.0 GiB"]);
         let times = [0.25, 12.34, 245.0, 25_920.0].map(Duration::from_secs_f64);
         assert_eq!(times.map(duration), ["250 ms", "12.3 s", "4 min 05 s", "7 h 12 min"]);

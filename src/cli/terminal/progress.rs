@@ -1,5 +1,9 @@
 //! Progress of a run: a bar on a terminal, a line now and then elsewhere,
 //! events as JSON lines for programs, or nothing.
+//!
+//! Invariant: the first event of a run that begins is `start`, and the notes that were
+//! made before follow it. What is waited for before then a program finds on standard
+//! error, at once.
 
 use std::{
     sync::Mutex,
@@ -9,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::audience::{Audience, Teller};
-use super::format;
+use super::{format, shown};
 use crate::events::{Event, Listener};
 
 /// How often a line is written where there is no terminal.
@@ -45,6 +49,10 @@ struct State {
     done: u64,
     rejected: u64,
     told: Option<Instant>,
+    /// Whether `start` was told.
+    started: bool,
+    /// Notes for a program that is still to be told so.
+    held: Vec<Value>,
 }
 
 impl Listener for Progress {
@@ -58,10 +66,8 @@ impl Listener for Progress {
                     json!({"event": "part", "path": path.display().to_string(), "rows": rows}),
                 );
             }
-            Event::Note(note) => {
-                self.say(note);
-                self.event(json!({"event": "note", "text": note}));
-            }
+            Event::Note(note) => self.note(note),
+            Event::Waiting(what) => self.waits(what),
             _ => {}
         }
     }
@@ -71,7 +77,16 @@ impl Progress {
     /// Progress that has not begun.
     pub fn new(audience: Audience) -> Self {
         let (began, told) = (Instant::now(), None);
-        let state = State { began, listed: 0, total: 0, done: 0, rejected: 0, told };
+        let state = State {
+            began,
+            listed: 0,
+            total: 0,
+            done: 0,
+            rejected: 0,
+            told,
+            started: false,
+            held: Vec::new(),
+        };
         Self { teller: Teller::new(audience), state: Mutex::new(state) }
     }
 
@@ -81,19 +96,42 @@ impl Progress {
         state.listed += rows;
         if state.told.unwrap_or(state.began).elapsed() >= LINE_EVERY {
             state.told = Some(Instant::now());
-            self.say(&format!("{} inputs listed", format::count(state.listed)));
+            self.say(&format!("{} listed", format::counted(state.listed, "input", "inputs")));
+        }
+    }
+
+    /// A note, for whoever is told; a program's come behind `start`.
+    fn note(&self, text: &str) {
+        self.say(text);
+        let event = json!({"event": "note", "text": text});
+        if self.lock().started {
+            self.event(event);
+        } else if self.teller.audience == Audience::Program {
+            self.lock().held.push(event);
+        }
+    }
+
+    /// What is waited for. A program that has had no event yet would wait in silence.
+    fn waits(&self, what: &str) {
+        if self.lock().started || self.teller.audience != Audience::Program {
+            self.note(what);
+        } else {
+            shown::say(what);
         }
     }
 
     /// The run has `total` rows to classify.
     pub fn start(&self, total: u64) {
-        {
+        let held = {
             let mut state = self.lock();
             (state.total, state.began, state.told) = (total, Instant::now(), None);
-        }
+            state.started = true;
+            std::mem::take(&mut state.held)
+        };
         self.teller.style(BAR);
         self.teller.bar.set_length(total);
         self.event(json!({"event": "start", "rows": total}));
+        held.into_iter().for_each(|note| self.event(note));
     }
 
     /// `rows` more were written, `rejected` of them without a label.
@@ -142,8 +180,10 @@ impl Progress {
         self.teller.event(event);
     }
 
-    /// The run is over: clears the bar.
+    /// The run is over: clears the bar. One that did not begin has its notes all the same.
     pub fn finish(&self) {
+        let held = std::mem::take(&mut self.lock().held);
+        held.into_iter().for_each(|note| self.event(note));
         self.teller.finish();
     }
 

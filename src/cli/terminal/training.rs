@@ -36,7 +36,7 @@ struct State {
 impl Listener for TrainingProgress {
     fn tell(&self, event: Event<'_>) {
         let event = match event {
-            Event::Note(note) => return self.say(note),
+            Event::Note(note) | Event::Waiting(note) => return self.say(note),
             Event::Training(event) => event,
             _ => return,
         };

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::axis::{Axis, Frame};
-use super::{at, colour, count, percent};
+use super::{at, colour, percent};
+use crate::words::count;
 
 /// A bar: a name, how many, and the place of its colour.
 #[derive(Debug, Clone)]

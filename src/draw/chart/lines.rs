@@ -4,7 +4,8 @@
 use maud::{Markup, html};
 
 use super::axis::{Axis, Frame};
-use super::{COLOURS, at, colour, count};
+use super::{COLOURS, at, colour};
+use crate::words::count;
 
 /// A curve.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::{at, count, percent, viridis};
+use super::{at, percent, viridis};
+use crate::words::count;
 
 /// Draws a matrix of counts; there are as many rows, and columns a row, as classes.
 /// `example` links a cell to an example of it, if there is one.

@@ -47,19 +47,6 @@ fn at(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// `12,345,678`.
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// A part of a whole as a percentage: `12.3 %`, `0.004 %`; nothing of nothing.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
@@ -80,7 +67,6 @@ mod tests {
     fn numbers_are_short_and_finite() {
         assert_eq!([0.0, 1.04, 12.96, -3.0].map(at), ["0", "1", "13", "-3"]);
         assert_eq!([f64::NAN, f64::INFINITY].map(at), ["0", "0"]);
-        assert_eq!([0, 999, 1_234_567].map(count), ["0", "999", "1,234,567"]);
         assert_eq!(percent(1, 8), "12.5 %");
         assert_eq!(percent(3, 100_000), "0.003 %");
         assert_eq!(percent(0, 7), "0.0 %");

@@ -9,7 +9,8 @@
 use maud::{Markup, html};
 
 use super::axis::{Axis, Frame};
-use super::{UNNAMED, at, colour, count, viridis};
+use super::{UNNAMED, at, colour, viridis};
+use crate::words::count;
 
 /// Order of the HEALPix cells of the density: 0.92 degrees wide.
 pub const ORDER: u8 = 6;

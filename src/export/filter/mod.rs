@@ -34,7 +34,7 @@ pub struct Filter {
 
 /// Why a text is no condition on the rows of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}, at character {}:\n  {text}\n  {:>width$}", .position + 1, "^", width = .position + 1)]
+#[error("condition, at character {}: {message}\n  {text}\n  {:>width$}", .position + 1, "^", width = .position + 1)]
 pub struct FilterError {
     /// What is wrong, naming the column if it is about one.
     pub message: String,

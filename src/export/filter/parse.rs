@@ -18,8 +18,8 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema};
 
 use super::token::Token;
-use crate::limits::did_you_mean;
 use crate::limits::settings::CONDITION_LEVELS;
+use crate::words::{did_you_mean, suggesting};
 
 /// A condition.
 #[derive(Debug, Clone)]
@@ -305,7 +305,8 @@ impl<'a> Parser<'a> {
         exact.or_else(|| fields.iter().position(|field| same(field.name()))).ok_or_else(|| {
             let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
             let near = did_you_mean(name, names.iter().copied());
-            (place, format!("there is no column `{name}`:{near} there are {}", names.join(", ")))
+            let there_are = suggesting(names.join(", "), near.as_deref());
+            (place, format!("there is no column `{name}`: there are {there_are}"))
         })
     }
 

@@ -13,7 +13,7 @@ use super::labelled::Labelled;
 use super::truth;
 use super::{ReportOptions, Reported};
 use crate::draw::chart::bars::{Bar, bars, histogram};
-use crate::draw::chart::{UNNAMED, colour, count, percent, sky};
+use crate::draw::chart::{UNNAMED, colour, percent, sky};
 use crate::export::Best;
 use crate::metrics::ClassificationReport;
 use crate::model::model_file::Model;
@@ -21,6 +21,7 @@ use crate::page::{PageError, raster};
 use crate::run::RunFolder;
 use crate::storage::json::json;
 use crate::storage::shown;
+use crate::words::{count, counted};
 
 /// Pictures on a page, all kinds and classes together: 1,200 of 8 kB are 10 MB.
 const PICTURES: usize = 1200;
@@ -144,22 +145,23 @@ fn lead(run: &RunFolder, seen: &Seen) -> Markup {
     let settings = &manifest.settings;
     html! {
         p class="soft" {
-            "A catalog of " (count(seen.rows)) " cutouts, classified by "
+            "A catalog of " (counted(seen.rows, "cutout", "cutouts")) ", classified by "
             (foreign(&settings.model.name)) "."
         }
         @if seen.missing_parts > 0 {
             p class="warn" {
-                "Not complete: " (count(seen.rows)) " of " (count(expected)) " rows; "
-                (count(seen.missing_parts)) " parts are missing."
+                "Not complete: " (count(seen.rows)) " of " (counted(expected, "row", "rows")) "; "
+                (counted(seen.missing_parts, "part is", "parts are")) " missing."
             }
         }
         @if settings.model.untrained { p class="warn" { "The model is untrained: its labels mean nothing." } }
         @for problem in manifest.listing.problems.iter().take(5) { p class="warn" { (foreign(problem)) } }
         @if manifest.listing.problems.len() > 5 {
-            p class="warn" { "and " (manifest.listing.problems.len() - 5) " more such problems (run.json)" }
+            @let more = manifest.listing.problems.len() as u64 - 5;
+            p class="warn" { "and " (counted(more, "more such problem", "more such problems")) " (run.json)" }
         }
         div class="cards" {
-            (card(&count(seen.rows), "rows"))
+            (card(&count(seen.rows), if seen.rows == 1 { "row" } else { "rows" }))
             (card(&count(seen.labelled), &format!("with a label, {}", percent(seen.labelled, seen.rows))))
             (card(&count(seen.rows - seen.labelled), "without one"))
             @if let Some(median) = median(seen) { (card(&format!("{median:.2}"), "median confidence")) }
@@ -193,7 +195,7 @@ fn labels(names: &[String], seen: &Seen) -> Markup {
     let list: Vec<Bar> = names.iter().enumerate().map(of).collect();
     html! {
         (bars("Rows by label", &list, seen.labelled))
-        p class="note" { "Shares are of the " (count(seen.labelled)) " rows with a label." }
+        p class="note" { "Shares are of the " (counted(seen.labelled, "row", "rows")) " with a label." }
     }
 }
 
@@ -240,8 +242,8 @@ fn on_the_sky(names: &[String], seen: &Seen) -> Result<Markup, PageError> {
     let most = seen.cells.iter().copied().max().unwrap_or(0);
     Ok(html! {
         p class="note" {
-            (count(seen.placed)) " rows have a position"
-            @if seen.placed < seen.rows { ", " (count(seen.rows - seen.placed)) " have none" }
+            (counted(seen.placed, "row has", "rows have")) " a position"
+            @if seen.placed < seen.rows { ", " (counted(seen.rows - seen.placed, "has", "have")) " none" }
             @if part.is_some() && !few { "; " (count(dots.len() as u64)) " of them at random are drawn" }
             ". East is to the left."
         }
@@ -331,12 +333,15 @@ fn provenance(run: &RunFolder, seen: &Seen, model: Option<&Model>) -> Markup {
                 @for input in &some { (foreign(input)) br; }
                 @if settings.inputs.len() > some.len() { "and " (settings.inputs.len() - some.len()) " more" br; }
                 span class="soft" {
-                    (count(listing.rows)) " cutouts; " (count(listing.skipped)) " other files passed over"
-                    @if listing.repeated_ids > 0 { "; " (count(listing.repeated_ids)) " ids that several rows have" }
+                    (counted(listing.rows, "cutout", "cutouts")) "; "
+                    (counted(listing.skipped, "other file", "other files")) " passed over"
+                    @if listing.repeated_ids > 0 {
+                        "; " (counted(listing.repeated_ids, "id", "ids")) " that several rows have"
+                    }
                 }
             }
             dt { "catalog" } dd {
-                (count(seen.parts)) " parts, " (format!("{:.1} MB, {each:.1} bytes a row", seen.bytes as f64 / 1e6))
+                (counted(seen.parts, "part", "parts")) ", " (format!("{:.1} MB, {each:.1} bytes a row", seen.bytes as f64 / 1e6))
             }
             @if let Some((first, last)) = seen.written {
                 dt { "written" } dd {

@@ -15,12 +15,13 @@ use super::catalog::name_of;
 use super::html::{Section, card, foreign, page as whole, panel};
 use super::{ReportOptions, Reported};
 use crate::cutout::augment::Augmentation;
-use crate::draw::chart::{count, matrix, percent};
+use crate::draw::chart::{matrix, percent};
 use crate::events::Epoch;
 use crate::limits;
 use crate::page::PageError;
 use crate::storage::{StorageError, file, shown};
 use crate::train::{curves, history};
+use crate::words::count;
 
 /// What `evaluation.json` says, as far as the page tells it.
 #[derive(Debug, Deserialize)]

@@ -9,9 +9,10 @@ use super::html::{foreign, panel};
 use super::labelled::Labelled;
 use crate::draw::chart::axis::Axis;
 use crate::draw::chart::lines::{self, Bin, Chart, Line};
-use crate::draw::chart::{count, matrix, percent};
+use crate::draw::chart::{matrix, percent};
 use crate::metrics::ClassificationReport;
 use crate::storage::shown;
+use crate::words::count;
 
 /// What is said of known labels; `mistakes` are places of rows, the worst first.
 pub(super) fn how_good(

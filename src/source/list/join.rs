@@ -22,6 +22,7 @@ use crate::limits::output::QUOTED;
 use crate::limits::shortened;
 use crate::storage::parquet::texts;
 use crate::tables;
+use crate::words::{counted, part_of};
 
 /// A row that an id leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,16 +180,15 @@ impl Join {
                 let row = self.rows.keys().min();
                 let row = row.map_or("none".into(), |id| shortened(id, QUOTED));
                 let why = format!(
-                    "none of the {} cutouts has a row: ids of cutouts are such as {cutout}, those \
-                     of the table such as {row} (--id names its column)",
-                    self.cutouts
+                    "none of {} has a row: ids of cutouts are such as {cutout}, those of the table \
+                     such as {row} (--id names its column)",
+                    counted(self.cutouts, "cutout", "cutouts")
                 );
                 Err(ListError::Join { path: self.given.clone(), why })
             }
             Some(cutout) => Ok(Some(format!(
-                "{table}: {} of {} cutouts have no row, such as {cutout}; rows without a cutout: \
-                 {unused}",
-                self.without, self.cutouts
+                "{table}: {} no row, such as {cutout}; rows without a cutout: {unused}",
+                part_of(self.without, self.cutouts, ["cutout", "cutouts"], ["has", "have"])
             ))),
             None if unused > 0 => Ok(Some(format!(
                 "{table}: every cutout has a row; rows without a cutout: {unused}"

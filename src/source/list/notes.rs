@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::limits;
 use crate::source::Pin;
 use crate::storage::remote::secrets::concealed;
+use crate::words::counted;
 
 /// Kinds of files passed over that are counted one by one, and those that are named.
 const KINDS: usize = 64;
@@ -84,7 +85,9 @@ impl Notes {
         for (why, count, first) in std::mem::take(&mut self.unread) {
             let more = match count {
                 1 => String::new(),
-                more => format!(" (and {} more such files)", more - 1),
+                more => {
+                    format!(" (and {})", counted(more - 1, "more such file", "more such files"))
+                }
             };
             self.problem(first, format!("{why}{more}"));
         }
@@ -127,7 +130,7 @@ impl Notes {
             })
             .collect();
         if self.skipped > told {
-            words.push(format!("{} others", self.skipped - told));
+            words.push(counted(self.skipped - told, "other", "others"));
         }
         (!words.is_empty()).then(|| words.join(", "))
     }

@@ -40,6 +40,7 @@ use crate::storage::place;
 use crate::storage::remote::is_remote;
 use crate::train::recipe::{Model, Recipe, Votes};
 use crate::tree::Semantics;
+use crate::words::{counted, part_of};
 
 /// Encoded bytes that are kept in memory: the paper's whole sample has
 /// 0.15 GB at 264 px and 0.4 GB at 424 px.
@@ -191,9 +192,9 @@ impl Dataset {
         notes.extend(join.to_string().lines().map(str::to_owned));
         if join.pairs.is_empty() {
             return Err(TrainError::Data(format!(
-                "none of {} images has one of the {} labels: do their ids agree?",
-                images.len(),
-                table.rows.len()
+                "none of {} has one of {}: do their ids agree?",
+                counted(images.len() as u64, "image", "images"),
+                counted(table.rows.len() as u64, "label", "labels")
             )));
         }
         let remote = sources.inputs.iter().any(|input| is_remote(input))
@@ -366,8 +367,8 @@ fn taught(
         return Err(TrainError::Data(format!("{}: no id is one of the labels'", path.display())));
     }
     let note = format!(
-        "{there} of {} galaxies have soft labels; of the others the label is learned",
-        of.len()
+        "{} soft labels; of the others the label is learned",
+        part_of(there as u64, of.len() as u64, ["galaxy", "galaxies"], ["has", "have"])
     );
     Ok((of, note))
 }
@@ -439,7 +440,8 @@ fn targets(
         targets.push(own);
     }
     if without > 0 {
-        notes.push(format!("{without} galaxies without votes are left out"));
+        let galaxies = counted(without, "galaxy without votes is", "galaxies without votes are");
+        notes.push(format!("{galaxies} left out"));
     }
     Ok((table, notes, targets))
 }
@@ -464,7 +466,7 @@ impl Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: u64 = self.reasons.values().map(|(count, ..)| count).sum();
-        write!(f, "{all} images cannot be used: ")?;
+        write!(f, "{} cannot be used: ", counted(all, "image", "images"))?;
         for (place, (reason, (count, id, rejection))) in self.reasons.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             let such = if *count == 1 { "" } else { "such as " };

@@ -59,8 +59,8 @@ pub enum TrainError {
         known: u64,
     },
     /// The folder holds a run with other settings.
-    #[error("{} holds another run; {}\nname another output, or repeat the command that began this one",
-        path.display(), Sentences(differences))]
+    #[error("{} holds another run: name another output, or repeat the command that began this one; \
+        {}", path.display(), Sentences(differences))]
     OtherRun {
         /// The folder.
         path: PathBuf,

@@ -54,6 +54,7 @@ use crate::metrics;
 use crate::model::architecture::Architecture;
 use crate::pipeline::{self, Failure, Outcome, Stop};
 use crate::train::recipe::{Model, Recipe};
+use crate::words::{count, counted};
 
 /// What a run needs to know, every choice made.
 #[derive(Debug, Clone)]
@@ -173,9 +174,9 @@ pub fn run(
     };
     data.notes.iter().for_each(|note| listener.tell(Event::Note(note)));
     listener.tell(Event::Note(&format!(
-        "{} images to learn, {} to judge by",
-        data.train.len(),
-        data.val.len()
+        "{} to learn, {} to judge by",
+        counted(data.train.len() as u64, "image", "images"),
+        count(data.val.len() as u64)
     )));
     let keeps = keeps(options, said.as_ref(), &data, &architecture, listener.as_ref());
     let settings = folder::Settings {

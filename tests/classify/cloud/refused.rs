@@ -34,7 +34,7 @@ fn what_a_store_refuses_is_wrong_usage() {
     std::fs::write(scene.path("part"), b"x").unwrap();
     let part = "parts/catalog/part-000000000000-000000000008.parquet";
     server.tell(&format!("put {} {part}", scene.text("part")));
-    refused(server.port, "s3://survey/parts", &["1 parts and no run.json"]);
+    refused(server.port, "s3://survey/parts", &["1 part and no run.json that says what it is"]);
     assert_code(&scene.classify(on_store(server.port), &input, "s3://survey/out"), 0);
     let other = scene.classify(on_store(server.port), "s3://survey/night", "s3://survey/out");
     assert_code(&other, 64);

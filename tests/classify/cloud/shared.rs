@@ -3,7 +3,9 @@
 use std::process::{Child, Output, Stdio};
 
 use super::{Scene, Server, on_store, store_run};
+use crate::classify::plan::{PODS, manifest};
 use crate::util::command::{assert_code, code, errors, hiwl};
+use crate::util::python::environment;
 
 /// A run into `url` on the proxy that is slow to put: processes that begin at
 /// once all find that there is no run.
@@ -61,6 +63,7 @@ fn a_plan_in_a_store_is_done_by_its_shards() {
     };
     assert_code(&plan("3"), 0);
     assert_code(&plan("3"), 0);
+    a_job_of_it_has_no_volumes(port, url);
     let other = plan("4");
     assert_code(&other, 64);
     assert!(errors(&other).contains("3 shards"), "{}", errors(&other));
@@ -88,4 +91,24 @@ fn a_plan_in_a_store_is_done_by_its_shards() {
     server.fetch("plans/night", &scene.path("night"));
     assert_eq!(scene.answers("night"), scene.answers("local"));
     assert!(server.stop() > 20, "the proxy was passed by");
+}
+
+/// The manifest of the same plan: nothing of it is on a disk.
+fn a_job_of_it_has_no_volumes(port: u16, url: &str) {
+    let mut plan = on_store(port);
+    plan.args(["plan", "s3://survey/night", "--range-size", "9", "--output", url]);
+    let printed = plan.args(["--shards", "3", "--for", "kubernetes"]).output().unwrap();
+    assert_code(&printed, 0);
+    let python = environment("s3-venv", "requirements-s3.txt");
+    let objects = manifest(&python, &String::from_utf8(printed.stdout).unwrap());
+    for ((object, pod), verb) in objects.iter().zip(PODS).zip(["--plan", "verify"]) {
+        let pod = object.pointer(pod).unwrap();
+        assert!(pod.get("volumes").is_none(), "{pod}");
+        let container = &pod["containers"][0];
+        assert!(container.get("volumeMounts").is_none(), "{container}");
+        let command = container["command"].as_array().unwrap();
+        let place = command.iter().position(|word| word == verb).unwrap();
+        assert_eq!(command[place + 1], url);
+        assert!(container["envFrom"][0]["secretRef"]["name"].is_string(), "{container}");
+    }
 }

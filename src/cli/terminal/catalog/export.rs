@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::count;
+use super::counted;
 use crate::cli::terminal::{format, shown};
 use crate::export::ExportReport;
 
@@ -19,27 +19,31 @@ pub fn text(output: &Path, report: &ExportReport) -> String {
 
 fn lines(out: &mut String, output: &Path, report: &ExportReport) -> std::fmt::Result {
     let bytes = format::bytes(report.bytes);
-    write!(out, "{}: {} rows, {bytes}", shown::line(output.display()), count(report.rows))?;
+    let rows = counted(report.rows, "row", "rows");
+    write!(out, "{}: {rows}, {bytes}", shown::line(output.display()))?;
     if report.partitions > 0 {
-        write!(out, " in {} partitions", count(report.partitions))?;
+        write!(out, " in {}", counted(report.partitions, "partition", "partitions"))?;
     }
     writeln!(out)?;
     let left_out = [
-        (report.rejected, "of rejected cutouts (--rejected takes them too)"),
+        (report.rejected, "rejected (--rejected takes these too)"),
         (report.filtered, "by the condition"),
         (report.unplaced, "without a position"),
-        (report.missing, "that the catalog does not have yet"),
+        (report.missing, "not in the catalog yet"),
     ];
     for (rows, why) in left_out.into_iter().filter(|(rows, _)| *rows > 0) {
-        writeln!(out, "  {} rows left out: {why}", count(rows))?;
+        writeln!(out, "  {} left out: {why}", counted(rows, "row", "rows"))?;
     }
     for column in &report.left_out {
         let column = shown::line(column);
         writeln!(out, "  column `{column}` left out: vectors go into parquet and hats alone")?;
     }
     if report.cut > 0 {
-        let words = "texts of more than 1,024 bytes were cut to that; the other formats keep them";
-        writeln!(out, "  {} {words}", count(report.cut))?;
+        let texts = counted(report.cut, "text", "texts");
+        writeln!(
+            out,
+            "  {texts} of more than 1,024 bytes cut to that; the other formats keep all"
+        )?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, Int64Typ
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value, json};
 
-use super::{by_label, count, tally};
+use super::{by_label, count, counted, tally};
 use crate::catalog::Overview;
 use crate::cli::terminal::{format, shown};
 
@@ -29,18 +29,18 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     let expected = found.manifest.listing.rows;
     writeln!(
         out,
-        "{}: {} rows, {}",
+        "{}: {}, {}",
         shown::line(folder.display()),
-        count(found.rows),
+        counted(found.rows, "row", "rows"),
         format::bytes(found.bytes)
     )?;
     if found.missing_ranges > 0 {
         writeln!(
             out,
-            "incomplete: {} of {} rows; {} parts are missing",
+            "incomplete: {} of {}; {} missing",
             count(found.rows),
-            count(expected),
-            count(found.missing_ranges)
+            counted(expected, "row", "rows"),
+            counted(found.missing_ranges, "part is", "parts are")
         )?;
     }
     let untrained =
@@ -67,10 +67,10 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     {
         writeln!(
             out,
-            "oddness  median {median:.1} (about 50 where galaxies are like those learned from); {} of {} \
-             rows, {:.1} %, above 99",
+            "oddness  median {median:.1} (about 50 where galaxies are like those learned from); {} of \
+             {}, {:.1} %, above 99",
             count(odd.above_99),
-            count(odd.rows),
+            counted(odd.rows, "row", "rows"),
             100.0 * odd.above_99 as f64 / odd.rows.max(1) as f64
         )?;
     }
@@ -78,8 +78,8 @@ fn lines(out: &mut String, folder: &Path, found: &Overview) -> std::fmt::Result 
     match (sky.ra, sky.dec) {
         (Some(ra), Some(dec)) => writeln!(
             out,
-            "sky    {} rows with a position over some {:.1} deg²: RA {:.4}° to {:.4}°, Dec {:+.4}° to {:+.4}°",
-            count(sky.rows),
+            "sky    {} with a position over some {:.1} deg²: RA {:.4}° to {:.4}°, Dec {:+.4}° to {:+.4}°",
+            counted(sky.rows, "row", "rows"),
             sky.square_degrees,
             ra.0,
             ra.1,

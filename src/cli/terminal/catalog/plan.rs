@@ -27,12 +27,13 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
     )?;
     if planned.ranges < planned.shards {
         let smaller = (planned.listing.rows / planned.shards).max(1);
+        let have = if planned.ranges == 1 { "has" } else { "have" };
         writeln!(
             out,
-            "only {} of the shards have something to do: a range is {} rows \
+            "only {} of the shards {have} something to do: a range is {} \
              (to share out more evenly, plan another folder with --range-size {smaller} or less)",
             count(planned.ranges),
-            count(planned.range_size),
+            counted(planned.range_size, "row", "rows"),
         )?;
     }
     if let Some(line) = super::run::repeated_ids(&planned.listing) {
@@ -47,7 +48,9 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
     }
     let name = planned.precision.name();
     writeln!(out, "precision: {name}, for every task (another with --precision)")?;
-    writeln!(out, "each task: hiwl classify --plan {folder}   (--array=0-{})", planned.shards - 1)?;
+    let last = planned.shards - 1;
+    let array = if last == 0 { "0".to_owned() } else { format!("0-{last}") };
+    writeln!(out, "each task: hiwl classify --plan {folder}   (--array={array})")?;
     writeln!(out, "then:      hiwl verify {folder}")
 }
 

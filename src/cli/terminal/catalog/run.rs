@@ -30,11 +30,14 @@ fn nothing_to_do(report: &RunReport) -> String {
     match report.shard {
         Some(shard) if shard.index() >= report.ranges => {
             let ranges = counted(report.ranges, "range", "ranges");
-            let last = report.ranges.saturating_sub(1);
+            let shards = match report.ranges.saturating_sub(1) {
+                0 => "shard 0".to_owned(),
+                last => format!("shards 0 to {last}"),
+            };
             format!(
-                "there is nothing for shard {shard}: the run has {ranges} of {} rows at most, for \
-                 shards 0 to {last} (--range-size cuts another run smaller)",
-                count(report.range_size)
+                "there is nothing for shard {shard}: the run has {ranges} of {} at most, for \
+                 {shards} (--range-size cuts another run smaller)",
+                counted(report.range_size, "row", "rows")
             )
         }
         Some(shard) => format!("every part of shard {shard} is there: nothing to do"),
@@ -74,14 +77,14 @@ fn lines(out: &mut String, report: &RunReport, verbose: bool) -> std::fmt::Resul
             if !whole.is_complete() {
                 verification::problems(out, whole)?;
             }
-            let (found, of) = (count(total.rows), count(listing.rows));
-            writeln!(out, "{}: {found} of {of} rows", shown::line(catalog.display()))?;
+            let (found, of) = (count(total.rows), counted(listing.rows, "row", "rows"));
+            writeln!(out, "{}: {found} of {of}", shown::line(catalog.display()))?;
         }
         None => writeln!(
             out,
-            "{}: {} rows written by this process, of {} in all",
+            "{}: {} written by this process, of {} in all",
             shown::line(catalog.display()),
-            count(total.rows),
+            counted(total.rows, "row", "rows"),
             count(listing.rows)
         )?,
     }
@@ -129,11 +132,10 @@ pub fn incomplete(report: &RunReport) -> Vec<String> {
 
 /// That rows share identifiers, if they do.
 pub fn repeated_ids(listing: &Listing) -> Option<String> {
-    match listing.repeated_ids {
-        0 => None,
-        1 => Some("1 id belongs to more than one row".into()),
-        ids => Some(format!("{} ids belong to more than one row each", count(ids))),
-    }
+    let ids = listing.repeated_ids;
+    let told =
+        counted(ids, "id belongs to more than one row", "ids belong to more than one row each");
+    (ids > 0).then_some(told)
 }
 
 /// Rows that have a label and a note, by what it says.

@@ -4,9 +4,10 @@ use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{count, table};
+use super::{count, counted, table};
 use crate::cli::terminal::{format::duration, shown};
 use crate::run::{ShardStatus, Status};
+use crate::words::part_of;
 
 /// Shards that are shown one by one: those that are furthest behind.
 const SHOWN: usize = 20;
@@ -23,13 +24,13 @@ fn lines(out: &mut String, folder: &Path, found: &Status) -> std::fmt::Result {
     let total = &found.total;
     writeln!(
         out,
-        "{}: {} of {} rows ({:.1} %), {} of {} parts",
+        "{}: {} of {} ({:.1} %), {} of {}",
         shown::line(folder.display()),
         count(total.rows_done),
-        count(total.rows),
+        counted(total.rows, "row", "rows"),
         100.0 * total.rows_done as f64 / total.rows.max(1) as f64,
         count(total.ranges_done),
-        count(total.ranges),
+        counted(total.ranges, "part", "parts"),
     )?;
     if total.is_complete() {
         return writeln!(out, "every part is there; `hiwl verify` looks inside");
@@ -41,7 +42,7 @@ fn lines(out: &mut String, folder: &Path, found: &Status) -> std::fmt::Result {
     let idle = total.idle.map_or("no part yet".to_owned(), |idle| {
         format!("the last part came {} ago", duration(idle))
     });
-    writeln!(out, "{idle}; {} parts are begun", count(found.begun))?;
+    writeln!(out, "{idle}; {} begun", counted(found.begun, "part is", "parts are"))?;
     if !found.planned {
         return Ok(());
     }
@@ -50,9 +51,13 @@ fn lines(out: &mut String, folder: &Path, found: &Status) -> std::fmt::Result {
         found.shards.iter().enumerate().filter(|(_, shard)| !shard.is_complete()).collect();
     writeln!(
         out,
-        "{} of {} shards are done",
-        found.shards.len() - behind.len(),
-        found.shards.len()
+        "{} done",
+        part_of(
+            (found.shards.len() - behind.len()) as u64,
+            found.shards.len() as u64,
+            ["shard", "shards"],
+            ["is", "are"]
+        )
     )?;
     let share = |shard: &ShardStatus| shard.rows_done as f64 / shard.rows.max(1) as f64;
     behind.sort_by(|a, b| share(a.1).total_cmp(&share(b.1)).then(a.0.cmp(&b.0)));
@@ -73,7 +78,7 @@ fn lines(out: &mut String, folder: &Path, found: &Status) -> std::fmt::Result {
     }));
     out.push_str(&table(&rows));
     if more > 0 {
-        writeln!(out, "  and {more} more that are further on")?;
+        writeln!(out, "  and {more} more, further on")?;
     }
     Ok(())
 }

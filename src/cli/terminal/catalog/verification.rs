@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{by_label, count, tally};
+use super::{by_label, count, counted, tally};
 use crate::catalog::Verification;
 use crate::cli::terminal::{format::intervals, shown};
 
@@ -15,16 +15,17 @@ pub fn text(folder: &Path, found: &Verification) -> String {
     let _ = problems(&mut out, found);
     let _ = writeln!(
         out,
-        "{}: {} of {} rows in {} parts{}",
+        "{}: {} of {} in {}{}",
         shown::line(folder.display()),
         count(found.rows_found),
-        count(found.rows_expected),
-        count(found.ranges - (found.missing.len() + found.damaged.len()) as u64),
+        counted(found.rows_expected, "row", "rows"),
+        counted(found.ranges - (found.missing.len() + found.damaged.len()) as u64, "part", "parts"),
         if found.is_complete() { ", complete and undamaged" } else { "" },
     );
     out.push_str(&tally(&found.classes, &found.labels, &found.rejected));
     if found.duplicate_ids > 0 {
-        let _ = writeln!(out, "{} rows repeat an id", count(found.duplicate_ids));
+        let _ =
+            writeln!(out, "{} an id", counted(found.duplicate_ids, "row repeats", "rows repeat"));
     }
     out
 }
@@ -54,10 +55,13 @@ pub(super) fn problems(out: &mut String, found: &Verification) -> std::fmt::Resu
         writeln!(out, "not listed: {}", shown::line(problem))?;
     }
     if !found.damaged.is_empty() {
+        let one = found.damaged.len() == 1;
         writeln!(
             out,
-            "`hiwl verify --remove-damaged` removes these parts, and the command that began the run \
-             redoes them."
+            "`hiwl verify --remove-damaged` removes {}, and the command that began the run makes {} \
+             again.",
+            if one { "this part" } else { "these parts" },
+            if one { "it" } else { "them" },
         )?;
     } else if !found.missing.is_empty() {
         writeln!(out, "The command that began the run goes on with what is missing.")?;

@@ -18,8 +18,9 @@ use super::{ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::{self, ID_COLUMNS};
 use crate::limits::output::QUOTED;
-use crate::limits::{did_you_mean, few, shortened};
+use crate::limits::{few, shortened};
 use crate::storage::remote::join;
+use crate::words::{did_you_mean, suggesting};
 
 mod carried;
 mod csv;
@@ -193,17 +194,15 @@ pub(super) fn find_column(names: &[&str], wanted: &str, table: &Path) -> Result<
         [] => Err(ListError::NoColumn {
             table: table.to_owned(),
             column: wanted.to_owned(),
-            available: few(names) + &near(did_you_mean(wanted, names.iter().copied())),
+            available: suggesting(
+                few(names),
+                did_you_mean(wanted, names.iter().copied()).as_deref(),
+            ),
         }),
         [first, ..] => {
             Err(ListError::TwoColumns { table: table.to_owned(), column: names[first].to_owned() })
         }
     }
-}
-
-/// A suggestion behind a list of names.
-fn near(suggestion: String) -> String {
-    if suggestion.is_empty() { suggestion } else { format!(";{suggestion}") }
 }
 
 /// The same, of a column that need not be there.

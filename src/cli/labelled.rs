@@ -1,0 +1,107 @@
+//! Labelled images, and a model that is held against them and written with what was
+//! found: what `hiwl model calibrate` and `hiwl model card` share.
+//!
+//! Invariant: whatever may be refused is refused before the first image is read, and images
+//! that could not be used are told and make the exit code 1.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::evaluate::{rejections, split_named};
+use super::flags::{CatalogFlags, NetworkFlags};
+use super::input::InputFlags;
+use super::terminal::shown;
+use super::{CliError, Exit, print, usage};
+use crate::classify::{self, Devices, Evaluation};
+use crate::labels::{LabelColumns, LabelTable, Split};
+use crate::model::model_file::{Model, StoredPrecision};
+use crate::storage::output;
+
+/// A model, images, and what they are known to be.
+#[derive(Debug, Args)]
+pub(super) struct Labelled {
+    /// The model file.
+    model: PathBuf,
+
+    /// Folders, images, tar archives, tables, lists.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The label table: id and label, and split if --split is given.
+    #[arg(short, long, value_name = "TABLE")]
+    labels: PathBuf,
+
+    /// Only the rows of this split: train, val or test.
+    #[arg(long, value_name = "SPLIT", value_parser = split_named)]
+    split: Option<Split>,
+
+    #[command(flatten)]
+    input: InputFlags,
+
+    /// The model file to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// How matrices are stored; f16 loses nothing where they were stored so.
+    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
+    precision: StoredPrecision,
+}
+
+/// A model, and what it says of the images.
+pub(super) struct Held {
+    /// As it was read.
+    pub(super) model: Model,
+    /// What it says.
+    pub(super) found: Evaluation,
+    output: PathBuf,
+    precision: StoredPrecision,
+}
+
+impl Labelled {
+    /// Reads the model, and classifies the images; what ends the command where a signal
+    /// stopped it. `also` are files that the command reads besides.
+    pub(super) fn hold(self, also: &[&Path]) -> Result<ControlFlow<Exit, Held>, CliError> {
+        let Self { model: path, inputs, labels, split, input, output, precision } = self;
+        let model = Model::read(&path).map_err(usage)?;
+        let read: Vec<&Path> =
+            inputs.iter().chain([&path, &labels]).map(PathBuf::as_path).collect();
+        output::refuse(&output, &[&read[..], also].concat()).map_err(usage)?;
+        let asked = NetworkFlags::of_model(path, input);
+        let options =
+            asked.resolve(inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
+        let classes = model.description.scheme.tree().class_names();
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
+        let columns =
+            LabelColumns { id: options.id_column.as_deref(), split: split.map(|_| "split") };
+        let of = ("the model", &classes[..]);
+        let (table, left) = LabelTable::read_within(&labels, of, columns).map_err(usage)?;
+        let (found, stop) = super::watched(false, |listener, stop| {
+            classify::evaluate(&options, &table, split, listener, stop)
+        })?;
+        let found = found
+            .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
+        Ok(match found {
+            Some(mut found) => {
+                found.notes.splice(0..0, left.note());
+                ControlFlow::Continue(Held { model, found, output, precision })
+            }
+            None => ControlFlow::Break(stop.signal().map_or(Exit::Incomplete, Exit::Signal)),
+        })
+    }
+}
+
+impl Held {
+    /// Writes the model as it is now, and tells what was found, with `said` about it.
+    pub(super) fn write(self, said: &str) -> Result<Exit, CliError> {
+        let digest = self.model.write(&self.output, self.precision)?;
+        let rejected = rejections(&self.found.rejected);
+        let mut text = String::new();
+        for line in self.found.notes.iter().chain(&rejected) {
+            text += &format!("{line}\n");
+        }
+        print(&format!("{text}{said}{digest}  {}\n", shown::line(self.output.display())))?;
+        Ok(if rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
+    }
+}

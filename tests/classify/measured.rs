@@ -1,0 +1,97 @@
+//! A model that is held against labelled images: `hiwl model card`, `hiwl model calibrate`,
+//! and what of them `hiwl evaluate` says too.
+
+use std::fs;
+use std::process::Output;
+
+use crate::util::command::{Workplace, errors, simulate};
+use crate::util::fixture;
+
+/// Forty labelled galaxies, and one that nobody can read, in a folder with the model.
+fn place() -> Workplace {
+    let place = Workplace::new();
+    simulate(&place.path("in"), 40, 5);
+    fs::write(place.path("in/broken.jpg"), "no picture").unwrap();
+    let labels = fs::read_to_string(place.path("in/labels.csv")).unwrap();
+    fs::write(place.path("all.csv"), labels.clone() + "broken,SPI\n").unwrap();
+    fs::rename(place.path("in/labels.csv"), place.path("good.csv")).unwrap();
+    fs::copy(fixture("models/untrained-nano.safetensors"), place.path("m")).unwrap();
+    place
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn images_that_cannot_be_used_are_told_and_make_the_code_1() {
+    let place = place();
+    for command in ["card", "calibrate"] {
+        let line = format!("model {command} m in --output {command}.out --labels");
+        let flawed = said(&place.expect(1, &format!("{line} all.csv")));
+        let words = "1 image was rejected and is not counted: broken: ";
+        assert!(flawed.contains(words), "{command}: {flawed}");
+        assert!(flawed.contains(&format!("  {command}.out\n")), "the model is written: {flawed}");
+        assert!(place.path(&format!("{command}.out")).exists());
+        // Nobody misses an image without a label.
+        let well = said(&place.expect(0, &format!("{line} good.csv")));
+        assert!(!well.contains("rejected"), "{well}");
+    }
+    let card = said(&place.expect(0, "model info card.out"));
+    assert!(card.contains("% of 40 galaxies, mean F1"), "{card}");
+    // One galaxy is one.
+    let one = fs::read_to_string(place.path("good.csv")).unwrap();
+    let one: Vec<&str> = one.lines().take(2).collect();
+    fs::write(place.path("one.csv"), one.join("\n")).unwrap();
+    let card = said(&place.expect(0, "model card m in --labels one.csv --output one.out"));
+    assert!(card.contains("% of 1 galaxy, mean F1") && card.contains(", 1 galaxy\n"), "{card}");
+}
+
+#[test]
+fn what_would_be_lost_is_refused_before_images_are_read() {
+    let place = place();
+    fs::write(place.path("card.md"), "\u{1b}[31mRed\n").unwrap();
+    fs::write(place.path("latin.md"), b"caf\xe9").unwrap();
+    let model = fs::read(place.path("m")).unwrap();
+    for (command, words) in [
+        ("card m in --labels good.csv --output good.csv", "is an input"),
+        ("calibrate m in --labels good.csv --output m", "is an input"),
+        ("card m in --labels good.csv --text card.md --output card.md", "is an input"),
+        ("card m in --labels good.csv --text latin.md --output x", "not UTF-8"),
+        ("card m in --labels good.csv --text in --output x", "a folder, not a file"),
+        ("card m in --labels good.csv --text gone.md --output x", "gone.md"),
+    ] {
+        let refused = place.expect(64, &format!("model {command}"));
+        assert!(errors(&refused).contains(words), "{command}: {}", errors(&refused));
+    }
+    assert_eq!(fs::read(place.path("m")).unwrap(), model);
+    assert!(!place.path("x").exists());
+
+    // What acts in a card's text is kept in the file, and spelled out once where it is shown.
+    place.expect(0, "model card m in --labels good.csv --text card.md --output told");
+    let shown = said(&place.expect(0, "model info told --card"));
+    assert!(shown.starts_with("\\u{1b}[31mRed\n\nMeasured by hiwl "), "{shown}");
+    let json = said(&place.expect(0, "model info told --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["provenance"]["card"]["text"], "\u{1b}[31mRed\n");
+}
+
+#[test]
+fn published_figures_are_printed_or_not_asked_for() {
+    let place = place();
+    let labels = fs::read_to_string(place.path("good.csv")).unwrap();
+    let mut lines = labels.lines();
+    let head = format!("{},split\n", lines.next().unwrap());
+    let rows: String = lines.map(|line| format!("{line},val\n")).collect();
+    fs::write(place.path("split.csv"), head + &rows).unwrap();
+    let line = "evaluate in --labels split.csv --split val --model m --beside paper";
+    let told = said(&place.expect(0, line));
+    assert!(
+        told.contains("Beside the published figures") && told.contains(", 40 images."),
+        "{told}"
+    );
+    for flag in ["--quiet", "--json"] {
+        let refused = place.expect(64, &format!("{line} {flag}"));
+        assert!(errors(&refused).contains("cannot be used with"), "{}", errors(&refused));
+    }
+}
