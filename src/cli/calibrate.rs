@@ -22,6 +22,8 @@ use crate::tree::{Prediction, Scheme};
 /// and changes no probability: balanced (the best mean F1 of the classes that
 /// gives up no accuracy), accurate (the most probable answer), or a number from
 /// 0 (accurate) to 1 (as if all classes were equally frequent).
+///
+/// Exit code 1 if an image could not be used.
 #[derive(Debug, Args)]
 pub struct Calibrate {
     #[command(flatten)]

@@ -21,6 +21,8 @@ use crate::storage::file;
 /// know, its licence and whom to credit. `hiwl model info` prints it. No label changes.
 /// `hiwl model average` and `calibrate` take it off again, as it is of the model as it
 /// was measured: let it be the last step.
+///
+/// Exit code 1 if an image could not be used.
 #[derive(Debug, Args)]
 #[command(name = "card")]
 pub struct MakeCard {

@@ -53,8 +53,9 @@ impl Arguments {
         let at = |name: &str| format!("{}/{name}", folder.trim_end_matches('/'));
         let galaxies = self.folder.join("galaxies");
         output::refuse_folder(&self.folder).map_err(usage)?;
-        let ours =
-            is_ours(&self.folder, &galaxies).with_context(|| self.folder.display().to_string())?;
+        let ours = is_ours(&self.folder, &galaxies)
+            .with_context(|| self.folder.display().to_string())
+            .map_err(usage)?;
         if !ours {
             return Err(usage(anyhow!(
                 "{} is there and holds what no demo wrote: name another folder",

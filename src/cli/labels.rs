@@ -20,9 +20,9 @@ use crate::line::{self, Found, Reading};
 ///
 /// TABLE is a table of votes (of any release of Galaxy Zoo, of Kaggle, of
 /// Zooniverse's exports, or one that --votes describes), to which the rules of
-/// the clean sample are applied, or a table of id and label. Galaxies are split into train, val and test within
-/// every class, by a seed and whatever the order of the rows, unless the table
-/// says already what each is for.
+/// the clean sample are applied, or a table of id and label. Galaxies are split into
+/// train, val and test within every class, by a seed and whatever the order of the
+/// rows, unless the table says already what each is for.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

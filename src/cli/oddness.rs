@@ -27,6 +27,8 @@ use crate::train::oddness;
 /// table that tells them apart by its column split (train, val). Without one, every
 /// other image is taken for one or the other: galaxies that the model did not
 /// learn from will do for both.
+///
+/// Exit code 1 if an image could not be used.
 #[derive(Debug, Args)]
 pub struct Oddness {
     /// The model file.

@@ -267,8 +267,8 @@ pub enum LabelError {
     /// The fractions are not what the schema says they are.
     #[error(
         "{path}: the fractions are not {claimed}: in {rows} of {of} rows the answers to {question} \
-         add up to what the other semantics would have (first in row {first}). The other semantics would select other \
-         galaxies; name the schema that fits the table"
+         add up to what the other semantics would have (first in row {first}), which would select \
+         other galaxies; name the schema that fits the table"
     )]
     Semantics {
         /// The file.
