@@ -57,26 +57,27 @@ fn kubernetes(folder: &str, shards: u64) -> String {
     let job: String = name.chars().map(plain).take(40).collect();
     let job = job.trim_matches('-');
     let job = if job.is_empty() { "run" } else { job };
-    let text = filled(KUBERNETES, "completions: 16\n", &format!("completions: {shards}\n"));
-    let text = filled(&text, "parallelism: 16\n", &format!("parallelism: {}\n", shards.min(16)));
-    let version = concat!("image: hiwl:", env!("CARGO_PKG_VERSION"), "\n");
-    let text = filled(&text, "image: hiwl:0.1.0\n", version);
-    let text = filled(&text, "hiwl-verify-night1", &format!("hiwl-verify-{job}"));
-    let text = filled(&text, "hiwl-night1", &format!("hiwl-{job}"));
-    let text = filled(&text, " night1.yaml", &format!(" {job}.yaml"));
     let words = |text: &str| shown::json(serde_json::Value::from(text));
-    let text = if is_remote(Path::new(folder)) {
-        in_a_store(&text)
-    } else {
-        // What lies in the root itself is mounted itself: over the root nothing can be.
-        let mount = words(if parent.is_empty() { folder } else { parent });
-        filled(&text, "mountPath: /survey}", &format!("mountPath: {mount}}}"))
-    };
-    // Behind all others: a folder may be called whatever the script says.
+    // In a comment, which a line break would end.
     let comment = format!("--output {} --shards {shards} ", shown::line(quoted(folder)));
-    let text = filled(&text, "--output /survey/night1 --shards 16 ", &comment);
-    let text = filled(&text, "--plan, /survey/night1,", &format!("--plan, {},", words(folder)));
-    filled(&text, "verify, /survey/night1]", &format!("verify, {}]", words(folder)))
+    let mut places = vec![
+        ("completions: 16\n", format!("completions: {shards}\n")),
+        ("parallelism: 16\n", format!("parallelism: {}\n", shards.min(16))),
+        ("image: hiwl:0.1.0\n", concat!("image: hiwl:", env!("CARGO_PKG_VERSION"), "\n").into()),
+        ("hiwl-verify-night1", format!("hiwl-verify-{job}")),
+        ("hiwl-night1", format!("hiwl-{job}")),
+        (" night1.yaml", format!(" {job}.yaml")),
+        ("--output /survey/night1 --shards 16 ", comment),
+        ("--plan, /survey/night1,", format!("--plan, {},", words(folder))),
+        ("verify, /survey/night1]", format!("verify, {}]", words(folder))),
+    ];
+    if is_remote(Path::new(folder)) {
+        return filled_at_once(&in_a_store(KUBERNETES), &places);
+    }
+    // What lies in the root itself is mounted itself: over the root nothing can be.
+    let mount = words(if parent.is_empty() { folder } else { parent });
+    places.push(("mountPath: /survey}", format!("mountPath: {mount}}}")));
+    filled_at_once(KUBERNETES, &places)
 }
 
 /// The manifest of a run whose folder no volume holds: what pods need instead is to be let
@@ -112,8 +113,27 @@ fn in_a_store(text: &str) -> String {
 
 /// `text` with `place` as `with`, wherever it is.
 fn filled(text: &str, place: &str, with: &str) -> String {
-    assert!(text.contains(place), "the script has no `{place}`");
-    text.replace(place, with)
+    filled_at_once(text, &[(place, with.to_owned())])
+}
+
+/// The same of several places. What is written in is not looked at again: a folder may be
+/// called whatever the script says.
+fn filled_at_once(text: &str, places: &[(&str, String)]) -> String {
+    for (place, _) in places {
+        assert!(text.contains(place), "the script has no `{place}`");
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    let next = |rest: &str| {
+        let found =
+            places.iter().filter_map(|(place, with)| Some((rest.find(place)?, *place, with)));
+        found.min_by_key(|(at, ..)| *at)
+    };
+    while let Some((at, place, with)) = next(rest) {
+        out.push_str(&rest[..at]);
+        out.push_str(with);
+        rest = &rest[at + place.len()..];
+    }
+    out + rest
 }
 
 /// As one word of a shell.
@@ -179,6 +199,10 @@ mod tests {
         let text = manifest("/survey/hiwl-night1");
         assert!(text.contains("verify, \"/survey/hiwl-night1\"]"), "{text}");
         assert!(text.contains("name: hiwl-verify-hiwl-night1\n"), "{text}");
+        assert!(text.contains("name: hiwl-hiwl-night1\n"), "{text}");
+        let text = manifest("/survey/verify-night1");
+        assert!(text.contains("name: hiwl-verify-night1\n"), "the job");
+        assert!(text.contains("name: hiwl-verify-verify-night1\n"), "what verifies");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::filter::FilterError;
 use crate::catalog::CatalogError;
 use crate::run::RunError;
 use crate::storage::StorageError;
-use crate::words::{part_of, suggesting};
+use crate::words::{counted, part_of, suggesting};
 
 /// Why an export could not be made. Nothing is left of it then.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,8 @@ pub enum ExportError {
         id: String,
     },
     /// HATS has no place for rows without a position, and no other row is left.
-    #[error("no row has a position (of {rows}), and HATS is ordered by position")]
+    #[error("none of the {} has a position, and HATS is ordered by position",
+        counted(*rows, "row", "rows"))]
     NoPositions {
         /// Rows that were to be exported.
         rows: u64,

@@ -53,15 +53,16 @@ impl fmt::Display for Join {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} with a label", counted(self.pairs.len() as u64, "image", "images"))?;
         let lists = [
-            ("labels without an image", &self.without_image),
-            ("images without a label", &self.without_label),
-            ("ids with several images (the first is used)", &self.repeated),
+            ("label", "labels", " without an image", &self.without_image),
+            ("image", "images", " without a label", &self.without_label),
+            ("id", "ids", " with several images (the first is used)", &self.repeated),
         ];
-        for (what, ids) in lists {
+        for (one, more_of_it, what, ids) in lists {
             if !ids.is_empty() {
                 let more = if ids.len() > 5 { ", …" } else { "" };
                 let some = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-                writeln!(f, "{} {what}: {some}{more}", ids.len())?;
+                let counted = counted(ids.len() as u64, one, more_of_it);
+                writeln!(f, "{counted}{what}: {some}{more}")?;
             }
         }
         Ok(())
@@ -88,6 +89,6 @@ mod tests {
         assert_eq!(join.repeated, ["7"]);
         let text = join.to_string();
         assert!(text.contains("2 images without a label: 5, 6\n"), "{text}");
-        assert!(text.contains("1 labels without an image: 8\n"), "{text}");
+        assert!(text.contains("1 label without an image: 8\n"), "{text}");
     }
 }

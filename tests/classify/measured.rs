@@ -12,9 +12,15 @@ fn place() -> Workplace {
     let place = Workplace::new();
     simulate(&place.path("in"), 40, 5);
     fs::write(place.path("in/broken.jpg"), "no picture").unwrap();
-    let labels = fs::read_to_string(place.path("in/labels.csv")).unwrap();
-    fs::write(place.path("all.csv"), labels.clone() + "broken,SPI\n").unwrap();
-    fs::rename(place.path("in/labels.csv"), place.path("good.csv")).unwrap();
+    let mut table = csv::Reader::from_path(place.path("in/labels.csv")).unwrap();
+    let head = table.headers().unwrap().clone();
+    let at = |name: &str| head.iter().position(|own| own == name).unwrap();
+    let mut labels = "id,label\n".to_owned();
+    for row in table.records().map(Result::unwrap) {
+        labels += &format!("{},{}\n", &row[at("id")], &row[at("label")]);
+    }
+    fs::write(place.path("good.csv"), &labels).unwrap();
+    fs::write(place.path("all.csv"), labels + "broken,SPI\n").unwrap();
     fs::copy(fixture("models/untrained-nano.safetensors"), place.path("m")).unwrap();
     place
 }

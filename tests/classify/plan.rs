@@ -199,7 +199,7 @@ fn status_tells_how_far_each_shard_is() {
     assert!(shards[1]["images_per_second"].as_f64().unwrap() > 0.0, "{some}");
     assert!(some["seconds_left"].as_f64().unwrap() > 0.0, "{some}");
     let text = scene.ok(&["status", "night"]);
-    for words in ["20 of 60 rows (33.3 %), 2 of 6 parts", "1 of 3 shards are done", "left"] {
+    for words in ["20 of 60 rows (33.3 %), 2 of 6 parts", "1 of 3 shards is done", "left"] {
         assert!(text.contains(words), "`{words}` is not in: {text}");
     }
     scene.ok(&["classify", "--plan", "night", "--shard", "all", "--quiet"]);

@@ -256,7 +256,9 @@ fn an_untrained_model_is_told_and_json_is_json() {
     let output = run(["-v", "classify", &path("in"), "--output", &path("a")]);
     assert_code(&output, 0);
     let told = String::from_utf8(output.stdout).unwrap();
-    for word in ["images/s", "starved", "bound by", "The model untrained-nano is untrained"] {
+    for word in
+        ["images/s", "starved", "bound by", "The model untrained-nano.safetensors is untrained"]
+    {
         assert!(told.contains(word), "`{word}` is not in: {told}");
     }
     let place =

@@ -151,5 +151,5 @@ fn images_that_are_all_rejected_are_the_reason_that_is_told() {
     // Labels of others: nothing was read.
     fs::write(scene.path("in/labels.csv"), "id,label\nx,CRS\n").unwrap();
     let told = errors(&done(train(&scene, "in", "none", &[]), 64));
-    assert!(told.contains("none of 60 images has one of the 1 labels"), "{told}");
+    assert!(told.contains("none of 60 images has one of 1 label:"), "{told}");
 }

@@ -670,7 +670,7 @@ fn labels_are_counted_split_and_held_against_images() {
     command.arg("labels").arg(&table).args(["--split", "3:1:1", "--output"]);
     command.arg(scene.path("out.csv")).arg("--images").arg(scene.path("in"));
     let told = String::from_utf8(done(command, 0).stdout).unwrap();
-    for word in ["train", "CSS", "1 labels without an image"] {
+    for word in ["train", "CSS", "1 label without an image"] {
         assert!(told.contains(word), "`{word}` is not in {told}");
     }
     let text = fs::read_to_string(scene.path("out.csv")).unwrap();

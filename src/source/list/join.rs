@@ -180,7 +180,7 @@ impl Join {
                 let row = self.rows.keys().min();
                 let row = row.map_or("none".into(), |id| shortened(id, QUOTED));
                 let why = format!(
-                    "none of {} has a row: ids of cutouts are such as {cutout}, those of the table \
+                    "none of the {} has a row: ids of cutouts are such as {cutout}, those of the table \
                      such as {row} (--id names its column)",
                     counted(self.cutouts, "cutout", "cutouts")
                 );
