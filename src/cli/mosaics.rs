@@ -40,8 +40,10 @@ pub(super) struct MosaicFlags {
 #[derive(Debug, Default, Args)]
 pub(super) struct MaskFlags {
     /// Masks: pixels whose number is not zero are undefined. The name of a file beside each
-    /// mosaic, with {id} as in --band-pattern and, where it has one, {band}; or an HDU's
-    /// EXTNAME.  [default: masks are passed over]
+    /// mosaic, with {id} as in --band-pattern and, where it has one, {band}, and behind it,
+    /// where the file holds several images, the HDU: {id}-mask.fits[MSK], or [HDU 2] of
+    /// the second; or the EXTNAME of an HDU of the mosaic's own file.  [default: masks are
+    /// passed over]
     #[arg(long, value_name = "NAME", requires = "sources")]
     mask: Option<Beside>,
 

@@ -23,8 +23,9 @@ use crate::cutout::colour::sky::{self, Sky};
 use crate::cutout::colour::units::Light;
 use crate::cutout::colour::{Given, Profile, Takes, given_light};
 use crate::cutout::decode::DecodeOptions;
+use crate::cutout::decode::fits::part::{self, Fetch, PartError, Raster};
 use crate::cutout::wcs::PixelScale;
-use crate::cutout::{BandImage, Reason, Rejection, SkyPosition};
+use crate::cutout::{BandImage, Reason, Rejection, SkyPosition, room};
 use crate::limits::mosaic;
 
 /// Mosaics that are kept open.
@@ -100,12 +101,23 @@ impl Default for Shared {
 }
 
 /// An image of an open mosaic.
-struct Source<'a> {
+struct Source<'a, T> {
     path: &'a Path,
     mosaic: Arc<Mosaic>,
-    loaded: Arc<Loaded>,
+    loaded: Arc<Loaded<T>>,
+}
+
+/// The image of a band.
+struct Layer<'a> {
+    light: Source<'a, part::Image>,
     /// What says of its pixels that they are undefined.
-    beside: Vec<(Kind, Source<'a>)>,
+    beside: Vec<(Kind, Source<'a, part::Beside>)>,
+}
+
+impl Layer<'_> {
+    fn image(&self) -> &part::Image {
+        &self.light.loaded.image
+    }
 }
 
 /// A decoded part of an image.
@@ -141,8 +153,8 @@ impl Mosaics {
         let wanted = &self.0.settings.decode.bands;
         let mut loaded = HashMap::new();
         for (band, path) in bands.iter().filter(|(band, _)| wanted.contains(band)) {
-            let source = self.source(bands, band, path);
-            loaded.insert(band.as_str(), source.map_err(|e| e.at(format_args!("band {band}")))?);
+            let layer = self.layer(bands, band, path);
+            loaded.insert(band.as_str(), layer.map_err(|e| e.at(format_args!("band {band}")))?);
         }
         let absent = wanted.iter().find(|band| !loaded.contains_key(band.as_str()));
         if let Some(absent) = absent {
@@ -153,15 +165,14 @@ impl Mosaics {
             return Err(Rejection::new(Reason::MissingBand, "no bands are asked for"));
         };
         // Of all bands or of none: colours are ratios.
-        let by_sky =
-            wanted.iter().any(|band| self.by_sky(&loaded[band.as_str()].loaded.image.light));
-        let grid = Grid::new(place, &first.loaded)?;
+        let by_sky = wanted.iter().any(|band| self.by_sky(&loaded[band.as_str()].image().light));
+        let grid = Grid::new(place, &first.light.loaded)?;
         let size = place.pixels;
         let middle = (size as f64 - 1.0) / 2.0;
         let scale = grid.scale(middle).ok_or_else(|| {
             Rejection::new(Reason::NoScale, "the size of its pixels there is not known")
         })?;
-        let mut planes = Vec::with_capacity(3 * size * size);
+        let mut planes = room::FLOATS.empty(3 * size * size);
         let mut light: Vec<Light> = Vec::with_capacity(3);
         let (mut skies, mut done) = (Vec::with_capacity(3), HashMap::new());
         for band in wanted {
@@ -174,6 +185,7 @@ impl Mosaics {
             light.push(made.light.clone());
             skies.push(made.sky);
         }
+        done.into_values().for_each(|band| room::FLOATS.give(band.values));
         let light = [0, 1, 2].map(|channel: usize| light[channel].clone());
         let sky = [skies[0], skies[1], skies[2]];
         Ok(BandImage {
@@ -186,16 +198,17 @@ impl Mosaics {
     }
 
     /// The image of a band in its mosaic, with those beside it.
-    fn source<'a>(
+    fn layer<'a>(
         &self,
         bands: &'a [(String, PathBuf)],
         band: &str,
         path: &'a Path,
-    ) -> Result<Source<'a>, Rejection> {
+    ) -> Result<Layer<'a>, Rejection> {
         let Settings { decode, masks, .. } = &self.0.settings;
         let next = || self.0.ids.fetch_add(1, Ordering::Relaxed);
         let mosaic = self.open(path)?;
         let loaded = mosaic.image(band, decode, next).map_err(|e| e.at(path.display()))?;
+        let light = Source { path, mosaic, loaded };
         let mut beside = Vec::new();
         for kind in masks.kinds() {
             let called = kind.of_band(band);
@@ -204,10 +217,11 @@ impl Mosaics {
             })?;
             let mosaic = self.open(path)?;
             let of = |e: Rejection| e.at(format_args!("{kind} {}", path.display()));
-            let other = mosaic.beside(masks.hdu(kind, band), &loaded.image, next).map_err(of)?;
-            beside.push((kind, Source { path, mosaic, loaded: other, beside: Vec::new() }));
+            let said = (kind, masks.hdu(kind, band));
+            let loaded = mosaic.beside(said, &light.loaded.image, next).map_err(of)?;
+            beside.push((kind, Source { path, mosaic, loaded }));
         }
-        Ok(Source { path, mosaic, loaded, beside })
+        Ok(Layer { light, beside })
     }
 
     /// The open mosaic, in front of the others.
@@ -233,33 +247,34 @@ impl Mosaics {
 
     fn band(
         &self,
-        source: &Source<'_>,
+        layer: &Layer<'_>,
         grid: &Grid,
         size: usize,
         scale: PixelScale,
         by_sky: bool,
     ) -> Result<Band, Rejection> {
-        let image = &source.loaded.image;
+        let image = layer.image();
+        let (width, height) = (image.raster.width, image.raster.height);
         let light = image.light.clone();
         if let Grid::Own(own, (left, bottom)) = grid
-            && own.id == source.loaded.id
+            && own.id == layer.light.loaded.id
         {
-            return self.copied(source, (*left, *bottom), size, by_sky);
+            return self.copied(layer, (*left, *bottom), size, by_sky);
         }
         let map = Map::new(size, |x: f64, y: f64| -> Option<Point> {
             let (x, y) = image.wcs.sky_to_pixel(grid.sky(x, y)?)?;
             Some((x - 1.0, y - 1.0))
         });
         if let Some((left, bottom)) = map.shift(SAME) {
-            return self.copied(source, (left, bottom), size, by_sky);
+            return self.copied(layer, (left, bottom), size, by_sky);
         }
         let bounds = match map.bounds() {
             Some(bounds) => bounds,
             None => reached(&map, size),
         };
         let [across, down] = bounds;
-        let x = within(across, image.width);
-        let y = within(down, image.height);
+        let x = within(across, width);
+        let y = within(down, height);
         if x.is_empty() || y.is_empty() {
             return Err(outside());
         }
@@ -271,9 +286,9 @@ impl Mosaics {
         let own = image.wcs.pixel_scale(column + 0.5, row + 0.5).ok_or_else(|| {
             Rejection::new(Reason::NoScale, "the size of its mosaic's pixels is not known")
         })?;
-        let window = self.window(source, x, y)?;
+        let window = self.window(layer, x, y)?;
         let step = scale.mean() / own.mean();
-        let mut values = resample(&window, (image.width, image.height), &map, size, step);
+        let mut values = resample(&window, (width, height), &map, size, step);
         let given = self.given();
         let is_of_area = matches!(given.as_ref().unwrap_or(&light), Light::Area(_));
         let ratio = if is_of_area { 1.0 } else { step * step };
@@ -288,6 +303,7 @@ impl Mosaics {
                 // As of pixels that know nothing of each other.
                 noise: noise * ratio / step,
             });
+        room::FLOATS.give(window.values);
         Ok(Band { values, light, sky })
     }
 
@@ -306,27 +322,29 @@ impl Mosaics {
     /// The pixels from this one on, to the bit; NaN beyond the image.
     fn copied(
         &self,
-        source: &Source<'_>,
+        layer: &Layer<'_>,
         (left, bottom): (i64, i64),
         size: usize,
         by_sky: bool,
     ) -> Result<Band, Rejection> {
-        let image = &source.loaded.image;
+        let image = layer.image();
         let inside = |start: i64, length: usize| {
             let end = start.saturating_add(size as i64).clamp(0, length as i64);
             start.clamp(0, end) as usize..end as usize
         };
-        let (x, y) = (inside(left, image.width), inside(bottom, image.height));
+        let Raster { width, height, .. } = image.raster;
+        let (x, y) = (inside(left, width), inside(bottom, height));
         if x.is_empty() || y.is_empty() {
             return Err(outside());
         }
-        let window = self.window(source, x, y)?;
-        let mut values = vec![f32::NAN; size * size];
+        let window = self.window(layer, x, y)?;
+        let mut values = undefined(size * size);
         let (column, row) = (window.x.start as i64 - left, window.y.start as i64 - bottom);
         for (line, from) in window.values.chunks_exact(window.x.len()).enumerate() {
             let start = (row as usize + line) * size + column as usize;
             values[start..start + from.len()].copy_from_slice(from);
         }
+        room::FLOATS.give(window.values);
         let light = image.light.clone();
         let sky = by_sky.then(|| sky::measure(&values, size, size)).flatten();
         Ok(Band { values, light, sky })
@@ -335,23 +353,49 @@ impl Mosaics {
     /// Some columns and rows of an image, without what is said to be undefined.
     fn window(
         &self,
-        source: &Source<'_>,
+        layer: &Layer<'_>,
         x: Range<usize>,
         y: Range<usize>,
     ) -> Result<Window, Rejection> {
-        let needed = source.loaded.image.blocks(x.clone(), y.clone());
-        let kept = self.kept(&source.loaded, &needed).into_iter();
+        let (light, masks) = (&layer.light, &self.0.settings.masks);
+        let raster = &light.loaded.image.raster;
+        let area = (x.clone(), y.clone());
+        let mut values =
+            self.pixels(light, raster, &area, &|blocks, fetch| raster.read(blocks, fetch))?;
+        for (kind, other) in &layer.beside {
+            let raster = &other.loaded.image.raster;
+            let says = self.pixels(other, raster, &area, &|blocks, fetch| {
+                masks.read(*kind, raster, blocks, fetch)
+            })?;
+            for (value, _) in values.iter_mut().zip(&says).filter(|(_, says)| says.is_nan()) {
+                *value = f32::NAN;
+            }
+            room::FLOATS.give(says);
+        }
+        Ok(Window { x, y, values })
+    }
+
+    /// Some columns and rows of one image, of which `decode` reads blocks.
+    fn pixels<T>(
+        &self,
+        source: &Source<'_, T>,
+        raster: &Raster,
+        (x, y): &(Range<usize>, Range<usize>),
+        decode: &Decode<'_>,
+    ) -> Result<Vec<f32>, Rejection> {
+        let needed = raster.blocks(x.clone(), y.clone());
+        let kept = self.kept(source.loaded.id, &needed).into_iter();
         let parts = match kept.collect::<Option<Vec<Part>>>() {
             Some(parts) => parts,
             None => {
                 // Whoever waited finds most of it.
                 let _turn = source.loaded.turn.lock().unwrap_or_else(PoisonError::into_inner);
-                self.read(source, &needed)?
+                self.read(source, &needed, decode)?
             }
         };
-        let mut values = vec![f32::NAN; x.len() * y.len()];
+        let mut values = undefined(x.len() * y.len());
         for (block, part) in needed.iter().zip(&parts) {
-            let (columns, rows) = source.loaded.image.area(*block);
+            let (columns, rows) = raster.area(*block);
             let across = columns.start.max(x.start)..columns.end.min(x.end);
             for row in rows.start.max(y.start)..rows.end.min(y.end) {
                 let from = (row - rows.start) * columns.len() + across.start - columns.start;
@@ -359,25 +403,25 @@ impl Mosaics {
                 values[to..to + across.len()].copy_from_slice(&part[from..from + across.len()]);
             }
         }
-        for (kind, other) in &source.beside {
-            let says = self.window(other, x.clone(), y.clone())?;
-            let masked = self.0.settings.masks.apply(*kind, &says.values, &mut values);
-            masked.map_err(|e| e.at(other.path.display()))?;
-        }
-        Ok(Window { x, y, values })
+        Ok(values)
     }
 
     /// The parts of an image, those that are kept.
-    fn kept(&self, loaded: &Loaded, needed: &[usize]) -> Vec<Option<Part>> {
+    fn kept(&self, id: u64, needed: &[usize]) -> Vec<Option<Part>> {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        needed.iter().map(|block| kept.get((loaded.id, *block))).collect()
+        needed.iter().map(|block| kept.get((id, *block))).collect()
     }
 
     /// The parts of an image; those that are not kept are read, what follows one another
     /// at once.
-    fn read(&self, source: &Source<'_>, needed: &[usize]) -> Result<Vec<Part>, Rejection> {
-        let Source { path, mosaic, loaded, .. } = source;
-        let mut found = self.kept(loaded, needed);
+    fn read<T>(
+        &self,
+        source: &Source<'_, T>,
+        needed: &[usize],
+        decode: &Decode<'_>,
+    ) -> Result<Vec<Part>, Rejection> {
+        let Source { path, mosaic, loaded } = source;
+        let mut found = self.kept(loaded.id, needed);
         let mut at = 0;
         while at < needed.len() {
             if found[at].is_some() {
@@ -387,7 +431,7 @@ impl Mosaics {
             let follows = |k: usize| found[at + k].is_none() && needed[at + k] == needed[at] + k;
             let run = (0..(needed.len() - at).min(RUN)).take_while(|k| follows(*k)).count();
             let blocks = needed[at]..needed[at] + run;
-            let parts = loaded.image.read(blocks, |stretch| {
+            let parts = decode(blocks, &mut |stretch| {
                 self.0.read.fetch_add(stretch.end - stretch.start, Ordering::Relaxed);
                 mosaic.fetch(stretch)
             });
@@ -402,6 +446,16 @@ impl Mosaics {
         }
         Ok(found.into_iter().flatten().collect())
     }
+}
+
+/// Reads blocks of an image, with what fetches its bytes.
+type Decode<'d> = dyn Fn(Range<usize>, &mut Fetch<'_>) -> Result<Vec<Vec<f32>>, PartError> + 'd;
+
+/// So many undefined pixels.
+fn undefined(pixels: usize) -> Vec<f32> {
+    let mut values = room::FLOATS.empty(pixels);
+    values.resize(pixels, f32::NAN);
+    values
 }
 
 /// The bounds of what of a grid lies somewhere.

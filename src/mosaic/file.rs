@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::footprint::Footprint;
-use super::masks::Masks;
+use super::masks::{Kind, Masks};
 use crate::cutout::decode::fits::part::{self, PartError};
 use crate::cutout::decode::{DecodeOptions, is_packed, unpacked};
 use crate::cutout::{Reason, Rejection};
@@ -64,27 +64,23 @@ impl Bytes {
 pub(super) struct Mosaic {
     bytes: Bytes,
     file: part::File,
-    /// By what they are of.
-    images: Mutex<Vec<(Of, Found)>>,
+    /// By their bands.
+    images: Mutex<Vec<(String, Found<part::Image>)>>,
+    /// Those that say something of another image's pixels, by what they say and the HDU.
+    beside: Mutex<Vec<(Said, Found<part::Beside>)>>,
 }
 
-/// What an image of a file is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Of {
-    /// The light of a band.
-    Band(String),
-    /// What an HDU of this name, or the only one, says of another image's pixels.
-    Beside(Option<String>),
-}
+/// What an image beside others says, and the HDU that was named, if one was.
+type Said = (Kind, Option<String>);
 
 /// An image, or why there is none.
-type Found = Result<Arc<Loaded>, Rejection>;
+type Found<T> = Result<Arc<Loaded<T>>, Rejection>;
 
 /// An image of an open mosaic.
-pub(super) struct Loaded {
+pub(super) struct Loaded<T> {
     /// By which its parts are kept; no two open images have the same.
     pub id: u64,
-    pub image: part::Image,
+    pub image: T,
     /// Who reads parts of it: two that want the same must not read it twice.
     pub turn: Mutex<()>,
 }
@@ -95,7 +91,7 @@ impl Mosaic {
         let bytes = bytes_of(path)?;
         let opened = part::File::open(bytes.size(), |at, buffer| bytes.fill(buffer, at));
         let file = opened.map_err(|error| of_part(path, error))?;
-        Ok(Self { bytes, file, images: Mutex::default() })
+        Ok(Self { bytes, file, images: Mutex::default(), beside: Mutex::default() })
     }
 
     /// Bytes that are held of it, beside its headers.
@@ -112,39 +108,23 @@ impl Mosaic {
         band: &str,
         options: &DecodeOptions,
         id: impl FnOnce() -> u64,
-    ) -> Result<Arc<Loaded>, Rejection> {
-        self.loaded(Of::Band(band.to_owned()), id, || self.file.image(band, options))
+    ) -> Found<part::Image> {
+        loaded(&self.images, band.to_owned(), id, || self.file.image(band, options))
     }
 
-    /// Its image of a name, or its only one, that says something of the pixels of another;
-    /// `id` is taken where it is the first to ask.
+    /// Its image, that of an HDU or its only one, that says something of the pixels of
+    /// `other`; `id` is taken where it is the first to ask. Who asked first is nothing to
+    /// the next, whose pixels may be another mosaic's.
     pub fn beside(
         &self,
-        name: Option<String>,
+        (kind, hdu): Said,
         other: &part::Image,
         id: impl FnOnce() -> u64,
-    ) -> Result<Arc<Loaded>, Rejection> {
-        let found =
-            self.loaded(Of::Beside(name.clone()), id, || self.file.beside(name.as_deref(), other))?;
-        // It may be that of several bands.
+    ) -> Found<part::Beside> {
+        let read = || self.file.beside(hdu.as_deref());
+        let found = loaded(&self.beside, (kind, hdu.clone()), id, read)?;
         found.image.lies_on(other)?;
         Ok(found)
-    }
-
-    fn loaded(
-        &self,
-        of: Of,
-        id: impl FnOnce() -> u64,
-        read: impl FnOnce() -> Result<part::Image, Rejection>,
-    ) -> Found {
-        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, found)) = images.iter().find(|(known, _)| *known == of) {
-            return found.clone();
-        }
-        let loaded = |image| Arc::new(Loaded { id: id(), image, turn: Mutex::default() });
-        let found = read().map(loaded);
-        images.push((of, found.clone()));
-        found
     }
 
     /// The digest by which the file is known again; see [`header_digest`].
@@ -165,6 +145,23 @@ impl Mosaic {
         self.bytes.fill(&mut bytes, stretch.start)?;
         Ok(bytes)
     }
+}
+
+/// The image of this name among those that are known, or the one that is read now.
+fn loaded<K: PartialEq, T>(
+    known: &Mutex<Vec<(K, Found<T>)>>,
+    key: K,
+    id: impl FnOnce() -> u64,
+    read: impl FnOnce() -> Result<T, Rejection>,
+) -> Found<T> {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, found)) = known.iter().find(|(of, _)| *of == key) {
+        return found.clone();
+    }
+    let loaded = |image| Arc::new(Loaded { id: id(), image, turn: Mutex::default() });
+    let found = read().map(loaded);
+    known.push((key, found.clone()));
+    found
 }
 
 /// Bytes of a file that are read when it is opened: as many as are read of a header first.
@@ -215,52 +212,110 @@ pub(super) fn of_part(path: &Path, error: PartError) -> Rejection {
 
 /// What a mosaic holds.
 #[derive(Debug)]
-pub struct Looked {
-    /// Its bands among those of the options, each with where it lies.
-    pub images: Vec<(String, Footprint)>,
-    /// The files of the images beside it, with what they are called in a listing.
-    pub beside: Vec<(String, PathBuf)>,
-    /// The digest by which it is known again; see [`header_digest`].
+pub enum Looked {
+    /// Light.
+    Bands {
+        /// Its bands among those of the options, each with where it lies.
+        images: Vec<(String, Footprint)>,
+        /// The images beside it.
+        beside: Vec<LookedBeside>,
+        /// The digest by which it is known again; see [`header_digest`].
+        index: String,
+    },
+    /// Masks, weights and the like alone, by this word of a header.
+    Auxiliary(&'static str),
+}
+
+/// An image beside a mosaic.
+#[derive(Debug, Clone)]
+pub struct LookedBeside {
+    /// What it is called in a listing.
+    pub called: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// The digest by which the file is known again.
     pub index: String,
 }
 
-/// Looks at the headers of a mosaic, and at those of the images beside it. `named` is the
-/// band, and `id` the mosaic, that its name says it is of.
-///
-/// # Errors
-/// What is wrong with the file, or with one beside it; [`Reason::MissingBand`] if it holds
-/// none of the bands, [`Reason::Unsupported`] if nothing says which of several it is of.
-pub fn look(
-    path: &Path,
-    (named, id): (Option<&str>, Option<&str>),
-    options: &DecodeOptions,
-    masks: &Masks,
-) -> Result<Looked, Rejection> {
-    let mosaic = Mosaic::open(path)?;
-    let at = |rejection: Rejection| rejection.at(path.display());
-    let images = images(&mosaic, named, options).map_err(at)?;
-    let mut all = Vec::new();
-    for (band, image) in &images {
-        let files = masks.files(path, id, band).map_err(at)?;
-        for (kind, (called, file)) in masks.kinds().zip(files) {
-            // A mosaic without it is none of another band.
-            let of = |e: Rejection| match e.reason {
-                Reason::MissingBand => at(Rejection::new(Reason::Unsupported, e.detail).at(kind)),
-                _ => at(e.at(kind)),
-            };
-            match masks.hdu(kind, band) {
-                Some(hdu) => mosaic.file.beside(Some(&hdu), image).map_err(of)?,
-                None => {
-                    let other = Mosaic::open(&file).map_err(of)?;
-                    let other = other.file.beside(None, image);
-                    other.map_err(|e| of(e.at(file.display())))?
-                }
-            };
-            all.push((called, file));
-        }
+/// Files beside mosaics that are kept open while mosaics are looked at: those of the bands
+/// of one are often one, and those of one field follow one another.
+const BESIDE: usize = 4;
+
+/// Looks at the headers of mosaics, one after the other.
+pub struct Look<'a> {
+    options: &'a DecodeOptions,
+    masks: &'a Masks,
+    /// The one that was used last in front.
+    beside: Vec<(PathBuf, Mosaic)>,
+}
+
+impl<'a> Look<'a> {
+    /// For these bands and these images beside.
+    pub fn new(options: &'a DecodeOptions, masks: &'a Masks) -> Self {
+        Self { options, masks, beside: Vec::new() }
     }
-    let images = images.into_iter().map(|(band, image)| (band, Footprint::of(&image))).collect();
-    Ok(Looked { images, beside: all, index: mosaic.digest() })
+
+    /// Looks at the headers of a mosaic, and at those of the images beside it. `named` is
+    /// the band, and `id` the mosaic, that its name says it is of; `opens` is told of each
+    /// file beside it before it is opened.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or with one beside it; [`Reason::MissingBand`] if it
+    /// holds none of the bands, [`Reason::Unsupported`] if nothing says which of several it
+    /// is of.
+    pub fn at(
+        &mut self,
+        path: &Path,
+        (named, id): (Option<&str>, Option<&str>),
+        mut opens: impl FnMut(&Path),
+    ) -> Result<Looked, Rejection> {
+        let (mosaic, masks) = (Mosaic::open(path)?, self.masks);
+        let at = |rejection: Rejection| rejection.at(path.display());
+        if let Some(word) = mosaic.file.auxiliary() {
+            return Ok(Looked::Auxiliary(word));
+        }
+        let images = images(&mosaic, named, self.options).map_err(at)?;
+        let mut all = Vec::new();
+        for (band, image) in &images {
+            let files = masks.files(path, id, band).map_err(at)?;
+            for (kind, (called, file)) in masks.kinds().zip(files) {
+                // A mosaic without it is none of another band.
+                let of = |e: Rejection| match e.reason {
+                    Reason::MissingBand => {
+                        at(Rejection::new(Reason::Unsupported, e.detail).at(kind))
+                    }
+                    _ => at(e.at(kind)),
+                };
+                let is_own = file == path;
+                let there = |e: Rejection| of(if is_own { e } else { e.at(file.display()) });
+                let other = match is_own {
+                    true => &mosaic,
+                    false => self.open(&file, &mut opens).map_err(of)?,
+                };
+                let found = other.file.beside(masks.hdu(kind, band).as_deref());
+                found.and_then(|found| found.lies_on(image)).map_err(there)?;
+                all.push(LookedBeside { called, path: file.clone(), index: other.digest() });
+            }
+        }
+        let images = images.into_iter().map(|(band, image)| (band, Footprint::of(&image)));
+        Ok(Looked::Bands { images: images.collect(), beside: all, index: mosaic.digest() })
+    }
+
+    /// A file beside a mosaic.
+    fn open(&mut self, path: &Path, opens: &mut dyn FnMut(&Path)) -> Result<&Mosaic, Rejection> {
+        let open = match self.beside.iter().position(|(known, _)| known == path) {
+            Some(place) => self.beside.remove(place),
+            None => {
+                opens(path);
+                let open = (path.to_owned(), Mosaic::open(path)?);
+                // Those that are packed are held as a whole.
+                self.beside.truncate(if open.1.held() > 0 { 0 } else { BESIDE - 1 });
+                open
+            }
+        };
+        self.beside.insert(0, open);
+        Ok(&self.beside[0].1)
+    }
 }
 
 /// The images of a mosaic by their bands.
@@ -270,10 +325,6 @@ fn images(
     options: &DecodeOptions,
 ) -> Result<Vec<(String, part::Image)>, Rejection> {
     let image = |band: &str| mosaic.file.image(band, options);
-    if mosaic.file.is_beside() {
-        let detail = "nothing but masks, weights and the like";
-        return Err(Rejection::new(Reason::MissingBand, detail));
-    }
     if let Some(band) = named {
         return Ok(vec![(band.to_owned(), image(band)?)]);
     }
@@ -288,8 +339,8 @@ fn images(
         }
     }
     // One image that would do for every band is of an unknown one.
-    let first = found.first().map(|(_, image)| image.place());
-    if found.len() > 1 && found.iter().all(|(_, image)| Some(image.place()) == first) {
+    let first = found.first().map(|(_, image)| image.raster.place());
+    if found.len() > 1 && found.iter().all(|(_, image)| Some(image.raster.place()) == first) {
         let detail = "neither its name nor its header says of which band it is: give \
                       --band-pattern, such as frame-{band}-{id}.fits";
         return Err(Rejection::new(Reason::Unsupported, detail));

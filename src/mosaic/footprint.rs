@@ -19,7 +19,7 @@ pub struct Footprint {
 
 impl Footprint {
     pub(super) fn of(image: &Image) -> Self {
-        let (width, height) = (image.width, image.height);
+        let (width, height) = (image.raster.width, image.raster.height);
         let (right, top) = (width as f64 + 0.5, height as f64 + 0.5);
         let at = |x, y| image.wcs.pixel_to_sky(x, y).map(direction);
         let middle = at((right + 0.5) / 2.0, (top + 0.5) / 2.0);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::cut::Place;
 use super::file::Loaded;
+use crate::cutout::decode::fits::part::Image;
 use crate::cutout::wcs::{Keywords, PixelScale, Value, Wcs};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 
@@ -16,12 +17,12 @@ pub(super) enum Grid {
     /// North up, in a projection around its own middle.
     North(Box<Wcs>),
     /// The first band's, from this pixel on.
-    Own(Arc<Loaded>, (i64, i64)),
+    Own(Arc<Loaded<Image>>, (i64, i64)),
 }
 
 impl Grid {
     /// The grid of a place; `first` is the image of the first band.
-    pub fn new(place: &Place, first: &Arc<Loaded>) -> Result<Self, Rejection> {
+    pub fn new(place: &Place, first: &Arc<Loaded<Image>>) -> Result<Self, Rejection> {
         let size = place.pixels;
         if let Some(scale) = place.scale {
             let wcs = north_up(place.position, size, scale)?;

@@ -36,6 +36,6 @@ pub mod masks;
 mod resample;
 
 pub use cut::{Mosaics, Place, Settings};
-pub use file::{Looked, header_digest, look};
+pub use file::{Look, Looked, LookedBeside, header_digest};
 pub use footprint::{Footprint, Footprints};
 pub use masks::Masks;

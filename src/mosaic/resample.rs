@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use super::map::{Map, Point};
+use crate::cutout::room;
 
 /// A part of an image: columns and rows of it, and their values row by row.
 pub(super) struct Window {
@@ -43,7 +44,7 @@ pub(super) fn resample<F: Fn(f64, f64) -> Option<Point>>(
     let holes = window.values.iter().any(|value| value.is_nan());
     let (mut xs, mut ys) = (vec![0.0; size * points], vec![0.0; size * points]);
     let (mut found, mut sums) = (vec![0.0; size * points], vec![(0.0_f32, 0_u32); size]);
-    let mut all = vec![0.0; size * size];
+    let mut all = room::FLOATS.zeros(size * size);
     let part = 1.0 / points as f64;
     let first = (part - 1.0) / 2.0;
     for (y, out) in all.chunks_exact_mut(size).enumerate() {

@@ -39,18 +39,26 @@ weight = RNG.normal(1.0, 1.0, (HEIGHT, WIDTH)).astype(np.float32)
 weight[::17, ::3], weight[5::19, ::5] = 0.0, np.nan
 
 
-def image(data, name=None):
+# Bits of which an f32 loses the lowest beside the highest.
+deep = np.where(RNG.random((HEIGHT, WIDTH)) < 0.3, 1 << 30, 0) | np.where(RNG.random((HEIGHT, WIDTH)) < 0.1, 1, 0)
+deep = deep.astype(np.int32)
+wise = np.where(RNG.random((HEIGHT, WIDTH)) < 0.1, 3, 0).astype(np.uint8)
+# The same pixels elsewhere on the sky.
+elsewhere = header.copy()
+elsewhere["CRVAL1"], elsewhere["CRVAL2"] = 215.0, -8.0
+
+
+def image(data, name=None, header=header):
     hdu = fits.ImageHDU(data, header)
     if name:
         hdu.header["EXTNAME"] = name
     return hdu
 
 
-def packed(data, name):
-    settings = {"compression_type": "RICE_1"}
-    if data.dtype.kind == "f":
+def packed(data, name, **settings):
+    if data.dtype.kind == "f" and not settings:
         settings = {"compression_type": "GZIP_2", "quantize_level": 0.0, "tile_shape": (50, 64)}
-    return fits.CompImageHDU(data, header, name=name, **settings)
+    return fits.CompImageHDU(data, header, name=name, **{"compression_type": "RICE_1", **settings})
 
 
 def write(name, *hdus):
@@ -65,7 +73,28 @@ write("invvar-r-1.fits.fz", packed(weight, "INVVAR"))
 bare = fits.ImageHDU(bits)
 write("bare-1.fits", bare)
 write("des-r-1.fits.fz", packed(data.astype(np.float32), "SCI"), packed(bits, "MSK"), packed(weight, "WGT"))
-# What is refused: other pixels, another place, two images.
+write("multi-1.fits.fz", packed(wide, "MASKBITS"), packed(wise, "WISEM1"), packed(wise[::-1].copy(), "WISEM2"))
+DEEP = {"i32": deep, "u32": deep.astype(np.uint32), "i64": deep.astype(np.int64),
+        "u64": deep.astype(np.uint64), "f64": deep.astype(np.float64)}
+for name, numbers in DEEP.items():
+    write(f"deep-{name}-1.fits", image(numbers))
+tiles = {"tile_shape": (46, 52)}
+DEEP_PACKED = {"rice": {"compression_type": "RICE_1"}, "gzip": {"compression_type": "GZIP_1", **tiles},
+               "shuffled": {"compression_type": "GZIP_2", **tiles},
+               "hcompress": {"compression_type": "HCOMPRESS_1", "hcomp_scale": 0, **tiles}}
+for name, settings in DEEP_PACKED.items():
+    write(f"deep-{name}-1.fits.fz", packed(deep, "MASK", **settings))
+# As in files of surveys whose headers are all copied from that of the light.
+soft = image((bits & 7).astype(np.int16))
+soft.header["BSOFTEN"], soft.header["BOFFSET"] = 2.0, 1.0
+write("soft-1.fits", soft)
+endless = np.where(bits & 2, np.inf, np.where(bits & 1, 1.0, 0.0)).astype(np.float32)
+write("endless-1.fits", image(endless))
+write("other-r-1.fits", image(data, header=elsewhere))
+# What is refused: other pixels, another place, two images, planes, loss.
+write("cube-1.fits", image(np.stack([bits, bits])))
+write("lossy-1.fits.fz", packed(RNG.normal(size=(HEIGHT, WIDTH)).astype(np.float32), "MASK", quantize_level=16.0))
+write("coarse-1.fits.fz", packed(bits, "MASK", compression_type="HCOMPRESS_1", hcomp_scale=4, **tiles))
 write("small-1.fits", image(bits[:-1]))
 moved = image(bits)
 moved.header["CRPIX1"] += 1
@@ -75,7 +104,7 @@ write("two-1.fits", image(bits, "A"), image(bits, "B"))
 CASES = []
 
 
-def case(name, file, hidden, masks, **beside):
+def case(name, file, hidden, masks, wcs=wcs, **beside):
     for place in [(120.4, 111.9), (71.3, 61.2), (3.2, 200.7), (250.3, 4.4)]:
         ra, dec = (float(v) for v in wcs.all_pix2world(*place, 0))
         size = 50
@@ -98,4 +127,14 @@ case("weights", sky, bad, {"weight": "invvar-{band}-{id}.fits.fz"}, weight="invv
 case("both", sky, bad | (bits != 0), {"mask": "mask-{id}.fits", "weight": "invvar-{band}-{id}.fits.fz"},
      mask="mask-1.fits", weight="invvar-r-1.fits.fz")
 case("HDUs", des, bad | ((bits & 7) != 0), {"mask": "msk", "bits": 7, "weight": "WGT"}, mask=des, weight=des)
+case("of several", sky, wide != 0, {"mask": "multi-{id}.fits.fz[maskbits]"}, mask="multi-1.fits.fz")
+case("of several by number", sky, wise != 0, {"mask": "multi-{id}.fits.fz[HDU 3]"}, mask="multi-1.fits.fz")
+for name in DEEP:
+    case(f"deep {name}", sky, (deep & 1) != 0, {"mask": "deep-{id}.fits", "bits": 1}, mask=f"deep-{name}-1.fits")
+for name in DEEP_PACKED:
+    case(f"deep {name}", sky, (deep & 1) != 0, {"mask": "deep-{id}.fits.fz", "bits": 1}, mask=f"deep-{name}-1.fits.fz")
+case("a header of light", sky, (bits & 3) != 0, {"mask": "soft-{id}.fits", "bits": 3}, mask="soft-1.fits")
+case("infinite", sky, (bits & 3) != 0, {"mask": "endless-{id}.fits"}, mask="endless-1.fits")
+case("no coordinates, elsewhere", "other-r-1.fits", bits != 0, {"mask": "bare-{id}.fits"}, wcs=WCS(elsewhere),
+     mask="bare-1.fits")
 print(json.dumps(CASES))

@@ -3,8 +3,9 @@
 //! [`crate::storage::fits`] reads keywords, [`layout`] finds the HDUs and holds them
 //! against the limits, [`bands`] says which plane is which band. Integers of plain
 //! images ([`plane`]) are converted by cfitsio ([`cfitsio`]), floats by [`floats`],
-//! pixels of compressed ones by [`tiles`]; [`position`] places the centre on the sky. cfitsio never sees the
-//! file: it is given numbers, behind a header that this program writes.
+//! pixels of compressed ones by [`tiles`]; [`position`] places the centre on the sky. Masks
+//! have numbers of their own kind ([`flags`]). cfitsio never sees the file: it is given
+//! numbers, behind a header that this program writes.
 //!
 //! Invariant: whatever bytes come in, no C code reads a header, a length or a
 //! stream among them, and the same bytes give the same answer. Pixels are
@@ -14,6 +15,7 @@
 
 mod bands;
 mod cfitsio;
+pub mod flags;
 mod floats;
 mod headers;
 mod layout;
@@ -21,7 +23,7 @@ mod light;
 pub mod part;
 mod plane;
 mod position;
-mod scaling;
+pub mod scaling;
 mod tiles;
 
 use bands::Plane;

@@ -1,18 +1,20 @@
 //! Parts of an image that is too large to be taken whole: a survey's mosaic.
 //!
-//! An [`Image`] is known by its header, and read a block at a time: some rows of a
-//! plain image, a tile of a compressed one. Which blocks a cutout needs, and keeping
-//! them, is left to [`crate::mosaic`]. Pixels are those that [`super`] would give of
-//! the whole file, to the bit, but for checksums, which are of all data and are not
-//! looked at.
+//! An [`Image`] is known by its header, and its [`Raster`] read a block at a time: some
+//! rows of a plain image, a tile of a compressed one. Which blocks a cutout needs, and
+//! keeping them, is left to [`crate::mosaic`]. Pixels are those that [`super`] would give
+//! of the whole file, to the bit, but for checksums, which are of all data and are not
+//! looked at. What says something of another image's pixels is [`Beside`] it: a mask or a
+//! map of weights.
 //!
 //! Invariant: as for whole files; memory is bounded by the blocks that are asked for.
 
 use std::io;
 use std::ops::Range;
 
+use super::flags::{self, Flag};
 use super::headers::Headers;
-use super::layout::{Hdu, Kind, Layout, Pixels};
+use super::layout::{Hdu, Kind, Pixels};
 use super::scaling::Scaling;
 use super::{bands, cfitsio, floats, light, tiles};
 use crate::cutout::colour::units::Light;
@@ -43,26 +45,40 @@ pub struct File {
     limits: Limits,
 }
 
-/// An image of a file.
+/// An image of a file, of light.
 pub struct Image {
-    /// Its header's bytes.
+    /// Its pixels.
+    pub raster: Raster,
+    /// Its coordinates on the sky.
+    pub wcs: Wcs,
+    /// What its numbers mean.
+    pub light: Light,
+}
+
+/// An image of a file that says something of another's pixels.
+pub struct Beside {
+    /// Its pixels.
+    pub raster: Raster,
+    /// Its coordinates on the sky, if it has some.
+    wcs: Option<Wcs>,
+}
+
+/// The pixels of one plane of an image, which are read in blocks.
+pub struct Raster {
+    /// The header's bytes.
     header: Vec<u8>,
     number: usize,
     kind: Kind,
     pixels: Pixels,
     axes: Vec<u64>,
-    /// Where its data lie in the file.
+    /// Where the data lie in the file.
     data: Range<usize>,
-    /// Which plane of it this is, from 0.
+    /// Which plane of them this is, from 0.
     plane: usize,
     /// Pixels a row.
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// Its coordinates on the sky.
-    pub wcs: Wcs,
-    /// What its numbers mean.
-    pub light: Light,
     blocks: Blocks,
 }
 
@@ -114,49 +130,79 @@ impl File {
         let wcs = wcs_of(plane.hdu).map_err(here)?.ok_or_else(|| {
             here(Rejection::new(Reason::NoScale, "it has no coordinates on the sky"))
         })?;
-        Image::of(plane.hdu, plane.index, &layout, wcs).map_err(here)
+        Ok(Image {
+            raster: Raster::of(plane.hdu, plane.index).map_err(here)?,
+            wcs,
+            light: light::of(plane.hdu, &layout),
+        })
     }
 
-    /// An image that says something of another's pixels, on the same grid: the only one
-    /// of the file, or that of a name.
+    /// An image that says something of another's pixels: the only one of the file, or that
+    /// of a name, which is an EXTNAME or, where none is called so, `HDU` and the number,
+    /// counted from 1 as in all messages.
     ///
     /// # Errors
     /// [`Reason::MissingBand`] where there is none; [`Reason::Unsupported`] where there are
-    /// several, or where its size, or its place on the sky, is another.
-    pub fn beside(&self, name: Option<&str>, other: &Image) -> Result<Image, Rejection> {
+    /// several, which are listed, or where it is no image of one plane.
+    pub fn beside(&self, name: Option<&str>) -> Result<Beside, Rejection> {
         let layout = self.headers.layout(&self.limits)?;
-        let mut found = Vec::new();
-        for hdu in layout.hdus.iter().filter(|hdu| hdu.kind != Kind::Other) {
-            let is_called = |name: &str| -> Result<bool, Rejection> {
-                let names = hdu.header.texts("EXTNAME")?;
-                Ok(names.iter().any(|own| own.trim().eq_ignore_ascii_case(name)))
-            };
-            if name.map_or(Ok(true), is_called)? {
-                found.push(hdu);
+        let images: Vec<&Hdu<'_>> =
+            layout.hdus.iter().filter(|hdu| hdu.kind != Kind::Other).collect();
+        let called: Vec<Vec<String>> =
+            images.iter().map(|hdu| extnames(hdu)).collect::<Result<_, _>>()?;
+        let found: Vec<&Hdu<'_>> = match name {
+            None => images.clone(),
+            Some(name) => {
+                let is = |known: &String| known.eq_ignore_ascii_case(name);
+                let named = images.iter().zip(&called).filter(|(_, own)| own.iter().any(is));
+                let named: Vec<&Hdu<'_>> = named.map(|(hdu, _)| *hdu).collect();
+                let number = number_of(name).filter(|_| named.is_empty());
+                let numbered = images.iter().filter(|hdu| Some(hdu.number) == number);
+                named.into_iter().chain(numbered.copied()).collect()
             }
-        }
-        let called = name.map_or_else(String::new, |name| format!(" called {name}"));
-        let hdu = match found[..] {
-            [hdu] => hdu,
-            [] => {
-                let detail = format!("no image{called}");
+        };
+        let all = || {
+            let each = images.iter().zip(&called).map(|(hdu, own)| match own.first() {
+                None => format!("HDU {}", hdu.number),
+                Some(known) => format!("HDU {} ({known})", hdu.number),
+            });
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let hdu = match (&found[..], name) {
+            ([hdu], _) => *hdu,
+            ([], name) => {
+                let called = name.map_or_else(String::new, |name| format!(" called {name}"));
+                let there = if images.is_empty() { String::new() } else { format!(": {}", all()) };
+                let detail = format!("no image{called}{there}");
                 return Err(layout.missing(Rejection::new(Reason::MissingBand, detail)));
             }
-            _ => {
-                let detail = format!("{} images{called}", found.len());
+            (several, None) => {
+                let detail = format!(
+                    "{} images, and nothing says which: name one behind the file, such as \
+                     [EXTNAME] or [HDU 2]; there are {}",
+                    several.len(),
+                    all()
+                );
+                return Err(Rejection::new(Reason::Unsupported, detail));
+            }
+            (several, Some(name)) => {
+                let detail = format!("{} images called {name}: {}", several.len(), all());
                 return Err(Rejection::new(Reason::Unsupported, detail));
             }
         };
         let here = |e: Rejection| e.at(format_args!("HDU {}", hdu.number));
-        let wcs = wcs_of(hdu).map_err(here)?.unwrap_or_else(|| other.wcs.clone());
-        let image = Image::of(hdu, 0, &layout, wcs).map_err(here)?;
-        image.lies_on(other).map_err(here)?;
-        Ok(image)
+        if hdu.axes.len() > 2 {
+            let detail = format!("an image of axes {:?}, where one plane is needed", hdu.axes);
+            return Err(here(Rejection::new(Reason::Unsupported, detail)));
+        }
+        let wcs = wcs_of(hdu).map_err(here)?;
+        Ok(Beside { raster: Raster::of(hdu, 0).map_err(here)?, wcs })
     }
 
-    /// Whether the file holds images and none of them is of light.
-    pub fn is_beside(&self) -> bool {
-        self.headers.layout(&self.limits).is_ok_and(|layout| bands::are_auxiliary(&layout))
+    /// The word of a header by which the file holds images and none of them is of light;
+    /// `None` if one may be.
+    pub fn auxiliary(&self) -> Option<&'static str> {
+        bands::auxiliary(&self.headers.layout(&self.limits).ok()?)
     }
 }
 
@@ -165,8 +211,52 @@ fn wcs_of(hdu: &Hdu<'_>) -> Result<Option<Wcs>, Rejection> {
     Wcs::from_header(&hdu.header).map_err(|e| no_wcs(&e))
 }
 
-impl Image {
-    fn of(hdu: &Hdu<'_>, plane: usize, layout: &Layout<'_>, wcs: Wcs) -> Result<Self, Rejection> {
+/// The EXTNAMEs of an HDU: compressed images may have two, that of the table and that of
+/// the image, of which only the latter says something.
+fn extnames(hdu: &Hdu<'_>) -> Result<Vec<String>, Rejection> {
+    let mut names = hdu.header.texts("EXTNAME")?;
+    names.iter_mut().for_each(|name| *name = name.trim().to_owned());
+    names.retain(|name| !name.is_empty() && name != "COMPRESSED_IMAGE");
+    Ok(names)
+}
+
+/// The number in a name such as `HDU 2`.
+fn number_of(name: &str) -> Option<usize> {
+    let digits = name.get(3..)?.trim_start();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && name[..3].eq_ignore_ascii_case("HDU")).then(|| digits.parse().ok())?
+}
+
+impl Beside {
+    /// Refuses it for the pixels of an image that has others, or that lies elsewhere, by
+    /// more than half a pixel. One without coordinates is of any place.
+    ///
+    /// # Errors
+    /// [`Reason::Unsupported`].
+    pub fn lies_on(&self, other: &Image) -> Result<(), Rejection> {
+        let unlike =
+            |detail: String| Err(self.raster.here(Rejection::new(Reason::Unsupported, detail)));
+        let (width, height) = (other.raster.width, other.raster.height);
+        let (own, owns) = (self.raster.width, self.raster.height);
+        if (own, owns) != (width, height) {
+            return unlike(format!("{own}×{owns} pixels, and its mosaic has {width}×{height}"));
+        }
+        let Some(wcs) = &self.wcs else { return Ok(()) };
+        let (right, top) = (width as f64, height as f64);
+        let is_off = |(x, y): (f64, f64)| {
+            let there = other.wcs.pixel_to_sky(x, y).and_then(|sky| wcs.sky_to_pixel(sky));
+            // What lies nowhere says nothing.
+            there.is_some_and(|(u, v)| (u - x).abs() > 0.5 || (v - y).abs() > 0.5)
+        };
+        if [(1.0, 1.0), (right, 1.0), (1.0, top), (right, top)].into_iter().any(is_off) {
+            return unlike("it lies elsewhere on the sky than its mosaic".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Raster {
+    fn of(hdu: &Hdu<'_>, plane: usize) -> Result<Self, Rejection> {
         let [width, height, ..] = hdu.axes[..] else {
             return Err(Rejection::new(Reason::Unsupported, "no image of two axes"));
         };
@@ -190,30 +280,8 @@ impl Image {
             plane,
             width,
             height,
-            wcs,
-            light: light::of(hdu, layout),
             blocks,
         })
-    }
-
-    /// Refuses an image that is not on the grid of another, to half a pixel.
-    pub fn lies_on(&self, other: &Self) -> Result<(), Rejection> {
-        let unlike = |detail: String| Err(Rejection::new(Reason::Unsupported, detail));
-        let (width, height) = (other.width, other.height);
-        if (self.width, self.height) != (width, height) {
-            let (own, owns) = (self.width, self.height);
-            return unlike(format!("{own}×{owns} pixels, and its mosaic has {width}×{height}"));
-        }
-        let (right, top) = (width as f64, height as f64);
-        let is_off = |(x, y): (f64, f64)| {
-            let there = other.wcs.pixel_to_sky(x, y).and_then(|sky| self.wcs.sky_to_pixel(sky));
-            // What lies nowhere says nothing.
-            there.is_some_and(|(u, v)| (u - x).abs() > 0.5 || (v - y).abs() > 0.5)
-        };
-        if [(1.0, 1.0), (right, 1.0), (1.0, top), (right, top)].into_iter().any(is_off) {
-            return unlike("it lies elsewhere on the sky than its mosaic".to_owned());
-        }
-        Ok(())
     }
 
     /// Which image of its file it is: the number of the HDU, and of the plane.
@@ -253,51 +321,23 @@ impl Image {
     pub fn read(
         &self,
         blocks: Range<usize>,
-        mut fetch: impl FnMut(Range<u64>) -> io::Result<Vec<u8>>,
+        fetch: &mut Fetch<'_>,
     ) -> Result<Vec<Vec<f32>>, PartError> {
-        let here = |e: Rejection| e.at(format_args!("HDU {}", self.number));
-        let parsed = Header::parse(&self.header).map_err(|e| here(e.into()))?;
-        let Some((header, _)) = parsed else {
-            return Err(here(Rejection::new(Reason::Corrupt, "no header")).into());
-        };
-        let hdu = Hdu {
-            number: self.number,
-            header,
-            kind: self.kind,
-            pixels: self.pixels,
-            axes: self.axes.clone(),
-            data: self.data.clone(),
-        };
-        let from = self.data.start;
-        let mut stretch = |part: Range<usize>| -> Result<Vec<u8>, PartError> {
-            Ok(fetch((from + part.start) as u64..(from + part.end) as u64)?)
-        };
+        let hdu = self.hdu()?;
         let mut values = match &self.blocks {
-            Blocks::Rows { scaling, .. } => {
-                let areas: Vec<_> = blocks.map(|block| self.area(block).1).collect();
-                let (Some(first), Some(last)) = (areas.first(), areas.last()) else {
-                    return Ok(Vec::new());
-                };
-                let row = self.width * self.pixels.bytes();
-                let start = self.plane * self.height * row;
-                let bytes = stretch(start + first.start * row..start + last.end * row)?;
-                let mut rest = bytes.as_slice();
-                let mut all = Vec::with_capacity(areas.len());
-                for rows in areas {
-                    let (numbers, others) = rest.split_at(rows.len() * row);
-                    rest = others;
-                    let mut out = vec![0.0; rows.len() * self.width];
-                    if self.pixels.are_integers() {
-                        cfitsio::convert(self.pixels, scaling, numbers, &mut out)
-                            .map_err(|e| here(Rejection::new(Reason::Corrupt, e.to_string())))?;
-                    } else {
-                        floats::convert(self.pixels, scaling, numbers, &mut out);
-                    }
-                    all.push(out);
+            Blocks::Rows { scaling, .. } => self.rows(blocks, fetch, |numbers| {
+                let mut out = vec![0.0; numbers.len() / self.pixels.bytes()];
+                if self.pixels.are_integers() {
+                    cfitsio::convert(self.pixels, scaling, numbers, &mut out)
+                        .map_err(|e| Rejection::new(Reason::Corrupt, e.to_string()))?;
+                } else {
+                    floats::convert(self.pixels, scaling, numbers, &mut out);
                 }
-                all
+                Ok(out)
+            })?,
+            Blocks::Tiles(tiles) => {
+                tiles.unpack(&hdu, blocks, self.plane, &mut |part| self.stretch(part, fetch))?
             }
-            Blocks::Tiles(tiles) => tiles.unpack(&hdu, blocks, self.plane, &mut stretch)?,
         };
         for plane in &mut values {
             light::linear(&hdu, plane)?;
@@ -307,7 +347,89 @@ impl Image {
         }
         Ok(values)
     }
+
+    /// The same of a mask, whose numbers are bits: each pixel as `says` has it.
+    ///
+    /// # Errors
+    /// What fetching and `says` say, and what is wrong with the numbers.
+    pub fn flags<T>(
+        &self,
+        blocks: Range<usize>,
+        says: impl Fn(Flag) -> Result<T, Rejection>,
+        fetch: &mut Fetch<'_>,
+    ) -> Result<Vec<Vec<T>>, PartError> {
+        match &self.blocks {
+            Blocks::Rows { scaling, .. } => self.rows(blocks, fetch, |numbers| {
+                let mut out = Vec::with_capacity(numbers.len() / self.pixels.bytes());
+                flags::each(self.pixels, scaling, numbers, |flag| {
+                    out.push(says(flag)?);
+                    Ok(())
+                })?;
+                Ok(out)
+            }),
+            Blocks::Tiles(tiles) => {
+                let mut stretch = |part| self.stretch(part, fetch);
+                let found = tiles.flags::<_, PartError>(&self.hdu()?, blocks, says, &mut stretch);
+                found.map_err(|error| match error {
+                    PartError::Rejected(rejection) => self.here(rejection).into(),
+                    error @ PartError::Io(_) => error,
+                })
+            }
+        }
+    }
+
+    /// What `convert` makes of the numbers of consecutive blocks of a plain image.
+    fn rows<T>(
+        &self,
+        blocks: Range<usize>,
+        fetch: &mut Fetch<'_>,
+        convert: impl Fn(&[u8]) -> Result<Vec<T>, Rejection>,
+    ) -> Result<Vec<Vec<T>>, PartError> {
+        let areas: Vec<_> = blocks.map(|block| self.area(block).1).collect();
+        let (Some(first), Some(last)) = (areas.first(), areas.last()) else {
+            return Ok(Vec::new());
+        };
+        let row = self.width * self.pixels.bytes();
+        let start = self.plane * self.height * row;
+        let bytes = self.stretch(start + first.start * row..start + last.end * row, fetch)?;
+        let mut rest = bytes.as_slice();
+        let mut all = Vec::with_capacity(areas.len());
+        for rows in areas {
+            let (numbers, others) = rest.split_at(rows.len() * row);
+            rest = others;
+            all.push(convert(numbers).map_err(|e| self.here(e))?);
+        }
+        Ok(all)
+    }
+
+    /// A stretch of its data.
+    fn stretch(&self, part: Range<usize>, fetch: &mut Fetch<'_>) -> Result<Vec<u8>, PartError> {
+        let from = self.data.start;
+        Ok(fetch((from + part.start) as u64..(from + part.end) as u64)?)
+    }
+
+    fn here(&self, rejection: Rejection) -> Rejection {
+        rejection.at(format_args!("HDU {}", self.number))
+    }
+
+    fn hdu(&self) -> Result<Hdu<'_>, Rejection> {
+        let parsed = Header::parse(&self.header).map_err(|e| self.here(e.into()))?;
+        let Some((header, _)) = parsed else {
+            return Err(self.here(Rejection::new(Reason::Corrupt, "no header")));
+        };
+        Ok(Hdu {
+            number: self.number,
+            header,
+            kind: self.kind,
+            pixels: self.pixels,
+            axes: self.axes.clone(),
+            data: self.data.clone(),
+        })
+    }
 }
+
+/// Gives a stretch of a file's bytes.
+pub type Fetch<'f> = dyn FnMut(Range<u64>) -> io::Result<Vec<u8>> + 'f;
 
 fn no_wcs(error: &WcsError) -> Rejection {
     Rejection::new(Reason::NoScale, format!("no coordinates on the sky: {error}"))

@@ -15,7 +15,7 @@ use super::Mosaics;
 use crate::cutout::decode::DecodeOptions;
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::mosaic::masks::{Kind, Masks};
-use crate::mosaic::{self, Footprint, Footprints, Looked, header_digest};
+use crate::mosaic::{Footprint, Footprints, Look, Looked};
 use crate::source::Pin;
 use crate::storage::patience::patiently;
 use crate::storage::remote::is_remote;
@@ -80,7 +80,9 @@ impl Files {
 
     fn read(&mut self, mosaics: &Mosaics, options: &ListOptions, notes: &mut Notes) {
         let mut found: HashMap<String, Vec<(usize, Footprint)>> = HashMap::new();
-        // Those of several bands may be one.
+        // Images beside mosaics as they were before they were opened, and those that are
+        // pinned: those of several mosaics may be one.
+        let mut before: HashMap<PathBuf, Option<Pin>> = HashMap::new();
         let mut pinned: BTreeSet<PathBuf> = BTreeSet::new();
         let named_beside = self.named_beside(&mosaics.masks, options);
         let mut decode = DecodeOptions::default();
@@ -90,9 +92,10 @@ impl Files {
         if let Some(planes) = &options.cube_bands {
             decode.cube_bands.clone_from(planes);
         }
+        let mut look = Look::new(&decode, &mosaics.masks);
         for (number, (given, path)) in self.paths.iter().enumerate() {
             if named_beside.contains(path) {
-                notes.skip(given);
+                notes.set_aside(given, "named as a mask or a map of weights".to_owned());
                 let detail = format!("{} is a mask or a map of weights", path.display());
                 self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
                 continue;
@@ -102,40 +105,53 @@ impl Files {
             let (id, band) = (split.map(|(id, _)| id), split.map(|(_, band)| band));
             let named = band.filter(|band| decode.bands.iter().any(|own| own == band));
             if let (None, Some(other)) = (named, band.filter(|band| FILTERS.contains(band))) {
-                notes.skip(given);
+                notes.set_aside(given, format!("of band {other} by name"));
                 let detail = format!("{} is of band {other}, by its name", path.display());
                 self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
                 continue;
             }
             // Before it is read: what is written into it from now on is seen.
             let pin = Pin::of(path);
-            match mosaic::look(path, (named, id), &decode, &mosaics.masks) {
-                Ok(Looked { images, beside, index }) => {
+            let opens = |file: &Path| {
+                before.entry(file.to_owned()).or_insert_with(|| Pin::of(file).ok());
+            };
+            match look.at(path, (named, id), opens) {
+                Ok(Looked::Auxiliary(word)) => {
+                    let detail =
+                        format!("{} is `{word}` by its header, and no light", path.display());
+                    self.problems.insert(number, Rejection::new(Reason::MissingBand, detail));
+                    notes.set_aside(
+                        given,
+                        match named {
+                            Some(band) => format!("of band {band} by name and `{word}` by header"),
+                            None => format!("`{word}` by header"),
+                        },
+                    );
+                }
+                Ok(Looked::Bands { images, beside, index }) => {
                     for (band, footprint) in images {
                         let of_band = Kind::ALL.map(|kind| kind.of_band(&band));
-                        let files = beside.iter().filter(|(called, _)| of_band.contains(called));
-                        self.beside.insert((number, band.clone()), files.cloned().collect());
+                        let files = beside.iter().filter(|one| of_band.contains(&one.called));
+                        let files = files.map(|one| (one.called.clone(), one.path.clone()));
+                        self.beside.insert((number, band.clone()), files.collect());
                         found.entry(band).or_default().push((number, footprint));
                     }
                     if let Ok(pin) = pin {
                         notes.pin(path.clone(), Pin { index: Some(index), ..pin });
                     }
                     pinned.insert(path.clone());
-                    for (_, file) in beside {
-                        if pinned.contains(&file) {
-                            continue;
+                    for one in beside {
+                        if pinned.insert(one.path.clone())
+                            && let Some(Some(pin)) = before.get(&one.path)
+                        {
+                            let pin = Pin { index: Some(one.index), ..pin.clone() };
+                            notes.pin(one.path, pin);
                         }
-                        let pin = Pin::of(&file)
-                            .and_then(|pin| Ok(Pin { index: header_digest(&file)?, ..pin }));
-                        if let Ok(pin) = pin {
-                            notes.pin(file.clone(), pin);
-                        }
-                        pinned.insert(file);
                     }
                 }
                 // Of a band that nobody asks for.
                 Err(rejection) if rejection.reason == Reason::MissingBand => {
-                    notes.skip(given);
+                    notes.set_aside(given, "of no band that is asked for by header".to_owned());
                     self.problems.insert(number, rejection);
                 }
                 Err(rejection) => {

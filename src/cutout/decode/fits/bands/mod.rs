@@ -102,10 +102,12 @@ pub fn only<'l, 'a>(
     }
 }
 
-/// Whether there are images, and none that may hold a band.
-pub fn are_auxiliary(layout: &Layout<'_>) -> bool {
-    let some = layout.hdus.iter().any(|hdu| hdu.kind != Kind::Other);
-    some && images(layout, &DecodeOptions::default()).is_ok_and(|images| images.is_empty())
+/// The word by which the first image of a file is none of light, if no image may hold a
+/// band.
+pub fn auxiliary(layout: &Layout<'_>) -> Option<&'static str> {
+    let all = named(layout, &DecodeOptions::default()).ok()?;
+    let words: Option<Vec<&str>> = all.iter().map(|image| image.auxiliary).collect();
+    words?.first().copied()
 }
 
 /// The images of a file that may hold bands, with what they are called.
@@ -113,15 +115,22 @@ fn images<'l, 'a>(
     layout: &'l Layout<'a>,
     options: &DecodeOptions,
 ) -> Result<Vec<Named<'l, 'a>>, Rejection> {
-    let mut images = Vec::new();
-    for hdu in layout.hdus.iter().filter(|hdu| hdu.kind != Kind::Other) {
-        let named = Named::read(hdu, options)
-            .map_err(|e| Rejection::from(e).at(format_args!("HDU {}", hdu.number)))?;
-        if !named.is_auxiliary {
-            images.push(named);
-        }
-    }
+    let mut images = named(layout, options)?;
+    images.retain(|image| image.auxiliary.is_none());
     Ok(images)
+}
+
+/// All images of a file, with what they are called.
+fn named<'l, 'a>(
+    layout: &'l Layout<'a>,
+    options: &DecodeOptions,
+) -> Result<Vec<Named<'l, 'a>>, Rejection> {
+    let images = layout.hdus.iter().filter(|hdu| hdu.kind != Kind::Other);
+    let named = images.map(|hdu| {
+        Named::read(hdu, options)
+            .map_err(|e| Rejection::from(e).at(format_args!("HDU {}", hdu.number)))
+    });
+    named.collect()
 }
 
 /// The HDU of a band; exact names go before those in another letter case.

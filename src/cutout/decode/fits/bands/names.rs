@@ -95,8 +95,8 @@ pub struct Named<'l, 'a> {
     pub names: Vec<String>,
     /// The one name among them that is that of a band.
     pub band: Option<String>,
-    /// Whether it is a mask, a weight or the like.
-    pub is_auxiliary: bool,
+    /// The word by which it is a mask, a weight or the like, if it is one.
+    pub auxiliary: Option<&'static str>,
 }
 
 impl<'l, 'a> Named<'l, 'a> {
@@ -110,9 +110,10 @@ impl<'l, 'a> Named<'l, 'a> {
             let name = name(&hdu.header, keyword)?;
             names.extend(name.filter(|name| !name.is_empty()));
         }
-        let mut is_auxiliary = false;
+        let mut auxiliary = None;
         for keyword in KINDS {
-            is_auxiliary |= name(&hdu.header, keyword)?.is_some_and(|name| tells_auxiliary(&name));
+            let said = name(&hdu.header, keyword)?;
+            auxiliary = auxiliary.or(said.and_then(|name| tells_auxiliary(&name)));
         }
         let mut band: Option<String> = None;
         for name in names.iter().filter(|name| is_band(name, options)) {
@@ -126,7 +127,7 @@ impl<'l, 'a> Named<'l, 'a> {
                 _ => band = Some(name.clone()),
             }
         }
-        Ok(Self { hdu, names, band, is_auxiliary })
+        Ok(Self { hdu, names, band, auxiliary })
     }
 
     /// Whether nothing says which band this is, or that it is none.
@@ -182,11 +183,13 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
     names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Whether one of the words of a name is that of something beside an image.
-fn tells_auxiliary(name: &str) -> bool {
+/// The word of a name that is that of something beside an image.
+fn tells_auxiliary(name: &str) -> Option<&'static str> {
+    let word_of = |name: &str| AUXILIARY.into_iter().find(|word| name.eq_ignore_ascii_case(word));
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    words.any(|word| is_one_of(word.trim_end_matches(|c: char| c.is_ascii_digit()), &AUXILIARY))
-        || is_one_of(name, &AUXILIARY)
+    words
+        .find_map(|word| word_of(word.trim_end_matches(|c: char| c.is_ascii_digit())))
+        .or_else(|| word_of(name))
 }
 
 #[cfg(test)]
@@ -196,10 +199,11 @@ mod tests {
     #[test]
     fn masks_and_weights_are_told_by_words() {
         for name in ["INVVAR", "invvar_g", "MASKBITS", "g-mask", "ERR2", "chi2", "VAR_POISSON"] {
-            assert!(tells_auxiliary(name), "{name}");
+            assert!(tells_auxiliary(name).is_some(), "{name}");
         }
+        assert_eq!(tells_auxiliary("INVVAR_r"), Some("invvar"));
         for name in ["", "g", "SCI", "IMAGE", "object", "r.00000", "expanse", "SDSS_r", "variety"] {
-            assert!(!tells_auxiliary(name), "{name}");
+            assert_eq!(tells_auxiliary(name), None, "{name}");
         }
     }
 }

@@ -26,6 +26,7 @@ mod values;
 use std::num::Wrapping;
 use std::ops::Range;
 
+use super::flags::Flag;
 use super::layout::{Hdu, Pixels};
 use super::scaling::Scaling;
 use crate::cutout::decode::Limits;
@@ -123,6 +124,47 @@ impl Parts {
         plane: usize,
         fetch: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>,
     ) -> Result<Vec<Vec<f32>>, E> {
+        let values = |image: &mut Image<'_>, row: usize, Tile { start, size }: Tile| {
+            // By itself: its first pixel is that of the plane which is filled.
+            let tile = Tile { start: [0, 0, start[2]], size };
+            let mut values = vec![0.0; size[0] * size[1]];
+            image.unpack(row, &tile, size[0], &mut [(plane, &mut values)])?;
+            Ok(values)
+        };
+        self.each(hdu, numbers, fetch, &values)
+    }
+
+    /// What a mask of one plane says in consecutive tiles, each pixel as `says` has it.
+    ///
+    /// # Errors
+    /// As [`unpack`](Self::unpack), and what `says` says; [`Reason::Unsupported`] where
+    /// numbers were compressed such that they are others now.
+    pub fn flags<T, E: From<Rejection>>(
+        &self,
+        hdu: &Hdu<'_>,
+        numbers: Range<usize>,
+        says: impl Fn(Flag) -> Result<T, Rejection>,
+        fetch: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<Vec<T>>, E> {
+        let flags = |image: &mut Image<'_>, row: usize, tile: Tile| {
+            let mut flags = Vec::with_capacity(tile.pixels());
+            image.flags(row, &tile, |flag| {
+                flags.push(says(flag)?);
+                Ok(())
+            })?;
+            Ok(flags)
+        };
+        self.each(hdu, numbers, fetch, &flags)
+    }
+
+    /// What `made` makes of consecutive tiles.
+    fn each<T, E: From<Rejection>>(
+        &self,
+        hdu: &Hdu<'_>,
+        numbers: Range<usize>,
+        fetch: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+        made: &Made<'_, T>,
+    ) -> Result<Vec<Vec<T>>, E> {
         let whole = Table::shape(hdu, hdu.data.len(), self.tiles)?;
         let size = whole.row_bytes();
         let mut data = fetch(numbers.start * size..numbers.end * size)?;
@@ -148,7 +190,7 @@ impl Parts {
         if apart {
             let mut all = Vec::with_capacity(numbers.len());
             for row in numbers {
-                all.extend(self.unpack(hdu, row..row + 1, plane, fetch)?);
+                all.extend(self.each(hdu, row..row + 1, fetch, made)?);
             }
             return Ok(all);
         }
@@ -158,18 +200,15 @@ impl Parts {
         let mut image = Image::read(hdu, part)?;
         let mut unpacked = Vec::with_capacity(numbers.len());
         for row in numbers {
-            let Tile { start, size } = self.tiling.tile(row);
-            // By itself: its first pixel is that of the plane which is filled.
-            let tile = Tile { start: [0, 0, start[2]], size };
-            let mut values = vec![0.0; size[0] * size[1]];
-            image
-                .unpack(row, &tile, size[0], &mut [(plane, &mut values)])
-                .map_err(|e| at_tile(e, row))?;
-            unpacked.push(values);
+            let tile = self.tiling.tile(row);
+            unpacked.push(made(&mut image, row, tile).map_err(|e| at_tile(e, row))?);
         }
         Ok(unpacked)
     }
 }
+
+/// What is made of the tile of a row.
+type Made<'m, T> = dyn Fn(&mut Image<'_>, usize, Tile) -> Result<Vec<T>, Rejection> + 'm;
 
 /// A compressed image, and room for a tile of it.
 struct Image<'a> {
@@ -220,23 +259,47 @@ impl<'a> Image<'a> {
         width: usize,
         wanted: &mut [Wanted<'_>],
     ) -> Result<(), Rejection> {
-        let (stream, of) = self.table.array(self.table.compressed, row)?;
-        let plain = |lossless: bool| Meaning::Plain {
-            scaling: self.scaling,
-            range: if lossless { range(self.pixels) } else { (i64::MIN, i64::MAX) },
-        };
-        let (numbers, mut meaning) = if stream.is_empty() {
-            // Floats that did not quantise well are kept whole.
-            let meaning = plain(true);
-            (self.whole(row, tile.pixels())?, meaning)
-        } else {
-            let meaning = match &self.quantisation {
-                Some(quantisation) => quantisation.of_tile(&self.table, row)?,
-                None => plain(self.algorithm.is_lossless()),
-            };
-            (self.numbers(stream, of, tile)?, meaning)
-        };
+        let (numbers, mut meaning) = self.tile(row, tile)?;
         scatter(numbers, &mut meaning, tile, width, wanted).map_err(damaged)
+    }
+
+    /// Gives the numbers of the tile of a row, one after the other, to `take`, as a mask's.
+    fn flags(
+        &mut self,
+        row: usize,
+        tile: &Tile,
+        take: impl FnMut(Flag) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let is_hcompress = matches!(self.algorithm, Algorithm::Hcompress { .. });
+        let (stream, _) = self.table.array(self.table.compressed, row)?;
+        let lossy = || Rejection::new(Reason::Unsupported, "a mask that was compressed with loss");
+        if is_hcompress && hcompress::is_lossy(stream) {
+            return Err(lossy());
+        }
+        match self.tile(row, tile)? {
+            (numbers, Meaning::Plain { scaling, range }) => {
+                numbers.flags(0, tile.pixels(), (&scaling, range), take).map_err(damaged)?
+            }
+            (_, Meaning::Quantised { .. }) => Err(lossy()),
+        }
+    }
+
+    /// The numbers of the tile of a row, and what they mean.
+    fn tile(&mut self, row: usize, tile: &Tile) -> Result<(Numbers<'_>, Meaning), Rejection> {
+        let (stream, of) = self.table.array(self.table.compressed, row)?;
+        let scaling = self.scaling;
+        let plain = |range: (i64, i64)| Meaning::Plain { scaling, range };
+        if stream.is_empty() {
+            // Floats that did not quantise well are kept whole.
+            let meaning = plain(range(self.pixels));
+            return Ok((self.whole(row, tile.pixels())?, meaning));
+        }
+        let meaning = match &self.quantisation {
+            Some(quantisation) => quantisation.of_tile(&self.table, row)?,
+            None if self.algorithm.is_lossless() => plain(range(self.pixels)),
+            None => plain((i64::MIN, i64::MAX)),
+        };
+        Ok((self.numbers(stream, of, tile)?, meaning))
     }
 
     /// The numbers of a tile by the algorithm of the image.

@@ -13,6 +13,8 @@ use std::num::Wrapping;
 use super::Damage;
 use super::dither::Dither;
 use super::quantised::Levels;
+use crate::cutout::Rejection;
+use crate::cutout::decode::fits::flags::{self, Flag};
 use crate::cutout::decode::fits::layout::Pixels;
 use crate::cutout::decode::fits::scaling::Scaling;
 
@@ -64,6 +66,54 @@ impl Meaning {
 }
 
 impl Numbers<'_> {
+    /// Gives `count` of the numbers, from number `at` on, to `take`, as a mask's. The inner
+    /// result is what `take` says.
+    ///
+    /// # Errors
+    /// Where there are fewer, or one that cannot be.
+    pub fn flags(
+        &self,
+        at: usize,
+        count: usize,
+        (scaling, range): (&Scaling, (i64, i64)),
+        mut take: impl FnMut(Flag) -> Result<(), Rejection>,
+    ) -> Result<Result<(), Rejection>, Damage> {
+        let few = Damage("fewer numbers than pixels");
+        let stretch = at..at + count;
+        let mut fit = true;
+        let mut whole = |number: i64| {
+            fit &= (range.0..=range.1).contains(&number);
+            take(Flag::of_integer(number, scaling))
+        };
+        let taken = match *self {
+            Self::Integers(all) => {
+                all.get(stretch).ok_or(few)?.iter().try_for_each(|n| whole((*n).into()))
+            }
+            Self::Narrow(all) => {
+                all.get(stretch).ok_or(few)?.iter().try_for_each(|n| whole(n.0.into()))
+            }
+            Self::Wide(all) => {
+                all.get(stretch).ok_or(few)?.iter().try_for_each(|n| whole((n.0 as i32).into()))
+            }
+            Self::Bytes(all, pixels) => {
+                let size = pixels.bytes();
+                let bytes = all.get(at * size..stretch.end * size).ok_or(few)?;
+                // Integers of a smaller type than the image's are in its range; of a larger
+                // one they may not be.
+                if pixels.are_integers() && range != (i64::MIN, i64::MAX) {
+                    let plain = Scaling::NONE;
+                    flags::each(pixels, &plain, bytes, |flag| match flag {
+                        Flag::Bits(bits) => whole(bits as i64),
+                        _ => Ok(()),
+                    })
+                } else {
+                    flags::each(pixels, scaling, bytes, take)
+                }
+            }
+        };
+        if fit { Ok(taken) } else { Err(OUTSIDE) }
+    }
+
     /// Values of as many of the numbers as `out` has, from number `at` on.
     ///
     /// # Errors

@@ -106,6 +106,12 @@ pub fn decode<T: Coefficient>(
     Ok(())
 }
 
+/// Whether a stream holds coefficients that were divided, so that its pixels are not those
+/// that went in. One without a head holds none.
+pub fn is_lossy(stream: &[u8]) -> bool {
+    Head::read(stream).is_some_and(|(head, _)| head.scale > 1)
+}
+
 /// What stands in front of the coded bits.
 struct Head {
     /// Rows and columns.
