@@ -88,6 +88,8 @@ pub struct CutReport {
     pub rejected: Vec<(String, String)>,
     /// Mosaics that could not be read, and other problems of the listing.
     pub problems: Vec<String>,
+    /// Mosaics that were passed over, by kind.
+    pub notes: Vec<String>,
 }
 
 /// Cuts out the sources of a table. `None` if `stop` ended it.
@@ -147,6 +149,7 @@ pub fn cut(options: &CutOptions, stop: &Stop) -> Result<Option<CutReport>, Class
         return Ok(None);
     }
     report.problems = problems(&pieces.lister);
+    report.notes = pieces.lister.mosaics_passed_over();
     end.finish().map_err(failed)?;
     Ok(Some(report))
 }

@@ -376,7 +376,7 @@ fn settings(resolved: &Resolved, model: &Model) -> Settings {
         id_column: reading.id_column.clone(),
         image_column: reading.image_column.clone(),
         carry: resolved.carry.clone(),
-        join: resolved.join.as_deref().map(absolute_text),
+        join: reading.join.as_deref().map(absolute_text),
         model: ModelIdentity { features: resolved.features, ..identity },
         mosaics: reading.mosaics.as_ref().map(|mosaics| {
             let files = mosaics.files.iter().map(|path| absolute_text(path));
@@ -454,8 +454,8 @@ fn list(
     if let Some(told) = lister.joined()? {
         listener.tell(Event::Note(&told));
     }
-    if let Some(kinds) = lister.passed_over() {
-        listener.tell(Event::Note(&format!("passed over, as no cutouts by their names: {kinds}")));
+    for line in lister.passed_over() {
+        listener.tell(Event::Note(&line));
     }
     match ids.and_then(RepeatedIds::count) {
         Ok(count) => inputs.repeated_ids(count),

@@ -133,7 +133,8 @@ impl Arguments {
                 lines.push("  …".to_owned());
             }
         }
-        lines.extend(report.problems.iter().map(|line| shown::line(line).to_string()));
+        let told = report.problems.iter().chain(&report.notes);
+        lines.extend(told.map(|line| shown::line(line).to_string()));
         print(&(lines.join("\n") + "\n"))?;
         let flawless = report.rejected.is_empty() && report.problems.is_empty();
         Ok(if flawless { Exit::Ok } else { Exit::Flawed })

@@ -179,7 +179,7 @@ impl<'a> Member<'a> {
             Locator::Member { offset, length, .. } => Some((*offset, *length)),
             _ => None,
         };
-        entry.containers().into_iter().map(move |archive| Self { archive, stretch })
+        entry.containers().map(move |archive| Self { archive, stretch })
     }
 }
 

@@ -10,7 +10,6 @@
 
 pub use pin::Pin;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::cutout::{Rejection, SkyPosition};
@@ -47,16 +46,20 @@ impl Entry {
         }
     }
 
-    /// The files that hold it among others: an archive, a table, mosaics.
-    pub fn containers(&self) -> Vec<&Path> {
-        match &self.locator {
-            Locator::Member { archive: one, .. } | Locator::Row { table: one, .. } => vec![one],
-            Locator::Mosaic { bands, .. } => {
-                let paths: BTreeSet<&Path> = bands.iter().map(|(_, path)| path.as_path()).collect();
-                paths.into_iter().collect()
+    /// The files that hold it among others, each once: an archive, a table, mosaics.
+    pub fn containers(&self) -> impl Iterator<Item = &Path> {
+        let (one, bands) = match &self.locator {
+            Locator::Member { archive: one, .. } | Locator::Row { table: one, .. } => {
+                (Some(one), &[][..])
             }
-            _ => Vec::new(),
-        }
+            Locator::Mosaic { bands, .. } => (None, bands.as_slice()),
+            _ => (None, &[][..]),
+        };
+        // A handful, of which a mosaic of several bands may be the same.
+        let is_first =
+            |place: usize| bands[..place].iter().all(|(_, path)| *path != bands[place].1);
+        let mosaics = (0..bands.len()).filter(move |place| is_first(*place));
+        one.into_iter().chain(mosaics.map(|place| &bands[place].1)).map(PathBuf::as_path)
     }
 
     /// Whether it may hold bands, by its name: all but what is called a JPEG or a

@@ -125,4 +125,28 @@ fn a_table_may_name_members_of_archives() {
     writer.close().unwrap();
     let typed = list(&[dir.path().join("m.parquet")]);
     assert_eq!(typed.entries.iter().map(|e| e.locator.clone()).collect::<Vec<_>>(), ids);
+
+    // Archives are pinned as those that are inputs, and walked once for all tables: what is
+    // written into one meanwhile is seen by its pin.
+    let pins = |inputs: &[PathBuf]| {
+        let mut lister = Lister::open(inputs, irg()).unwrap();
+        lister.by_ref().for_each(|chunk| drop(chunk.unwrap()));
+        lister.pins().clone()
+    };
+    let archives = ["a.tar", "sub.TAR"].map(|name| dir.path().join(name));
+    let walked = pins(&archives);
+    assert_eq!(walked.len(), 2);
+    assert!(walked.values().all(|pin| pin.index.is_some()));
+    let tables = ["m.csv", "m.parquet"].map(|name| dir.path().join(name));
+    assert_eq!(pins(&tables), walked);
+    let mut lister = Lister::open(&tables, irg()).unwrap();
+    let first = lister.next().unwrap().unwrap();
+    archive(&dir.path().join("a.tar"), &[("x/3.jpg", b"another")]);
+    let second = lister.next().unwrap().unwrap();
+    assert!(lister.next().is_none());
+    let places = |chunk: &hiwl::source::list::Chunk| {
+        chunk.entries.iter().map(|entry| entry.locator.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&first), places(&second));
+    assert_eq!(lister.pins(), &walked);
 }

@@ -64,7 +64,8 @@ impl Join {
         let wanted = options.carry.iter().map(|name| find_column(&names, name, given));
         let wanted: Vec<usize> = wanted.collect::<Result<_, _>>()?;
         if place.is_none() && wanted.is_empty() {
-            let why = "it has no columns ra and dec, and --carry names none: nothing to join";
+            let why = "it has no columns ra and dec, and no others are asked for (--carry, \
+                       --radius-column): nothing to join";
             return Err(ListError::Join { path: given.to_owned(), why: why.to_owned() });
         }
         let mut read = vec![id];

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::vec;
 
 use arrow::array::RecordBatch;
@@ -56,7 +56,7 @@ use bands::BandGroups;
 use join::Join;
 use names::{FileKind, TableForm, broken_link, compressed, fits_stem, without_extension};
 use notes::Notes;
-use table::Table;
+use table::{Members, Table};
 
 /// Entries a chunk: enough to make the work a chunk small beside the work an
 /// entry, and at some 300 bytes an entry about 1 MiB.
@@ -134,6 +134,8 @@ pub struct Lister {
     /// How tables of sources are understood.
     told: Vec<String>,
     join: Option<Join>,
+    /// What tables found in archives.
+    members: Arc<Mutex<Members>>,
 }
 
 impl Lister {
@@ -164,7 +166,16 @@ impl Lister {
             let planned: Vec<Planned> =
                 sources.into_iter().map(|table| Planned::Sources(Box::new(table))).collect();
             let planned = planned.into_iter();
-            return Ok(Self { options, carried, planned, current: None, notes, told, join: None });
+            return Ok(Self {
+                options,
+                carried,
+                planned,
+                current: None,
+                notes,
+                told,
+                join: None,
+                members: Arc::default(),
+            });
         }
         let kinds: Vec<InputKind> =
             inputs.iter().map(|path| InputKind::of(path)).collect::<Result<_, _>>()?;
@@ -216,7 +227,16 @@ impl Lister {
             None => Arc::new(table::unified_schema(&options.carry, tables)?),
         };
         let planned = planned.into_iter();
-        Ok(Self { options, carried, planned, current: None, notes, told: Vec::new(), join })
+        Ok(Self {
+            options,
+            carried,
+            planned,
+            current: None,
+            notes,
+            told: Vec::new(),
+            join,
+            members: Arc::default(),
+        })
     }
 
     /// The carried columns in the order asked for, each with a type that holds
@@ -260,9 +280,17 @@ impl Lister {
         self.notes.skipped()
     }
 
-    /// What these files were, by kind and example; `None` if there are none.
-    pub fn passed_over(&self) -> Option<String> {
-        self.notes.passed_over()
+    /// What these files were, by kind and example, a line each kind of reason.
+    pub fn passed_over(&self) -> Vec<String> {
+        let by_name = self.notes.passed_over();
+        let by_name =
+            by_name.map(|kinds| format!("passed over, as no cutouts by their names: {kinds}"));
+        by_name.into_iter().chain(self.notes.told_aside()).collect()
+    }
+
+    /// The mosaics among them that are not used, by kind and example.
+    pub fn mosaics_passed_over(&self) -> Vec<String> {
+        self.notes.told_aside()
     }
 
     /// The next chunk; while it waits for somebody else, `wait` is told and may
@@ -300,7 +328,9 @@ impl Lister {
                 Some(Box::new(paths::PathList::open(given, &self.options, wait)?))
             }
             Planned::Sources(sources) => Some(sources.start(notes)?),
-            Planned::Table(table) => Some(table.start(&self.carried, &self.options)?),
+            Planned::Table(table) => {
+                Some(table.start(&self.carried, &self.options, &self.members)?)
+            }
         })
     }
 

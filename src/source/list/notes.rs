@@ -49,6 +49,10 @@ pub(super) struct Notes {
     skipped: u64,
     /// What was passed over, by the ending of its name: how many, and the first.
     kinds: Vec<(String, u64, PathBuf)>,
+    /// Those of kinds beyond what is kept.
+    others: u64,
+    /// Mosaics that are not used: why, how many, and the first.
+    aside: Vec<(String, u64, PathBuf)>,
     /// Cutouts in a form that is not read: why, how many, and the first.
     unread: Vec<(&'static str, u64, PathBuf)>,
     pins: BTreeMap<PathBuf, Pin>,
@@ -116,6 +120,35 @@ impl Notes {
         }
     }
 
+    /// Counts a mosaic that is not used, whatever its name says; `why` is its kind.
+    pub fn set_aside(&mut self, path: &Path, why: String) {
+        self.skipped += 1;
+        let room = self.aside.len() < KINDS;
+        match self.aside.iter_mut().find(|(known, ..)| *known == why) {
+            Some((_, count, _)) => *count += 1,
+            None if room => self.aside.push((why, 1, path.to_owned())),
+            None => self.others += 1,
+        }
+    }
+
+    /// The mosaics that are not used, a line for each kind, with an example.
+    pub fn told_aside(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .aside
+            .iter()
+            .map(|(why, count, first)| {
+                let (mosaics, such) =
+                    if *count == 1 { ("mosaic", "") } else { ("mosaics", "such as ") };
+                let first = concealed(&first.to_string_lossy()).into_owned();
+                format!("passed over, {why}: {count} {mosaics} ({such}{first})")
+            })
+            .collect();
+        if self.others > 0 {
+            lines.push(format!("passed over for other reasons: {}", self.others));
+        }
+        lines
+    }
+
     /// What was passed over, the most frequent kinds first, with an example of each:
     /// `2 .csv (such as labels.csv), 1 .md (README.md)`. `None` if nothing was.
     pub fn passed_over(&self) -> Option<String> {
@@ -123,14 +156,15 @@ impl Notes {
         kinds.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
         let named = kinds.iter().take(NAMED);
         let told: u64 = named.clone().map(|(_, count, _)| count).sum();
+        let aside = self.aside.iter().map(|(_, count, _)| count).sum::<u64>() + self.others;
         let mut words: Vec<String> = named
             .map(|(kind, count, first)| {
                 let such = if *count == 1 { "" } else { "such as " };
                 format!("{count} {kind} ({such}{})", concealed(&first.to_string_lossy()))
             })
             .collect();
-        if self.skipped > told {
-            words.push(counted(self.skipped - told, "other", "others"));
+        if self.skipped > told + aside {
+            words.push(counted(self.skipped - told - aside, "other", "others"));
         }
         (!words.is_empty()).then(|| words.join(", "))
     }
@@ -190,6 +224,25 @@ mod tests {
             "{:?}",
             notes.passed_over()
         );
+    }
+
+    #[test]
+    fn mosaics_that_are_not_used_are_told_by_what_they_are() {
+        let mut notes = Notes::default();
+        assert!(notes.told_aside().is_empty());
+        for path in ["m/1.fits", "m/2.fits"] {
+            notes.set_aside(Path::new(path), "of band r by name and mask by header".to_owned());
+        }
+        notes.set_aside(Path::new("z.fits"), "of another band".to_owned());
+        let expected = [
+            "passed over, of band r by name and mask by header: 2 mosaics (such as m/1.fits)",
+            "passed over, of another band: 1 mosaic (z.fits)",
+        ];
+        assert_eq!(notes.told_aside(), expected);
+        // They are no files that are no cutouts by their names.
+        assert_eq!((notes.skipped(), notes.passed_over()), (3, None));
+        notes.skip(Path::new("a.csv"));
+        assert_eq!(notes.passed_over().unwrap(), "1 .csv (a.csv)");
     }
 
     #[test]

@@ -79,6 +79,43 @@ fn a_table_in_a_store_gives_the_rows_of_its_file() {
     assert!(server.stop() > 50, "the proxy was passed by");
 }
 
+/// Members of an archive in a store, by their paths through it: the rows of the archive, which
+/// is pinned as one on disk is.
+#[test]
+fn a_table_names_members_of_an_archive_in_a_store() {
+    let scene = Scene::new();
+    let tars = fs::read_dir(scene.path("store/night/tars")).unwrap();
+    let mut tars = tars.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let tar = tars.find(|name| name.ends_with(".tar")).unwrap();
+    let local = scene.text(&format!("store/night/tars/{tar}"));
+    assert_code(&scene.classify(hiwl(), &local, "local"), 0);
+    let expected = scene.answers("local");
+    assert_eq!(expected[0].len(), 50);
+    let mut table = "id,path\n".to_owned();
+    for (id, source) in expected[0].iter().zip(column(&scene.path("local"), "source")) {
+        let (_, member) = source.split_once(".tar/").unwrap();
+        table.push_str(&format!("{id},s3://survey/night/tars/{tar}/{member}\n"));
+    }
+    // What is not in it, and a prefix that is called like an archive.
+    table.push_str(&format!("a,s3://survey/night/tars/{tar}/none.jpg\n"));
+    table.push_str("b,s3://survey/night/none.tar/1.jpg\n");
+    fs::write(scene.path("members.csv"), table).unwrap();
+    let server = Server::start(&scene.path("store"));
+    let run = scene.classify(on_store(server.flaky), &scene.text("members.csv"), "there");
+    assert_code(&run, 1);
+    for (found, expected) in scene.answers("there").iter().zip(&expected) {
+        assert_eq!(found[..50], expected[..]);
+    }
+    assert_eq!(scene.answers("there")[6][50..], ["missing", "missing"]);
+    let why = &column(&scene.path("there"), "error")[50];
+    assert!(why.contains(&format!("{tar} has no picture none.jpg")), "{why}");
+    let run_json = fs::read_to_string(scene.path("there/run.json")).unwrap();
+    let run_json: serde_json::Value = serde_json::from_str(&run_json).unwrap();
+    let pin = &run_json["listing"]["archives"][format!("s3://survey/night/tars/{tar}")];
+    assert!(pin["index"].is_string() && pin["version"].is_string(), "{pin}");
+    server.stop();
+}
+
 #[test]
 fn a_table_whose_store_goes_away_ends_the_run_and_makes_no_rows() {
     let scene = Scene::new();

@@ -7,8 +7,9 @@
 //! cuts them out in the order of the listing reads each part of a mosaic about once; those
 //! that are in none follow.
 //!
-//! Memory: the table's columns that are needed, and its carried ones, which is more than
-//! other listings hold; a row takes a hundred and some bytes. Invariant: every row of the
+//! Memory: the table's columns that are needed, its carried ones, and the numbers of each
+//! row's mosaics, which is more than other listings hold; a row takes a hundred and some
+//! bytes. Invariant: every row of the
 //! table is an entry, once, and the order depends on the table and the mosaics alone.
 
 mod files;
@@ -123,13 +124,32 @@ impl Sources {
                 bands.push(band.clone());
             }
         }
-        let mut ordered = Ordered { table, files, bands, mosaics, order: Vec::new(), done: 0 };
-        // Where each lies is worked out again in its turn: to hold it for all would take
-        // several times what their rows do.
-        let last = (usize::MAX, 0, 0);
-        let key = |index: usize| ordered.place(index).map_or(last, |(key, _)| key);
-        let mut keys: Vec<(Key, u32)> =
-            (0..ordered.table.rows.len()).map(|index| (key(index), index as u32)).collect();
+        let rows = table.rows.len();
+        let mut ordered = Ordered {
+            found: Vec::with_capacity(rows * bands.len()),
+            scales: Vec::with_capacity(rows),
+            order: Vec::new(),
+            done: 0,
+            table,
+            files,
+            bands,
+            mosaics,
+        };
+        let mut keys: Vec<(Key, u32)> = Vec::with_capacity(rows);
+        for index in 0..rows {
+            let (key, scale) = match ordered.place(index) {
+                Ok(Placed { key, found, scale }) => {
+                    ordered.found.extend(found);
+                    (key, scale)
+                }
+                Err(_) => {
+                    ordered.found.resize((index + 1) * ordered.bands.len(), 0);
+                    ((usize::MAX, 0, 0), NOWHERE)
+                }
+            };
+            ordered.scales.push(scale);
+            keys.push((key, index as u32));
+        }
         keys.sort_unstable();
         ordered.order = keys.into_iter().map(|(_, index)| index).collect();
         let carried = &ordered.table.carried;
@@ -144,6 +164,18 @@ impl Sources {
 /// A mosaic, a row of it and a column.
 type Key = (usize, i64, i64);
 
+/// In place of the size of a source's pixels where it is cut out of nothing.
+const NOWHERE: u64 = u64::MAX;
+
+/// Where a source is cut out.
+struct Placed {
+    key: Key,
+    /// The mosaic of each band. They are fewer than 2^32.
+    found: Vec<u32>,
+    /// As [`Locator::Mosaic`] has it.
+    scale: u64,
+}
+
 /// Sources in their order.
 struct Ordered {
     /// The table; the carried columns are in order, its rows are not.
@@ -152,6 +184,10 @@ struct Ordered {
     /// Each once.
     bands: Vec<String>,
     mosaics: Mosaics,
+    /// Of each row of the table the mosaics of its bands, and the size of its pixels: what
+    /// a mosaic's coordinates say is worked out once.
+    found: Vec<u32>,
+    scales: Vec<u64>,
     /// Rows of the table. They are fewer than 2^32.
     order: Vec<u32>,
     done: usize,
@@ -159,8 +195,8 @@ struct Ordered {
 
 impl Ordered {
     /// Where a row of the table is cut out, or why it is not.
-    fn place(&self, index: usize) -> Result<(Key, Locator), Rejection> {
-        let Self { table, files, bands, mosaics, .. } = self;
+    fn place(&self, index: usize) -> Result<Placed, Rejection> {
+        let Self { table, files, bands, .. } = self;
         let row = &table.rows[index];
         let at = |e: Rejection| e.at(format_args!("row {}", index + 1));
         let Some(position) = row.position else {
@@ -189,14 +225,24 @@ impl Ordered {
         }
         let scale = self.scale(row.size, first.3).map_err(at)?;
         let key = (first.0, first.2.floor() as i64, first.1.floor() as i64);
-        let mut paths = Vec::with_capacity(bands.len());
-        for (band, found) in bands.iter().zip(&found) {
-            let Some((number, ..)) = found else { continue };
-            paths.push((band.clone(), files.path(*number)));
-            paths.extend_from_slice(files.beside(*number, band));
+        let found = found.iter().flatten().map(|(number, ..)| *number as u32).collect();
+        Ok(Placed { key, found, scale })
+    }
+
+    /// Where a row of the table is cut out, and the first of its mosaics; `None` if nowhere.
+    fn locator(&self, index: usize) -> Option<(usize, Locator)> {
+        let scale = self.scales[index];
+        let position = self.table.rows[index].position.filter(|_| scale != NOWHERE)?;
+        let found = &self.found[index * self.bands.len()..][..self.bands.len()];
+        let mut bands = Vec::with_capacity(found.len());
+        for (band, number) in self.bands.iter().zip(found) {
+            let number = *number as usize;
+            bands.push((band.clone(), self.files.path(number)));
+            bands.extend_from_slice(self.files.beside(number, band));
         }
-        let pixels = mosaics.field.pixels;
-        Ok((key, Locator::Mosaic { bands: paths, position, pixels, scale }))
+        let pixels = self.mosaics.field.pixels;
+        let locator = Locator::Mosaic { bands, position, pixels, scale };
+        Some((*found.first()? as usize, locator))
     }
 
     /// The size of a cutout's pixels, as [`Locator::Mosaic`] has it; `native` is that of the
@@ -224,11 +270,12 @@ impl Ordered {
 
     fn entry(&self, index: usize) -> Entry {
         let row = &self.table.rows[index];
-        let (source, locator) = match self.place(index) {
-            Ok((key, locator)) => (self.files.given(key.0), locator),
-            Err(rejection) => {
+        let (source, locator) = match self.locator(index) {
+            Some((first, locator)) => (self.files.given(first), locator),
+            None => {
                 let source = format!("{} row {}", self.table.given.display(), index + 1);
-                (source, Locator::Rejected(rejection))
+                let why = self.place(index).err().expect("it was cut out of nothing before");
+                (source, Locator::Rejected(why))
             }
         };
         Entry { id: row.id.clone(), source, locator, position: row.position }

@@ -82,7 +82,7 @@ impl CsvRows {
         check_id(&self.rows.place, || row.clone(), &id)?;
         let position = self.position(&row, notes);
         Ok(match std::str::from_utf8(self.records.bytes(self.rows.columns.path)) {
-            Ok(path) => self.rows.entry(&row, &id, &bare(path), position)?,
+            Ok(path) => self.rows.entry(&row, &id, &bare(path), position, notes)?,
             Err(_) => {
                 let words = format!("the path is not UTF-8 ({row})");
                 let rejection = Rejection::new(Reason::Unsupported, words);

@@ -5,15 +5,15 @@
 //! mean and what becomes of a row, [`images`] lists tables that hold their
 //! images, [`carried`] knows which types carried columns have. Invariant: every row of a table is an entry, readable or rejected.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::super::{Entry, Locator};
 use super::names::{TableForm, not_utf8};
+use super::notes::Notes;
 use super::{ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::{self, ID_COLUMNS};
@@ -29,7 +29,7 @@ mod members;
 mod parquet;
 
 pub(super) use carried::{as_carried, type_of_text, unify};
-use members::Members;
+pub(super) use members::Members;
 
 /// A table whose columns were found; nothing is held open.
 #[derive(Debug)]
@@ -72,11 +72,12 @@ impl Table {
     }
 
     /// Begins with the rows; `schema` is that of the carried columns of every
-    /// table.
+    /// table, and `members` what all tables found in archives.
     pub fn start(
         self,
         schema: &SchemaRef,
         options: &Arc<ListOptions>,
+        members: &Arc<Mutex<Members>>,
     ) -> Result<Box<dyn Source>, ListError> {
         let rows = |place, columns| Rows {
             place,
@@ -85,7 +86,7 @@ impl Table {
             schema: Arc::clone(schema),
             bands: options.bands.clone(),
             options: Arc::clone(options),
-            members: RefCell::default(),
+            members: Arc::clone(members),
         };
         Ok(match self.kind {
             Kind::Csv(columns) => Box::new(csv::CsvRows::open(rows(self.place, columns))?),
@@ -248,7 +249,7 @@ struct Rows {
     schema: SchemaRef,
     bands: Vec<String>,
     options: Arc<ListOptions>,
-    members: RefCell<Members>,
+    members: Arc<Mutex<Members>>,
 }
 
 impl Rows {
@@ -262,6 +263,7 @@ impl Rows {
         id: &str,
         path: &str,
         position: Option<SkyPosition>,
+        notes: &mut Notes,
     ) -> Result<Entry, ListError> {
         let reject = |reason, words: &str| {
             let rejection = Rejection::new(reason, format!("{words} ({row})"));
@@ -278,7 +280,10 @@ impl Rows {
             Locator::Rejected(rejection)
         } else if !path.contains("{band}") {
             let member = match path.to_ascii_lowercase().contains(".tar/") {
-                true => self.members.borrow_mut().find(&absolute, &self.options)?,
+                true => {
+                    let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+                    members.find(&absolute, &self.options, notes)?
+                }
                 false => None,
             };
             member.unwrap_or(Locator::File(absolute))

@@ -180,7 +180,11 @@ impl TypedRows {
     }
 
     /// The chunk of a batch.
-    fn chunk(&self, batch: &RecordBatch) -> Result<Result<Chunk, ListError>, ArrowError> {
+    fn chunk(
+        &self,
+        batch: &RecordBatch,
+        notes: &mut Notes,
+    ) -> Result<Result<Chunk, ListError>, ArrowError> {
         let column = |index: usize, to: &DataType| -> Result<ArrayRef, ArrowError> {
             // Columns come in the order of the file.
             let place = self.read.iter().position(|read| *read == index);
@@ -217,7 +221,8 @@ impl TypedRows {
                     let _ = self.odd.0.set(words);
                 }
                 let position = at.and_then(|(ra, dec)| position(ra, dec));
-                self.rows.entry(&label, &text(ids, row), &text(paths, row), position)
+                let (id, path) = (text(ids, row), text(paths, row));
+                self.rows.entry(&label, &id, &path, position, notes)
             })
             .collect::<Result<Vec<_>, ListError>>();
         let entries = match entries {
@@ -244,8 +249,9 @@ impl Source for TypedRows {
             let Some(batch) = self.next_batch().transpose()? else {
                 return Ok(Chunk::of(Vec::new()));
             };
-            let chunk =
-                self.chunk(&batch).map_err(|source| self.rows.arrow_error(self.done, source))??;
+            let chunk = self
+                .chunk(&batch, notes)
+                .map_err(|source| self.rows.arrow_error(self.done, source))??;
             for (row, entry) in (self.done + 1..).zip(&chunk.entries) {
                 check_id(&self.rows.place, || format!("row {row}"), &entry.id)?;
             }
