@@ -52,16 +52,17 @@ impl fmt::Display for RowRange {
 /// Most rows of a range, unless a size is asked for.
 pub const RANGE_SIZE: u64 = 16_384;
 
-/// Rows from which ranges have all [`RANGE_SIZE`].
-const LARGE: u64 = 16 * RANGE_SIZE;
+/// Least rows of one.
+const LEAST: u64 = 128;
 
 /// The rows of a range in a run of so many, where no size is asked for: a 64th of the
-/// run and at least 128, so that a small run that is stopped loses some seconds of
+/// run and at least [`LEAST`], so that a small run that is stopped loses some seconds of
 /// work, up to [`RANGE_SIZE`], so that one of millions has no more parts than it must.
 /// A power of two, which divides [`RANGE_SIZE`]; by the number of rows alone, so that
 /// all who list the same inputs agree.
 pub(crate) fn usual_size(rows: u64) -> u64 {
-    if rows >= LARGE { RANGE_SIZE } else { (rows / 64).next_power_of_two().max(128) }
+    // Beyond 2^63 rows there is no power of two.
+    (rows / 64).checked_next_power_of_two().unwrap_or(RANGE_SIZE).clamp(LEAST, RANGE_SIZE)
 }
 
 /// The ranges of a run of `rows` rows: an iterator, and a lookup by name.
@@ -228,12 +229,18 @@ mod tests {
         let parts = |rows: u64| rows.div_ceil(usual_size(rows));
         assert_eq!((usual_size(0), usual_size(25), usual_size(500)), (128, 128, 128));
         assert_eq!((parts(500), parts(5_000), parts(50_000)), (4, 40, 49));
-        assert_eq!((usual_size(LARGE - 1), usual_size(LARGE)), (4_096, RANGE_SIZE));
-        for rows in 1..LARGE {
+        // A 64th of the run, to a power of two above it, without a leap.
+        assert_eq!((usual_size(262_143), usual_size(262_144)), (4_096, 4_096));
+        assert_eq!((usual_size(300_000), usual_size(600_000)), (8_192, RANGE_SIZE));
+        let mut last = 128;
+        for rows in 1..1_100_000 {
             let size = usual_size(rows);
-            assert!(RANGE_SIZE.is_multiple_of(size) && parts(rows) <= 128, "{rows}");
+            assert!(size == last || size == 2 * last, "{rows}: {last} {size}");
+            assert!(RANGE_SIZE.is_multiple_of(size) && parts(rows) <= 68, "{rows}");
+            last = size;
         }
-        assert_eq!(parts(1_000_000), 62);
+        assert_eq!((parts(1_000_000), usual_size(100_000_000)), (62, RANGE_SIZE));
+        assert_eq!(usual_size(u64::MAX), RANGE_SIZE);
     }
 
     #[test]

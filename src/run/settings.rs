@@ -275,7 +275,7 @@ impl Manifest {
         let model = &settings.model;
         let has_columns = model.features.is_some() || !is_probabilities(&model.naming);
         let format = match (has_columns || settings.mosaics.is_some(), says_more) {
-            _ if settings.join.is_some() => FORMAT,
+            _ if settings.join.is_some() => 5,
             (true, _) => 4,
             (false, true) => 3,
             (false, false) => 2,
