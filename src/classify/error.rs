@@ -61,6 +61,14 @@ pub enum ClassifyError {
         /// What there is.
         known: String,
     },
+    /// Heat maps that have not one size.
+    #[error(
+        "maps of {sides} pixels a side fit into no array: name an answer of one network (--class)"
+    )]
+    Maps {
+        /// The sizes, each with a network.
+        sides: String,
+    },
     /// More pictures than fit on a sheet.
     #[error("{}: {found} pictures, and a sheet holds {most}", path.display())]
     Sheet {
@@ -223,6 +231,7 @@ impl ClassifyError {
             | Self::Mismatch { .. }
             | Self::Components { .. }
             | Self::Answer { .. }
+            | Self::Maps { .. }
             | Self::Sheet { .. }
             | Self::NoConcentrations
             | Self::OtherQuestions { .. }

@@ -211,10 +211,16 @@ fn stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A file that appears when it is committed.
-pub(crate) struct NewFile {
-    temp: TempFile,
-    /// `None` for standard output, which has it when it is whole.
-    name: Option<OsString>,
+pub(crate) enum NewFile {
+    /// Under a name of its own until then.
+    Named {
+        temp: TempFile,
+        /// The one that it gets.
+        name: OsString,
+    },
+    /// Standard output's, which has it when it is whole. It has no name that could stay
+    /// behind; the path is for messages.
+    Stdout { path: PathBuf, file: File },
 }
 
 impl NewFile {
@@ -231,38 +237,44 @@ impl NewFile {
                 return Err(StorageError::Output { path: path.to_owned(), why });
             }
             Target::Stdout => {
-                let temp = TempFile::create(&std::env::temp_dir(), "hiwl-stdout")?;
-                return Ok(Self { temp, name: None });
+                let (path, file) = place::nameless("stdout".as_ref())
+                    .map_err(StorageError::io("write in", &std::env::temp_dir()))?;
+                return Ok(Self::Stdout { path, file });
             }
         }
         let (folder, name) = split(path)?;
-        Ok(Self { temp: TempFile::create(folder, name)?, name: Some(name.to_owned()) })
+        Ok(Self::Named { temp: TempFile::create(folder, name)?, name: name.to_owned() })
     }
 
-    /// Where it is for now.
+    /// Where it is for now, or was.
     pub(crate) fn path(&self) -> &Path {
-        self.temp.path()
+        match self {
+            Self::Named { temp, .. } => temp.path(),
+            Self::Stdout { path, .. } => path,
+        }
     }
 
     /// The file, open for reading and writing.
     pub(crate) fn file(&self) -> &File {
-        self.temp.file()
+        match self {
+            Self::Named { temp, .. } => temp.file(),
+            Self::Stdout { file, .. } => file,
+        }
     }
 
     /// Writes bytes at its end.
     pub(crate) fn append(&self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.temp.append(bytes)
+        self.file().write_all(bytes).map_err(StorageError::io("write", self.path()))
     }
 
     /// Puts it in place; returns its size in bytes.
     pub(crate) fn commit(self) -> Result<u64, StorageError> {
         let metadata = self.file().metadata();
         let bytes = metadata.map_err(StorageError::io("look at", self.path()))?.len();
-        match &self.name {
-            Some(name) => self.temp.commit(name).map(drop)?,
-            None => {
-                let mut file = self.file();
-                file.rewind().map_err(StorageError::io("read back", self.path()))?;
+        match self {
+            Self::Named { temp, name } => temp.commit(name).map(drop)?,
+            Self::Stdout { path, mut file } => {
+                file.rewind().map_err(StorageError::io("read back", &path))?;
                 to_stdout(&mut file)?;
             }
         }
@@ -422,6 +434,20 @@ mod tests {
         assert_eq!(reader.wait_with_output().unwrap().stdout, b"four");
         drop(both);
         assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+
+    /// What is to go to standard output is whole before, and has no name that a killed
+    /// command could leave behind.
+    #[test]
+    fn what_goes_to_standard_output_has_no_name() {
+        let file = NewFile::create(Path::new(STDOUT), &[]).unwrap();
+        file.append(b"rows").unwrap();
+        assert!(!file.path().exists(), "{}", file.path().display());
+        assert_eq!(file.file().metadata().unwrap().len(), 4);
+        let named = tempfile::tempdir().unwrap();
+        let file = NewFile::create(&named.path().join("x"), &[]).unwrap();
+        assert!(file.path().exists());
+        assert_eq!((file.append(b"x").unwrap(), file.commit().unwrap()), ((), 1));
     }
 
     #[test]

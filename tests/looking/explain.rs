@@ -187,6 +187,38 @@ fn other_backbones_are_explained_too() {
     assert!(!path("none").exists());
 }
 
+/// Two networks whose maps have different sizes: what fits into no array is refused before
+/// anything is computed, and an answer of one network is explained.
+#[test]
+fn maps_of_two_sizes_are_refused_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    simulate(&path("galaxies"), 3, 5);
+    let [mut first, second] = ["vgg16-nano", "vit-b16-nano"].map(|backbone| {
+        let architecture = Architecture::named(backbone).unwrap().for_images(96);
+        Model::seeded(architecture, 96, 5).unwrap()
+    });
+    first.description.architectures[1] = second.description.architectures[1].clone();
+    first.networks[1] = second.networks[1].clone();
+    first.write(&path("both"), StoredPrecision::F32).unwrap();
+    let line =
+        ["explain", &text("galaxies"), "--model", &text("both"), "--wide", "crop", "--quiet"];
+    let explain = |output: &str, more: &[&str]| {
+        run(line.iter().chain(&["--output", &text(output)]).chain(more))
+    };
+    let refused = explain("none", &[]);
+    assert_code(&refused, 64);
+    let words = "maps of 3 (stage1) and 6 (stage2) pixels a side fit into no array";
+    assert!(errors(&refused).contains(words), "{}", errors(&refused));
+    assert!(!path("none").exists());
+    for (class, side) in [("shape/SPI", 3), ("css-or-eo/CSS", 6)] {
+        let output = format!("of-{side}");
+        assert_code(&explain(&output, &["--class", class]), 0);
+        assert_eq!(npy(&path(&output).join("maps.npy")).0, [3, side, side]);
+    }
+}
+
 #[test]
 fn hostile_ids_name_no_file_elsewhere_and_come_out_as_text() {
     let folder = tempfile::tempdir().unwrap();

@@ -131,6 +131,32 @@ impl Explainer {
         &self.networks[self.source(answer).0].name
     }
 
+    /// Pixels a side of the maps of an answer, or of all classes'.
+    ///
+    /// # Errors
+    /// [`ClassifyError::Maps`] if classes' networks have maps of different sizes, which fit
+    /// into no array.
+    pub fn side(&self, answer: Option<usize>) -> Result<usize, ClassifyError> {
+        let of = |answer: usize| {
+            let network = &self.networks[self.source(answer).0];
+            (network.grid.side, network.name.as_str())
+        };
+        if let Some(answer) = answer {
+            return Ok(of(answer).0);
+        }
+        let classes = self.scheme.tree().classes().iter().map(|class| of(class.answer));
+        let mut sizes: Vec<(usize, &str)> = classes.collect();
+        sizes.sort_unstable();
+        sizes.dedup_by_key(|(side, _)| *side);
+        match sizes[..] {
+            [(side, _)] => Ok(side),
+            _ => {
+                let each = sizes.iter().map(|(side, network)| format!("{side} ({network})"));
+                Err(ClassifyError::Maps { sides: each.collect::<Vec<_>>().join(" and ") })
+            }
+        }
+    }
+
     /// Which network gives an answer, and by which output.
     fn source(&self, answer: usize) -> (usize, usize) {
         let networks = self.scheme.networks().iter().enumerate();

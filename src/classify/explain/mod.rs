@@ -65,7 +65,8 @@ const WINDOW: usize = 4 * BATCH;
 ///
 /// # Errors
 /// [`ClassifyError`]; [`ClassifyError::Answer`] if the model's tree has no such
-/// answer, or several; [`ClassifyError::Pictures`] if the folder holds anything or
+/// answer, or several; [`ClassifyError::Maps`] if answers that may be asked about are of
+/// networks whose maps have different sizes; [`ClassifyError::Pictures`] if the folder holds anything or
 /// cannot be written.
 pub fn explain(
     options: &ClassifyOptions,
@@ -78,18 +79,20 @@ pub fn explain(
     let scheme = &model.description.scheme;
     let target = asked.answer.as_deref().map(|name| target(scheme, name)).transpose()?;
     refuse_folder(&resolved.output)?;
+    let explainer = Explainer::new(&model, resolved.engine)?;
+    let side = explainer.side(target)?;
     let mut task = Task {
         hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu)?.0,
         stage2: resolved.stage2,
-        explainer: Explainer::new(&model, resolved.engine)?,
+        explainer,
         target,
-        output: Output::new(&resolved.output, asked.sheet.is_some()),
+        output: Output::new(&resolved.output, side, asked.sheet.is_some()),
     };
     let threads = pipeline::threads::pool("explain", resolved.workers)?;
     let (mut front, crops) = (setup::front(&resolved), setup::crops(&resolved));
     let wait = Waiting { listener: listener.as_ref(), stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
-    let Some(Found { images, problems }) = found else { return Ok(None) };
+    let Some(Found { images, problems, notes: told }) = found else { return Ok(None) };
     front.remote |= images.iter().any(|image| image.entry.is_remote());
     if let Some(path) = asked.sheet.as_ref().filter(|_| images.len() > SHEET) {
         let found = images.len();
@@ -134,7 +137,7 @@ pub fn explain(
     let (task, rejected) = &mut *state;
     let written = task.output.end(asked.sheet.as_deref())?;
     let trained = (!model.description.untrained).then_some(&model.description.input);
-    let (count, mut notes) = (problems.len(), problems);
+    let (count, mut notes) = (problems.len(), [problems, told].concat());
     notes.extend(crops.observed.notes(&crops.preparation, trained));
     Ok(Some(Explained { written, rejected: std::mem::take(rejected), problems: count, notes }))
 }

@@ -1,7 +1,8 @@
 //! The folder of explanations: a picture's panels under its id, the maps as numbers, and
 //! a line for each.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::Seen;
@@ -36,13 +37,14 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(folder: &Path, sheet: bool) -> Self {
+    /// Of maps of so many pixels a side.
+    pub(super) fn new(folder: &Path, side: usize, sheet: bool) -> Self {
         Self {
             folder: folder.to_owned(),
             names: Names::default(),
             lines: csv::Writer::from_writer(Vec::new()),
             maps: Vec::new(),
-            side: 0,
+            side,
             written: 0,
             sheet: sheet.then(Vec::new),
         }
@@ -80,17 +82,8 @@ impl Output {
             seen.kind.name(),
         ];
         self.lines.write_record(cells).map_err(|error| self.refused(error))?;
-        if self.written > 0 && self.side != seen.grid.side {
-            let what = format!(
-                "maps of {} and of {} pixels a side fit into no array: name an answer of one network \
-                 (--class)",
-                self.side, seen.grid.side
-            );
-            let path = self.folder.join("maps.npy");
-            return Err(ClassifyError::Pictures { path, source: std::io::Error::other(what) });
-        }
+        // One size, which was asked for before anything was computed.
         self.maps.extend(&seen.map);
-        self.side = seen.grid.side;
         self.written += 1;
         self.sheet.iter_mut().for_each(|sheet| sheet.push(panels.clone()));
         Ok(())
@@ -98,15 +91,11 @@ impl Output {
 
     /// Writes the tables and the sheet; returns how many pictures there are.
     pub(super) fn end(&mut self, sheet: Option<&Path>) -> Result<u64, ClassifyError> {
-        let put = |name: &str, bytes: &[u8]| {
-            let path = self.folder.join(name);
-            fs::write(&path, bytes).map_err(|source| ClassifyError::Pictures { path, source })
-        };
         self.lines.flush().map_err(|error| self.refused(error.into()))?;
-        put("maps.csv", self.lines.get_ref())?;
+        self.put("maps.csv", |out| out.write_all(self.lines.get_ref()))?;
         let shape = [self.written as usize, self.side, self.side];
-        put("maps.npy", &npy(&self.maps, shape))?;
-        put("maps.fits", &fits(&self.maps, shape))?;
+        self.put("maps.npy", |out| npy(&self.maps, shape, out))?;
+        self.put("maps.fits", |out| fits(&self.maps, shape, out))?;
         if let (Some(path), Some(panels)) = (sheet, self.sheet.as_ref().filter(|p| !p.is_empty())) {
             let mut bytes = Vec::new();
             pixels::png(&mut bytes, &panels::below(panels))
@@ -116,15 +105,34 @@ impl Output {
         Ok(self.written)
     }
 
+    /// Writes a file of the folder.
+    fn put(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), ClassifyError> {
+        let path = self.folder.join(name);
+        let written = || {
+            let mut out = BufWriter::new(File::create(&path)?);
+            write(&mut out)?;
+            out.flush()
+        };
+        written().map_err(|source| ClassifyError::Pictures { path, source })
+    }
+
     /// Lines could not be gathered.
     fn refused(&self, error: csv::Error) -> ClassifyError {
         ClassifyError::Pictures { path: self.folder.join("maps.csv"), source: error.into() }
     }
 }
 
-/// An array as a cube of a FITS file, the first axis of the shape being its third. Its
+/// Writes an array as a cube of a FITS file, the first axis of the shape being its third. Its
 /// rows are the picture's from the top down, where most viewers begin at the bottom.
-fn fits(values: &[f32], [pictures, rows, columns]: [usize; 3]) -> Vec<u8> {
+fn fits(
+    values: &[f32],
+    [pictures, rows, columns]: [usize; 3],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut header = Header::default();
     header.logical("SIMPLE", true, "conforms to FITS standard");
     header.integer("BITPIX", -32, "32-bit floating point");
@@ -137,11 +145,11 @@ fn fits(values: &[f32], [pictures, rows, columns]: [usize; 3]) -> Vec<u8> {
     header.text("CONTENT", "heat maps", "a plane each, in the order of maps.csv");
     header.text("ROWORDER", "TOP-DOWN", "the first row is the picture's uppermost");
     header.text("ORIGIN", concat!("hiwl ", env!("CARGO_PKG_VERSION")), "");
-    header.with_floats(values)
+    header.write_floats(values, out)
 }
 
-/// An array as NumPy's files have it (NEP 1, version 1.0).
-fn npy(values: &[f32], shape: [usize; 3]) -> Vec<u8> {
+/// Writes an array as NumPy's files have it (NEP 1, version 1.0).
+fn npy(values: &[f32], shape: [usize; 3], out: &mut impl Write) -> io::Result<()> {
     let [a, b, c] = shape;
     let mut header =
         format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({a}, {b}, {c}), }}");
@@ -150,9 +158,8 @@ fn npy(values: &[f32], shape: [usize; 3]) -> Vec<u8> {
         header.push(' ');
     }
     header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
-    bytes
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    out.write_all(&(header.len() as u16).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
 }

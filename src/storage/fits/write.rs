@@ -6,6 +6,8 @@
 //! 4) is this page. Invariant: texts are printable ASCII and fit their cards, which is
 //! for the caller to see to.
 
+use std::io::{self, Write};
+
 use super::{BLOCK, CARD};
 
 /// A header in the making: cards of eighty ASCII characters.
@@ -45,11 +47,17 @@ impl Header {
 
     /// The file of this header and of these values, 32-bit floats.
     pub(crate) fn with_floats(self, values: &[f32]) -> Vec<u8> {
-        let mut bytes = self.finish();
-        bytes.reserve_exact((values.len() * 4).next_multiple_of(BLOCK));
-        bytes.extend(values.iter().flat_map(|value| value.to_be_bytes()));
-        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        let mut bytes = Vec::with_capacity((values.len() * 4).next_multiple_of(BLOCK) + BLOCK);
+        self.write_floats(values, &mut bytes).expect("memory takes all");
         bytes
+    }
+
+    /// Writes that file, of which no second copy is held.
+    pub(crate) fn write_floats(self, values: &[f32], out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.finish())?;
+        values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))?;
+        let bytes = values.len() * 4;
+        out.write_all(&vec![0; bytes.next_multiple_of(BLOCK) - bytes])
     }
 
     fn finish(mut self) -> Vec<u8> {
