@@ -276,7 +276,7 @@ fn classified(
     let wait = Waiting { listener: listener.as_ref(), stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
     let Some(found) = found else { return Ok(None) };
-    let (entries, mut notes) = (found.images, found.problems);
+    let (entries, mut notes) = (found.images, [found.problems, found.notes].concat());
     let join = Join::new(wanted, entries.iter().map(|image| image.entry.id.as_str()));
     if join.pairs.is_empty() {
         return Err(ClassifyError::NothingLabelled {

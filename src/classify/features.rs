@@ -70,8 +70,8 @@ pub fn features(
     let threads = pipeline::threads::pool("features", workers)?;
     let wait = Waiting { listener: listener.as_ref(), stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
-    let Some(Found { images: entries, problems }) = found else { return Ok(None) };
-    let mut notes = problems;
+    let Some(Found { images: entries, problems, notes: told }) = found else { return Ok(None) };
+    let mut notes = [problems, told].concat();
     let chosen = chosen(&entries, labels, most);
     if chosen.is_empty() {
         let labels = labels.map_or(0, |table| table.rows.len());

@@ -51,14 +51,14 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
     let (mut front, crops) = (setup::front(&resolved), setup::crops(&resolved));
     let wait = Waiting { listener: &Silent, stop };
     let found = line::list(&resolved.inputs, &resolved.reading, &wait)?;
-    let Some(Found { images, problems }) = found else { return Ok(None) };
+    let Some(Found { images, problems, notes: told }) = found else { return Ok(None) };
     front.remote |= images.iter().any(|image| image.entry.is_remote());
     let folder = &resolved.output;
     output::refuse_folder(folder)?;
     empty_folder(folder)?;
     let looked = Arc::new(Mutex::new(Looked {
         problems: problems.len(),
-        notes: problems,
+        notes: [problems, told].concat(),
         ..Looked::default()
     }));
     if !images.is_empty() {

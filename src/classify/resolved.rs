@@ -28,8 +28,6 @@ pub(super) struct Resolved {
     pub(super) reading: Reading,
     /// Columns of tables to carry into the catalog.
     pub(super) carry: Vec<String>,
-    /// The table that gives them by id, where inputs are no tables.
-    pub(super) join: Option<PathBuf>,
     /// What the catalog keeps of the features, if anything.
     pub(super) features: Option<FeatureColumn>,
     /// Whether the catalog has concentrations.
@@ -108,7 +106,6 @@ impl Resolved {
             preparation: reading.preparation(model.description.input.size),
             reading,
             carry,
-            join: options.join.clone(),
             features: options.features.map(|keep| keep.column(model)).transpose()?,
             concentrations: options.concentrations,
             stage2: options.stage2,
@@ -124,8 +121,7 @@ impl Resolved {
 
     /// How the inputs of a run with a catalog are listed.
     pub(super) fn list_options(&self) -> ListOptions {
-        let (carry, join) = (self.carry.clone(), self.join.clone());
-        ListOptions { carry, join, ..self.reading.list_options() }
+        ListOptions { carry: self.carry.clone(), ..self.reading.list_options() }
     }
 
     /// Whether an input is an object store's.
@@ -156,6 +152,7 @@ fn reading(options: &ClassifyOptions, model: &Model) -> Result<Reading, Classify
     }
     reading.id_column.clone_from(&options.id_column);
     reading.image_column.clone_from(&options.image_column);
+    reading.join.clone_from(&options.join);
     if let Some(scale) = model.description.extras.training_scale {
         reading.scale_per_radius = scale;
     }

@@ -52,11 +52,6 @@ pub(super) struct CatalogFlags {
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     carry: Option<Vec<String>>,
 
-    /// A table (CSV, ECSV, FITS, VOTable, Parquet) that gives ra, dec and the columns of
-    /// --carry to members of archives and files of folders, by their ids.
-    #[arg(long, value_name = "TABLE", conflicts_with = "sources")]
-    join: Option<PathBuf>,
-
     /// Keep what the first network's classifier sees of each cutout, in a column
     /// `feature` of vectors (see `hiwl embed`).
     #[arg(long)]
@@ -128,7 +123,7 @@ impl NetworkFlags {
             id_column: self.input.id_column,
             image_column: self.input.image_column,
             carry: catalog.carry.or(recipe.input.carry).unwrap_or_default(),
-            join: catalog.join,
+            join: self.input.join,
             features,
             concentrations: catalog.concentrations,
             looks,

@@ -1,6 +1,8 @@
 //! The flags that say what inputs hold and how they are read: the same for every
 //! command that reads images.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{CliError, bands, looks, usage};
@@ -26,6 +28,11 @@ pub(super) struct InputFlags {
     /// no column is called path]
     #[arg(long, value_name = "COLUMN")]
     pub(super) image_column: Option<String>,
+
+    /// A table (CSV, ECSV, FITS, VOTable, Parquet) that gives ra, dec and the columns that
+    /// are asked for to members of archives and files of folders, by their ids.
+    #[arg(long, value_name = "TABLE")]
+    pub(super) join: Option<PathBuf>,
 
     /// Bands that become red, green and blue.  [default: those of the colours: the
     /// model's, or --profile's]
@@ -87,6 +94,7 @@ impl InputFlags {
         let mut reading = Reading::of(bands, profile);
         reading.id_column.clone_from(&self.id_column);
         reading.image_column.clone_from(&self.image_column);
+        reading.join.clone_from(&self.join);
         reading.resample = prepare.resample.unwrap_or_default().filter();
         if let Some(planes) = input.cube_bands {
             reading.cube_bands = planes;

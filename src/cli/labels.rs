@@ -104,7 +104,7 @@ impl Arguments {
         if !self.images.is_empty() {
             let found = line::list(&self.images, &Reading::default(), &()).map_err(usage)?;
             // Nobody ends it but a signal that ends the process.
-            let Some(Found { images, problems }) = found else { return Ok(Exit::Incomplete) };
+            let Some(Found { images, problems, .. }) = found else { return Ok(Exit::Incomplete) };
             let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
             out += &join.to_string();
             for problem in &problems {

@@ -65,6 +65,9 @@ pub struct Found {
     pub images: Vec<Listed>,
     /// What could not be listed, a line each.
     pub problems: Vec<String>,
+    /// What else there is to say: rows of a joined table that no cutout has, mosaics that
+    /// are not used.
+    pub notes: Vec<String>,
 }
 
 /// Lists all that the inputs hold, at once, with the radii in the column of their
@@ -89,7 +92,9 @@ pub fn list(
         let listed = chunk.entries.into_iter().zip(radii);
         images.extend(listed.map(|(entry, radius)| Listed { entry, radius }));
     }
-    Ok(Some(Found { images, problems: problems(&lister) }))
+    let mut notes: Vec<String> = lister.joined()?.into_iter().collect();
+    notes.extend(lister.mosaics_passed_over());
+    Ok(Some(Found { images, problems: problems(&lister), notes }))
 }
 
 /// What could not be listed, a line each.

@@ -1,5 +1,6 @@
 //! How inputs are listed, and how their files become pictures.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cutout::colour::{self, Profile};
@@ -23,6 +24,8 @@ pub struct Reading {
     pub id_column: Option<String>,
     /// The column of Parquet tables that holds images; found if none is named.
     pub image_column: Option<String>,
+    /// A table that gives positions and columns to cutouts by their ids.
+    pub join: Option<PathBuf>,
     /// How bands become colours.
     pub profile: Profile,
     /// Arcseconds a pixel of what is shown, per arcsecond of an object's radius.
@@ -55,6 +58,7 @@ impl Reading {
             cube_bands,
             id_column: None,
             image_column: None,
+            join: None,
             profile,
             scale_per_radius: GALAXY_ZOO_2,
             resample: None,
@@ -73,7 +77,7 @@ impl Reading {
             carry: self.looks.radius_column.iter().cloned().collect(),
             cube_bands: self.mosaics.as_ref().map(|_| self.cube_bands.clone()),
             mosaics: self.mosaics.clone(),
-            join: None,
+            join: self.join.clone(),
         }
     }
 

@@ -24,11 +24,11 @@ fn stretch(method: &Method, pixel: f64) -> Stretch {
 pub(super) fn picture(bands: &[Vec<f32>; 3], size: usize, pixel: f64) -> RgbImage {
     let stretch = stretch(&profile().method, pixel);
     let [g, r, i] = bands;
-    let mut pixels = Vec::with_capacity(size * size * 3);
-    for row in (0..size).rev() {
+    let mut pixels = vec![0; size * size * 3];
+    for (row, out) in (0..size).rev().zip(pixels.chunks_exact_mut((3 * size).max(1))) {
         let line = row * size..(row + 1) * size;
-        let fluxes = g[line.clone()].iter().zip(&r[line.clone()]).zip(&i[line]);
-        pixels.extend(fluxes.flat_map(|((&g, &r), &i)| stretch.colour([i, r, g])));
+        let fluxes = [&i[line.clone()], &r[line.clone()], &g[line]];
+        stretch.line(fluxes, [0.0; 3], out.as_chunks_mut().0);
     }
     RgbImage { width: size, height: size, pixels }
 }

@@ -101,6 +101,67 @@ fn a_table_is_joined_to_an_archive_by_its_ids() {
     assert!(errors(&refused).contains("--join TABLE"), "{}", errors(&refused));
 }
 
+/// Every command that reads images takes radii from a joined table, as from one that lists
+/// the members.
+#[test]
+fn a_joined_table_is_for_every_command() {
+    let place = Workplace::new();
+    let made = place.run("simulate made --count 3 --size 240 --format tar --quiet");
+    assert_code(&made, 0);
+    let archive = fs::read_dir(place.path("made")).unwrap().map(|entry| entry.unwrap().path());
+    let archive = archive.into_iter().find(|path| path.extension().is_some_and(|e| e == "tar"));
+    fs::rename(archive.unwrap(), place.path("a.tar")).unwrap();
+    place.expect(0, "classify a.tar --output plain --quiet");
+    let sources = column(&place.path("plain"), "source");
+    let (mut joined, mut listed) = ("id,r90\nx,1\n".to_owned(), "id,path,r90\n".to_owned());
+    for (place, (id, source)) in column(&place.path("plain"), "id").iter().zip(&sources).enumerate()
+    {
+        joined.push_str(&format!("{id},{}\n", 12.0 - place as f64 / 2.0));
+        listed.push_str(&format!("{id},{source},{}\n", 12.0 - place as f64 / 2.0));
+    }
+    fs::write(place.path("t.csv"), joined).unwrap();
+    fs::write(place.path("m.csv"), listed).unwrap();
+    let scaled = "--radius-column r90 --pixel-scale 0.25";
+    let told = "t.csv: every cutout has a row; rows without a cutout: 1";
+    let pictures = |folder: &str| {
+        let mut found: Vec<_> = fs::read_dir(place.path(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_owned(), fs::read(&path).unwrap()))
+            .collect();
+        found.sort();
+        found
+    };
+    place.expect(0, "look a.tar --output unscaled");
+    for (command, more) in [("look", ""), ("explain", "")] {
+        place.expect(0, &format!("{command} m.csv {scaled} --output {command}-m {more}"));
+        let line = format!("{command} a.tar --join t.csv {scaled} --output {command}-t {more}");
+        let output = place.expect(0, &line);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(told), "{said}");
+        let (listed, joined) =
+            (pictures(&format!("{command}-m")), pictures(&format!("{command}-t")));
+        assert_eq!(listed.len(), if command == "look" { 3 } else { 6 });
+        assert_eq!(listed, joined, "{command}");
+    }
+    assert_ne!(pictures("unscaled"), pictures("look-t"), "radii had no effect");
+    for (name, inputs) in [("m", "m.csv"), ("t", "a.tar --join t.csv")] {
+        place.expect(
+            0,
+            &format!(
+                "evaluate {inputs} {scaled} --labels made/labels.csv --predictions {name}-said.csv"
+            ),
+        );
+    }
+    let said = |name: &str| fs::read_to_string(place.path(&format!("{name}-said.csv"))).unwrap();
+    assert_eq!(said("m").lines().count(), 4);
+    assert_eq!(said("m"), said("t"));
+    // Where the cutouts are sources of mosaics the table has all columns itself.
+    let line = "look --sources m.csv --join t.csv --output none";
+    let refused = place.expect(64, line);
+    assert!(errors(&refused).contains("nothing is joined"), "{}", errors(&refused));
+}
+
 #[test]
 fn a_newcomer_has_a_page_after_one_command() {
     let place = Workplace::new();

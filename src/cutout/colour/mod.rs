@@ -130,24 +130,25 @@ pub enum Stretch {
 }
 
 impl Stretch {
-    /// The colour of a pixel with fluxes r, g, b.
-    #[inline]
-    pub fn colour(&self, fluxes: [f32; 3]) -> [u8; 3] {
+    /// The colours of a line of pixels with fluxes r, g, b less `levels`.
+    pub fn line(&self, fluxes: [&[f32]; 3], levels: [f32; 3], out: &mut [[u8; 3]]) {
         match self {
-            Self::Lupton(stretch) => stretch.colour(fluxes),
-            Self::Weighted(stretch) => stretch.colour(fluxes),
-            Self::Viewer(stretch) => stretch.colour(fluxes),
+            Self::Lupton(stretch) => each(|pixel| stretch.colour(pixel), fluxes, levels, out),
+            Self::Weighted(stretch) => weighted::line(stretch, fluxes, levels, out),
+            Self::Viewer(stretch) => each(|pixel| stretch.colour(pixel), fluxes, levels, out),
         }
     }
+}
 
-    /// The colours of a line of pixels with fluxes r, g, b less `levels`.
-    fn line(&self, [r, g, b]: [&[f32]; 3], levels: [f32; 3], out: &mut [[u8; 3]]) {
-        if let Self::Weighted(stretch) = self {
-            return weighted::line(stretch, [r, g, b], levels, out);
-        }
-        for (((r, g), b), out) in r.iter().zip(g).zip(b).zip(out) {
-            *out = self.colour([*r - levels[0], *g - levels[1], *b - levels[2]]);
-        }
+/// The colours of a line, pixel by pixel.
+fn each(
+    colour: impl Fn([f32; 3]) -> [u8; 3],
+    [r, g, b]: [&[f32]; 3],
+    levels: [f32; 3],
+    out: &mut [[u8; 3]],
+) {
+    for (((r, g), b), out) in r.iter().zip(g).zip(b).zip(out) {
+        *out = colour([*r - levels[0], *g - levels[1], *b - levels[2]]);
     }
 }
 

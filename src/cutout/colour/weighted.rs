@@ -17,7 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lupton::{asinh, asinh_of_many};
+use super::lupton::asinh_of_many;
 
 /// Parameters of the stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -68,13 +68,8 @@ pub struct Prepared {
 const LANES: usize = 64;
 
 impl Prepared {
-    /// The colour of a pixel with fluxes r, g, b.
-    pub fn colour(&self, fluxes: [f32; 3]) -> [u8; 3] {
-        self.bright(fluxes, asinh).map(byte)
-    }
-
-    /// The same before it is cut to a byte, by one way to work out asinh. Without a branch
-    /// of its own, so that many are worked out at once.
+    /// The colour of a pixel with fluxes r, g, b, before it is cut to a byte, by one way to
+    /// work out asinh. Without a branch of its own, so that many are worked out at once.
     #[inline(always)]
     fn bright(&self, fluxes: [f32; 3], asinh: impl Fn(f32) -> f32) -> [f32; 3] {
         // In the processor's own terms, of which NaN is none.
@@ -136,7 +131,15 @@ pub(super) fn line(stretch: &Prepared, fluxes: [&[f32]; 3], levels: [f32; 3], ou
 
 #[cfg(test)]
 mod tests {
+    use super::super::lupton::asinh;
     use super::*;
+
+    impl Prepared {
+        /// A pixel by itself.
+        fn colour(&self, fluxes: [f32; 3]) -> [u8; 3] {
+            self.bright(fluxes, asinh).map(byte)
+        }
+    }
 
     const STRETCH: Weighted = Weighted {
         weights: [0.82, 1.0, 1.85],

@@ -186,8 +186,8 @@ impl Dataset {
         }
         let wait = Waiting { listener: &Silent, stop };
         let found = line::list(&sources.inputs, &reading, &wait)?;
-        let Some(Found { images, problems }) = found else { return Ok(None) };
-        notes.extend(problems);
+        let Some(Found { images, problems, notes: told }) = found else { return Ok(None) };
+        notes.extend(problems.into_iter().chain(told));
         let join = Join::new(&table, images.iter().map(|image| image.entry.id.as_str()));
         notes.extend(join.to_string().lines().map(str::to_owned));
         if join.pairs.is_empty() {

@@ -28,7 +28,7 @@ use crate::limits;
 use crate::line::Reading;
 use crate::model::description::Input;
 use crate::storage::lock::PathLock;
-use crate::storage::remote::is_remote;
+use crate::storage::remote::{absolute, is_remote};
 use crate::storage::{StorageError, digest, file, json, output, place};
 use crate::train::curves;
 use crate::train::history::{self, Epoch};
@@ -101,6 +101,8 @@ pub struct Read<'a> {
     cube_bands: &'a [String],
     id_column: Option<&'a str>,
     image_column: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    join: Option<PathBuf>,
     /// The profile that the model file will name.
     profile: Option<&'static Profile>,
     resample: Option<Resample>,
@@ -129,6 +131,10 @@ impl<'a> Read<'a> {
             cube_bands: &reading.cube_bands,
             id_column: reading.id_column.as_deref(),
             image_column: reading.image_column.as_deref(),
+            join: reading
+                .join
+                .as_deref()
+                .map(|path| absolute(path).unwrap_or_else(|_| path.to_owned())),
             profile: colour::profile(colours),
             resample: reading.resample,
             given: &reading.looks.given,
