@@ -192,7 +192,11 @@ pub fn export(
             return Ok(ExportReport { missing, ..report });
         }
     };
-    let file = NewFile::create(&options.output, &[])?;
+    let file = match options.format {
+        // cfitsio opens it by its name.
+        Format::Fits => NewFile::create_by_name(&options.output, &[])?,
+        _ => NewFile::create(&options.output, &[])?,
+    };
     let report = writer(&source, &file, &mut progress)?;
     let left_out = selection.left_out().to_vec();
     Ok(ExportReport { missing, bytes: file.commit()?, left_out, ..report })

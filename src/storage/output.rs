@@ -215,12 +215,11 @@ pub(crate) enum NewFile {
     /// Under a name of its own until then.
     Named {
         temp: TempFile,
-        /// The one that it gets.
-        name: OsString,
+        /// The one that it gets; `None` for standard output, which has it when it is whole.
+        name: Option<OsString>,
     },
-    /// Standard output's, which has it when it is whole. It has no name that could stay
-    /// behind; the path is for messages.
-    Stdout { path: PathBuf, file: File },
+    /// Standard output's, without a name that could stay behind; the path is for messages.
+    Nameless { path: PathBuf, file: File },
 }
 
 impl NewFile {
@@ -230,6 +229,20 @@ impl NewFile {
     /// # Errors
     /// As [`write()`].
     pub(crate) fn create(path: &Path, inputs: &[&Path]) -> Result<Self, StorageError> {
+        if path != Path::new(STDOUT) {
+            return Self::create_by_name(path, inputs);
+        }
+        let here = std::env::temp_dir();
+        let (path, file) =
+            place::nameless("stdout".as_ref()).map_err(StorageError::io("write in", &here))?;
+        Ok(Self::Nameless { path, file })
+    }
+
+    /// The same of one that is opened by its [`path`](Self::path), as a library does.
+    ///
+    /// # Errors
+    /// As [`write()`].
+    pub(crate) fn create_by_name(path: &Path, inputs: &[&Path]) -> Result<Self, StorageError> {
         match check(path, inputs)? {
             Target::File => {}
             Target::Stream => {
@@ -237,20 +250,22 @@ impl NewFile {
                 return Err(StorageError::Output { path: path.to_owned(), why });
             }
             Target::Stdout => {
-                let (path, file) = place::nameless("stdout".as_ref())
-                    .map_err(StorageError::io("write in", &std::env::temp_dir()))?;
-                return Ok(Self::Stdout { path, file });
+                let here = std::env::temp_dir();
+                // What a killed command left; where that may not be looked for it stays.
+                let _ = sweep::sweep(&here);
+                let temp = TempFile::create(&here, "hiwl-stdout")?;
+                return Ok(Self::Named { temp, name: None });
             }
         }
         let (folder, name) = split(path)?;
-        Ok(Self::Named { temp: TempFile::create(folder, name)?, name: name.to_owned() })
+        Ok(Self::Named { temp: TempFile::create(folder, name)?, name: Some(name.to_owned()) })
     }
 
     /// Where it is for now, or was.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Named { temp, .. } => temp.path(),
-            Self::Stdout { path, .. } => path,
+            Self::Nameless { path, .. } => path,
         }
     }
 
@@ -258,7 +273,7 @@ impl NewFile {
     pub(crate) fn file(&self) -> &File {
         match self {
             Self::Named { temp, .. } => temp.file(),
-            Self::Stdout { file, .. } => file,
+            Self::Nameless { file, .. } => file,
         }
     }
 
@@ -271,13 +286,13 @@ impl NewFile {
     pub(crate) fn commit(self) -> Result<u64, StorageError> {
         let metadata = self.file().metadata();
         let bytes = metadata.map_err(StorageError::io("look at", self.path()))?.len();
-        match self {
-            Self::Named { temp, name } => temp.commit(name).map(drop)?,
-            Self::Stdout { path, mut file } => {
-                file.rewind().map_err(StorageError::io("read back", &path))?;
-                to_stdout(&mut file)?;
-            }
+        if let Self::Named { temp, name: Some(name) } = self {
+            temp.commit(name)?;
+            return Ok(bytes);
         }
+        let mut file = self.file();
+        file.rewind().map_err(StorageError::io("read back", self.path()))?;
+        to_stdout(&mut file)?;
         Ok(bytes)
     }
 }
@@ -440,6 +455,8 @@ mod tests {
     /// command could leave behind.
     #[test]
     fn what_goes_to_standard_output_has_no_name() {
+        let by_name = NewFile::create_by_name(Path::new(STDOUT), &[]).unwrap();
+        assert!(by_name.path().exists());
         let file = NewFile::create(Path::new(STDOUT), &[]).unwrap();
         file.append(b"rows").unwrap();
         assert!(!file.path().exists(), "{}", file.path().display());
