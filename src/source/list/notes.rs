@@ -137,10 +137,10 @@ impl Notes {
             .aside
             .iter()
             .map(|(why, count, first)| {
-                let (mosaics, such) =
-                    if *count == 1 { ("mosaic", "") } else { ("mosaics", "such as ") };
+                let mosaics = counted(*count, "mosaic", "mosaics");
+                let such = if *count == 1 { "" } else { "such as " };
                 let first = concealed(&first.to_string_lossy()).into_owned();
-                format!("passed over, {why}: {count} {mosaics} ({such}{first})")
+                format!("passed over, {why}: {mosaics} ({such}{first})")
             })
             .collect();
         if self.others > 0 {
