@@ -75,8 +75,8 @@ pub struct Arguments {
     output: PathBuf,
 
     /// A recipe that comes with the program (train-best, train-hiwl,
-    /// train-slwslm, train-hmws, train-plain, train-refine, train-robust, train-pair) or a file of your
-    /// own.
+    /// train-slwslm, train-hmws, train-plain, train-refine, train-robust, train-distil,
+    /// train-pair) or a file of your own.
     #[arg(short, long, value_name = "NAME|FILE", default_value = "train-best")]
     recipe: PathBuf,
 

@@ -4,6 +4,10 @@
 //! lower and with its upper edge (0 is in the first). The expected calibration
 //! error is the mean over all predictions of |accuracy − mean confidence| of
 //! their bin (Guo et al. 2017, arXiv:1706.04599, equation 3).
+//!
+//! That error is never 0 of few predictions: were each confidence exact, the
+//! accuracy of a bin would still scatter about it. How much of an error is to be
+//! expected by that chance alone is given beside it ([`Calibration::chance_error`]).
 
 use serde::Serialize;
 
@@ -57,6 +61,37 @@ impl Calibration {
         let sum: f64 = self.bins.iter().map(gap).sum();
         if total == 0 { 0.0 } else { sum / total as f64 }
     }
+
+    /// What [`expected_error`](Self::expected_error) would be on average if every
+    /// confidence were the probability of being right, 0 to 1: an error that is not
+    /// greater says nothing against the confidences. Each bin's predictions are
+    /// taken to be right with its mean confidence, independently.
+    pub fn chance_error(&self) -> f64 {
+        let total: u64 = self.bins.iter().map(|b| b.count).sum();
+        let sum: f64 = self.bins.iter().map(|b| deviation(b.count, b.confidence)).sum();
+        if total == 0 { 0.0 } else { sum / total as f64 }
+    }
+}
+
+/// The mean absolute deviation E|X − np| of a binomial X of `n` trials and mean
+/// `expected` = np: 2ν·C(n, ν)·pᵛ·qⁿ⁻ᵛ⁺¹ with ν = ⌊np⌋ + 1 (De Moivre; Diaconis and
+/// Zabell 1991, Statistical Science 6, equation 1.1).
+fn deviation(n: u64, expected: f64) -> f64 {
+    // Beyond it √(2npq/π), its limit, is exact to a few parts in a hundred thousand.
+    const SUMMED: u64 = 10_000;
+    let trials = n as f64;
+    let p = expected / trials;
+    // Of none, of NaN, and where the outcome is certain.
+    if !(p > 0.0 && p < 1.0) {
+        return 0.0;
+    }
+    if n > SUMMED {
+        return (2.0 * trials * p * (1.0 - p) / std::f64::consts::PI).sqrt();
+    }
+    let above = (expected.floor() as u64 + 1).min(n);
+    let chosen: f64 = (1..=above).map(|k| ((n - above + k) as f64 / k as f64).ln()).sum();
+    let log = chosen + above as f64 * p.ln() + (n - above + 1) as f64 * (1.0 - p).ln();
+    2.0 * above as f64 * log.exp()
 }
 
 impl Bin {
@@ -80,6 +115,38 @@ mod tests {
         let expected = (2.0 * (0.96 - 0.5) + 2.0 * (1.0 - 0.5)) / 4.0;
         assert!((calibration.expected_error() - expected).abs() < 1e-15);
         assert_eq!(calibration.bins()[14].accuracy(), 0.5);
+    }
+
+    /// Against the sum over all outcomes, which is its definition.
+    #[test]
+    fn deviation_of_a_binomial() {
+        for (n, p) in [(1u64, 0.3), (4, 0.5), (7, 0.9), (12, 0.25), (60, 0.77)] {
+            let mut chance = (1.0f64 - p).powi(n as i32);
+            let mut sum = 0.0;
+            for k in 0..=n {
+                sum += chance * (k as f64 - n as f64 * p).abs();
+                chance *= (n - k) as f64 / (k + 1) as f64 * p / (1.0 - p);
+            }
+            let found = deviation(n, n as f64 * p);
+            assert!((found - sum).abs() < 1e-12, "{n} {p}: {found} {sum}");
+        }
+        // Both ways of computing it meet.
+        let (summed, limit) = (deviation(10_000, 7_000.0), deviation(10_001, 7_000.7));
+        assert!((summed / limit - 1.0).abs() < 1e-4, "{summed} {limit}");
+        for certain in [(0, 0.0), (5, 5.0), (5, 0.0), (5, f64::NAN)] {
+            assert_eq!(deviation(certain.0, certain.1), 0.0);
+        }
+    }
+
+    #[test]
+    fn chance_is_told_of_few() {
+        let mut few = Calibration::new();
+        // Two at one half in one bin: E|X − 1| = 1/2.
+        few.add(0.5, true);
+        few.add(0.5, false);
+        assert!((few.chance_error() - 0.25).abs() < 1e-15);
+        assert_eq!(few.expected_error(), 0.0);
+        assert_eq!(Calibration::new().chance_error(), 0.0);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Reliability {
     pub accuracy: f64,
     /// Expected calibration error in 15 bins of equal width.
     pub expected_error: f64,
+    /// What that error would be on average were every confidence exact.
+    pub chance_error: f64,
 }
 
 /// What is left of a class where only confidences from the cut on are kept.
@@ -82,6 +84,7 @@ impl Confidences {
                 mean_confidence: if predictions == 0 { 0.0 } else { sum / predictions as f64 },
                 accuracy: ratio(correct, predictions),
                 expected_error: bins.expected_error(),
+                chance_error: bins.chance_error(),
             }
         };
         classes.iter().enumerate().map(of).collect()
@@ -118,13 +121,18 @@ pub(super) fn write(
     let names = reliability.iter().map(|r| r.class.chars().count());
     let width = names.max().unwrap_or(0).max("class".len());
     writeln!(f, "\nreliability of those that are labelled so")?;
-    writeln!(f, "{:width$}  labelled  mean confidence   right  calibration error", "class")?;
+    writeln!(
+        f,
+        "{:width$}  labelled  mean confidence   right  calibration error  by chance",
+        "class"
+    )?;
     for r in reliability {
-        let Reliability { class, predictions, mean_confidence, accuracy, expected_error } = r;
+        let Reliability { class, predictions, mean_confidence, accuracy, .. } = r;
+        let (error, chance) = (r.expected_error, r.chance_error);
         writeln!(
             f,
             "{class:width$}  {predictions:>8}           {mean_confidence:.4}  {accuracy:.4}             \
-             {expected_error:.4}"
+             {error:.4}     {chance:.4}"
         )?;
     }
     writeln!(f, "\npurity and completeness of what a cut on confidence keeps")?;
@@ -162,6 +170,9 @@ mod tests {
         assert!((reliability[0].accuracy - 2.0 / 3.0).abs() < 1e-12);
         // Three bins of one each: 0.05, 0.25 and 0.65 off.
         assert!((reliability[0].expected_error - 0.95 / 3.0).abs() < 1e-12);
+        // Of single predictions E|X − p| = 2p(1 − p).
+        let chance = 2.0 * (0.95 * 0.05 + 0.75 * 0.25 + 0.65 * 0.35) / 3.0;
+        assert!((reliability[0].chance_error - chance).abs() < 1e-12);
         let cuts = found.cuts(&classes);
         let cut = |confidence: f64, class: &str| {
             cuts.iter().find(|c| c.confidence == confidence && c.class == class).unwrap()

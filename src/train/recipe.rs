@@ -24,7 +24,7 @@ use crate::tree::{Calibration, Combined, Scheme, Tree, galaxy_zoo, hiwl};
 use crate::words::{did_you_mean, suggesting};
 
 /// The recipes that the program holds.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("train-hiwl", include_str!("../../pipelines/train-hiwl.toml")),
     ("train-slwslm", include_str!("../../pipelines/train-slwslm.toml")),
     ("train-hmws", include_str!("../../pipelines/train-hmws.toml")),
@@ -32,6 +32,7 @@ const BUILT_IN: [(&str, &str); 8] = [
     ("train-best", include_str!("../../pipelines/train-best.toml")),
     ("train-refine", include_str!("../../pipelines/train-refine.toml")),
     ("train-robust", include_str!("../../pipelines/train-robust.toml")),
+    ("train-distil", include_str!("../../pipelines/train-distil.toml")),
     ("train-pair", include_str!("../../pipelines/train-pair.toml")),
 ];
 

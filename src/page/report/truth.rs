@@ -74,7 +74,7 @@ pub(super) fn how_good(
                     thead { tr {
                         th { "class" } th class="number" { "known" } th class="number" { "labelled" }
                         th class="number" { "completeness" } th class="number" { "purity" } th class="number" { "F1" }
-                        th class="number" { "mean confidence" } th class="number" { "calibration error" }
+                        th class="number" { "mean confidence" } th class="number" { "calibration error" } th class="number" { "by chance" }
                     } }
                     tbody {
                         @for (place, class) in report.classes.iter().enumerate() {
@@ -89,6 +89,7 @@ pub(super) fn how_good(
                                 td class="number" { (defined(class.f1, class.support + class.predictions)) }
                                 td class="number" { (defined(sum / class.predictions.max(1) as f64, class.predictions)) }
                                 td class="number" { (defined(of.expected_error(), class.predictions)) }
+                                td class="number" { (defined(of.chance_error(), class.predictions)) }
                             }
                         }
                     }
@@ -96,7 +97,7 @@ pub(super) fn how_good(
                         th { "mean over classes" } td {} td {}
                         td class="number" { (format!("{:.4}", macros.recall)) }
                         td class="number" { (format!("{:.4}", macros.precision)) }
-                        td class="number" { (format!("{:.4}", macros.f1)) } td {} td {}
+                        td class="number" { (format!("{:.4}", macros.f1)) } td {} td {} td {}
                     } }
                 }
             }
