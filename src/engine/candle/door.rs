@@ -40,8 +40,8 @@ impl TensorNetwork {
     /// Looks at images one behind the other.
     fn look(&self, images: &[u8], want: Want) -> Result<Found> {
         let pixels = normalised(images, self.size, self.normalisation, &self.device)?;
-        let mut pass = Pass { in_use: true, ..Pass::default() };
-        let maps = self.network.maps(&pixels, &mut pass)?;
+        let mut pass = Pass::default();
+        let maps = self.network.used(&pixels, &mut pass)?;
         // Image by image, as features and logits are.
         let by_image = |maps: &Tensor| maps.transpose(0, 1)?.contiguous();
         let wanted = |what, tensor: &Tensor| {

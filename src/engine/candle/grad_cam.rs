@@ -83,7 +83,7 @@ impl GradCam {
         let (maps, behind) = match last {
             Some((at, Layer::Encoder { prefix, heads, .. })) => {
                 let x = network.all(&body[..at], &pixels, &mut pass)?;
-                let normed = network.token_norm(&format!("{prefix}.ln_1"), &x, &pass)?;
+                let normed = network.token_norm(&format!("{prefix}.ln_1"), &x)?;
                 // 1 × T × D: the class token, and a token a patch.
                 let tokens = normed.dim(1)?;
                 let class = normed.narrow(1, 0, 1)?;
@@ -91,7 +91,7 @@ impl GradCam {
                 let maps = Var::from_tensor(&patches.t()?.contiguous()?)?;
                 let patches = maps.as_tensor().t()?.contiguous()?.unsqueeze(0)?;
                 let normed = Tensor::cat(&[&class, &patches], 1)?;
-                let x = network.attending(prefix, *heads, (&x, &normed), &pass)?;
+                let x = network.attending(prefix, *heads, &x, &normed)?;
                 (maps, network.all(&body[at + 1..], &x, &mut pass)?)
             }
             _ => {

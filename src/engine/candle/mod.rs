@@ -17,6 +17,7 @@ pub mod ops;
 mod place;
 #[cfg(test)]
 mod tests;
+mod transformer;
 
 pub use backward::gradients;
 pub use door::TensorNetwork;

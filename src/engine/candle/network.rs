@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
-use candle_nn::ops::{layer_norm, layer_norm_slow, sigmoid, softmax, softmax_last_dim};
+use candle_nn::ops::{layer_norm_slow, sigmoid, softmax};
 
 use super::look::look;
 use super::ops::conv::Convolution;
@@ -13,6 +13,7 @@ use super::ops::depthwise::DepthwiseConv2d;
 use super::ops::norm::{Moments, Norm};
 use super::ops::pool::{MaxPool, adaptive_mean};
 use super::ops::{portable, values};
+use super::transformer::Transformer;
 use crate::model::architecture::Architecture;
 use crate::model::backbone::{Conv, Layer, Plan};
 use crate::model::parameters::parameters;
@@ -28,6 +29,8 @@ pub struct Network {
     /// Batch norms of running statistics, by prefix; empty where these may change, and on
     /// GPUs.
     norms: BTreeMap<String, Norm>,
+    /// What computes the body where nothing learns, if it is a transformer.
+    transformer: Option<Transformer>,
 }
 
 /// What is different while a network learns, and what is learned of a batch beside
@@ -42,10 +45,6 @@ pub(super) struct Pass {
     pub moments: Vec<(String, Moments, usize)>,
     /// Whether anything so far has tensors.
     pub seen: bool,
-    /// Whether nothing learns: norms of tokens and softmax in one pass each, by operations
-    /// of candle's that keep no graph. No gradient would lead through them, and no error
-    /// say so.
-    pub in_use: bool,
 }
 
 impl Network {
@@ -83,6 +82,8 @@ impl Network {
         if device.is_cpu() {
             network.norms = network.running().map_err(WeightsError::tensor("running_mean"))?;
         }
+        network.transformer = Transformer::of(&network.plan, network.eps, &network.tensors)
+            .map_err(WeightsError::tensor("encoder"))?;
         Ok(network)
     }
 
@@ -93,7 +94,7 @@ impl Network {
         tensors: BTreeMap<String, Tensor>,
     ) -> Self {
         let (plan, eps) = (architecture.plan(), architecture.bn_eps);
-        Self { plan, eps, classes, tensors, norms: BTreeMap::new() }
+        Self { plan, eps, classes, tensors, norms: BTreeMap::new(), transformer: None }
     }
 
     /// The batch norms of its running statistics.
@@ -138,6 +139,14 @@ impl Network {
     /// The last feature maps of normalised images (3×N×H×W): C×N×h×w.
     pub(super) fn maps(&self, images: &Tensor, pass: &mut Pass) -> Result<Tensor> {
         self.all(&self.plan.body, images, pass)
+    }
+
+    /// The same where nothing learns: no gradient leads through it.
+    pub(super) fn used(&self, images: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+        match &self.transformer {
+            Some(transformer) => transformer.tokens(&images.transpose(0, 1)?.contiguous()?),
+            None => self.maps(images, pass),
+        }
     }
 
     /// The features (N×F) of the last maps.
@@ -219,8 +228,8 @@ impl Network {
             }
             Layer::Dropout { name } => drop_out(x, name, pass.dropout),
             Layer::Tokens { patch, width, .. } => self.tokens(x, *patch, *width),
-            Layer::Encoder { prefix, heads, .. } => self.encoder(prefix, *heads, x, pass),
-            Layer::TokenNorm { prefix, .. } => self.token_norm(prefix, x, pass),
+            Layer::Encoder { prefix, heads, .. } => self.encoder(prefix, *heads, x),
+            Layer::TokenNorm { prefix, .. } => self.token_norm(prefix, x),
             Layer::ClassToken => x.narrow(1, 0, 1)?.contiguous()?.squeeze(1),
         }
     }
@@ -283,10 +292,9 @@ impl Network {
         affine(x, weight, bias)
     }
 
-    pub(super) fn token_norm(&self, prefix: &str, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub(super) fn token_norm(&self, prefix: &str, x: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.tensor(prefix, "weight")?, self.tensor(prefix, "bias")?);
-        let norm = if pass.in_use { layer_norm } else { layer_norm_slow };
-        norm(x, weight, bias, self.eps as f32)
+        layer_norm_slow(x, weight, bias, self.eps as f32)
     }
 
     fn tokens(&self, x: &Tensor, patch: usize, width: usize) -> Result<Tensor> {
@@ -307,9 +315,8 @@ impl Network {
         Tensor::cat(&[class, patches], 1)?.broadcast_add(self.named("encoder.pos_embedding")?)
     }
 
-    fn encoder(&self, prefix: &str, heads: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let normed = self.token_norm(&format!("{prefix}.ln_1"), x, pass)?;
-        self.attending(prefix, heads, (x, &normed), pass)
+    fn encoder(&self, prefix: &str, heads: usize, x: &Tensor) -> Result<Tensor> {
+        self.attending(prefix, heads, x, &self.token_norm(&format!("{prefix}.ln_1"), x)?)
     }
 
     /// A transformer's layer behind its first norm, which made `normed` of `x`.
@@ -317,8 +324,8 @@ impl Network {
         &self,
         prefix: &str,
         heads: usize,
-        (x, normed): (&Tensor, &Tensor),
-        pass: &Pass,
+        x: &Tensor,
+        normed: &Tensor,
     ) -> Result<Tensor> {
         let name = |what: &str| format!("{prefix}.{what}");
         let (images, tokens, width) = x.dims3()?;
@@ -334,11 +341,10 @@ impl Network {
         let part = |place| both.narrow(0, place, 1)?.contiguous()?.squeeze(0);
         let (query, key, value): (Tensor, Tensor, Tensor) = (part(0)?, part(1)?, part(2)?);
         let scores = (query.matmul(&key.transpose(2, 3)?)? * (1.0 / (each as f64).sqrt()))?;
-        let shares = if pass.in_use { softmax_last_dim(&scores) } else { softmax(&scores, 3) };
-        let seen = shares?.matmul(&value)?;
+        let seen = softmax(&scores, 3)?.matmul(&value)?;
         let seen = seen.transpose(1, 2)?.contiguous()?.reshape((images, tokens, width))?;
         let x = (x + self.linear(&name("self_attention.out_proj"), &seen)?)?;
-        let hidden = self.linear(&name("mlp.0"), &self.token_norm(&name("ln_2"), &x, pass)?)?;
+        let hidden = self.linear(&name("mlp.0"), &self.token_norm(&name("ln_2"), &x)?)?;
         &x + self.linear(&name("mlp.3"), &hidden.gelu_erf()?)?
     }
 }
