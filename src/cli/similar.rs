@@ -53,6 +53,7 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         if let Some(path) = &self.output {
+            output::refuse_ending(path, output::CSV).map_err(super::usage)?;
             output::refuse(path, &[]).map_err(super::usage)?;
         }
         let stop = Stop::new();

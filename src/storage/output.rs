@@ -79,6 +79,47 @@ pub(crate) fn refuse_all<'a>(
     Ok(())
 }
 
+/// What a command writes, where it writes nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    endings: &'static [&'static str],
+    why: &'static str,
+}
+
+/// Tables of text.
+pub(crate) const CSV: Written =
+    Written { endings: &["csv"], why: "has another format's ending, and what is written is CSV" };
+
+/// Drawings.
+pub(crate) const SVG: Written =
+    Written { endings: &["svg"], why: "has another format's ending, and what is written is SVG" };
+
+/// Pages.
+pub(crate) const HTML: Written = Written {
+    endings: &["html", "htm"],
+    why: "has another format's ending, and what is written is HTML",
+};
+
+/// Endings of formats that a reader chooses its way of reading by.
+const KNOWN: [&str; 22] = [
+    "arrow", "csv", "ecsv", "fit", "fits", "fz", "gz", "htm", "html", "jpeg", "jpg", "json", "npy",
+    "parquet", "pdf", "png", "svg", "tif", "tsv", "vot", "votable", "xml",
+];
+
+/// Refuses an output whose ending promises another format than `written`: that a file
+/// called `map.fits` holds CSV would be found out by its reader.
+///
+/// # Errors
+/// [`StorageError::Output`].
+pub(crate) fn refuse_ending(path: &Path, written: Written) -> Result<(), StorageError> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    let other = |ending: &str| KNOWN.contains(&ending) && !written.endings.contains(&ending);
+    if ending.as_deref().is_some_and(other) {
+        return Err(StorageError::Output { path: path.to_owned(), why: written.why });
+    }
+    Ok(())
+}
+
 /// Refuses a folder, to be made or there, that lies in the folder of a run.
 ///
 /// # Errors
@@ -389,6 +430,25 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[test]
+    fn an_ending_is_no_promise_of_another_format() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |name: &str, written| refuse_ending(&dir.path().join(name), written);
+        for name in ["map.csv", "MAP.CSV", "map", "map.txt", "map.v2", "like.dat"] {
+            of(name, CSV).unwrap();
+        }
+        for (name, written) in
+            [("map.fits", CSV), ("map.PNG", SVG), ("map.svg", CSV), ("page.pdf", HTML)]
+        {
+            let error = of(name, written).unwrap_err();
+            assert!(error.is_usage(), "{error}");
+            assert!(error.to_string().contains("another format's ending"), "{error}");
+        }
+        of("page.htm", HTML).unwrap();
+        refuse_ending(Path::new("-"), CSV).unwrap();
+        assert!(KNOWN.is_sorted());
+    }
 
     fn refused(path: &Path, inputs: &[&Path]) -> String {
         let error = write(path, b"x", inputs).unwrap_err();

@@ -72,6 +72,7 @@ pub struct Reported {
 pub fn write(options: &ReportOptions) -> Result<Reported, PageError> {
     let inputs = [&options.labels, &options.model, &options.example];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+    output::refuse_ending(&options.output, output::HTML)?;
     output::refuse(&options.output, &inputs)?;
     let (page, mut reported) = if gather::is_training(&options.run)? {
         let of_catalogs = [("--labels", &options.labels), ("--model", &options.model)];
