@@ -5,12 +5,13 @@
 //! disk and goes on where it was stopped; this keeps nothing. Both decode, crop and
 //! route by the same code, so that a picture has the same label by either way.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
+use super::explain::{Explainer, Explanation, target};
 use super::hierarchy::Hierarchy;
 use super::resolved::Resolved;
 use super::{ClassifyError, ClassifyOptions, Device, Devices, line, setup};
@@ -18,6 +19,7 @@ use crate::catalog::{self, Row};
 use crate::cutout::decode::DecodeOptions;
 use crate::cutout::prepare::Preparation;
 use crate::cutout::{Decoded, Payload, Rejection, RgbImage};
+use crate::engine::Engine;
 use crate::line::{Cutout, observed::Observed, stages};
 use crate::model::description::Input;
 use crate::model::model_file::Model;
@@ -46,6 +48,17 @@ pub struct Classifier {
     preparation: Preparation,
     /// The pictures that the model learned from, if it did.
     trained: Option<Input>,
+    source: Source,
+    /// The networks once more, in single precision and with their maps, from when they
+    /// are first asked where they look.
+    explainer: Mutex<Option<Arc<Explainer>>>,
+}
+
+/// Where the networks are from.
+struct Source {
+    model: PathBuf,
+    digest: Option<String>,
+    engine: Option<Engine>,
 }
 
 /// Where a picture is. Made of a path, of a file's bytes, or of pixels.
@@ -65,8 +78,8 @@ impl<'a> From<&'a Path> for Picture<'a> {
     }
 }
 
-impl<'a> From<&'a std::path::PathBuf> for Picture<'a> {
-    fn from(path: &'a std::path::PathBuf) -> Self {
+impl<'a> From<&'a PathBuf> for Picture<'a> {
+    fn from(path: &'a PathBuf) -> Self {
         Self::File(path)
     }
 }
@@ -156,7 +169,40 @@ impl Classifier {
             hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu)?.0,
             preparation: resolved.preparation,
             trained: (!model.description.untrained).then(|| model.description.input.clone()),
+            source: Source {
+                model: options.model.clone(),
+                digest: model.digest,
+                engine: resolved.engine,
+            },
+            explainer: Mutex::default(),
         })
+    }
+
+    /// The networks that say where in a picture they see an answer, made ready by the
+    /// first call.
+    ///
+    /// # Errors
+    /// As [`Explainer::new`]; [`ClassifyError::ModelChanged`] if the model's file is
+    /// another by now.
+    pub fn explainer(&self) -> Result<Arc<Explainer>, ClassifyError> {
+        let ready = || self.explainer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(explainer) = &*ready() {
+            return Ok(Arc::clone(explainer));
+        }
+        let Source { model: path, digest, engine } = &self.source;
+        let model = Model::read(path)?;
+        if model.digest != *digest {
+            return Err(ClassifyError::ModelChanged { path: path.clone() });
+        }
+        // Not locked meanwhile: a thread that waits for rayon may be given the work of
+        // another caller, who would wait for the lock that it holds.
+        let explainer = Arc::new(Explainer::new(&model, *engine)?);
+        Ok(Arc::clone(ready().get_or_insert(explainer)))
+    }
+
+    /// Pixels of a picture along a side, as the networks see it.
+    pub fn size(&self) -> usize {
+        self.preparation.size
     }
 
     /// The classes and questions of the model.
@@ -201,8 +247,7 @@ impl Classifier {
                 | Value::Feature(_) => None,
             })
             .collect();
-        let named = pictures.iter().map(|picture| Named { id: String::new(), picture: *picture });
-        let rows = self.session().rows(&named.collect::<Vec<_>>())?;
+        let rows = self.session().rows(&nameless(pictures))?;
         let outcomes = rows.into_iter().map(|row| row.outcome);
         Ok(outcomes.map(|found| Ok(Classification::of(scheme, &columns, &found?))).collect())
     }
@@ -222,22 +267,7 @@ impl Classifier {
         &self,
         pictures: &[Picture<'_>],
     ) -> Result<Vec<Result<Vec<f32>, Rejection>>, ClassifyError> {
-        let mut vectors = Vec::with_capacity(pictures.len());
-        let observed = Observed::default();
-        for pictures in pictures.chunks(BATCH) {
-            let named =
-                pictures.iter().map(|picture| Named { id: String::new(), picture: *picture });
-            let crops = self.crops(&named.collect::<Vec<_>>(), 0, &observed);
-            let images = crops.iter().filter_map(|crop| crop.state.as_ref().ok());
-            let images: Vec<&[u8]> = images.map(|image| image.pixels.as_slice()).collect();
-            let found = self.hierarchy.features(&images)?;
-            let mut found = found.chunks_exact(self.features_len());
-            vectors.extend(crops.into_iter().map(|crop| {
-                let vector = |_| found.next().expect("features of each crop").to_vec();
-                crop.state.map(vector)
-            }));
-        }
-        Ok(vectors)
+        self.session().features(pictures)
     }
 
     /// Numbers of a feature vector: 1280 for EfficientNet-B1.
@@ -297,6 +327,69 @@ impl Session<'_> {
         Ok(catalog::table(&scheme.with_naming(naming), &rows)?)
     }
 
+    /// The features of pictures: see [`Classifier::features`].
+    ///
+    /// # Errors
+    /// [`ClassifyError::Network`] if the network cannot be run at all.
+    pub fn features(
+        &mut self,
+        pictures: &[Picture<'_>],
+    ) -> Result<Vec<Result<Vec<f32>, Rejection>>, ClassifyError> {
+        let hierarchy = &self.classifier.hierarchy;
+        let mut vectors = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(BATCH) {
+            let crops = self.crops(&nameless(pictures));
+            let found = hierarchy.features(&pixels(&crops))?;
+            let mut found = found.chunks_exact(hierarchy.features_len());
+            vectors.extend(crops.into_iter().map(|crop| {
+                let vector = |_| found.next().expect("features of each crop").to_vec();
+                crop.state.map(vector)
+            }));
+        }
+        Ok(vectors)
+    }
+
+    /// Where in pictures the networks see an answer or, without one, each picture's own
+    /// class, as `hiwl explain` does: an outcome for each, in order, on the threads of the
+    /// current rayon pool. An answer is a class, or an answer of the model's tree.
+    ///
+    /// # Errors
+    /// As [`Classifier::explainer`]; [`ClassifyError::Answer`] if the model's tree has no
+    /// such answer, or several; [`ClassifyError::Network`].
+    pub fn explain(
+        &mut self,
+        pictures: &[Picture<'_>],
+        answer: Option<&str>,
+    ) -> Result<Vec<Result<Explanation, Rejection>>, ClassifyError> {
+        let (hierarchy, target) = (&self.classifier.hierarchy, self.target(answer)?);
+        let explainer = self.classifier.explainer()?;
+        let mut all = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(BATCH) {
+            let crops = self.crops(&nameless(pictures));
+            let images = pixels(&crops);
+            let found = explainer.explanations(hierarchy, Stage2::Routed, &images, target)?;
+            let mut found = found.into_iter();
+            all.extend(crops.iter().map(|crop| match &crop.state {
+                Ok(_) => found.next().expect("an outcome for each picture"),
+                Err(rejection) => Err(rejection.clone()),
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Pixels along a side of the maps of an answer, or of all classes'.
+    ///
+    /// # Errors
+    /// As [`Self::explain`]; [`ClassifyError::Maps`] if classes' maps have different sizes.
+    pub fn map_side(&self, answer: Option<&str>) -> Result<usize, ClassifyError> {
+        let target = self.target(answer)?;
+        self.classifier.explainer()?.side(target)
+    }
+
+    fn target(&self, answer: Option<&str>) -> Result<Option<usize>, ClassifyError> {
+        answer.map(|name| target(self.classifier.scheme(), name)).transpose()
+    }
+
     /// What a person should know of the pictures so far, a line each: units that
     /// were not known, looks unlike those that the model learned from.
     pub fn notes(&self) -> Vec<String> {
@@ -306,12 +399,29 @@ impl Session<'_> {
     fn rows(&mut self, pictures: &[Named<'_>]) -> Result<Vec<Row>, ClassifyError> {
         let mut rows = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(BATCH) {
-            let crops = self.classifier.crops(pictures, self.seen, &self.observed);
-            self.seen += pictures.len();
+            let crops = self.crops(pictures);
             rows.extend(line::infer(&self.classifier.hierarchy, Stage2::Routed, crops)?);
         }
         Ok(rows)
     }
+
+    /// What the networks see of the next pictures.
+    fn crops(&mut self, pictures: &[Named<'_>]) -> Vec<Cutout<RgbImage>> {
+        let crops = self.classifier.crops(pictures, self.seen, &self.observed);
+        self.seen += pictures.len();
+        crops
+    }
+}
+
+/// Pictures whose rows are nobody's.
+fn nameless<'a>(pictures: &[Picture<'a>]) -> Vec<Named<'a>> {
+    pictures.iter().map(|picture| Named { id: String::new(), picture: *picture }).collect()
+}
+
+/// The pixels of those that could be prepared.
+fn pixels(crops: &[Cutout<RgbImage>]) -> Vec<&[u8]> {
+    let images = crops.iter().filter_map(|crop| crop.state.as_ref().ok());
+    images.map(|image| image.pixels.as_slice()).collect()
 }
 
 /// A picture on its way that is listed nowhere.
@@ -328,8 +438,10 @@ mod tests {
     use super::*;
     use crate::cutout::Reason;
     use crate::cutout::decode;
+    use crate::model::architecture::Architecture;
+    use crate::model::model_file::StoredPrecision;
 
-    fn fixture(name: &str) -> std::path::PathBuf {
+    fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
     }
 
@@ -351,6 +463,37 @@ mod tests {
         let classes = ["p_crs", "p_ibs", "p_spi", "p_css_eo"];
         let sum: f32 = classes.map(|name| found.probability(name).unwrap()).iter().sum();
         assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+
+    #[test]
+    fn pictures_are_explained_by_the_model_that_was_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.safetensors");
+        fs::copy(fixture("models/untrained-nano.safetensors"), &model).unwrap();
+        let classifier = Classifier::open(&model).unwrap();
+        let path = fixture("cutouts/jpeg/1237022322676379433.jpg");
+        let pictures = [(&path).into(), "no such file".into(), (&path).into()];
+        let label = classifier.classify(&path).unwrap().label;
+        let mut session = classifier.session();
+        let own = session.explain(&pictures, None).unwrap();
+        let by_name = session.explain(&pictures, Some(&label)).unwrap();
+        let map = |k: usize| &own[k].as_ref().unwrap().seen.map;
+        assert_eq!(map(0).len(), session.map_side(None).unwrap().pow(2));
+        assert_eq!(map(0), map(2));
+        assert_eq!(*map(0), by_name[0].as_ref().unwrap().seen.map);
+        assert_eq!(own[1].as_ref().unwrap_err().reason, Reason::Missing);
+        let other = session.explain(&pictures, Some("CSS+EO")).unwrap();
+        assert_ne!(*map(0), other[0].as_ref().unwrap().seen.map);
+        let error = session.explain(&pictures, Some("spiral")).unwrap_err();
+        assert!(matches!(error, ClassifyError::Answer { .. }), "{error}");
+        // Another model by the same name is not asked in its place.
+        let late = Classifier::open(&model).unwrap();
+        let architecture = Architecture::named("efficientnet-nano").unwrap();
+        let another = Model::seeded(architecture, 240, 77).unwrap();
+        another.write(&model, StoredPrecision::F32).unwrap();
+        let error = late.session().explain(&pictures, None).unwrap_err();
+        assert!(matches!(error, ClassifyError::ModelChanged { .. }), "{error}");
+        assert!(classifier.session().explain(&pictures, None).is_ok());
     }
 
     #[test]

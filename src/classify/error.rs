@@ -69,6 +69,12 @@ pub enum ClassifyError {
         /// The sizes, each with a network.
         sides: String,
     },
+    /// The model file is another than the one that was opened.
+    #[error("{}: the file was changed since the model was opened: open it again", path.display())]
+    ModelChanged {
+        /// The file.
+        path: PathBuf,
+    },
     /// More pictures than fit on a sheet.
     #[error("{}: {found} pictures, and a sheet holds {most}", path.display())]
     Sheet {
@@ -232,6 +238,7 @@ impl ClassifyError {
             | Self::Components { .. }
             | Self::Answer { .. }
             | Self::Maps { .. }
+            | Self::ModelChanged { .. }
             | Self::Sheet { .. }
             | Self::NoConcentrations
             | Self::OtherQuestions { .. }

@@ -34,7 +34,7 @@ pub use cut::{CutOptions, CutReport, Form, cut};
 pub use error::ClassifyError;
 pub use evaluate::{Evaluation, VoteEvaluation, classes, evaluate, evaluate_votes, tree};
 pub use explain::{
-    ExplainOptions, Explained, Explainer, MapKind, SHEET, Seen, activation, explain,
+    ExplainOptions, Explained, Explainer, Explanation, MapKind, SHEET, Seen, activation, explain,
 };
 pub use features::{Features, features};
 pub use kept::{KeepFeatures, Keeping};

@@ -4,7 +4,7 @@
 //!
 //! What users call is the package `hiwl` beside this file, in Python: it turns
 //! whatever they have into pictures, and tables into what they want. Tables go over
-//! as Arrow's IPC streams, features as little-endian float32, so that this needs no
+//! as Arrow's IPC streams, features and maps as little-endian float32, so that this needs no
 //! header of numpy or pyarrow and one wheel serves every version of theirs.
 
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use arrow::ipc::writer::StreamWriter;
 use hiwl::Classifier;
 use hiwl::classify::recipe::{PrecisionChoice, ResampleChoice};
-use hiwl::classify::{ClassifyOptions, Named, Picture};
+use hiwl::classify::{ClassifyError, ClassifyOptions, Named, Picture};
 use hiwl::cutout::RgbImage;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -117,13 +117,7 @@ impl Model {
         }
         let threads = ThreadPoolBuilder::new().num_threads(options.workers).build();
         let threads = threads.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        let classifier = py.detach(|| Classifier::with(&options)).map_err(|error| {
-            if error.is_usage() {
-                PyValueError::new_err(error.to_string())
-            } else {
-                PyRuntimeError::new_err(error.to_string())
-            }
-        })?;
+        let classifier = py.detach(|| Classifier::with(&options)).map_err(refused)?;
         Ok(Self { classifier, threads })
     }
 
@@ -179,34 +173,94 @@ impl Model {
     }
 
     /// Features of pictures, `[pictures][features_len]` little-endian float32 and
-    /// NaN where there are none, and of each why so, or `None`.
-    fn features<'py>(
-        &self,
-        py: Python<'py>,
-        pictures: Vec<Given>,
-    ) -> PyResult<(Bound<'py, PyBytes>, Vec<Option<String>>)> {
+    /// NaN where there are none; of each why so, or `None`; and notes.
+    fn features<'py>(&self, py: Python<'py>, pictures: Vec<Given>) -> PyResult<Numbers<'py>> {
         let held = pictures.into_iter().map(Held::of).collect::<PyResult<Vec<_>>>()?;
         let pictures: Vec<Picture<'_>> = held.iter().map(Held::picture).collect();
         let length = self.classifier.features_len();
+        let mut session = self.classifier.session();
         let (mut bytes, mut reasons) = (Vec::new(), Vec::new());
         for portion in pictures.chunks(PORTION) {
-            let found = py.detach(|| self.threads.install(|| self.classifier.features(portion)));
+            let found = py.detach(|| self.threads.install(|| session.features(portion)));
             for vector in found.map_err(failed)? {
                 let (vector, reason) = match vector {
                     Ok(vector) => (vector, None),
                     Err(rejection) => (vec![f32::NAN; length], Some(rejection.to_string())),
                 };
-                bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
+                put(&mut bytes, &vector);
                 reasons.push(reason);
             }
             py.check_signals()?;
         }
-        Ok((PyBytes::new(py, &bytes), reasons))
+        Ok((PyBytes::new(py, &bytes), reasons, session.notes()))
     }
+
+    /// Heat maps of pictures, of an answer or of each one's own class, and the pixels of a
+    /// side: `[pictures][side][side]`, and the rest as of [`Self::features`]. Where they
+    /// are to be drawn they have the size of the picture that the networks see, and lie
+    /// between 0 and 1.
+    #[pyo3(signature = (pictures, answer = None, drawn = false))]
+    fn heat<'py>(
+        &self,
+        py: Python<'py>,
+        pictures: Vec<Given>,
+        answer: Option<&str>,
+        drawn: bool,
+    ) -> PyResult<(Numbers<'py>, usize)> {
+        let held = pictures.into_iter().map(Held::of).collect::<PyResult<Vec<_>>>()?;
+        let pictures: Vec<Picture<'_>> = held.iter().map(Held::picture).collect();
+        let mut session = self.classifier.session();
+        // What is wrong with what was asked for is refused without any picture, too.
+        let size = self.classifier.size();
+        let side = py.detach(|| {
+            self.threads.install(|| {
+                if drawn {
+                    session.explain(&[], answer).map(|_| size)
+                } else {
+                    session.map_side(answer)
+                }
+            })
+        });
+        let side = side.map_err(|error| match error {
+            ClassifyError::Maps { sides } => PyValueError::new_err(format!(
+                "maps of {sides} pixels a side fit into no array: name an answer of one network \
+                 (`cls`), or have them drawn at the picture's size (`drawn`)"
+            )),
+            error => refused(error),
+        })?;
+        let mut maps = Vec::with_capacity(pictures.len());
+        for portion in pictures.chunks(PORTION) {
+            let found = py.detach(|| self.threads.install(|| session.explain(portion, answer)));
+            maps.extend(found.map_err(refused)?);
+            py.check_signals()?;
+        }
+        let (mut bytes, mut reasons) = (Vec::new(), Vec::new());
+        for found in &maps {
+            match found {
+                Ok(found) if drawn => put(&mut bytes, &found.seen.drawn(side)),
+                Ok(found) => put(&mut bytes, &found.seen.map),
+                Err(_) => put(&mut bytes, &vec![f32::NAN; side * side]),
+            }
+            reasons.push(found.as_ref().err().map(ToString::to_string));
+        }
+        Ok(((PyBytes::new(py, &bytes), reasons, session.notes()), side))
+    }
+}
+
+/// Numbers of pictures as little-endian float32, of each why they are NaN, and notes.
+type Numbers<'py> = (Bound<'py, PyBytes>, Vec<Option<String>>, Vec<String>);
+
+fn put(bytes: &mut Vec<u8>, values: &[f32]) {
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
 }
 
 fn unknown(what: &str, found: &str, known: &str) -> PyErr {
     PyValueError::new_err(format!("{what} = {found:?}: it is {known}"))
+}
+
+/// What was asked for is wrong, or it could not be done.
+fn refused(error: ClassifyError) -> PyErr {
+    if error.is_usage() { PyValueError::new_err(error.to_string()) } else { failed(error) }
 }
 
 fn failed(error: impl std::fmt::Display) -> PyErr {

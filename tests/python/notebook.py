@@ -48,7 +48,7 @@ def inside() -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     shown = {kind: sum(kind in output.get("data", {}) for cell in code for output in cell.outputs)
              for kind in ("image/png", "text/html", "text/plain")}
-    assert shown["image/png"] == 3, shown
+    assert shown["image/png"] == 4, shown
     assert shown["text/html"] == 3, shown
     warned = [output.text for cell in code for output in cell.outputs
               if output.output_type == "stream" and output.name == "stderr"]

@@ -8,6 +8,7 @@ again: pictures by every way in have the labels that the program gives them. Wit
 """
 
 import contextlib
+import csv
 import io
 import os
 import pathlib
@@ -145,6 +146,36 @@ def alone() -> None:
     assert np.isfinite(features).all() and (features[0] != features[1]).any()
     assert np.array_equal(model.features(GALAXIES[2])[0], features[2])
 
+    # Heat maps: the numbers that `hiwl explain` writes, each its picture's own, of its own
+    # class and of any answer.
+    for folder, cls in (("why", None), ("why-thin", "CSS+EO")):
+        asked = [] if cls is None else ["--class", cls]
+        subprocess.run([hiwl.program_path(), "explain", ROOT / "fixtures/galaxies", "--output",
+                        folder, "--quiet", *asked], check=True)
+        with open(f"{folder}/maps.csv", newline="") as file:
+            place = {row["id"]: at for at, row in enumerate(csv.DictReader(file))}
+        written = np.load(f"{folder}/maps.npy")[[place[path.stem] for path in GALAXIES]]
+        maps = model.heatmap(GALAXIES, cls)
+        assert maps.shape == (25, 8, 8) and maps.dtype == np.float32, (maps.shape, maps.dtype)
+        assert np.array_equal(maps, written), np.abs(maps - written).max()
+    assert np.array_equal(model.heatmap(GALAXIES[7].read_bytes(), cls="CSS+EO")[0], maps[7])
+    assert (maps < 0).any() and not np.array_equal(maps, model.heatmap(GALAXIES))
+    # As they are drawn: by their greatest values, with their pixels' middles every 32.
+    drawn = model.heatmap(GALAXIES[:3], "CSS+EO", drawn=True)
+    assert drawn.shape == (3, 240, 240) and drawn.min() == 0, (drawn.shape, drawn.min())
+    light = np.maximum(maps[:3], 0)
+    light /= light.max(axis=(1, 2), keepdims=True)
+    assert np.allclose(drawn[:, ::32, ::32], light, rtol=0, atol=1e-6)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        some = model.heatmap([GALAXIES[0], b"no picture", GALAXIES[1]], "CSS+EO")
+    assert [one.category for one in caught] == [hiwl.HiwlWarning], caught
+    assert str(caught[0].message).startswith("1: ") and caught[0].filename == __file__, caught[0]
+    assert np.isnan(some[1]).all() and np.array_equal(some[[0, 2]], maps[:2])
+    assert model.heatmap([]).shape == (0, 8, 8)
+    refused(hiwl.HiwlError, "shape/SPI", lambda: model.heatmap(GALAXIES[0], "spiral"))
+    refused(hiwl.HiwlError, "shape/SPI", lambda: model.heatmap([], "spiral"))
+
     # Other threads run while it computes.
     import threading
     import time
@@ -217,6 +248,13 @@ def extras() -> None:
         by_hdu = model.predict(held)
     columns = [name for name in by_file.column_names if name not in ("id", "source")]
     assert by_hdu.select(columns).equals(by_file.select(columns)), (by_hdu, by_file)
+    # Vectors and maps of what has no unit say so, as labels do.
+    for numbers in (model.features, model.heatmap):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = numbers([held, "bands.fits"])
+        assert any("unit" in str(one.message) for one in caught), caught
+        assert np.isfinite(found).all() and np.array_equal(found[0], found[1])
     print("arrays, PIL images, HDUs and tables: as files")
 
     # The README's lines, to the letter.
@@ -233,7 +271,17 @@ def extras() -> None:
         warnings.simplefilter("ignore")
         exec(block, names)
     assert names["table"].column_names == ["id", "label"] and names["table"].num_rows == 25
-    assert names["vectors"].shape == (1, 1280)
+    assert names["vectors"].shape == (1, 1280) and names["maps"].shape == (1, 8, 8)
+
+    # Those of the package's own page.
+    page = (ROOT / "src/python/README.md").read_text()
+    os.symlink(ROOT / "fixtures/galaxies", "cutouts")
+    pathlib.Path("galaxy.jpg").write_bytes(GALAXIES[0].read_bytes())
+    (block,) = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(block, names)
+    assert names["table"].num_rows == 25, names["table"].num_rows
 
     # A bar of tqdm's, of pictures and of a run.
     told = io.StringIO()

@@ -11,13 +11,15 @@
 use rayon::prelude::*;
 
 use crate::classify::ClassifyError;
-use crate::draw::panels::Placed;
+use crate::classify::hierarchy::Hierarchy;
+use crate::cutout::Rejection;
+use crate::draw::panels::{self, Placed};
 use crate::engine::candle::GradCam;
 use crate::engine::{Device, Engine, Infer, InferenceError, Normalisation, Precision};
 use crate::engine::{Tensors, Want, open};
 use crate::model::backbone::Grid;
 use crate::model::model_file::Model;
-use crate::tree::Scheme;
+use crate::tree::{Prediction, Scheme, Stage2};
 
 /// Pictures that a network sees at once.
 pub(super) const BATCH: usize = 16;
@@ -60,6 +62,23 @@ impl Seen {
         let Grid { side, first, step, field } = self.grid;
         Placed { map: &self.map, side, first, step, field }
     }
+
+    /// The map at the size of a picture of so many pixels a side, as it is drawn: 0 to 1,
+    /// without what speaks against.
+    pub fn drawn(&self, size: usize) -> Vec<f32> {
+        panels::heat(self.placed(), size, size)
+    }
+}
+
+/// What a picture is, and where its networks see an answer.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// What they say of it.
+    pub prediction: Prediction,
+    /// The answer that was asked about: a place in the tree's.
+    pub answer: usize,
+    /// Where it is seen.
+    pub seen: Seen,
 }
 
 /// How a network is asked.
@@ -167,6 +186,35 @@ impl Explainer {
                 Some((network, head.outputs.start + place))
             })
             .expect("every answer is given by a network of the scheme")
+    }
+
+    /// Pictures (see [`Infer::run`]) as they are classified, each with the map of `target`
+    /// or, without one, of its own class: an outcome for each, in their order.
+    ///
+    /// # Errors
+    /// [`ClassifyError::Network`] if the pictures could not be run.
+    pub(in crate::classify) fn explanations(
+        &self,
+        hierarchy: &Hierarchy,
+        stage2: Stage2,
+        images: &[&[u8]],
+        target: Option<usize>,
+    ) -> Result<Vec<Result<Explanation, Rejection>>, ClassifyError> {
+        let tree = self.scheme.tree();
+        let predictions = hierarchy.classify(images, stage2)?;
+        // Of each picture that has an outcome, the answer that it is asked about.
+        let answer = |found: &Prediction| target.unwrap_or(tree.classes()[found.class].answer);
+        let both = images.iter().zip(&predictions);
+        let asked: Vec<(&[u8], usize)> = both
+            .filter_map(|(image, found)| Some((*image, answer(found.as_ref().ok()?))))
+            .collect();
+        let mut maps = self.explain(&asked)?.into_iter();
+        let mut explained = |prediction: Prediction| {
+            let answer = answer(&prediction);
+            let seen = maps.next().expect("a map for each outcome");
+            Explanation { prediction, answer, seen }
+        };
+        Ok(predictions.into_iter().map(|found| found.map(&mut explained)).collect())
     }
 
     /// Of each picture (see [`Infer::run`]) where it speaks for an answer, in their

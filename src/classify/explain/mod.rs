@@ -11,7 +11,7 @@
 mod explainer;
 mod output;
 
-pub use explainer::{Explainer, MapKind, Seen, activation};
+pub use explainer::{Explainer, Explanation, MapKind, Seen, activation};
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -144,7 +144,7 @@ pub fn explain(
 
 /// The answer that a person means by a name: a class, an answer, or
 /// `question/answer`.
-fn target(scheme: &Scheme, name: &str) -> Result<usize, ClassifyError> {
+pub(super) fn target(scheme: &Scheme, name: &str) -> Result<usize, ClassifyError> {
     let tree = scheme.tree();
     if let Some(class) = tree.class(name) {
         return Ok(tree.classes()[class].answer);
@@ -180,39 +180,23 @@ impl Task {
     ) -> Result<(), ClassifyError> {
         let pictures = batch.iter().filter_map(|cutout| cutout.state.as_ref().ok());
         let images: Vec<&[u8]> = pictures.map(|image| image.pixels.as_slice()).collect();
-        let predictions = self.hierarchy.classify(&images, self.stage2)?;
+        let found =
+            self.explainer.explanations(&self.hierarchy, self.stage2, &images, self.target)?;
+        let mut outcomes = found.into_iter();
         let scheme = Arc::clone(self.hierarchy.scheme());
         let tree = scheme.tree();
-        // Of each picture that has an outcome, the answer that it is asked about.
-        let answers = predictions.iter().map(|found| {
-            let found = found.as_ref().ok()?;
-            Some(self.target.unwrap_or(tree.classes()[found.class].answer))
-        });
-        let asked: Vec<(&[u8], usize)> = images
-            .iter()
-            .zip(answers)
-            .filter_map(|(image, answer)| Some((*image, answer?)))
-            .collect();
-        let seen = self.explainer.explain(&asked)?;
-        let answers: Vec<usize> = asked.into_iter().map(|(_, answer)| answer).collect();
-        let mut maps = seen.into_iter().zip(answers);
-        let mut outcomes = predictions.into_iter();
         for cutout in batch.drain(..) {
-            let picture = match cutout.state {
-                Ok(picture) => picture,
+            let outcome = cutout.state.and_then(|picture| {
+                let found = outcomes.next().expect("an outcome for each picture")?;
+                Ok((picture, found))
+            });
+            let (picture, Explanation { prediction, answer, seen }) = match outcome {
+                Ok(found) => found,
                 Err(rejection) => {
                     rejected.push((cutout.id, rejection.to_string()));
                     continue;
                 }
             };
-            let prediction = match outcomes.next().expect("an outcome for each picture") {
-                Ok(prediction) => prediction,
-                Err(rejection) => {
-                    rejected.push((cutout.id, rejection.to_string()));
-                    continue;
-                }
-            };
-            let (seen, answer) = maps.next().expect("a map for each outcome");
             let row = Row {
                 id: &cutout.id,
                 index: cutout.index,

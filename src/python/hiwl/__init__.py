@@ -5,8 +5,8 @@
     table.to_pandas()[["id", "label", "confidence"]]
 
 `classify` takes files, bytes, arrays, PIL images, FITS HDUs and tables of these, and
-folders or archives of them. `Model` keeps a model ready for many calls and gives
-features. `run` classifies archives of millions into a folder, which a stopped run
+folders or archives of them. `Model` keeps a model ready for many calls, and gives
+features and heat maps. `run` classifies archives of millions into a folder, which a stopped run
 goes on with, and `read_catalog` reads what it wrote.
 """
 

@@ -2,6 +2,7 @@ from os import PathLike
 from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 _Given = Union[Tuple[int, int, bytes], bytes, str, "PathLike[str]"]
+_Numbers = Tuple[bytes, List[Optional[str]], List[str]]
 
 class Model:
     def __new__(
@@ -28,4 +29,7 @@ class Model:
         pictures: Sequence[_Given],
         progress: Optional[Callable[[int], object]] = None,
     ) -> Tuple[bytes, List[str]]: ...
-    def features(self, pictures: Sequence[_Given]) -> Tuple[bytes, List[Optional[str]]]: ...
+    def features(self, pictures: Sequence[_Given]) -> _Numbers: ...
+    def heat(
+        self, pictures: Sequence[_Given], answer: Optional[str] = None, drawn: bool = False
+    ) -> Tuple[_Numbers, int]: ...

@@ -114,14 +114,33 @@ class Model:
         names, pictures, _ = _rows(inputs, None)
         given = [_pictures.picture(picture) for picture in pictures]
         try:
-            data, reasons = self._engine.features(given)
+            data, reasons, notes = self._engine.features(given)
         except (ValueError, RuntimeError) as error:
             raise HiwlError(str(error)) from None
-        for name, reason in zip(names, reasons):
-            if reason is not None:
-                warnings.warn(f"{name}: {reason}", HiwlWarning, stacklevel=2)
-        # A copy that is the caller's to write into, in the machine's own byte order.
-        return np.frombuffer(data, "<f4").reshape(-1, self._engine.features_len).astype(np.float32)
+        _warn(names, reasons, notes)
+        return _array(data, (len(given), self._engine.features_len))
+
+    def heatmap(
+        self, inputs: Any, cls: Optional[str] = None, *, drawn: bool = False
+    ) -> np.ndarray:
+        """Where in pictures (see `predict`) the model sees its class, or `cls`: Grad-CAM,
+        the maps of `hiwl explain`, float32 of shape (n, height, width).
+
+        `cls` is one of `classes`, or an answer of the model's tree ("CSS+EO"). A map has 8
+        pixels a side, of the model that ships; what speaks for the class is above 0, what
+        speaks against it below. Rows are the picture's from the top down. With `drawn` it
+        lies on the picture as the networks see it (its middle 240 pixels), with as many
+        pixels, between 0 and 1 as `hiwl explain` draws it: each map by its own greatest
+        value, without what speaks against. A picture that cannot be classified is warned
+        of and has NaN."""
+        names, pictures, _ = _rows(inputs, None)
+        given = [_pictures.picture(picture) for picture in pictures]
+        try:
+            (data, reasons, notes), side = self._engine.heat(given, cls, drawn)
+        except (ValueError, RuntimeError) as error:
+            raise HiwlError(str(error)) from None
+        _warn(names, reasons, notes)
+        return _array(data, (len(given), side, side))
 
 
 def classify(
@@ -174,6 +193,20 @@ def _rows(
         if len(names) != len(pictures):
             raise HiwlError(f"{len(names)} ids for {len(pictures)} pictures")
     return names, pictures, rest
+
+
+def _warn(names: List[str], reasons: List[Optional[str]], notes: List[str]) -> None:
+    """Warns the caller's caller of pictures that have no numbers, and of what was taken
+    for granted."""
+    said = [f"{name}: {reason}" for name, reason in zip(names, reasons) if reason is not None]
+    for words in [*said, *notes]:
+        warnings.warn(words, HiwlWarning, stacklevel=3)
+
+
+def _array(data: bytes, shape: Tuple[int, ...]) -> np.ndarray:
+    """Numbers as an array that is the caller's to write into, in the machine's own byte
+    order."""
+    return np.frombuffer(data, "<f4").reshape(shape).astype(np.float32)
 
 
 def _bar(total: int, wanted: Optional[bool]) -> Any:
