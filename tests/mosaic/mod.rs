@@ -4,4 +4,5 @@ mod cutouts;
 mod killed;
 mod line;
 mod masks;
+mod page;
 mod simulated;

@@ -43,7 +43,7 @@ impl Scene {
 }
 
 /// Columns of a run by id.
-fn by_id(run: &Path, wanted: &[&str]) -> BTreeMap<String, Vec<String>> {
+pub(super) fn by_id(run: &Path, wanted: &[&str]) -> BTreeMap<String, Vec<String>> {
     let columns: Vec<Vec<String>> = wanted.iter().map(|name| column(run, name)).collect();
     let ids = column(run, "id").into_iter().enumerate();
     ids.map(|(row, id)| (id, columns.iter().map(|column| column[row].clone()).collect())).collect()
