@@ -29,8 +29,8 @@ const ELSEWHERE: [(&str, &str, &str); 13] = [
         "docs/training.md",
     ),
     ("hiwl evaluate galaxies/val-00.tar", "tests/classify/shipped.rs", "val-00.tar"),
-    // No container tools are needed to build hiwl, and none are tested with.
-    (".ci/dist\napptainer build", ".ci/container/hiwl.def", "apptainer build hiwl.sif"),
+    // By other container tools, which are not needed to build hiwl.
+    (".ci/dist\napptainer build", "tests/containers.sh", ".ci/container/Dockerfile target/dist"),
     // The server's address, which nothing here reaches.
     ("https://skyserver.sdss.org/", "tests/pages/mod.rs", "fn an_address_asks_for"),
     ("  id      ra  dec  label", "tests/classify/shipped.rs", "<!-- sample -->"),
@@ -324,6 +324,37 @@ fn the_readme_says_what_the_models_card_says() {
         ),
     ] {
         assert!(readme.contains(&words), "the README does not say: {words}");
+    }
+}
+
+/// A page that has a block, and what runs it; no other page has any.
+#[test]
+fn every_page_with_a_block_is_some_tests() {
+    const PAGES: [(&str, &str); 9] = [
+        ("README.md", file!()),
+        ("docs/catalog.md", "tests/export/page.rs"),
+        ("docs/cluster.md", file!()),
+        ("docs/cutouts.md", file!()),
+        ("docs/design.md", "tests/architecture/mod.rs"),
+        ("docs/looking.md", "tests/looking/embed.rs"),
+        ("docs/mosaics.md", "tests/mosaic/page.rs"),
+        ("docs/report.md", file!()),
+        ("docs/training.md", "tests/train/page.rs"),
+    ];
+    let pages = fs::read_dir(root().join("docs")).unwrap();
+    let mut pages: Vec<String> = pages
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .filter(|name| name.ends_with(".md"))
+        .collect();
+    pages.push("README.md".to_owned());
+    pages.retain(|page| !blocks(page).is_empty());
+    pages.sort();
+    assert_eq!(pages, PAGES.map(|(page, _)| page));
+    for (page, test) in PAGES {
+        let named = fs::read_to_string(root().join(test)).unwrap();
+        let named = named.matches(&format!("\"{page}\"")).count();
+        // Here it is named by the list above, too.
+        assert!(named > usize::from(test == file!()), "{page} is in no test");
     }
 }
 
