@@ -2,6 +2,8 @@
 //! run here, each in a folder that holds what it names, or stands in a list with the test
 //! that runs it.
 
+mod shown;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
