@@ -41,7 +41,7 @@ pub(super) struct MosaicFlags {
 pub(super) struct MaskFlags {
     /// Masks: pixels whose number is not zero are undefined. The name of a file beside each
     /// mosaic, with {id} as in --band-pattern and, where it has one, {band}, and behind it,
-    /// where the file holds several images, the HDU: {id}-mask.fits[MSK], or [HDU 2] of
+    /// where the file holds several images, the HDU: `{id}-mask.fits[MSK]`, or [HDU 2] of
     /// the second; or the EXTNAME of an HDU of the mosaic's own file.  [default: masks are
     /// passed over]
     #[arg(long, value_name = "NAME", requires = "sources")]

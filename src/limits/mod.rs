@@ -8,7 +8,7 @@
 //!
 //! What a format itself bounds (a JPEG has four components at most) is left to
 //! its reader, what a person types to `cli`. [`shortened`] is for what passes a
-//! limit and must still be named, [`nearest`] for a name that is none.
+//! limit and must still be named.
 
 /// Texts of settings: pipelines, recipes, schemas, run folders.
 pub mod settings {
