@@ -133,10 +133,8 @@ impl Arguments {
         let options = self.resolve()?;
         let read = options.inputs.iter().chain([&table, &options.model]);
         let read: Vec<&Path> = read.map(PathBuf::as_path).collect();
-        for path in csv.iter().chain(&predictions) {
-            output::refuse_ending(path, output::CSV).map_err(usage)?;
-        }
-        output::refuse_all(csv.iter().chain(&predictions), &read).map_err(usage)?;
+        let outputs = [&csv, &predictions].map(|path| (path.as_deref(), output::CSV));
+        output::refuse_all(&outputs, &read).map_err(usage)?;
         let classes = classify::classes(&options.model)
             .map_err(|error| if error.is_usage() { usage(error) } else { error.into() })?;
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
@@ -193,10 +191,7 @@ impl Arguments {
         let options = self.resolve()?;
         let read = options.inputs.iter().chain([&options.model]).map(PathBuf::as_path);
         let read: Vec<&Path> = read.chain([table]).collect();
-        if let Some(path) = &predictions {
-            output::refuse_ending(path, output::CSV).map_err(usage)?;
-        }
-        output::refuse_all(&predictions, &read).map_err(usage)?;
+        output::refuse_all(&[(predictions.as_deref(), output::CSV)], &read).map_err(usage)?;
         let of = |error: ClassifyError| {
             if error.is_usage() { usage(error) } else { CliError::from(error) }
         };

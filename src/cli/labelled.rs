@@ -12,12 +12,11 @@ use clap::Args;
 use super::evaluate::{rejections, split_named};
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::input::InputFlags;
-use super::terminal::shown;
-use super::{CliError, Exit, print, usage};
+use super::model_output::ModelOutput;
+use super::{CliError, Exit, usage};
 use crate::classify::{self, Devices, Evaluation};
 use crate::labels::{LabelColumns, LabelTable, Split};
-use crate::model::model_file::{Model, StoredPrecision};
-use crate::storage::output;
+use crate::model::model_file::Model;
 
 /// A model, images, and what they are known to be.
 #[derive(Debug, Args)]
@@ -40,13 +39,8 @@ pub(super) struct Labelled {
     #[command(flatten)]
     input: InputFlags,
 
-    /// The model file to write.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
-
-    /// How matrices are stored; f16 loses nothing where they were stored so.
-    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
-    precision: StoredPrecision,
+    #[command(flatten)]
+    output: ModelOutput,
 }
 
 /// A model, and what it says of the images.
@@ -55,19 +49,18 @@ pub(super) struct Held {
     pub(super) model: Model,
     /// What it says.
     pub(super) found: Evaluation,
-    output: PathBuf,
-    precision: StoredPrecision,
+    output: ModelOutput,
 }
 
 impl Labelled {
     /// Reads the model, and classifies the images; what ends the command where a signal
     /// stopped it. `also` are files that the command reads besides.
     pub(super) fn hold(self, also: &[&Path]) -> Result<ControlFlow<Exit, Held>, CliError> {
-        let Self { model: path, inputs, labels, split, input, output, precision } = self;
+        let Self { model: path, inputs, labels, split, input, output } = self;
         let model = Model::read(&path).map_err(usage)?;
         let read: Vec<&Path> =
             inputs.iter().chain([&path, &labels]).map(PathBuf::as_path).collect();
-        output::refuse(&output, &[&read[..], also].concat()).map_err(usage)?;
+        output.refuse(&[&read[..], also].concat())?;
         let asked = NetworkFlags::of_model(path, input);
         let options =
             asked.resolve(inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
@@ -85,7 +78,7 @@ impl Labelled {
         Ok(match found {
             Some(mut found) => {
                 found.notes.splice(0..0, left.note());
-                ControlFlow::Continue(Held { model, found, output, precision })
+                ControlFlow::Continue(Held { model, found, output })
             }
             None => ControlFlow::Break(stop.signal().map_or(Exit::Incomplete, Exit::Signal)),
         })
@@ -95,13 +88,12 @@ impl Labelled {
 impl Held {
     /// Writes the model as it is now, and tells what was found, with `said` about it.
     pub(super) fn write(self, said: &str) -> Result<Exit, CliError> {
-        let digest = self.model.write(&self.output, self.precision)?;
         let rejected = rejections(&self.found.rejected);
         let mut text = String::new();
         for line in self.found.notes.iter().chain(&rejected) {
             text += &format!("{line}\n");
         }
-        print(&format!("{text}{said}{digest}  {}\n", shown::line(self.output.display())))?;
+        self.output.write(&self.model, &(text + said))?;
         Ok(if rejected.is_empty() { Exit::Ok } else { Exit::Flawed })
     }
 }

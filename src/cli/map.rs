@@ -95,12 +95,9 @@ fn perplexity(text: &str) -> Result<f64, String> {
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let read: Vec<&Path> = self.labels.iter().map(PathBuf::as_path).collect();
-        for (path, written) in [(&self.output, output::CSV), (&self.picture, output::SVG)] {
-            if let Some(path) = path {
-                output::refuse_ending(path, written).map_err(usage)?;
-            }
-        }
-        output::refuse_all(self.output.iter().chain(&self.picture), &read).map_err(usage)?;
+        let outputs =
+            [(self.output.as_deref(), output::CSV), (self.picture.as_deref(), output::SVG)];
+        output::refuse_all(&outputs, &read).map_err(usage)?;
         let columns = LabelColumns { id: None, split: None };
         let labels = self.labels.as_ref().map(|path| LabelTable::read(path, None, columns));
         let labels = labels.transpose().map_err(usage)?;

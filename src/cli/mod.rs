@@ -53,6 +53,7 @@ mod looks;
 mod manual;
 mod map;
 mod model;
+mod model_output;
 mod mosaics;
 mod numbers;
 mod oddness;

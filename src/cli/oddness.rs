@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
 use super::input::InputFlags;
-use super::{CliError, Exit, print, usage};
+use super::model_output::ModelOutput;
+use super::{CliError, Exit, usage};
 use crate::classify::{self, Devices};
-use crate::cli::terminal::{format, shown};
+use crate::cli::terminal::format;
 use crate::labels::{LabelColumns, LabelTable};
-use crate::model::model_file::{Model, StoredPrecision};
-use crate::storage::output;
+use crate::model::model_file::Model;
 use crate::train::oddness;
 
 /// Let a model tell pictures unlike those that it learned from.
@@ -45,20 +45,15 @@ pub struct Oddness {
     #[command(flatten)]
     input: InputFlags,
 
-    /// The model file to write.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
-
-    /// How the networks' matrices are stored; f16 loses nothing where they were
-    /// stored so.
-    #[arg(long, value_enum, default_value_t = StoredPrecision::F32)]
-    precision: StoredPrecision,
+    #[command(flatten)]
+    output: ModelOutput,
 }
 
 impl Oddness {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let mut model = Model::read(&self.model).map_err(usage)?;
-        output::refuse(&self.output, &[self.model.as_path()]).map_err(usage)?;
+        let read = self.inputs.iter().chain([&self.model]).chain(&self.labels);
+        self.output.refuse(&read.map(PathBuf::as_path).collect::<Vec<_>>())?;
         let asked = NetworkFlags::of_model(self.model.clone(), self.input);
         let options =
             asked.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
@@ -83,7 +78,6 @@ impl Oddness {
             .map_err(|what| usage(anyhow!("{what}")))?;
         let about = oddness.about.clone();
         model.set_oddness(Some(oddness));
-        let digest = model.write(&self.output, self.precision)?;
         let mut text = format!(
             "oddness by {} of {}, of {}, with percentiles of {}\n",
             format::counted(about.components as u64, "direction", "directions"),
@@ -98,7 +92,7 @@ impl Oddness {
         for note in &found.notes {
             text += &format!("{note}\n");
         }
-        print(&format!("{text}{digest}  {}\n", shown::line(self.output.display())))?;
+        self.output.write(&model, &text)?;
         Ok(if found.rejected == 0 { Exit::Ok } else { Exit::Flawed })
     }
 }

@@ -52,10 +52,8 @@ pub struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        if let Some(path) = &self.output {
-            output::refuse_ending(path, output::CSV).map_err(super::usage)?;
-            output::refuse(path, &[]).map_err(super::usage)?;
-        }
+        let outputs = [(self.output.as_deref(), output::CSV)];
+        output::refuse_all(&outputs, &[]).map_err(super::usage)?;
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let Self { to, top, distance, .. } = self;

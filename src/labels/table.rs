@@ -220,7 +220,7 @@ impl LabelTable {
     /// # Errors
     /// [`LabelError::Unwritable`].
     pub fn write_csv(&self, path: &Path, inputs: &[&Path]) -> Result<(), LabelError> {
-        output::refuse_ending(path, output::CSV)?;
+        output::refuse_all(&[(Some(path), output::CSV)], inputs)?;
         Ok(output::write(path, self.to_csv().as_bytes(), inputs)?)
     }
 

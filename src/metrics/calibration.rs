@@ -77,19 +77,23 @@ impl Calibration {
 /// `expected` = np: 2ν·C(n, ν)·pᵛ·qⁿ⁻ᵛ⁺¹ with ν = ⌊np⌋ + 1 (De Moivre; Diaconis and
 /// Zabell 1991, Statistical Science 6, equation 1.1).
 fn deviation(n: u64, expected: f64) -> f64 {
-    // Beyond it √(2npq/π), its limit, is exact to a few parts in a hundred thousand.
-    const SUMMED: u64 = 10_000;
+    // Of a greater variance √(2npq/π), the limit, is exact to a few parts in a hundred
+    // thousand, whatever p is.
+    const SUMMED: f64 = 10_000.0;
     let trials = n as f64;
     let p = expected / trials;
     // Of none, of NaN, and where the outcome is certain.
     if !(p > 0.0 && p < 1.0) {
         return 0.0;
     }
-    if n > SUMMED {
-        return (2.0 * trials * p * (1.0 - p) / std::f64::consts::PI).sqrt();
+    let variance = trials * p * (1.0 - p);
+    if variance > SUMMED {
+        return (2.0 * variance / std::f64::consts::PI).sqrt();
     }
     let above = (expected.floor() as u64 + 1).min(n);
-    let chosen: f64 = (1..=above).map(|k| ((n - above + k) as f64 / k as f64).ln()).sum();
+    // The fewer of those that are right and those that are not: some twice the variance.
+    let few = above.min(n - above);
+    let chosen: f64 = (1..=few).map(|k| ((n - few + k) as f64 / k as f64).ln()).sum();
     let log = chosen + above as f64 * p.ln() + (n - above + 1) as f64 * (1.0 - p).ln();
     2.0 * above as f64 * log.exp()
 }
@@ -130,9 +134,22 @@ mod tests {
             let found = deviation(n, n as f64 * p);
             assert!((found - sum).abs() < 1e-12, "{n} {p}: {found} {sum}");
         }
-        // Both ways of computing it meet.
-        let (summed, limit) = (deviation(10_000, 7_000.0), deviation(10_001, 7_000.7));
-        assert!((summed / limit - 1.0).abs() < 1e-4, "{summed} {limit}");
+        // Of very many that are nearly all right, by those that are not: far from the limit.
+        let (n, wrong) = (2_000_000u64, 2e-6);
+        let (mut chance, mut sum) = ((n as f64 * f64::ln_1p(-wrong)).exp(), 0.0);
+        for k in 0..60 {
+            sum += chance * (k as f64 - n as f64 * wrong).abs();
+            chance *= (n - k) as f64 / (k + 1) as f64 * wrong / (1.0 - wrong);
+        }
+        let found = deviation(n, n as f64 * (1.0 - wrong));
+        assert!((found / sum - 1.0).abs() < 1e-6, "{found} {sum}");
+        // Both ways of computing it meet, wherever p lies.
+        for p in [0.5, 0.01, 0.999] {
+            let n = (10_000.0 / (p * (1.0 - p))) as u64;
+            let of = |n: u64| deviation(n, n as f64 * p) / (n as f64).sqrt();
+            let (summed, limit) = (of(n - 10), of(n + 10));
+            assert!((summed / limit - 1.0).abs() < 1e-4, "{p}: {summed} {limit}");
+        }
         for certain in [(0, 0.0), (5, 5.0), (5, 0.0), (5, f64::NAN)] {
             assert_eq!(deviation(certain.0, certain.1), 0.0);
         }

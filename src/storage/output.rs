@@ -59,21 +59,24 @@ pub(crate) fn refuse(path: &Path, inputs: &[&Path]) -> Result<(), StorageError> 
     check(path, inputs).map(drop)
 }
 
-/// The same of all the outputs of a command, of which one at most is standard output.
+/// The same of all the outputs that a command was given, each with what it will be; one at
+/// most is standard output, and none has another format's ending.
 ///
 /// # Errors
 /// As [`write()`].
-pub(crate) fn refuse_all<'a>(
-    paths: impl IntoIterator<Item = &'a PathBuf>,
+pub(crate) fn refuse_all(
+    outputs: &[(Option<&Path>, Written)],
     inputs: &[&Path],
 ) -> Result<(), StorageError> {
     let mut taken = false;
-    for path in paths {
+    for (path, written) in outputs {
+        let Some(path) = path else { continue };
+        refuse_ending(path, *written)?;
         if let Target::Stdout = check(path, inputs)?
             && std::mem::replace(&mut taken, true)
         {
             let why = "is standard output, which has another output already";
-            return Err(StorageError::Output { path: path.to_owned(), why });
+            return Err(StorageError::Output { path: (*path).to_owned(), why });
         }
     }
     Ok(())
@@ -111,7 +114,7 @@ const KNOWN: [&str; 22] = [
 ///
 /// # Errors
 /// [`StorageError::Output`].
-pub(crate) fn refuse_ending(path: &Path, written: Written) -> Result<(), StorageError> {
+fn refuse_ending(path: &Path, written: Written) -> Result<(), StorageError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
     let other = |ending: &str| KNOWN.contains(&ending) && !written.endings.contains(&ending);
     if ending.as_deref().is_some_and(other) {

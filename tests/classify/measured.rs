@@ -62,6 +62,8 @@ fn what_would_be_lost_is_refused_before_images_are_read() {
     for (command, words) in [
         ("card m in --labels good.csv --output good.csv", "is an input"),
         ("calibrate m in --labels good.csv --output m", "is an input"),
+        ("oddness m in --labels good.csv --output good.csv", "is an input"),
+        ("oddness m in/broken.jpg --output in/broken.jpg", "is an input"),
         ("card m in --labels good.csv --text card.md --output card.md", "is an input"),
         ("card m in --labels good.csv --text latin.md --output x", "not UTF-8"),
         ("card m in --labels good.csv --text in --output x", "a folder, not a file"),

@@ -64,8 +64,8 @@ fn labels_come_first_and_the_stages_under_verbose() {
     assert!(verbose.starts_with("  CRS ") && verbose.contains("starved"), "{verbose}");
 }
 
-#[test]
-fn a_table_is_joined_to_an_archive_by_its_ids() {
+/// `a.tar` of three galaxies, their labels in `made`, and a run over it, `plain`.
+fn with_an_archive() -> Workplace {
     let place = Workplace::new();
     let made = place.run("simulate made --count 3 --size 240 --format tar --quiet");
     assert_code(&made, 0);
@@ -73,6 +73,12 @@ fn a_table_is_joined_to_an_archive_by_its_ids() {
     let archive = archive.into_iter().find(|path| path.extension().is_some_and(|e| e == "tar"));
     fs::rename(archive.unwrap(), place.path("a.tar")).unwrap();
     place.expect(0, "classify a.tar --output plain --quiet");
+    place
+}
+
+#[test]
+fn a_table_is_joined_to_an_archive_by_its_ids() {
+    let place = with_an_archive();
     let ids = column(&place.path("plain"), "id");
     let table =
         format!("objid,ra,dec,z\n{},11.5,-3,0.25\n{},12.5,4,0.5\nx,1,1,1\n", ids[2], ids[0]);
@@ -105,13 +111,7 @@ fn a_table_is_joined_to_an_archive_by_its_ids() {
 /// the members.
 #[test]
 fn a_joined_table_is_for_every_command() {
-    let place = Workplace::new();
-    let made = place.run("simulate made --count 3 --size 240 --format tar --quiet");
-    assert_code(&made, 0);
-    let archive = fs::read_dir(place.path("made")).unwrap().map(|entry| entry.unwrap().path());
-    let archive = archive.into_iter().find(|path| path.extension().is_some_and(|e| e == "tar"));
-    fs::rename(archive.unwrap(), place.path("a.tar")).unwrap();
-    place.expect(0, "classify a.tar --output plain --quiet");
+    let place = with_an_archive();
     let sources = column(&place.path("plain"), "source");
     let (mut joined, mut listed) = ("id,r90\nx,1\n".to_owned(), "id,path,r90\n".to_owned());
     for (place, (id, source)) in column(&place.path("plain"), "id").iter().zip(&sources).enumerate()
@@ -133,9 +133,9 @@ fn a_joined_table_is_for_every_command() {
         found
     };
     place.expect(0, "look a.tar --output unscaled");
-    for (command, more) in [("look", ""), ("explain", "")] {
-        place.expect(0, &format!("{command} m.csv {scaled} --output {command}-m {more}"));
-        let line = format!("{command} a.tar --join t.csv {scaled} --output {command}-t {more}");
+    for command in ["look", "explain"] {
+        place.expect(0, &format!("{command} m.csv {scaled} --output {command}-m"));
+        let line = format!("{command} a.tar --join t.csv {scaled} --output {command}-t");
         let output = place.expect(0, &line);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains(told), "{said}");

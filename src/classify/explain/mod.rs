@@ -66,8 +66,8 @@ const WINDOW: usize = 4 * BATCH;
 /// # Errors
 /// [`ClassifyError`]; [`ClassifyError::Answer`] if the model's tree has no such
 /// answer, or several; [`ClassifyError::Maps`] if answers that may be asked about are of
-/// networks whose maps have different sizes; [`ClassifyError::Pictures`] if the folder holds anything or
-/// cannot be written.
+/// networks whose maps have different sizes; [`ClassifyError::Pictures`] if the folder
+/// holds anything or cannot be written.
 pub fn explain(
     options: &ClassifyOptions,
     asked: &ExplainOptions,

@@ -72,8 +72,7 @@ pub struct Reported {
 pub fn write(options: &ReportOptions) -> Result<Reported, PageError> {
     let inputs = [&options.labels, &options.model, &options.example];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
-    output::refuse_ending(&options.output, output::HTML)?;
-    output::refuse(&options.output, &inputs)?;
+    output::refuse_all(&[(Some(&options.output), output::HTML)], &inputs)?;
     let (page, mut reported) = if gather::is_training(&options.run)? {
         let of_catalogs = [("--labels", &options.labels), ("--model", &options.model)];
         if let Some((flag, _)) = of_catalogs.iter().find(|(_, asked)| asked.is_some()) {

@@ -9,8 +9,8 @@
 //!
 //! Memory: the table's columns that are needed, its carried ones, and the numbers of each
 //! row's mosaics, which is more than other listings hold; a row takes a hundred and some
-//! bytes. Invariant: every row of the
-//! table is an entry, once, and the order depends on the table and the mosaics alone.
+//! bytes. Invariant: every row of the table is an entry, once, and the order depends on
+//! the table and the mosaics alone.
 
 mod files;
 mod table;

@@ -278,7 +278,7 @@ impl<'a> Image<'a> {
         }
         match self.tile(row, tile)? {
             (numbers, Meaning::Plain { scaling, range }) => {
-                numbers.flags(0, tile.pixels(), (&scaling, range), take).map_err(damaged)?
+                numbers.flags(tile.pixels(), (&scaling, range), take).map_err(damaged)?
             }
             (_, Meaning::Quantised { .. }) => Err(lossy()),
         }

@@ -66,20 +66,18 @@ impl Meaning {
 }
 
 impl Numbers<'_> {
-    /// Gives `count` of the numbers, from number `at` on, to `take`, as a mask's. The inner
-    /// result is what `take` says.
+    /// Gives the first `count` numbers to `take`, as a mask's. The inner result is what
+    /// `take` says.
     ///
     /// # Errors
     /// Where there are fewer, or one that cannot be.
     pub fn flags(
         &self,
-        at: usize,
         count: usize,
         (scaling, range): (&Scaling, (i64, i64)),
         mut take: impl FnMut(Flag) -> Result<(), Rejection>,
     ) -> Result<Result<(), Rejection>, Damage> {
         let few = Damage("fewer numbers than pixels");
-        let stretch = at..at + count;
         let mut fit = true;
         let mut whole = |number: i64| {
             fit &= (range.0..=range.1).contains(&number);
@@ -87,17 +85,16 @@ impl Numbers<'_> {
         };
         let taken = match *self {
             Self::Integers(all) => {
-                all.get(stretch).ok_or(few)?.iter().try_for_each(|n| whole((*n).into()))
+                all.get(..count).ok_or(few)?.iter().try_for_each(|n| whole((*n).into()))
             }
             Self::Narrow(all) => {
-                all.get(stretch).ok_or(few)?.iter().try_for_each(|n| whole(n.0.into()))
+                all.get(..count).ok_or(few)?.iter().try_for_each(|n| whole(n.0.into()))
             }
             Self::Wide(all) => {
-                all.get(stretch).ok_or(few)?.iter().try_for_each(|n| whole((n.0 as i32).into()))
+                all.get(..count).ok_or(few)?.iter().try_for_each(|n| whole((n.0 as i32).into()))
             }
             Self::Bytes(all, pixels) => {
-                let size = pixels.bytes();
-                let bytes = all.get(at * size..stretch.end * size).ok_or(few)?;
+                let bytes = all.get(..count * pixels.bytes()).ok_or(few)?;
                 // Integers of a smaller type than the image's are in its range; of a larger
                 // one they may not be.
                 if pixels.are_integers() && range != (i64::MIN, i64::MAX) {
