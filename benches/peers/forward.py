@@ -61,13 +61,15 @@ class Engine:
 
     def start(self, ours, threads, batches, isa):
         """Whether it can run here."""
-        logits = FOLDER / f"logits-{self.peer or 'hiwl'}-{self.precision}.f32"
+        name = self.peer or ("hiwl" if self.alone else "hiwl-callers")
+        logits = FOLDER / f"logits-{name}-{self.precision}.f32"
         if self.peer:
             command = [sys.executable, HERE / "peer.py", self.peer]
             command += [FOLDER / "model.onnx", FOLDER / "images.npy", logits, threads]
         else:
             program, peer, model = ours
-            command = [program, peer, self.precision, isa or "best", model]
+            callers = 1 if self.alone else threads
+            command = [program, peer, self.precision, isa or "best", callers, model]
             command += [FOLDER / "images.u8", logits]
         self.process = subprocess.Popen(
             [str(part) for part in [*command, *batches]],
@@ -101,7 +103,9 @@ class Engine:
 def engines(isa):
     every = [
         Engine("hiwl", "f32", True),
+        Engine("hiwl, a caller a thread", "f32", False),
         Engine("hiwl", "bf16", True),
+        Engine("hiwl, a caller a thread", "bf16", False),
         Engine("ONNX Runtime", "f32", True, "onnxruntime"),
         Engine("ONNX Runtime, a caller a thread", "f32", False, "onnxruntime-callers"),
         Engine("OpenVINO, latency hint", "f32", True, "openvino-latency"),
@@ -230,23 +234,24 @@ def commit():
 
 
 def ratio(ours, peers, batch):
-    """Ours to the peer with the best median, round by round: the cell of a
-    table."""
-    peer = max(peers, key=lambda e: statistics.median(e.rates[batch]))
+    """That of ours with the best median to the peer with the best median, round by
+    round: the cell of a table."""
+    ours, peer = (max(of, key=lambda e: statistics.median(e.rates[batch])) for of in (ours, peers))
     ratios = [a / b for a, b in zip(ours.rates[batch], peer.rates[batch])]
     return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def summary(running):
-    """The latest round, for who waits: ratios to the best peer of the round in
-    the same precision, by batch."""
+    """The latest round, for who waits: ratios of our best to the best peer of the round
+    in the same precision, by batch."""
     parts = []
-    for ours in (e for e in running if not e.peer):
-        peers = [e for e in running if e.peer and e.held and e.precision == ours.precision]
-        if peers:
-            best = {b: max(e.rates[b][-1] for e in peers) for b in ours.rates}
-            ratios = (f"{ours.rates[b][-1] / best[b]:.2f} (batch {b})" for b in best)
-            parts.append(f"{ours.precision} " + ", ".join(ratios))
+    for precision in ("f32", "bf16"):
+        these = [e for e in running if e.precision == precision and e.held]
+        ours, peers = ([e for e in these if not e.peer], [e for e in these if e.peer])
+        if ours and peers:
+            best = lambda engines, batch: max(e.rates[batch][-1] for e in engines)
+            ratios = (f"{best(ours, b) / best(peers, b):.2f} (batch {b})" for b in peers[0].rates)
+            parts.append(f"{precision} " + ", ".join(ratios))
     return "; ".join(parts)
 
 
@@ -259,14 +264,16 @@ def report(running, differences, batches):
         for rates in engine.rates.values():
             cells.append(f"{statistics.median(rates):.1f} ({min(rates):.1f}–{max(rates):.1f})")
         print("|", " | ".join(cells), "|")
-    for ours in (e for e in running if not e.peer):
+    # Like to like: whatever serves best of both, and one request at a time of both.
+    alone = [engine for engine in running if engine.alone]
+    for own in ("f32", "bf16"):
         for precision in ("f32", "bf16"):
-            peers = [e for e in running if e.peer and e.held and e.precision == precision]
-            alone = [e for e in peers if e.alone]
-            for these, what in ((peers, "peer"), (alone, "peer with one request at a time")):
-                if these:
-                    cells = [ratio(ours, these, batch) for batch in batches]
-                    name = f"hiwl {ours.precision} / best {precision} {what}"
+            for engines, what in ((running, ""), (alone, ", one request at a time")):
+                ours = [e for e in engines if not e.peer and e.precision == own]
+                peers = [e for e in engines if e.peer and e.held and e.precision == precision]
+                if ours and peers:
+                    cells = [ratio(ours, peers, batch) for batch in batches]
+                    name = f"hiwl {own} / best {precision} peer{what}"
                     print("|", " | ".join([name, "", *cells]), "|")
 
 

@@ -166,7 +166,7 @@ impl Classifier {
         let resolved = Resolved::new(options, &model)?;
         Ok(Self {
             decode: resolved.reading.decode_options(),
-            hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu)?.0,
+            hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu, None)?.0,
             preparation: resolved.preparation,
             trained: (!model.description.untrained).then(|| model.description.input.clone()),
             source: Source {

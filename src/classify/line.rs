@@ -78,8 +78,8 @@ impl Line {
         graph.stage("infer", self.lanes(), 1, batches, || {
             let hierarchy = Arc::clone(lanes.next().expect("as many workers as lanes"));
             let stage2 = self.stage2;
-            // Several batches at once are a GPU's: a thread that waits for it
-            // must not hold one of the pool's.
+            // Where several batches run at once a thread of the line only waits for
+            // what computes them, and must not hold one of the pool's.
             let threads = (hierarchy.lanes() == 1).then(|| Arc::clone(&self.threads));
             map(move |Sequenced { sequence, item }: Sequenced<Batch>| {
                 let run = || infer(&hierarchy, stage2, item.cutouts);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::ThreadPool;
+
 use super::{
     ClassifyError, Device, hierarchy::Hierarchy, kept::Keeping, line::Line, resolved::Resolved,
 };
@@ -53,7 +55,9 @@ pub fn crops(run: &Resolved) -> Crops {
 }
 
 /// The networks of the model on `device`, and what to tell of it: two on a GPU,
-/// one after the other, as one piece of work; others each by itself.
+/// one after the other, as one piece of work; others each by itself. What the
+/// processor computes is computed on `threads`, by whichever thread asks; without, on
+/// the threads of whoever asks.
 ///
 /// # Errors
 /// [`ClassifyError::Weights`] if weights and architecture do not agree,
@@ -63,7 +67,9 @@ pub fn hierarchy(
     run: &Resolved,
     model: &Model,
     device: Device,
+    threads: Option<&Arc<ThreadPool>>,
 ) -> Result<(Hierarchy, Option<String>), ClassifyError> {
+    let room = Room::for_many(run.batch).on(threads);
     let description = &model.description;
     let (input, scheme) = (&description.input, Arc::new(description.scheme.clone()));
     let oddness = model.oddness.clone().map(Arc::new);
@@ -83,8 +89,7 @@ pub fn hierarchy(
         && first.architecture == second.architecture
     {
         let all = run.stage2 == Stage2::All;
-        let pair =
-            Pair { networks: [first, second], combined, all, room: Room::for_many(run.batch) };
+        let pair = Pair { networks: [first, second], combined, all, room };
         let Opened { network, note } = open::pair(&pair, device, run.engine, run.precision)?;
         let hierarchy = Hierarchy::together(network, scheme)?;
         return Ok((hierarchy.telling(oddness)?.keeping(keeping)?, note));
@@ -92,7 +97,7 @@ pub fn hierarchy(
     let (mut opened, mut told): (Vec<Box<dyn Infer>>, _) = (Vec::new(), None);
     for network in networks {
         let Opened { network, note } =
-            open::infer(network, device, run.engine, run.precision, Room::for_many(run.batch))?;
+            open::infer(network, device, run.engine, run.precision, room.clone())?;
         opened.push(network);
         told = note;
     }
@@ -104,10 +109,10 @@ pub fn hierarchy(
 /// # Errors
 /// As [`hierarchy`], and if threads cannot be started.
 pub fn line(run: &Resolved, model: &Model) -> Result<Line, ClassifyError> {
-    let threads = pipeline::threads::pool("infer", run.workers)?;
+    let threads = Arc::new(pipeline::threads::pool("infer", run.workers)?);
     let (mut hierarchies, mut notes) = (Vec::new(), Vec::new());
     for device in run.devices.each() {
-        let (hierarchy, note) = hierarchy(run, model, device)?;
+        let (hierarchy, note) = hierarchy(run, model, device, Some(&threads))?;
         hierarchies.push(Arc::new(hierarchy));
         notes.extend(note);
     }
@@ -117,7 +122,7 @@ pub fn line(run: &Resolved, model: &Model) -> Result<Line, ClassifyError> {
         hierarchies,
         stage2: run.stage2,
         batch: run.batch,
-        threads: Arc::new(threads),
+        threads,
         notes,
     })
 }

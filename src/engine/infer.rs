@@ -157,7 +157,7 @@ pub trait Infer: Send + Sync {
 
     /// Batches that are worth running at once, each from a thread of its own.
     fn lanes(&self) -> usize {
-        // One batch has all cores.
+        // One batch has all threads.
         1
     }
 

@@ -6,7 +6,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use super::candle::{self, CandleLearner, GradCam, TensorNetwork};
@@ -294,25 +296,32 @@ pub struct Opened<N: ?Sized> {
     pub note: Option<String>,
 }
 
-/// What a GPU takes memory for; less where it has no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What networks are run with.
+#[derive(Debug, Clone)]
 pub struct Room {
-    /// Images that run at once.
+    /// Images that run at once. A GPU takes memory for them; less where it has no more.
     pub batch: usize,
-    /// Batches under way, each with memory of its own.
+    /// Batches under way on a GPU, each with memory of its own.
     pub lanes: usize,
+    /// What the fused engine computes on, if not on the threads of whoever asks.
+    pub threads: Option<Arc<ThreadPool>>,
 }
 
 impl Room {
     /// For one thread, whose batches run one after the other.
     pub fn for_one(batch: usize) -> Self {
-        Self { batch, lanes: 1 }
+        Self { batch, lanes: 1, threads: None }
     }
 
     /// For threads that run batches beside one another: one computes, one's pixels are
     /// copied, one's rows are being made.
     pub fn for_many(batch: usize) -> Self {
-        Self { batch, lanes: 3 }
+        Self { batch, lanes: 3, threads: None }
+    }
+
+    /// The same with threads for the processor's part, which batches share.
+    pub fn on(self, threads: Option<&Arc<ThreadPool>>) -> Self {
+        Self { threads: threads.map(Arc::clone), ..self }
     }
 }
 
@@ -335,15 +344,22 @@ pub fn infer(
     let name = architecture.name.as_str();
     tracing::debug!(%engine, %device, precision = precision.name(), name, size, "a network opens");
     let network: Box<dyn Infer> = match engine {
-        Engine::Fused => Box::new(PackedNetwork::with(
-            architecture,
-            outputs,
-            size,
-            weights,
-            normalisation,
-            Backend::detect(),
-            precision,
-        )?),
+        Engine::Fused => {
+            let backend = Backend::detect();
+            let packed = PackedNetwork::with(
+                architecture,
+                outputs,
+                size,
+                weights,
+                normalisation,
+                backend,
+                precision,
+            )?;
+            Box::new(match room.threads {
+                Some(threads) => packed.on(threads),
+                None => packed,
+            })
+        }
         Engine::Candle => {
             let place = place(device)?;
             let network = candle::Network::on(&place, architecture, outputs, weights)?;

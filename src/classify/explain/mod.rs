@@ -82,7 +82,7 @@ pub fn explain(
     let explainer = Explainer::new(&model, resolved.engine)?;
     let side = explainer.side(target)?;
     let mut task = Task {
-        hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu)?.0,
+        hierarchy: setup::hierarchy(&resolved, &model, Device::Cpu, None)?.0,
         stage2: resolved.stage2,
         explainer,
         target,

@@ -13,6 +13,8 @@ mod infer;
 pub mod learn;
 
 pub use hiwl_kernels::Backend;
+use std::sync::Barrier;
+
 use hiwl_kernels::HalfRunner;
 
 #[cfg(test)]
@@ -42,4 +44,18 @@ impl Precision {
 /// Where this processor does not have the backend, or the precision on it.
 pub fn peak_flops(backend: Backend, precision: Precision) -> f64 {
     hiwl_kernels::peak_flops(backend, precision == Precision::Bf16)
+}
+
+/// The same of all threads of the current rayon pool at once. Two that share a core, as
+/// virtual ones often do unsaid, reach little more than one of them alone.
+///
+/// # Panics
+/// See [`peak_flops`].
+pub fn peak_flops_together(backend: Backend, precision: Precision) -> f64 {
+    let begin = Barrier::new(rayon::current_num_threads());
+    let each = rayon::broadcast(|_| {
+        begin.wait();
+        hiwl_kernels::usual_flops(backend, precision == Precision::Bf16)
+    });
+    each.iter().sum()
 }

@@ -2,14 +2,16 @@
 //! far from the limit it is.
 //!
 //! The limit of a layer is its arithmetic at the processor's peak in the
-//! precision of its products, as measured in the same run; memory, SiLU and
-//! all else would have to be free. Machines are shared: rates are medians,
+//! precision of its products, as measured in the same run, for batches on all threads
+//! at once; memory, SiLU and all else would have to be free. Machines are shared: rates are medians,
 //! the times of layers the shortest of many walks.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::engine::fused::{Backend, LayerKind, LayerTimes, PackedNetwork, peak_flops};
+use crate::engine::fused::{
+    Backend, LayerKind, LayerTimes, PackedNetwork, peak_flops, peak_flops_together,
+};
 use crate::engine::{Infer, InferenceError, Precision, Tensors, Want};
 
 /// Images that the walks by layer take: as many as go together in batches.
@@ -39,8 +41,10 @@ pub struct LayerSpeed {
     pub seconds: f64,
     /// Multiplications and additions per image.
     pub flop: f64,
-    /// The processor's peak in a second.
+    /// The peak of one thread in a second.
     pub peak: f64,
+    /// The peak of all threads at once.
+    pub peak_together: f64,
 }
 
 /// Measures `network` on `images`, on the current rayon pool; `seconds` for
@@ -69,16 +73,21 @@ pub fn measure(
         });
     });
     let (backend, precision) = (network.backend(), network.precision());
-    let (plain, own) = (peak_flops(backend, Precision::F32), peak_flops(backend, precision));
+    let peaks = |p| (peak_flops(backend, p), peak_flops_together(backend, p));
+    let (plain, own) = (peaks(Precision::F32), peaks(precision));
     let layers = best.map(|times| {
-        let of = |kind| LayerSpeed {
-            kind,
-            seconds: times.time(kind).as_secs_f64() / walk as f64,
-            flop: 2.0 * times.multiply_adds(kind) as f64 / walk as f64,
-            peak: match kind {
+        let of = |kind| {
+            let (peak, peak_together) = match kind {
                 LayerKind::Expand | LayerKind::Project | LayerKind::Head => own,
                 LayerKind::Stem | LayerKind::Depthwise | LayerKind::SqueezeExcite => plain,
-            },
+            };
+            LayerSpeed {
+                kind,
+                seconds: times.time(kind).as_secs_f64() / walk as f64,
+                flop: 2.0 * times.multiply_adds(kind) as f64 / walk as f64,
+                peak,
+                peak_together,
+            }
         };
         LayerKind::ALL.map(of).to_vec()
     });
@@ -141,8 +150,8 @@ fn repeat(limit: Duration, mut work: impl FnMut()) -> Vec<Duration> {
 impl Speed {
     /// Images a second that the peak allows on all threads.
     pub fn limit(&self) -> f64 {
-        let seconds: f64 = self.layers.iter().map(|layer| layer.flop / layer.peak).sum();
-        self.threads as f64 / seconds
+        let seconds: f64 = self.layers.iter().map(|layer| layer.flop / layer.peak_together).sum();
+        1.0 / seconds
     }
 }
 
@@ -158,14 +167,17 @@ impl fmt::Display for Speed {
                 100.0 * median / limit
             )?;
         }
-        writeln!(f, "  the limit   {limit:8.1} images/s: all layers at the processor's peak")?;
+        writeln!(
+            f,
+            "  the limit   {limit:8.1} images/s: all layers at the peak of all threads at once"
+        )?;
         let header = ["one thread", "ms/image", "GFLOP/s", "peak", "of peak"];
         let [first, rest @ ..] = header;
         write!(f, "  {first:<16}")?;
         rest.iter().try_for_each(|name| write!(f, "{name:>10}"))?;
         writeln!(f)?;
         for layer in &self.layers {
-            let &LayerSpeed { kind, seconds, flop, peak } = layer;
+            let &LayerSpeed { kind, seconds, flop, peak, .. } = layer;
             line(f, kind.name(), seconds, flop, peak)?;
         }
         let sum = |of: &dyn Fn(&LayerSpeed) -> f64| self.layers.iter().map(of).sum::<f64>();

@@ -16,6 +16,10 @@ impl Infer for PackedNetwork {
         self.map_side()
     }
 
+    fn lanes(&self) -> usize {
+        if self.threads.is_some() { 2 } else { 1 }
+    }
+
     fn run(&self, images: &[&[u8]], want: Want, to: &mut Tensors) -> Result<(), InferenceError> {
         InferenceError::check_sizes(images, 3 * self.size().pow(2))?;
         to.resize(self, images.len(), want);

@@ -25,8 +25,10 @@ pub(crate) mod random_weights;
 #[cfg(test)]
 mod reference;
 
+use std::sync::Arc;
+
 use hiwl_kernels::{BLOCK, Backend, Bf16, F32, Format, HalfRunner, Runner, colours};
-use rayon::prelude::*;
+use rayon::{ThreadPool, prelude::*};
 
 pub use self::profile::{LayerKind, LayerTimes};
 use self::{
@@ -47,6 +49,8 @@ use crate::model::{
 /// which there are as many as threads ever worked at once.
 pub struct PackedNetwork {
     engine: Packing,
+    /// What runs it, if not the pool of whoever asks.
+    threads: Option<Arc<ThreadPool>>,
     runner: Runner,
     scale: [f32; 3 * BLOCK],
     shift: [f32; 3 * BLOCK],
@@ -132,12 +136,20 @@ impl PackedNetwork {
         };
         Ok(Self {
             engine,
+            threads: None,
             runner,
             scale: by_colour(&|_, std| 1.0 / (255.0 * std)),
             shift: by_colour(&|mean, std| -mean / std),
             classes,
             size,
         })
+    }
+
+    /// The same on threads of its own, whichever thread asks. Two batches at once then
+    /// leave none of them idle: a thread that finds all images of one batch taken goes on
+    /// with those of the next, where otherwise it would wait for the others' last.
+    pub fn on(self, threads: Arc<ThreadPool>) -> Self {
+        Self { threads: Some(threads), ..self }
     }
 
     /// Logits an image.
@@ -182,7 +194,7 @@ impl PackedNetwork {
     /// Logits of images, each `size` × `size` × 3 bytes of interleaved RGB,
     /// as rows of `logits`, `[images × classes]`.
     ///
-    /// Images are spread over the current rayon pool; where they are fewer
+    /// Images are spread over the current rayon pool, or its own; where they are fewer
     /// than its threads, threads share the layers of an image. In the steady
     /// state nothing of size is allocated.
     ///
@@ -196,7 +208,8 @@ impl PackedNetwork {
     /// Groups of images, over the pool.
     fn spread(&self, images: &[&[u8]], mut to: Rows<'_>) {
         self.check(images);
-        let threads = rayon::current_num_threads();
+        let own = self.threads.as_deref();
+        let threads = own.map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads);
         let group = images.len().div_ceil(threads).clamp(1, GROUP);
         let team = threads.div_ceil(images.len().max(1));
         let mut left = images.len();
@@ -206,12 +219,20 @@ impl PackedNetwork {
             (images, rows)
         });
         let groups: Vec<_> = groups.collect();
-        let pass = || {
-            groups
-                .into_par_iter()
-                .for_each(|(images, rows)| self.pass(&mut NoClock, team, images, rows));
+        let each = |(images, rows): (&[&[u8]], Rows<'_>)| {
+            self.pass(&mut NoClock, team, images, rows);
         };
-        if team > 1 { team::awake(pass) } else { pass() }
+        match own {
+            // First come, first served, and whoever waits is none of them: one that waited
+            // for its last images would begin another batch meanwhile, and end it first.
+            Some(pool) if team == 1 => pool.in_place_scope(|scope| {
+                let each = &each;
+                groups.into_iter().for_each(|group| scope.spawn(move |_| each(group)));
+            }),
+            Some(pool) => pool.install(|| team::awake(|| groups.into_par_iter().for_each(each))),
+            None if team > 1 => team::awake(|| groups.into_par_iter().for_each(each)),
+            None => groups.into_par_iter().for_each(each),
+        }
     }
 
     /// The same on this thread alone, measured.

@@ -1,12 +1,14 @@
 //! Whole networks on each backend of this processor against the plain
 //! reference, and that nothing but the image decides its logits.
 
+use std::sync::Arc;
+
 use super::{
     Backend, PackedNetwork,
     random_weights::{random_image, random_weights},
     reference,
 };
-use crate::engine::{Normalisation, Precision};
+use crate::engine::{Infer, Normalisation, Precision};
 use crate::model::{
     architecture::{Architecture, Padding},
     weights::WeightsError,
@@ -134,6 +136,36 @@ fn logits_depend_on_neither_batch_nor_threads() {
             let rows: Vec<_> = together.chunks(classes).rev().flatten().copied().collect();
             assert_eq!(rows, alone, "{what}, reversed");
         }
+    }
+}
+
+/// Batches at once, from threads that are none of the network's, of more images than it
+/// has threads, of as many and of fewer.
+#[test]
+fn threads_of_its_own_serve_whoever_asks() {
+    let architecture = narrow(0.25, Padding::Symmetric);
+    let weights = random_weights(&architecture, 5, 5);
+    let new = || PackedNetwork::new(&architecture, 5, 64, &weights, NORMALISATION).unwrap();
+    let images: Vec<_> = (0..11).map(|seed| random_image(64, seed)).collect();
+    let images: Vec<_> = images.iter().map(Vec::as_slice).collect();
+    let mut expected = vec![0.0; 11 * 5];
+    new().forward(&images, &mut expected);
+    for threads in [1, 3, 4] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let network = new().on(Arc::new(pool));
+        assert_eq!((network.lanes(), new().lanes()), (2, 1));
+        std::thread::scope(|scope| {
+            for batch in [11, 4, 3, 2, 1, 7] {
+                let (network, images, expected) = (&network, &images, &expected);
+                scope.spawn(move || {
+                    for (images, expected) in images.chunks(batch).zip(expected.chunks(batch * 5)) {
+                        let mut found = vec![f32::NAN; images.len() * 5];
+                        network.forward(images, &mut found);
+                        assert_eq!(found, expected, "{threads} threads, {batch} images");
+                    }
+                });
+            }
+        });
     }
 }
 

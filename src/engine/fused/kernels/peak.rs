@@ -17,6 +17,7 @@ use super::{
 /// registers.
 const CHAINS: usize = 14;
 const ROUNDS: usize = 1 << 17;
+const TRIES: usize = 20;
 
 /// Multiplications and additions a second that one thread does on values that
 /// stay in registers: the best of several tries of a few milliseconds.
@@ -24,30 +25,45 @@ const ROUNDS: usize = 1 << 17;
 /// # Panics
 /// Where this processor does not have them.
 pub fn peak_flops(backend: Backend, bf16: bool) -> f64 {
+    let (flop, times) = tries(backend, bf16);
+    rate(flop, times[0])
+}
+
+/// What one thread does of them at other times than the best: the median of the tries.
+/// Threads that run at once share a core's units, or its clock; what they do together is
+/// the sum of these, since the best of a thread's tries may have found the others done.
+///
+/// # Panics
+/// See [`peak_flops`].
+pub fn usual_flops(backend: Backend, bf16: bool) -> f64 {
+    let (flop, times) = tries(backend, bf16);
+    rate(flop, times[TRIES / 2])
+}
+
+fn rate(flop: usize, time: Duration) -> f64 {
+    flop as f64 / time.max(Duration::from_nanos(1)).as_secs_f64()
+}
+
+/// What a try multiplies and adds, and how long each took, the shortest first.
+fn tries(backend: Backend, bf16: bool) -> (usize, [Duration; TRIES]) {
     let Some(runner) = Runner::new(backend) else {
         panic!("this processor has no {}", backend.name());
     };
-    let best = |run: &dyn Fn() -> usize| {
-        let timed = |_| {
-            let start = Instant::now();
-            (run(), start.elapsed())
-        };
-        let (flop, time) = (0..20).map(timed).min_by_key(|(_, time)| *time).unwrap_or_default();
-        flop as f64 / time.max(Duration::from_nanos(1)).as_secs_f64()
-    };
-    match (bf16, HalfRunner::new()) {
-        (true, Some(half)) => best(&|| {
-            let mut flop = 0;
-            half.run(Dots { flop: &mut flop });
-            flop
-        }),
-        (true, None) => panic!("this processor has no bf16"),
-        (false, _) => best(&|| {
-            let mut flop = 0;
-            runner.run(MulAdds { flop: &mut flop });
-            flop
-        }),
-    }
+    let half = bf16.then(|| match HalfRunner::new() {
+        Some(half) => half,
+        None => panic!("this processor has no bf16"),
+    });
+    let mut flop = 0;
+    let mut times = [(); TRIES].map(|()| {
+        let start = Instant::now();
+        match &half {
+            Some(half) => half.run(Dots { flop: &mut flop }),
+            None => runner.run(MulAdds { flop: &mut flop }),
+        }
+        start.elapsed()
+    });
+    times.sort_unstable();
+    (flop, times)
 }
 
 /// Chains of `a ← a · x + y` in f32.
