@@ -3,7 +3,8 @@
 //!
 //! Memory. A [`Window`] of `WINDOW_BATCHES` batches and those with the networks
 //! bounds what is in flight, from the source to the sink, and most of it waits as
-//! crops: with the defaults (batch 32, 240 px) 8 × 32 × 172,800 B = 44 MB, and with
+//! crops: with the defaults (batch 32, 240 px, two batches with the networks)
+//! 9 × 32 × 172,800 B = 50 MB, and with
 //! a GPU's three batches of 256 at once 10 × 256 × 172,800 B = 442 MB; each further
 //! GPU adds 133 MB. Before the crop a cutout is larger (a 424 px JPEG 0.5 MB as
 //! pixels, three 424 px FITS bands 2.2 MB), and there the channels are the bound: at

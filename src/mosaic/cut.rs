@@ -123,9 +123,8 @@ impl Layer<'_> {
 /// A decoded part of an image.
 type Part = Arc<Vec<f32>>;
 
-/// One band of a cutout.
+/// What is known of one band of a cutout.
 struct Band {
-    values: Vec<f32>,
     light: Light,
     sky: Option<Sky>,
 }
@@ -172,20 +171,23 @@ impl Mosaics {
         let scale = grid.scale(middle).ok_or_else(|| {
             Rejection::new(Reason::NoScale, "the size of its pixels there is not known")
         })?;
-        let mut planes = room::FLOATS.empty(3 * size * size);
+        let mut planes = room::FLOATS.zeros(3 * size * size);
         let mut light: Vec<Light> = Vec::with_capacity(3);
-        let (mut skies, mut done) = (Vec::with_capacity(3), HashMap::new());
-        for band in wanted {
-            if !done.contains_key(band) {
-                let made = self.band(&loaded[band.as_str()], &grid, size, scale, by_sky);
-                done.insert(band, made.map_err(|e| e.at(format_args!("band {band}")))?);
+        let mut skies = Vec::with_capacity(3);
+        for (channel, band) in wanted.iter().enumerate() {
+            let (done, rest) = planes.split_at_mut(channel * size * size);
+            let plane = &mut rest[..size * size];
+            if let Some(same) = wanted[..channel].iter().position(|other| other == band) {
+                plane.copy_from_slice(&done[same * size * size..][..size * size]);
+                light.push(light[same].clone());
+                skies.push(skies[same]);
+                continue;
             }
-            let made: &Band = &done[band];
-            planes.extend_from_slice(&made.values);
-            light.push(made.light.clone());
+            let made = self.band(&loaded[band.as_str()], &grid, size, scale, by_sky, plane);
+            let made: Band = made.map_err(|e| e.at(format_args!("band {band}")))?;
+            light.push(made.light);
             skies.push(made.sky);
         }
-        done.into_values().for_each(|band| room::FLOATS.give(band.values));
         let light = [0, 1, 2].map(|channel: usize| light[channel].clone());
         let sky = [skies[0], skies[1], skies[2]];
         Ok(BandImage {
@@ -245,6 +247,7 @@ impl Mosaics {
         Ok(mosaic)
     }
 
+    /// Writes a band's plane.
     fn band(
         &self,
         layer: &Layer<'_>,
@@ -252,6 +255,7 @@ impl Mosaics {
         size: usize,
         scale: PixelScale,
         by_sky: bool,
+        plane: &mut [f32],
     ) -> Result<Band, Rejection> {
         let image = layer.image();
         let (width, height) = (image.raster.width, image.raster.height);
@@ -259,14 +263,14 @@ impl Mosaics {
         if let Grid::Own(own, (left, bottom)) = grid
             && own.id == layer.light.loaded.id
         {
-            return self.copied(layer, (*left, *bottom), size, by_sky);
+            return self.copied(layer, (*left, *bottom), size, by_sky, plane);
         }
         let map = Map::new(size, |x: f64, y: f64| -> Option<Point> {
             let (x, y) = image.wcs.sky_to_pixel(grid.sky(x, y)?)?;
             Some((x - 1.0, y - 1.0))
         });
         if let Some((left, bottom)) = map.shift(SAME) {
-            return self.copied(layer, (left, bottom), size, by_sky);
+            return self.copied(layer, (left, bottom), size, by_sky, plane);
         }
         let bounds = match map.bounds() {
             Some(bounds) => bounds,
@@ -288,13 +292,10 @@ impl Mosaics {
         })?;
         let window = self.window(layer, x, y)?;
         let step = scale.mean() / own.mean();
-        let mut values = resample(&window, (width, height), &map, size, step);
         let given = self.given();
         let is_of_area = matches!(given.as_ref().unwrap_or(&light), Light::Area(_));
         let ratio = if is_of_area { 1.0 } else { step * step };
-        if !is_of_area {
-            values.iter_mut().for_each(|value| *value *= ratio as f32);
-        }
+        resample(&window, (width, height), &map, step, ratio as f32, plane);
         let sky = by_sky
             .then(|| sky::measure(&window.values, window.x.len(), window.y.len()))
             .flatten()
@@ -304,7 +305,7 @@ impl Mosaics {
                 noise: noise * ratio / step,
             });
         room::FLOATS.give(window.values);
-        Ok(Band { values, light, sky })
+        Ok(Band { light, sky })
     }
 
     /// What a person says that numbers are, if anything.
@@ -326,6 +327,7 @@ impl Mosaics {
         (left, bottom): (i64, i64),
         size: usize,
         by_sky: bool,
+        plane: &mut [f32],
     ) -> Result<Band, Rejection> {
         let image = layer.image();
         let inside = |start: i64, length: usize| {
@@ -338,16 +340,16 @@ impl Mosaics {
             return Err(outside());
         }
         let window = self.window(layer, x, y)?;
-        let mut values = undefined(size * size);
+        plane.fill(f32::NAN);
         let (column, row) = (window.x.start as i64 - left, window.y.start as i64 - bottom);
         for (line, from) in window.values.chunks_exact(window.x.len()).enumerate() {
             let start = (row as usize + line) * size + column as usize;
-            values[start..start + from.len()].copy_from_slice(from);
+            plane[start..start + from.len()].copy_from_slice(from);
         }
         room::FLOATS.give(window.values);
         let light = image.light.clone();
-        let sky = by_sky.then(|| sky::measure(&values, size, size)).flatten();
-        Ok(Band { values, light, sky })
+        let sky = by_sky.then(|| sky::measure(plane, size, size)).flatten();
+        Ok(Band { light, sky })
     }
 
     /// Some columns and rows of an image, without what is said to be undefined.

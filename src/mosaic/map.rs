@@ -41,6 +41,11 @@ impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
         Self { size, exact, patches: Vec::new(), side: 0 }
     }
 
+    /// Pixels a side of the grid.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// Where the points `(x₀ + k step, y)` lie: `xs` and `ys`, as many of one as of the
     /// other; NaN where they lie nowhere.
     #[inline(always)]

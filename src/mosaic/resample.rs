@@ -6,12 +6,14 @@
 //! the image, and those of which an undefined pixel is a part, are NaN; up to half a
 //! pixel beyond its outermost centres, the image goes on as it ends.
 //!
+//! Where a point lies between pixels is told to a 2^-24th of the window's side: a window of
+//! 512 pixels to three hundred-thousandths of one, less than the map itself is off by.
+//!
 //! Invariant: a value depends on the image's pixels around it alone.
 
 use std::ops::Range;
 
 use super::map::{Map, Point};
-use crate::cutout::room;
 
 /// A part of an image: columns and rows of it, and their values row by row.
 pub(super) struct Window {
@@ -26,8 +28,8 @@ const POINTS: usize = 16;
 /// Points that are worked on at once.
 const LANES: usize = 64;
 
-/// The values of the `size × size` pixels of a grid; `step` is the side of one in pixels
-/// of the image, which has `image` columns and rows.
+/// Writes the values of the `size × size` pixels of a grid, times `factor`; `step` is the
+/// side of one in pixels of the image, which has `image` columns and rows.
 ///
 /// Compiled for the instruction sets of several processors, which all give the same bits:
 /// no operation is joined with another.
@@ -36,21 +38,23 @@ pub(super) fn resample<F: Fn(f64, f64) -> Option<Point>>(
     window: &Window,
     image: (usize, usize),
     map: &Map<F>,
-    size: usize,
     step: f64,
-) -> Vec<f32> {
+    factor: f32,
+    all: &mut [f32],
+) {
+    let size = map.size();
     // Rounding makes no larger pixels.
     let points = ((step - 1e-3).ceil().max(1.0) as usize).min(POINTS);
     let holes = window.values.iter().any(|value| value.is_nan());
     let (mut xs, mut ys) = (vec![0.0; size * points], vec![0.0; size * points]);
     let (mut found, mut sums) = (vec![0.0; size * points], vec![(0.0_f32, 0_u32); size]);
-    let mut all = room::FLOATS.zeros(size * size);
     let part = 1.0 / points as f64;
     let first = (part - 1.0) / 2.0;
     for (y, out) in all.chunks_exact_mut(size).enumerate() {
         if points == 1 {
             map.row(y as f64, 0.0, 1.0, &mut xs, &mut ys);
             values(window, image, holes, (&xs, &ys), out);
+            out.iter_mut().for_each(|value| *value *= factor);
             continue;
         }
         sums.fill((0.0, 0));
@@ -68,10 +72,10 @@ pub(super) fn resample<F: Fn(f64, f64) -> Option<Point>>(
         // Of a pixel less than half of which is defined nothing is said.
         let enough = (points * points).div_ceil(2) as u32;
         for (out, (sum, count)) in out.iter_mut().zip(&sums) {
-            *out = if *count >= enough { sum / *count as f32 } else { f32::NAN };
+            let mean = sum / *count as f32;
+            *out = if *count >= enough { mean * factor } else { f32::NAN };
         }
     }
-    all
 }
 
 /// The values at points; `holes` is whether some pixel of the window is undefined.
@@ -100,27 +104,21 @@ fn values(
 /// gives, without a question for each.
 #[inline(always)]
 fn inner<const HOLES: bool>(window: &Window, xs: &[f64], ys: &[f64], out: &mut [f32]) -> bool {
-    /// Beyond it floats are whole numbers: to add it is to round.
-    const WHOLE: f64 = (1_u64 << 52) as f64;
-    let floor = |value: f64| {
-        let near = (value + WHOLE) - WHOLE;
-        if near > value { near - 1.0 } else { near }
-    };
     let (left, bottom) = (window.x.start as f64, window.y.start as f64);
-    let (right, top) = (window.x.len() as f64 - 1.0, window.y.len() as f64 - 1.0);
+    let (right, top) = (window.x.len() as f32 - 1.0, window.y.len() as f32 - 1.0);
     let wide = window.x.len();
     let mut at = [0_u32; LANES];
     let (mut across, mut up) = ([0.0_f32; LANES], [0.0_f32; LANES]);
     let mut inside = true;
     let weights = at.iter_mut().zip(&mut across).zip(&mut up);
     for ((x, y), ((at, across), up)) in xs.iter().zip(ys).zip(weights) {
-        let (x, y) = (x - left, y - bottom);
+        let (x, y) = ((x - left) as f32, (y - bottom) as f32);
         // Not so for NaN.
         inside &= (x >= 0.0) & (x < right) & (y >= 0.0) & (y < top);
         let (column, line) = (floor(x), floor(y));
-        (*across, *up) = ((x - column) as f32, (y - line) as f32);
+        (*across, *up) = (x - column, y - line);
         // A window has fewer than 2^32 pixels.
-        *at = (line * wide as f64 + column + WHOLE).to_bits() as u32;
+        *at = whole(line).wrapping_mul(wide as u32).wrapping_add(whole(column));
     }
     if !inside {
         return false;
@@ -147,6 +145,22 @@ fn between<const HOLES: bool>(a: f32, b: f32, part: f32) -> f32 {
     if HOLES && part == 0.0 { a } else { a + (b - a) * part }
 }
 
+/// Beyond it floats are whole numbers: to add it is to round.
+const WHOLE: f32 = (1_u32 << 23) as f32;
+
+/// The whole number below one from 0 on that is smaller than [`WHOLE`].
+#[inline(always)]
+fn floor(value: f32) -> f32 {
+    let near = (value + WHOLE) - WHOLE;
+    if near > value { near - 1.0 } else { near }
+}
+
+/// A whole number from 0 on that is smaller than [`WHOLE`], as an integer.
+#[inline(always)]
+fn whole(value: f32) -> u32 {
+    (value + WHOLE).to_bits() - WHOLE.to_bits()
+}
+
 /// The value at a point.
 fn value(window: &Window, (width, height): (usize, usize), (x, y): Point) -> f32 {
     let (right, top) = (width as f64 - 0.5, height as f64 - 0.5);
@@ -155,20 +169,22 @@ fn value(window: &Window, (width, height): (usize, usize), (x, y): Point) -> f32
         return f32::NAN;
     }
     let (x, y) = (x.clamp(0.0, right - 0.5), y.clamp(0.0, top - 0.5));
-    let (column, line) = (x as usize, y as usize);
-    let (across, up) = ((x - column as f64) as f32, (y - line as f64) as f32);
-    let (next, above) = ((column + 1).min(width - 1), (line + 1).min(height - 1));
-    if column < window.x.start
-        || next >= window.x.end
-        || line < window.y.start
-        || above >= window.y.end
-    {
+    let x = (x - window.x.start as f64) as f32;
+    let y = (y - window.y.start as f64) as f32;
+    if x < 0.0 || y < 0.0 {
         return f32::NAN;
     }
-    let wide = window.x.len();
-    let lower = &window.values[(line - window.y.start) * wide..][..wide];
-    let upper = &window.values[(above - window.y.start) * wide..][..wide];
-    let (left, right) = (column - window.x.start, next - window.x.start);
+    let (across, up) = (x - floor(x), y - floor(y));
+    let (left, lower) = (x as usize, y as usize);
+    // Beyond its last pixel the image goes on as it ends, and a window as the image.
+    let right = (left + 1).min(width - 1 - window.x.start);
+    let upper = (lower + 1).min(height - 1 - window.y.start);
+    let (wide, high) = (window.x.len(), window.y.len());
+    if left >= wide || right >= wide || lower >= high || upper >= high {
+        return f32::NAN;
+    }
+    let of = |line: usize| &window.values[line * wide..][..wide];
+    let (lower, upper) = (of(lower), of(upper));
     let low = between::<true>(lower[left], lower[right], across);
     let high = between::<true>(upper[left], upper[right], across);
     between::<true>(low, high, up)
@@ -178,6 +194,18 @@ fn value(window: &Window, (width, height): (usize, usize), (x, y): Point) -> f32
 mod tests {
     use super::*;
 
+    /// As many pixels a side as the map has.
+    fn resampled<F: Fn(f64, f64) -> Option<Point>>(
+        window: &Window,
+        image: (usize, usize),
+        map: &Map<F>,
+        step: f64,
+    ) -> Vec<f32> {
+        let mut found = vec![7.0; map.size().pow(2)];
+        resample(window, image, map, step, 1.0, &mut found);
+        found
+    }
+
     fn window(width: usize, height: usize) -> Window {
         let values = (0..width * height).map(|k| (k % width * 2 + k / width * 10) as f32).collect();
         Window { x: 0..width, y: 0..height, values }
@@ -186,14 +214,14 @@ mod tests {
     #[test]
     fn a_plane_is_itself_wherever_it_is_looked_at() {
         let map = Map::new(8, |x: f64, y: f64| Some((3.25 + 0.5 * x, 2.5 + 0.7 * y)));
-        let found = resample(&window(20, 20), (20, 20), &map, 8, 0.5);
+        let found = resampled(&window(20, 20), (20, 20), &map, 0.5);
         for (k, value) in found.iter().enumerate() {
             let (x, y) = (3.25 + 0.5 * (k % 8) as f32, 2.5 + 0.7 * (k / 8) as f32);
             assert!((value - (2.0 * x + 10.0 * y)).abs() < 1e-3, "{k}");
         }
         // Larger pixels: means of a plane are its values in the middle.
         let map = Map::new(4, |x: f64, y: f64| Some((4.0 + 2.5 * x, 5.0 + 2.5 * y)));
-        let found = resample(&window(20, 20), (20, 20), &map, 4, 2.5);
+        let found = resampled(&window(20, 20), (20, 20), &map, 2.5);
         for (k, value) in found.iter().enumerate() {
             let (x, y) = (4.0 + 2.5 * (k % 4) as f32, 5.0 + 2.5 * (k / 4) as f32);
             assert!((value - (2.0 * x + 10.0 * y)).abs() < 1e-3, "{k}");
@@ -225,7 +253,7 @@ mod tests {
                 let (u, v) = (at(x, u), at(y, v));
                 Some(if whole { (u.round(), v.round()) } else { (u, v) })
             });
-            let found = resample(&window, image, &map, 90, 0.9);
+            let found = resampled(&window, image, &map, 0.9);
             let (mut xs, mut ys) = (vec![0.0; 90], vec![0.0; 90]);
             for (y, found) in found.chunks_exact(90).enumerate() {
                 map.row(y as f64, 0.0, 1.0, &mut xs, &mut ys);
