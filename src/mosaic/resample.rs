@@ -109,10 +109,13 @@ fn inner<const HOLES: bool>(window: &Window, xs: &[f64], ys: &[f64], out: &mut [
     let wide = window.x.len();
     let mut at = [0_u32; LANES];
     let (mut across, mut up) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    // By itself, so that what follows is worked out for twice as many at once.
+    for ((x, y), (across, up)) in xs.iter().zip(ys).zip(across.iter_mut().zip(&mut up)) {
+        (*across, *up) = ((x - left) as f32, (y - bottom) as f32);
+    }
     let mut inside = true;
-    let weights = at.iter_mut().zip(&mut across).zip(&mut up);
-    for ((x, y), ((at, across), up)) in xs.iter().zip(ys).zip(weights) {
-        let (x, y) = ((x - left) as f32, (y - bottom) as f32);
+    for ((across, up), at) in across.iter_mut().zip(&mut up).zip(&mut at[..xs.len()]) {
+        let (x, y) = (*across, *up);
         // Not so for NaN.
         inside &= (x >= 0.0) & (x < right) & (y >= 0.0) & (y < top);
         let (column, line) = (floor(x), floor(y));
@@ -155,10 +158,10 @@ fn floor(value: f32) -> f32 {
     if near > value { near - 1.0 } else { near }
 }
 
-/// A whole number from 0 on that is smaller than [`WHOLE`], as an integer.
+/// A whole number from 0 on that is smaller than [`WHOLE`], as an integer; of others it is any.
 #[inline(always)]
 fn whole(value: f32) -> u32 {
-    (value + WHOLE).to_bits() - WHOLE.to_bits()
+    (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits())
 }
 
 /// The value at a point.
