@@ -6,7 +6,8 @@
 
 Makes a virtual environment with pinned PyTorch under target/ (6 GB) and builds the
 bench. Each turn is a fresh process on two threads that warms up with a batch of its
-own; ratios are taken within rounds, since other users of the machine slow all.
+own; ratios are taken within rounds, since other users of the machine slow all. bf16 is
+left out where the processor does not multiply it.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("names", nargs="*", default=NAMES)
     options = parser.parse_args()
+    half = "avx512_bf16" in Path("/proc/cpuinfo").read_text()
     python = interpreter()
     bench = ["cargo", "bench", "--quiet", "--bench", "candle", "--profile", "release"]
     subprocess.run([*bench, "--no-run"], check=True, cwd=ROOT)
@@ -40,9 +42,9 @@ def main():
         numbers = [size or "240", str(options.batch), str(options.seconds)]
         ours = ["candle"]
         if name.startswith("efficientnet"):
-            ours += ["fused", "fused-bf16"]
+            ours += ["fused", "fused-bf16"] if half else ["fused"]
         commands = {engine: [*bench, "--", name, engine, *numbers] for engine in ours}
-        for precision in ("f32", "bf16") if len(ours) > 1 else ("f32",):
+        for precision in ("f32", "bf16") if half and len(ours) > 1 else ("f32",):
             script = HERE / "torch_backbones.py"
             commands[f"PyTorch {precision}"] = [python, script, name, precision, *numbers]
         rounds = []

@@ -325,6 +325,34 @@ fn speeds_are_those_that_were_recorded() {
             same(&name, row[3], cell(&format!("hiwl {precision} / best {precision} peer")));
         }
     }
+    let engines = table(
+        section("forward pass against other engines, on a processor with AVX2"),
+        "| images/s: median",
+    );
+    for own in table(&speed, "| AVX2 | hiwl | best other |") {
+        let alone = own[0].ends_with("one caller");
+        let column = if own[0].contains("batch 32") {
+            4
+        } else if own[0].contains("batch 8") {
+            3
+        } else {
+            2
+        };
+        let best = |ours: bool| -> f64 {
+            let served = engines.iter().filter(|row| row[0].starts_with("hiwl,") == ours);
+            let served = served.filter(|row| !row[0].starts_with("hiwl f32"));
+            let waits = |row: &&&Vec<&str>| {
+                !row[0].contains("a caller a thread") && !row[0].contains("throughput")
+            };
+            let served = served.filter(|row| !alone || waits(&row));
+            served.map(|row| number(row[column])).fold(0.0, f64::max)
+        };
+        same(own[0], own[1], best(true));
+        same(own[0], own[2], best(false));
+        let what = if alone { "hiwl f32 / best f32 peer, one" } else { "hiwl f32 / best f32 peer" };
+        let ratio = engines.iter().find(|row| row[0].starts_with(what)).unwrap();
+        same(own[0], own[3], number(ratio[column]));
+    }
     let archive = table(section("end to end, with the model that ships"), "| workers |");
     let half = archive.iter().find(|row| row[2] == "bf16").unwrap();
     same("archive", row("tar archive")[1], number(half[3]));
