@@ -12,9 +12,9 @@
 mod infer;
 pub mod learn;
 
-pub use hiwl_kernels::Backend;
 use std::sync::Barrier;
 
+pub use hiwl_kernels::Backend;
 use hiwl_kernels::HalfRunner;
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! far from the limit it is.
 //!
 //! The limit of a layer is its arithmetic at the processor's peak in the
-//! precision of its products, as measured in the same run, for batches on all threads
-//! at once; memory, SiLU and all else would have to be free. Machines are shared: rates are medians,
-//! the times of layers the shortest of many walks.
+//! precision of its products, as measured in the same run, for batches on all
+//! threads at once; memory, SiLU and all else would have to be free. Machines
+//! are shared: rates are medians, the times of layers the shortest of many
+//! walks.
 
 use std::fmt;
 use std::time::{Duration, Instant};
