@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A sheet of the galaxies of a run, each with its label and confidence.
 
-    hiwl classify fixtures/galaxies --output out/galaxies
+    hiwl classify fixtures/galaxies --precision f32 --output out/galaxies
     python docs/galaxies.py fixtures/galaxies out/galaxies docs/galaxies.jpg
 
 One row for each label, in the order of the galaxies' names; what the volunteers say
