@@ -6,11 +6,10 @@
 //! logits, once for each size of batch (f32, little-endian,
 //! `[batches, images, classes]`), and says `ready` and what it is, or `absent`
 //! where the processor does not have the precision. BACKEND is `best`, or the
-//! instruction set of the kernels. So many CALLERS, each with a batch of its own, share
-//! the threads: one waits for each answer, as many as there are threads for none but
-//! their own. Each line `BATCH SECONDS` that it then reads is a turn: it classifies
-//! batches for at least so long and answers with the number of images and the seconds
-//! that they took.
+//! instruction set of the kernels. CALLERS share the threads evenly, each with a batch of
+//! its own: one caller has all of them, as many as there are threads one each. Each line
+//! `BATCH SECONDS` that it then reads is a turn: it classifies batches for at least so
+//! long and answers with the number of images and the seconds that they took.
 
 use std::{
     fs,

@@ -4,9 +4,8 @@
 //! Memory. A [`Window`] of `WINDOW_BATCHES` batches and those with the networks
 //! bounds what is in flight, from the source to the sink, and most of it waits as
 //! crops: with the defaults (batch 32, 240 px, two batches with the networks)
-//! 9 × 32 × 172,800 B = 50 MB, and with
-//! a GPU's three batches of 256 at once 10 × 256 × 172,800 B = 442 MB; each further
-//! GPU adds 133 MB. Before the crop a cutout is larger (a 424 px JPEG 0.5 MB as
+//! 9 × 32 × 172,800 B = 50 MB, and with a GPU's three batches of 256 at once
+//! 10 × 256 × 172,800 B = 442 MB; each further GPU adds 133 MB. Before the crop a cutout is larger (a 424 px JPEG 0.5 MB as
 //! pixels, three 424 px FITS bands 2.2 MB), and there the channels are the bound: at
 //! most [`QUEUE`](crate::line::QUEUE) + workers of them as bytes, and as many as
 //! pixels. The sum does not depend on the number of cutouts.

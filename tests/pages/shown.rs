@@ -330,15 +330,14 @@ fn speeds_are_those_that_were_recorded() {
         section("forward pass against other engines, on a processor with AVX2"),
         "| images/s: median",
     );
-    for own in table(&speed, "| AVX2 | hiwl | best other |") {
+    let shown = table(&speed, "| AVX2 | hiwl | best other |");
+    assert_eq!(shown.len(), 4);
+    for own in shown {
         let alone = own[0].ends_with("one caller");
-        let column = if own[0].contains("batch 32") {
-            4
-        } else if own[0].contains("batch 8") {
-            3
-        } else {
-            2
-        };
+        let (_, column) = [("batch 32", 4), ("batch 8", 3), ("one image at a time", 2)]
+            .into_iter()
+            .find(|(batch, _)| own[0].contains(batch))
+            .unwrap();
         let best = |ours: bool| -> f64 {
             let served = engines.iter().filter(|row| row[0].starts_with("hiwl,") == ours);
             let served = served.filter(|row| !row[0].starts_with("hiwl f32"));

@@ -55,7 +55,7 @@ pub fn peak_flops_together(backend: Backend, precision: Precision) -> f64 {
     let begin = Barrier::new(rayon::current_num_threads());
     let each = rayon::broadcast(|_| {
         begin.wait();
-        hiwl_kernels::usual_flops(backend, precision == Precision::Bf16)
+        hiwl_kernels::median_flops(backend, precision == Precision::Bf16)
     });
     each.iter().sum()
 }

@@ -222,16 +222,19 @@ impl PackedNetwork {
         let each = |(images, rows): (&[&[u8]], Rows<'_>)| {
             self.pass(&mut NoClock, team, images, rows);
         };
-        match own {
+        if let (Some(pool), 1) = (own, team) {
             // First come, first served, and whoever waits is none of them: one that waited
             // for its last images would begin another batch meanwhile, and end it first.
-            Some(pool) if team == 1 => pool.in_place_scope(|scope| {
-                let each = &each;
+            let each = &each;
+            return pool.in_place_scope(|scope| {
                 groups.into_iter().for_each(|group| scope.spawn(move |_| each(group)));
-            }),
-            Some(pool) => pool.install(|| team::awake(|| groups.into_par_iter().for_each(each))),
-            None if team > 1 => team::awake(|| groups.into_par_iter().for_each(each)),
-            None => groups.into_par_iter().for_each(each),
+            });
+        }
+        let all = || groups.into_par_iter().for_each(each);
+        let all = || if team > 1 { team::awake(all) } else { all() };
+        match own {
+            Some(pool) => pool.install(all),
+            None => all(),
         }
     }
 

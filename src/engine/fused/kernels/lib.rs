@@ -44,7 +44,7 @@ pub use self::{
     format::{Bf16, F32, Format},
     lines::{BLOCK, Line, blocks, lines},
     panels::{Panel, Product},
-    peak::{peak_flops, usual_flops},
+    peak::{median_flops, peak_flops},
     planes::PlanesMut,
     pointwise::{Output, Pointwise, panel_widths},
     stem::{Normalise, Stem, colours},

@@ -29,13 +29,12 @@ pub fn peak_flops(backend: Backend, bf16: bool) -> f64 {
     rate(flop, times[0])
 }
 
-/// What one thread does of them at other times than the best: the median of the tries.
-/// Threads that run at once share a core's units, or its clock; what they do together is
-/// the sum of these, since the best of a thread's tries may have found the others done.
+/// The median of the tries. Of threads that run at once, which share a core's units or
+/// its clock, the best of one's tries may have found the others done.
 ///
 /// # Panics
 /// See [`peak_flops`].
-pub fn usual_flops(backend: Backend, bf16: bool) -> f64 {
+pub fn median_flops(backend: Backend, bf16: bool) -> f64 {
     let (flop, times) = tries(backend, bf16);
     rate(flop, times[TRIES / 2])
 }
