@@ -4,7 +4,8 @@
 //!
 //! Whoever makes pixels takes room here, and whoever is the last to see them gives
 //! it back; one who does not costs nothing but the gain. Invariant: what is taken
-//! holds nothing of what was in it before, and no more than [`MOST`] bytes wait.
+//! holds nothing of what was in it before, unless it is taken to be written whole
+//! ([`Room::any`]), and no more than [`MOST`] bytes wait.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +30,27 @@ pub static FLOATS: Room<f32> = Room(Mutex::new(Vec::new()));
 impl<T: Clone + Default> Room<T> {
     /// An empty vector with room for `len` values.
     pub fn empty(&self, len: usize) -> Vec<T> {
+        let mut room = self.taken(len);
+        room.clear();
+        room
+    }
+
+    /// `len` zeros.
+    pub fn zeros(&self, len: usize) -> Vec<T> {
+        let mut room = self.empty(len);
+        room.resize(len, T::default());
+        room
+    }
+
+    /// `len` values that may be those of any picture before: for who writes all of them.
+    pub fn any(&self, len: usize) -> Vec<T> {
+        let mut room = self.taken(len);
+        room.resize(len, T::default());
+        room
+    }
+
+    /// Room for `len` values, with what was in it.
+    fn taken(&self, len: usize) -> Vec<T> {
         let fits = |room: &Vec<T>| (len..=LARGER * len).contains(&room.capacity());
         let mut waiting = self.waiting();
         match waiting.iter().rposition(fits) {
@@ -40,20 +62,12 @@ impl<T: Clone + Default> Room<T> {
         }
     }
 
-    /// `len` zeros.
-    pub fn zeros(&self, len: usize) -> Vec<T> {
-        let mut room = self.empty(len);
-        room.resize(len, T::default());
-        room
-    }
-
     /// Gives room back that nobody looks into any more.
-    pub fn give(&self, mut room: Vec<T>) {
+    pub fn give(&self, room: Vec<T>) {
         let bytes = |room: &Vec<T>| room.capacity() * size_of::<T>();
         if !(LEAST..=MOST / 4).contains(&bytes(&room)) {
             return;
         }
-        room.clear();
         let mut waiting = self.waiting();
         let mut sum = bytes(&room) + waiting.iter().map(bytes).sum::<usize>();
         waiting.push(room);
@@ -88,6 +102,11 @@ mod tests {
         assert_eq!((again.as_ptr(), again.len()), (place, 2 * LEAST));
         assert!(again.iter().all(|value| *value == 0));
         assert!(room.waiting().is_empty());
+        // Whoever writes all of it spares the zeros; of what is not there they are made.
+        room.give(again);
+        let any = room.any(2 * LEAST);
+        assert_eq!((any.as_ptr(), any.len()), (place, 2 * LEAST));
+        assert_eq!(room.any(3 * LEAST), vec![0; 3 * LEAST]);
     }
 
     #[test]

@@ -171,7 +171,8 @@ impl Mosaics {
         let scale = grid.scale(middle).ok_or_else(|| {
             Rejection::new(Reason::NoScale, "the size of its pixels there is not known")
         })?;
-        let mut planes = room::FLOATS.zeros(3 * size * size);
+        // Every band writes all of its plane.
+        let mut planes = room::FLOATS.any(3 * size * size);
         let mut light: Vec<Light> = Vec::with_capacity(3);
         let mut skies = Vec::with_capacity(3);
         for (channel, band) in wanted.iter().enumerate() {

@@ -23,9 +23,18 @@ pub(super) struct Map<F> {
     side: usize,
 }
 
-/// Points of a patch: its corners, the middles of its sides, its own.
+/// Where the points of a patch lie: polynomials in s from -1 to 1 across and t from -1 to 1
+/// down, by powers of s and of t.
 #[derive(Clone, Copy)]
 struct Patch([[Point; 3]; 3]);
+
+/// Points on a line of a grid that one polynomial follows, up to `end`: the `k`th from the
+/// first has the coordinates `x[0] + k x[1] + k² x[2]`, and `y` alike.
+pub(super) struct Run {
+    pub end: usize,
+    pub x: [f64; 3],
+    pub y: [f64; 3],
+}
 
 impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
     /// The map that `exact` computes, for the pixels of a grid, whose centres have
@@ -46,39 +55,54 @@ impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
         self.size
     }
 
-    /// Where the points `(x₀ + k step, y)` lie: `xs` and `ys`, as many of one as of the
-    /// other; NaN where they lie nowhere.
+    /// Where a point lies, by the map itself; NaN where it lies nowhere.
     #[inline(always)]
-    pub fn row(&self, y: f64, start: f64, step: f64, xs: &mut [f64], ys: &mut [f64]) {
+    pub fn exact(&self, x: f64, y: f64) -> Point {
+        (self.exact)(x, y).unwrap_or((f64::NAN, f64::NAN))
+    }
+
+    /// Where of the points `(start + k step, y)` those from `k` = `from` on lie that are
+    /// followed together, one at least, at most up to `count`; `None` where every point is
+    /// computed.
+    #[inline(always)]
+    pub fn run(&self, y: f64, start: f64, step: f64, from: usize, count: usize) -> Option<Run> {
         if self.patches.is_empty() {
-            for (k, (u, v)) in xs.iter_mut().zip(ys).enumerate() {
-                let found = (self.exact)(start + k as f64 * step, y);
-                (*u, *v) = found.unwrap_or((f64::NAN, f64::NAN));
-            }
-            return;
+            return None;
         }
         let length = self.size as f64 / self.side as f64;
         let place = |at: f64| (((at + 0.5) / length) as usize).min(self.side - 1);
-        let row = place(y);
-        let from = |patch: usize| patch as f64 * length - 0.5;
-        let down = 2.0 * (y - from(row)) / length - 1.0;
+        let edge = |patch: usize| patch as f64 * length - 0.5;
+        let (row, column) = (place(y), place(start + from as f64 * step));
+        let t = 2.0 * (y - edge(row)) / length - 1.0;
+        let [a, b, c] = self.patches[row * self.side + column].along(t);
+        // Up to the first point of the next patch, whatever rounding does.
+        let next = ((edge(column + 1) - start) / step).ceil() as usize;
+        let is_last = column + 1 == self.side;
+        let end = if is_last { count } else { next.max(from + 1).min(count) };
+        let first = 2.0 * (start + from as f64 * step - edge(column)) / length - 1.0;
+        let each = 2.0 * step / length;
+        let of = |a: f64, b: f64, c: f64| {
+            [a + first * (b + first * c), each * (b + 2.0 * first * c), each * each * c]
+        };
+        Some(Run { end, x: of(a.0, b.0, c.0), y: of(a.1, b.1, c.1) })
+    }
+
+    /// Where the points `(start + k step, y)` lie: `xs` and `ys`, as many of one as of the
+    /// other; NaN where they lie nowhere.
+    pub fn row(&self, y: f64, start: f64, step: f64, xs: &mut [f64], ys: &mut [f64]) {
         let mut k = 0;
         while k < xs.len() {
-            let column = place(start + k as f64 * step);
-            let [a, b, c] = self.patches[row * self.side + column].along(down);
-            let (x0, end) = (from(column), from(column + 1));
-            // Up to the first point of the next patch; at least one, whatever rounding does.
-            let next = match column + 1 < self.side {
-                true => (((end - start) / step).ceil() as usize).clamp(k + 1, xs.len()),
-                false => xs.len(),
+            let Some(run) = self.run(y, start, step, k, xs.len()) else {
+                (xs[k], ys[k]) = self.exact(start + k as f64 * step, y);
+                k += 1;
+                continue;
             };
-            let (t0, dt) = (2.0 * (start - x0) / length - 1.0, 2.0 * step / length);
-            for (n, (u, v)) in (k as i32..).zip(xs[k..next].iter_mut().zip(&mut ys[k..next])) {
-                let t = t0 + f64::from(n) * dt;
-                *u = a.0 + t * (b.0 + t * c.0);
-                *v = a.1 + t * (b.1 + t * c.1);
+            let points = xs[k..run.end].iter_mut().zip(&mut ys[k..run.end]);
+            for (n, (x, y)) in points.enumerate() {
+                let at = |[a, b, c]: [f64; 3]| a + n as f64 * (b + n as f64 * c);
+                (*x, *y) = (at(run.x), at(run.y));
             }
-            k = next;
+            k = run.end;
         }
     }
 
@@ -112,15 +136,15 @@ impl<F: Fn(f64, f64) -> Option<Point>> Map<F> {
     /// grid to within `most` of a pixel.
     pub fn shift(&self, most: f64) -> Option<(i64, i64)> {
         let [patch] = self.patches[..] else { return None };
-        let last = self.size as f64 - 0.5;
-        let (x0, y0) = patch.0[0][0];
+        let half = self.size as f64 / 2.0;
+        let (x0, y0) = patch.at(-1.0, -1.0);
         let (dx, dy) = ((x0 + 0.5).round(), (y0 + 0.5).round());
-        let nodes = [-0.5, (last - 0.5) / 2.0, last];
-        let same = patch.0.iter().zip(nodes).all(|(row, y)| {
-            row.iter()
-                .zip(nodes)
-                .all(|((u, v), x)| (u - x - dx).abs() <= most && (v - y - dy).abs() <= most)
-        });
+        let is_same = |s: f64, t: f64| {
+            let ((u, v), x, y) = (patch.at(s, t), (s + 1.0) * half - 0.5, (t + 1.0) * half - 0.5);
+            (u - x - dx).abs() <= most && (v - y - dy).abs() <= most
+        };
+        let nodes = [-1.0, 0.0, 1.0];
+        let same = nodes.iter().all(|t| nodes.iter().all(|s| is_same(*s, *t)));
         (same && dx.abs() < 1e15 && dy.abs() < 1e15).then_some((dx as i64, dy as i64))
     }
 }
@@ -143,11 +167,10 @@ fn patches(
                     *point = at(s, t)?;
                 }
             }
-            let patch = Patch(points);
+            let patch = Patch::through(points);
             for (s, t) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75), (0.25, 0.5)] {
-                let ([a, b, c], w) = (patch.along(2.0 * t - 1.0), 2.0 * s - 1.0);
                 let (x, y) = at(s, t)?;
-                let found = (a.0 + w * (b.0 + w * c.0), a.1 + w * (b.1 + w * c.1));
+                let found = patch.at(2.0 * s - 1.0, 2.0 * t - 1.0);
                 let off = (found.0 - x).abs().max((found.1 - y).abs());
                 if off.is_nan() || off > PRECISE {
                     return None;
@@ -160,18 +183,28 @@ fn patches(
 }
 
 impl Patch {
-    /// The polynomial in `s` from -1 to 1 across, at `t` from -1 to 1 down.
-    fn along(&self, t: f64) -> [Point; 3] {
-        let through = |[p, q, r]: [f64; 3]| [q, (r - p) / 2.0, (p + r) / 2.0 - q];
-        let at = |coordinate: &dyn Fn(&Point) -> f64| {
-            let columns = [0, 1, 2].map(|column| {
-                let [a, b, c] = through([0, 1, 2].map(|row| coordinate(&self.0[row][column])));
-                a + t * (b + t * c)
-            });
-            through(columns)
+    /// Through nine points: corners, the middles of sides, the middle, line by line.
+    fn through(points: [[Point; 3]; 3]) -> Self {
+        let one = |p: f64, q: f64, r: f64| [q, (r - p) / 2.0, (p + r) / 2.0 - q];
+        let three = |[p, q, r]: [Point; 3]| {
+            let (x, y) = (one(p.0, q.0, r.0), one(p.1, q.1, r.1));
+            [0, 1, 2].map(|power| (x[power], y[power]))
         };
-        let (x, y) = (at(&|point| point.0), at(&|point| point.1));
-        [0, 1, 2].map(|power| (x[power], y[power]))
+        // By powers of s for each line, then by those of t.
+        let lines = points.map(three);
+        Self([0, 1, 2].map(|power| three(lines.map(|line| line[power]))))
+    }
+
+    /// The polynomial in s, by its powers, at a t.
+    #[inline(always)]
+    fn along(&self, t: f64) -> [Point; 3] {
+        self.0.map(|[a, b, c]| (a.0 + t * (b.0 + t * c.0), a.1 + t * (b.1 + t * c.1)))
+    }
+
+    /// Where a point lies.
+    fn at(&self, s: f64, t: f64) -> Point {
+        let [a, b, c] = self.along(t);
+        (a.0 + s * (b.0 + s * c.0), a.1 + s * (b.1 + s * c.1))
     }
 }
 
