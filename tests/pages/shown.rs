@@ -311,7 +311,7 @@ fn speeds_are_those_that_were_recorded() {
         for (name, column) in [
             (format!("classify, {precision}, batch 32"), 4),
             (format!("classify, {precision}, batch 8"), 3),
-            (format!("one image at a time, {precision}"), 2),
+            (format!("one image at a time, one caller, {precision}"), 2),
         ] {
             let cell = |begins: &str| -> f64 {
                 number(engines.iter().find(|row| row[0] == begins).unwrap()[column])
@@ -326,32 +326,36 @@ fn speeds_are_those_that_were_recorded() {
             same(&name, row[3], cell(&format!("hiwl {precision} / best {precision} peer")));
         }
     }
-    let engines = table(
-        section("forward pass against other engines, on a processor with AVX2"),
-        "| images/s: median",
-    );
-    let shown = table(&speed, "| AVX2 | hiwl | best other |");
-    assert_eq!(shown.len(), 4);
-    for own in shown {
-        let alone = own[0].ends_with("one caller");
-        let (_, column) = [("batch 32", 4), ("batch 8", 3), ("one image at a time", 2)]
-            .into_iter()
-            .find(|(batch, _)| own[0].contains(batch))
-            .unwrap();
-        let best = |ours: bool| -> f64 {
-            let served = engines.iter().filter(|row| row[0].starts_with("hiwl,") == ours);
-            let served = served.filter(|row| !row[0].starts_with("hiwl f32"));
-            let waits = |row: &&&Vec<&str>| {
-                !row[0].contains("a caller a thread") && !row[0].contains("throughput")
+    for (title, header, rows) in [
+        ("forward pass against other engines, on a processor with AVX2", "| AVX2 | hiwl |", 4),
+        ("forward pass against other engines, a caller a thread, AVX-512", "| Zen 4 | hiwl |", 8),
+    ] {
+        let engines = table(section(title), "| images/s: median");
+        let shown = table(&speed, header);
+        assert_eq!(shown.len(), rows);
+        for own in shown {
+            let alone = own[0].contains("one caller");
+            let precision = if own[0].contains("bf16") { "bf16" } else { "f32" };
+            let (_, column) = [("batch 32", 4), ("batch 8", 3), ("one image at a time", 2)]
+                .into_iter()
+                .find(|(batch, _)| own[0].contains(batch))
+                .unwrap();
+            let best = |ours: bool| -> f64 {
+                let served = engines.iter().filter(|row| row[0].starts_with("hiwl,") == ours);
+                let served = served.filter(|row| row[0].ends_with(&format!(", {precision}")));
+                let waits = |row: &&&Vec<&str>| {
+                    !row[0].contains("a caller a thread") && !row[0].contains("throughput")
+                };
+                let served = served.filter(|row| !alone || waits(&row));
+                served.map(|row| number(row[column])).fold(0.0, f64::max)
             };
-            let served = served.filter(|row| !alone || waits(&row));
-            served.map(|row| number(row[column])).fold(0.0, f64::max)
-        };
-        same(own[0], own[1], best(true));
-        same(own[0], own[2], best(false));
-        let what = if alone { "hiwl f32 / best f32 peer, one" } else { "hiwl f32 / best f32 peer" };
-        let ratio = engines.iter().find(|row| row[0].starts_with(what)).unwrap();
-        same(own[0], own[3], number(ratio[column]));
+            same(own[0], own[1], best(true));
+            same(own[0], own[2], best(false));
+            let peers = format!("hiwl {precision} / best {precision} peer");
+            let what = if alone { format!("{peers}, one") } else { peers };
+            let ratio = engines.iter().find(|row| row[0].starts_with(&what)).unwrap();
+            same(own[0], own[3], number(ratio[column]));
+        }
     }
     let archive = table(section("end to end, with the model that ships"), "| workers |");
     let half = archive.iter().find(|row| row[2] == "bf16").unwrap();
