@@ -215,7 +215,7 @@ mod tests {
     fn asinh_is_within_its_error() {
         let mut worst = 0.0_f64;
         let from = LINEAR.to_bits()..=f32::MAX.to_bits();
-        let ends = [LINEAR, 4095.999_8, 4096.0, f32::MAX].map(f32::to_bits);
+        let ends = [LINEAR, 4_095.999_8, 4_096.0, f32::MAX].map(f32::to_bits);
         for bits in from.step_by(1_501).chain(ends) {
             let x = f32::from_bits(bits);
             let exact = f64::from(x).asinh();
