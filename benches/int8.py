@@ -31,6 +31,9 @@ from PIL import Image
 
 LEVELS = 255
 
+# Of which ranges are found: of each batch of pictures, at each layer.
+PIXELS = 512
+
 
 def read(path):
     """A model file's description and tensors."""
@@ -75,9 +78,9 @@ class Rounded(torch.nn.Module):
         self.weight = convolution.weight.detach().clone()
 
     def sample(self, x):
-        # Some pixels of each picture, so that all layers fit in memory.
+        # Some pixels of each batch, so that all layers fit in memory.
         flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-        self.samples.append(flat[torch.randperm(len(flat))[:512]].clone())
+        self.samples.append(flat[torch.randperm(len(flat))[:PIXELS]].clone())
 
     def fit(self):
         x = torch.cat(self.samples)
@@ -90,11 +93,13 @@ class Rounded(torch.nn.Module):
             self.weight = self.weight * self.even[None, :, None, None]
         scale = self.weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 127
         self.weight = (self.weight / scale).round() * scale
+        if self.way == "weights":
+            return
         dims = (0,) if self.way == "channels" else (0, 1)
         low, high = x.amin(dims), x.amax(dims)
         best = torch.full_like(low, float("inf"))
         self.low, self.step = low, (high - low).clamp(min=1e-9) / LEVELS
-        for part in np.linspace(0.2, 1.0, 41):
+        for part in np.linspace(0.2, 1.0, 17):
             bottom, step = part * low, part * (high - low).clamp(min=1e-9) / LEVELS
             error = (self.round(x, bottom, step) - x).square().mean(dims)
             better = error < best

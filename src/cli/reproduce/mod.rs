@@ -90,8 +90,7 @@ pub enum Budget {
     /// Narrow networks, one epoch of small images: seconds, and the figures mean
     /// nothing.
     Smoke,
-    /// Ten epochs, eight of small images: an hour or two for tables 5 and 6 on two
-    /// cores.
+    /// Eight epochs, five of small images: two hours for tables 5 and 6 on two cores.
     Cpu,
     /// The paper's protocol: hundreds of epochs of 240 pixels. For a GPU.
     Paper,
@@ -120,7 +119,9 @@ impl Budget {
         let (phases, rate) = match self {
             Self::Paper => return Ok(recipe),
             Self::Cpu if one_size => (vec![phase(10, 240)], 0.005),
-            Self::Cpu => (vec![phase(8, 96), phase(2, 240)], 0.02),
+            // What learned from small images has to learn again at the last size, for which
+            // the rate must not be near its end yet.
+            Self::Cpu => (vec![phase(5, 96), phase(3, 240)], 0.03),
             Self::Smoke => (vec![phase(1, 64)], 0.005),
         };
         if self == Self::Smoke {
