@@ -22,7 +22,6 @@ import io
 import json
 import struct
 import tarfile
-import time
 
 import numpy as np
 import torch
@@ -178,7 +177,10 @@ def main():
     torch.manual_seed(1)
     description, tensors = read(arguments.model)
     taken = description["input"]
-    crops = lambda path, count: pictures(path, taken["size"], taken["mean"], taken["std"], count)
+
+    def crops(path, count):
+        return pictures(path, taken["size"], taken["mean"], taken["std"], count)
+
     questions = [question["name"] for question in description["tree"]["questions"]]
 
     def build():
@@ -205,7 +207,7 @@ def main():
         exact = labels(build())
         print("| rounded | labels that differ | one in |\n| --- | --- | --- |")
         for way in arguments.ways.split(","):
-            began, networks = time.time(), build()
+            networks = build()
             layers = [layer for net in networks for layer in rounded(net, way)]
             for batch in crops(arguments.calibration, arguments.calibrate):
                 for net in networks:

@@ -145,7 +145,8 @@ fn the_paper_s_tables_are_made_by_one_command() {
     assert_eq!(rows.len(), 2 + 5, "{text}");
     assert!(rows.iter().any(|row| row.starts_with("| Vision Transformer | ")), "{text}");
 
-    // What was scored with other layers of the same name is not given out as theirs.
+    // What was scored with other layers of the same name, or by another recipe, is not given
+    // out as theirs.
     let scored =
         std::fs::read_dir(scene.path("tables")).unwrap().map(|entry| entry.unwrap().path());
     let is_one = |path: &std::path::PathBuf| {
@@ -154,15 +155,25 @@ fn the_paper_s_tables_are_made_by_one_command() {
     };
     let scored: Vec<_> = scored.filter(is_one).collect();
     let [path, _] = &scored[..] else { panic!("{scored:?}") };
-    let mut before = read(path);
-    let asked = before["asked"].as_object_mut().unwrap();
-    assert_eq!(asked.remove("backbone_revision"), Some(2.into()));
-    std::fs::write(path, before.to_string()).unwrap();
-    let mut other = hiwl();
-    other.args(["reproduce", "table7", "--budget", "smoke", "--backbones", "resnet26"]);
-    other.arg(scene.path("in")).arg("--labels").arg(scene.path("split.csv"));
-    other.arg("--output").arg(scene.path("tables"));
-    assert!(errors(&done(other, 64)).contains("layers of its network"));
+    let right = read(path);
+    assert_eq!(right["asked"]["backbone_revision"], 2);
+    let recipe = right["asked"]["recipe"].as_str().unwrap();
+    let slower = recipe.replace("learning_rate = 0.005", "learning_rate = 0.004");
+    assert_ne!(slower, recipe);
+    for (what, other) in [("backbone_revision", None), ("recipe", Some(slower))] {
+        let mut before = right.clone();
+        let asked = before["asked"].as_object_mut().unwrap();
+        match other {
+            Some(other) => asked.insert(what.to_owned(), other.into()),
+            None => asked.remove(what),
+        };
+        std::fs::write(path, before.to_string()).unwrap();
+        let mut other = hiwl();
+        other.args(["reproduce", "table7", "--budget", "smoke", "--backbones", "resnet26"]);
+        other.arg(scene.path("in")).arg("--labels").arg(scene.path("split.csv"));
+        other.arg("--output").arg(scene.path("tables"));
+        assert!(errors(&done(other, 64)).contains("recipe or layers of its network"), "{what}");
+    }
 
     // The paper's other tables are figures of one model, beside a split of its own.
     let model = scene.path("tables/smoke-train-hiwl-efficientnet-b1-1/model.safetensors");

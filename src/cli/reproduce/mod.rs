@@ -90,7 +90,7 @@ pub enum Budget {
     /// Narrow networks, one epoch of small images: seconds, and the figures mean
     /// nothing.
     Smoke,
-    /// Eight epochs, five of small images: two hours for tables 5 and 6 on two cores.
+    /// Eight epochs, five of small images: an hour or two for tables 5 and 6 on two cores.
     Cpu,
     /// The paper's protocol: hundreds of epochs of 240 pixels. For a GPU.
     Paper,
@@ -219,10 +219,13 @@ impl Arguments {
         let folder = self.output.join(&name);
         let path = self.output.join(format!("{name}.{}.json", self.split.name()));
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let recipe = toml::to_string(&self.budget.recipe(row, seed)?).context("the recipe")?;
         let mut asked = json!({
             "inputs": self.inputs.iter().map(text).collect::<Vec<_>>(),
             "labels": text(&self.labels),
             "init": self.init.as_ref().map(text),
+            // Budgets change from version to version.
+            "recipe": recipe,
         });
         let architecture = Architecture::named(row.backbone);
         if let Some(revision) = architecture.and_then(|known| known.backbone.revision()) {
@@ -234,20 +237,19 @@ impl Arguments {
                 serde_json::from_slice(&text).with_context(|| format!("{}", path.display()))?;
             if value["asked"] != asked {
                 return Err(usage(anyhow!(
-                    "{}: scored with other images, labels, --init or layers of its network: take \
-                     another --output",
+                    "{}: scored with other images, labels, --init, recipe or layers of its network: \
+                     take another --output",
                     shown::line(path.display())
                 )));
             }
             let damaged = || anyhow!("{}: no score; remove it to score again", path.display());
             return Ok(Ok(Score::of(&value).ok_or_else(damaged)?));
         }
-        let recipe = self.output.join(format!("{name}.toml"));
-        let text = toml::to_string(&self.budget.recipe(row, seed)?).context("the recipe")?;
-        file::replace(&recipe, text.as_bytes())?;
+        let written = self.output.join(format!("{name}.toml"));
+        file::replace(&written, recipe.as_bytes())?;
 
         let mut train = self.command("train");
-        train.arg("--recipe").arg(&recipe).arg("--output").arg(&folder).arg("--quiet");
+        train.arg("--recipe").arg(&written).arg("--output").arg(&folder).arg("--quiet");
         if let Some(init) = &self.init {
             train.arg("--init").arg(init);
         }
