@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Calibration, ratio};
 
@@ -17,7 +17,7 @@ pub const CUTS: [f64; 6] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 pub struct Confidences(Vec<(usize, usize, f64)>);
 
 /// How far the confidences of those that are labelled a class can be believed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {
     /// The class.
     pub class: String,
@@ -34,7 +34,7 @@ pub struct Reliability {
 }
 
 /// What is left of a class where only confidences from the cut on are kept.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cut {
     /// The least confidence that is kept.
     pub confidence: f64,
@@ -144,7 +144,9 @@ pub(super) fn write(
     for r in reliability {
         let mut line = format!("{:width$}", r.class);
         for cut in cuts.iter().filter(|cut| cut.class == r.class) {
-            write!(line, "  {:>15}", format!("{:.4} {:.4}", cut.purity, cut.completeness))?;
+            // Of none nothing is pure or not.
+            let purity = if cut.kept > 0 { format!("{:.4}", cut.purity) } else { "-".to_owned() };
+            write!(line, "  {:>15}", format!("{purity} {:.4}", cut.completeness))?;
         }
         writeln!(f, "{line}")?;
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::confidences::{self, Cut, Reliability};
 use super::{
@@ -12,7 +12,7 @@ use super::{
 use crate::labels::table::quoted;
 
 /// The metrics of an evaluation. Serialised, it is the JSON report.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
     /// Examples.
     pub total: u64,
@@ -32,15 +32,15 @@ pub struct ClassificationReport {
     /// The same as fractions of the row.
     pub confusion_fractions: Vec<Vec<f64>>,
     /// How far each class's confidences can be believed, if they are known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reliability: Vec<Reliability>,
     /// What a cut on confidence keeps, if they are known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<Cut>,
 }
 
 /// The metrics of a class.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassReport {
     /// Its name.
     pub class: String,
@@ -57,7 +57,7 @@ pub struct ClassReport {
 }
 
 /// Macro averages.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Averages {
     /// Of recall.
     pub recall: f64,

@@ -9,8 +9,9 @@
 //! | RMSE of a question | the same galaxies: fractions of those who were asked |
 //! | calibration error | the share of the most probable answer against how often it is right, over all questions |
 //!
-//! Invariant: a question that nobody was asked of a galaxy counts for nothing, but
-//! in the first two, where its fractions are 0 of everybody.
+//! Invariant: a question that nobody was asked of a galaxy counts for nothing, but in the
+//! first two where nobody came to it: there its fractions are 0 of everybody. What is not
+//! known, like an empty cell, or what follows an answer that is not known, counts nowhere.
 
 use std::fmt;
 
@@ -67,7 +68,8 @@ pub struct AnswerReport {
 
 impl VoteReport {
     /// From what was predicted of each galaxy, as fractions of everybody, and what
-    /// volunteers said, as fractions of those who were asked, NaN where nobody was.
+    /// volunteers said, as fractions of those who were asked, NaN where nobody was or it is
+    /// not known.
     ///
     /// # Panics
     /// Unless every row has a fraction for every answer.
@@ -76,15 +78,17 @@ impl VoteReport {
         let answers = tree.answers().len();
         let semantics = vec![Semantics::Conditional; tree.questions().len()];
         let of_all = |own: &Vec<f64>| {
-            let mut own: Vec<f64> = own.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect();
+            let mut own = own.clone();
             tree.make_cumulative(&semantics, &mut own);
             own
         };
         let cumulative: Vec<Vec<f64>> = truth.iter().map(of_all).collect();
-        let count = cumulative.len().max(1) as f64;
-        let means: Vec<f64> = (0..answers)
-            .map(|a| cumulative.iter().map(|row| row[a]).sum::<f64>() / count)
-            .collect();
+        let mean = |answer: usize| {
+            let known = cumulative.iter().map(|row| row[answer]).filter(|v| !v.is_nan());
+            let (sum, count) = known.fold((0.0, 0_usize), |(sum, count), v| (sum + v, count + 1));
+            sum / count.max(1) as f64
+        };
+        let means: Vec<f64> = (0..answers).map(mean).collect();
         let rows = || cumulative.iter().map(Vec::as_slice);
         let rmse = root_mean_square(predicted.iter().map(Vec::as_slice).zip(rows()));
         let rmse_of_means = root_mean_square(rows().map(|row| (&means[..], row)));
@@ -151,12 +155,14 @@ impl VoteReport {
     }
 }
 
-/// Of the differences of rows, over all of their values; 0 for none.
+/// Of the differences of rows, over all of their values that are expected; 0 for none.
 fn root_mean_square<'a>(rows: impl Iterator<Item = (&'a [f64], &'a [f64])>) -> f64 {
     let (mut sum, mut number) = (0.0, 0_usize);
     for (found, expected) in rows {
-        sum += found.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-        number += expected.len();
+        for (a, b) in found.iter().zip(expected).filter(|(_, b)| !b.is_nan()) {
+            sum += (a - b).powi(2);
+            number += 1;
+        }
     }
     (sum / number.max(1) as f64).sqrt()
 }
@@ -213,6 +219,25 @@ mod tests {
             question("bar", &["shape/disk"], &["yes", "no"]),
         ];
         Tree::try_from(Declared { questions, ..Declared::default() }).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_known_counts_nowhere() {
+        let nan = f64::NAN;
+        let predicted = vec![vec![0.8, 0.2, 0.1, 0.1], vec![0.4, 0.6, 0.15, 0.45]];
+        let whole = vec![vec![1.0, 0.0, nan, nan], vec![0.5, 0.5, nan, nan]];
+        // Of the second galaxy, which some said is a disk, bars are not known.
+        let report = VoteReport::new(&tree(), &predicted, &whole);
+        let sum: f64 = 0.04 + 0.04 + 0.01 + 0.01 + 0.01 + 0.01;
+        assert!((report.rmse - (sum / 6.0).sqrt()).abs() < 1e-12, "{}", report.rmse);
+        let means: f64 = 4.0 * 0.0625;
+        assert!((report.rmse_of_means - (means / 6.0).sqrt()).abs() < 1e-12);
+        // Of a galaxy of which the first question is not known, nothing is.
+        let unknown = [&whole[..], &[vec![nan, nan, nan, nan]]].concat();
+        let more = [&predicted[..], &[vec![0.5, 0.5, 0.25, 0.25]]].concat();
+        let same = VoteReport::new(&tree(), &more, &unknown);
+        assert_eq!((same.rmse, same.rmse_of_means), (report.rmse, report.rmse_of_means));
+        assert_eq!((same.galaxies, same.questions[0].asked), (3, 2));
     }
 
     #[test]

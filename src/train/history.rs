@@ -4,10 +4,12 @@
 //! training loop's business. Columns are found by name, so that more may be
 //! added.
 
-use crate::limits;
-use crate::storage::file;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+use crate::labels::table::quoted;
+use crate::limits;
+use crate::storage::file;
 
 pub use crate::events::Epoch;
 
@@ -64,7 +66,7 @@ pub enum HistoryError {
 pub fn header(classes: &[String]) -> String {
     let mut text = COLUMNS.join(",");
     for class in classes {
-        let _ = write!(text, ",recall_{class}");
+        let _ = write!(text, ",{}", quoted(&format!("recall_{class}")));
     }
     text.push('\n');
     text
@@ -115,13 +117,16 @@ pub fn read(path: &Path) -> Result<Vec<Epoch>, HistoryError> {
 /// As [`read`].
 pub fn parse(text: &str, path: &Path) -> Result<Vec<Epoch>, HistoryError> {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-    let mut lines = whole.lines();
-    let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(whole.as_bytes());
+    // Of text, in lines of any length, nothing can be wrong.
+    let mut lines = reader.records().map_while(Result::ok);
+    let names = lines.next().unwrap_or_default();
     let mut places = [0; COLUMNS.len()];
     for (place, column) in places.iter_mut().zip(COLUMNS) {
         *place = names
             .iter()
-            .position(|name| *name == column)
+            .position(|name| name == column)
             .ok_or_else(|| HistoryError::MissingColumn { path: path.to_owned(), column })?;
     }
     let recalls: Vec<(usize, &str)> = names
@@ -131,12 +136,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Vec<Epoch>, HistoryError> {
         .collect();
 
     let mut epochs = Vec::new();
-    for (index, line) in lines.enumerate() {
-        let cells: Vec<&str> = line.split(',').collect();
-        let text = |column: usize| cells.get(places[column]).copied().unwrap_or_default();
+    for cells in lines {
+        let text = |column: usize| cells.get(places[column]).unwrap_or_default();
         let wrong = |column: usize| HistoryError::Value {
             path: path.to_owned(),
-            line: index + 2,
+            line: cells.position().map_or(0, |at| at.line() as usize),
             column: COLUMNS[column],
             value: text(column).to_owned(),
         };
@@ -185,9 +189,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let classes = ["CRS", "CSS", "EO"].map(String::from);
-        let epochs =
-            [epoch("stage1", &[("CRS", 0.75)]), epoch("stage2", &[("CSS", 0.5), ("EO", 1.0)])];
+        let classes = ["CRS", "smooth, \"round\"", "EO"].map(String::from);
+        let second = [(&*classes[1], 0.5), ("EO", 1.0)];
+        let epochs = [epoch("stage1", &[("CRS", 0.75)]), epoch("stage2", &second)];
         let mut text = header(&classes);
         for epoch in &epochs {
             text.push_str(&epoch.line(&classes));

@@ -82,23 +82,24 @@ fn what_is_learned_from_kept_features_is_learned_from_pictures_too() {
     assert_eq!(losses("quick").len(), 6);
 }
 
+/// 151 epochs without augmentation: every one sees the same pictures, and nothing is asked.
+const MANY: [(&str, &str); 9] = [
+    SHORT[0],
+    ("{ epochs = 8, size = 64 }", "{ epochs = 150, size = 64 }"),
+    ("epochs = 12\n", "epochs = 151\n"),
+    ("rotation = 25.0", "rotation = 0.0"),
+    ("scale = [0.9, 1.0]", "scale = [1.0, 1.0]"),
+    ("aspect = [0.9, 1.1111111111111112]", "aspect = [1.0, 1.0]"),
+    ("horizontal_flip = 0.5", "horizontal_flip = 0.0"),
+    ("vertical_flip = 0.5", "vertical_flip = 0.0"),
+    ("transpose = 0.5", "transpose = 0.0"),
+];
+
 /// Hundreds of epochs, with and without checkpoints on the way, and after a death.
 #[test]
 fn a_run_from_kept_features_goes_on_to_the_bit() {
     let scene = scene(150);
-    let many = [
-        SHORT[0],
-        ("{ epochs = 8, size = 64 }", "{ epochs = 150, size = 64 }"),
-        ("epochs = 12\n", "epochs = 151\n"),
-        // Without augmentation: every epoch sees the same pictures, and nothing is asked.
-        ("rotation = 25.0", "rotation = 0.0"),
-        ("scale = [0.9, 1.0]", "scale = [1.0, 1.0]"),
-        ("aspect = [0.9, 1.1111111111111112]", "aspect = [1.0, 1.0]"),
-        ("horizontal_flip = 0.5", "horizontal_flip = 0.0"),
-        ("vertical_flip = 0.5", "vertical_flip = 0.0"),
-        ("transpose = 0.5", "transpose = 0.0"),
-    ];
-    scene.recipe("many.toml", &many);
+    scene.recipe("many.toml", &MANY);
     let whole = done(train(&scene, "whole", "many.toml", &[]), 0);
     assert!(errors(&whole).contains("features of 1 views of"), "{}", errors(&whole));
     // Epochs of a moment are not told one by one; the table has them all.
@@ -118,6 +119,47 @@ fn a_run_from_kept_features_goes_on_to_the_bit() {
     child.kill().unwrap();
     child.wait().unwrap();
     done(train(&scene, "cut", "many.toml", &[]), 0);
+    assert_eq!(scene.bytes("cut/model.safetensors"), scene.bytes("whole/model.safetensors"));
+    assert_eq!(scene.curve("cut"), scene.curve("whole"));
+}
+
+/// The last checkpoint of the first model of a run that is killed as soon as it writes
+/// another, until one is from before `step` of an epoch.
+fn killed_before(scene: &Scene, run: &str, recipe: &str, step: i64) {
+    let last = scene.path(run).join("checkpoints/stage1-last.safetensors");
+    let written = || fs::metadata(&last).and_then(|file| file.modified()).ok();
+    for _ in 0..100 {
+        let before = written();
+        let mut child = train(scene, run, recipe, &["--checkpoint-minutes", "0"]);
+        let child = child.stdout(std::process::Stdio::null());
+        let mut child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
+        while written() == before {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let bytes = fs::read(&last).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let state = header.metadata().as_ref().unwrap().values().next().unwrap();
+        let state: toml::Value = toml::from_str(state).unwrap();
+        if state["step"].as_integer().unwrap() == step {
+            return;
+        }
+    }
+    panic!("no checkpoint before step {step}");
+}
+
+/// Between the last step of an epoch and its validation no step is left, but features are
+/// needed.
+#[test]
+fn a_run_from_kept_features_goes_on_after_the_last_step_of_an_epoch() {
+    let scene = scene(150);
+    let whole = [&MANY[..], &[("batch = 16", "batch = 200")]].concat();
+    scene.recipe("steps.toml", &whole);
+    done(train(&scene, "whole", "steps.toml", &[]), 0);
+    killed_before(&scene, "cut", "steps.toml", 1);
+    done(train(&scene, "cut", "steps.toml", &[]), 0);
     assert_eq!(scene.bytes("cut/model.safetensors"), scene.bytes("whole/model.safetensors"));
     assert_eq!(scene.curve("cut"), scene.curve("whole"));
 }

@@ -2,6 +2,7 @@
 //! refuses; and what it made is judged the same by everyone.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -178,6 +179,13 @@ fn it_learns_to_tell_unseen_galaxies_apart() {
     calibrate.args(["--operating-point", "accurate", "--output"]);
     calibrate.arg(scene.path("calibrated.safetensors"));
     let told = String::from_utf8(done(calibrate, 0).stdout).unwrap();
+    let metrics = |name: &str| {
+        let model = Model::read(&scene.path(name)).unwrap();
+        model.description.provenance.metrics.len()
+    };
+    // What was measured is of the labels that were.
+    assert!(metrics("run/model.safetensors") > 3);
+    assert_eq!(metrics("calibrated.safetensors"), 0);
     assert!(told.contains("log-likelihood"), "{told}");
     for (model, point) in
         [("run/model.safetensors", "balanced"), ("calibrated.safetensors", "accurate")]
@@ -424,6 +432,38 @@ fn a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint() 
 }
 
 #[test]
+fn a_finished_run_stays_as_it_is() {
+    let scene = Scene::new(200);
+    scene.recipe("short.toml", &SHORT);
+    let end = || {
+        let output = done(scene.train("run", "short.toml", &["--json"]), 0);
+        let told = String::from_utf8(output.stdout).unwrap();
+        let end: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        assert_eq!(end["event"], "end");
+        end
+    };
+    // A file that is written anew is another.
+    let file = || fs::metadata(scene.path("run/model.safetensors")).unwrap().ino();
+    let first = end();
+    let (model, mut made) = (scene.bytes("run/model.safetensors"), file());
+    let evaluation = scene.bytes("run/evaluation.json");
+    assert_eq!(end(), first);
+    assert_eq!(file(), made);
+    // Whatever is missing or is damaged is made again, the same.
+    for damage in [None, Some("{}")] {
+        match damage {
+            None => fs::remove_file(scene.path("run/evaluation.json")).unwrap(),
+            Some(text) => fs::write(scene.path("run/evaluation.json"), text).unwrap(),
+        }
+        assert_eq!(end(), first);
+        assert_ne!(file(), made);
+        made = file();
+        assert_eq!(scene.bytes("run/evaluation.json"), evaluation);
+        assert!(scene.bytes("run/model.safetensors") == model);
+    }
+}
+
+#[test]
 fn a_second_run_into_the_folder_is_refused_and_so_is_another() {
     let scene = Scene::new(400);
     let long = ("{ epochs = 8, size = 64 }", "{ epochs = 800, size = 64 }");
@@ -492,7 +532,7 @@ fn pictures_that_show_nothing_are_told_and_left_out() {
         serde_json::from_slice::<Value>(&scene.bytes(&format!("{run}/run.json"))).unwrap()
     };
     done(scene.train("ordinary", "short.toml", &[]), 0);
-    assert_eq!(number("ordinary").get("blank_left_out"), None, "nothing was");
+    assert_eq!(number("ordinary")["blank_left_out"], true, "had there been any");
     // Enough that some are not of the test split.
     for level in [3, 200, 255, 30, 255, 0, 90, 255] {
         let image = find_jpeg(std::iter::once(scene.path("in")));

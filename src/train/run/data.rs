@@ -88,12 +88,11 @@ pub struct Dataset {
     pub train: Arc<Vec<Image>>,
     /// What epochs and models are chosen by.
     pub val: Arc<Vec<Image>>,
-    /// SHA-256 over ids, labels, splits and encoded bytes, hexadecimal.
+    /// SHA-256 over ids, labels, splits, encoded bytes and, where pictures are brought to
+    /// a scale by them, radii, hexadecimal.
     pub digest: String,
     /// What a person should know: missing counterparts, bad images.
     pub notes: Vec<String>,
-    /// Whether pictures were left out that show nothing.
-    pub blank_left_out: bool,
     /// How the images are read and decoded.
     pub front: Front,
     /// How they were listed, and become pictures.
@@ -182,7 +181,11 @@ impl Dataset {
         };
         if !table.is_split() {
             stratified(&mut table, PAPER_RATIO, recipe.seed);
-            notes.push("the labels name no split: 8:1:1 within every class".to_owned());
+            notes.push(format!(
+                "the labels name no split: 8:1:1 within every class (hiwl labels LABELS --seed {} \
+                 --output FILE writes a table of it)",
+                recipe.seed
+            ));
         }
         let wait = Waiting { listener: &Silent, stop };
         let found = line::list(&sources.inputs, &reading, &wait)?;
@@ -253,6 +256,8 @@ impl Dataset {
             lines.extend([row.id.as_bytes().to_vec(), said, split.name().as_bytes().to_vec()]);
             lines.push(digest.to_vec());
             let Listed { entry, radius } = listed;
+            // By which the same bytes are another picture.
+            lines.extend(radius.map(|radius| radius.to_le_bytes().to_vec()));
             let image = Image {
                 id: row.id.clone(),
                 class: row.class,
@@ -269,10 +274,7 @@ impl Dataset {
         let parts: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
         let digest = hex(&random::digest("training data", 0, &parts));
         let (train, val) = (Arc::new(train), Arc::new(val));
-        let blank_left_out = [Reason::Blank, Reason::Saturated]
-            .iter()
-            .any(|reason| rejected.reasons.contains_key(reason));
-        let mut dataset = Self { train, val, digest, notes, blank_left_out, front, reading };
+        let mut dataset = Self { train, val, digest, notes, front, reading };
         dataset.check(recipe)?;
         dataset.warn(recipe);
         Ok(Some(dataset))

@@ -16,12 +16,14 @@ use super::data::Image;
 use super::feed::Shot;
 use super::state::State;
 use super::{Run, TrainError, judge};
+use crate::limits;
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::{Description, Input, Provenance};
 use crate::model::model_file::{Model, StoredPrecision, rounded};
 use crate::model::oddness::Oddness;
 use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::Weights;
+use crate::storage::{StorageError, file};
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::train::{oddness, recipe};
 use crate::tree::{Answered, Given, Head, Scheme, Tree, arg_max, route};
@@ -41,6 +43,37 @@ struct Candidate {
     weights: Weights,
     /// Of every validation image; rows of images that it did not see are NaN.
     logits: Vec<f32>,
+}
+
+/// What the run came to before: its model and evaluation are there, of this data and by
+/// this version of the program, which may know more than an earlier one.
+///
+/// # Errors
+/// What the system says of files that are there and cannot be read.
+pub fn finished(run: &Run) -> Result<Option<Finished>, TrainError> {
+    let (model, evaluation) = (run.folder.model(), run.folder.evaluation());
+    let mut files = vec![&model, &evaluation];
+    let votes = run.folder.votes();
+    if run.recipe.of_votes().is_some() {
+        files.push(&votes);
+    }
+    if !files.iter().all(|path| path.exists()) {
+        return Ok(None);
+    }
+    // What cannot be understood is made anew.
+    let Ok(provenance) = Description::read(&model).map(|description| description.provenance) else {
+        return Ok(None);
+    };
+    let bytes = file::read(&evaluation, limits::settings::JSON)
+        .map_err(StorageError::io("read", &evaluation))?;
+    let epochs = provenance.other.get("epochs").cloned().unwrap_or_default();
+    let (Ok(report), Ok(epochs)) = (serde_json::from_slice(&bytes), serde_json::from_value(epochs))
+    else {
+        return Ok(None);
+    };
+    let ours = provenance.program.is_some_and(|program| program == this_program())
+        && provenance.data_digest.is_some_and(|digest| digest == run.data.digest);
+    Ok(ours.then_some(Finished { report, epochs }))
 }
 
 /// Scores what was kept and writes the best; `None` if the run is stopped.
@@ -73,17 +106,21 @@ pub fn finish(run: &Run, states: &[State]) -> Result<Option<Finished>, TrainErro
     let Some((chosen, _)) = best else {
         return Err(TrainError::Data("no epoch was kept".into()));
     };
-    let (mut epochs, mut networks) = (BTreeMap::new(), Vec::new());
+    let (mut epochs, mut networks, mut logits) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (of_model, place) in candidates.into_iter().zip(chosen) {
-        let Candidate { kept, weights, .. } =
+        let Candidate { kept, weights, logits: known } =
             of_model.into_iter().nth(place).expect("a combination is of candidates");
         epochs.insert(kept.description.model, kept.description.epoch);
         networks.push(weights);
+        logits.push(known);
     }
     let mut scheme = scheme;
-    let Some((logits, shares)) = calibrated(run, &mut scheme, &shots, &networks)? else {
-        return Ok(None);
-    };
+    for ((network, weights), rows) in scheme.networks().iter().zip(&networks).zip(&mut logits) {
+        if !complete(run, weights, &shots, network.outputs(), rows)? {
+            return Ok(None);
+        }
+    }
+    let shares = calibrated(run, &mut scheme, &shots, &logits);
     let logits: Vec<&[f32]> = logits.iter().map(Vec::as_slice).collect();
     let score = score(run, &scheme, &shots, &logits)?;
     let report = metrics::ClassificationReport::new(&score.matrix, Some(&score.calibration));
@@ -179,24 +216,39 @@ fn is_told(tree: &Tree, heads: &[&Head], votes: &[f32], class: usize) -> bool {
     head.is_some_and(|head| votes[head.outputs.clone()].iter().any(|v| *v > 0.0))
 }
 
-/// Every network's logits of every validation image, and what the scheme was
-/// calibrated to by them: the shares of its operating point. `None` if the run
-/// is stopped.
-#[allow(clippy::type_complexity, reason = "two results, one of them optional")]
+/// Adds a network's logits of the validation images that it did not see; `false` if the
+/// run is stopped.
+fn complete(
+    run: &Run,
+    weights: &Weights,
+    shots: &[Shot],
+    outputs: usize,
+    rows: &mut [f32],
+) -> Result<bool, TrainError> {
+    let unseen = |&place: &usize| rows[place * outputs..][..outputs].iter().all(|v| v.is_nan());
+    let places: Vec<usize> = (0..shots.len()).filter(unseen).collect();
+    if places.is_empty() {
+        return Ok(true);
+    }
+    let missing: Vec<Shot> = places.iter().map(|&place| shots[place]).collect();
+    let size = run.recipe.input.crop;
+    let Some(found) = judge::logits(run, weights, &missing, outputs, size)? else {
+        return Ok(false);
+    };
+    for (place, row) in places.into_iter().zip(found.chunks_exact(outputs)) {
+        rows[place * outputs..][..outputs].copy_from_slice(row);
+    }
+    Ok(true)
+}
+
+/// Calibrates the scheme by every network's logits of every validation image, and
+/// returns the shares of its operating point.
 fn calibrated(
     run: &Run,
     scheme: &mut Scheme,
     shots: &[Shot],
-    networks: &[Weights],
-) -> Result<Option<(Vec<Vec<f32>>, Option<serde_json::Value>)>, TrainError> {
-    let mut all = Vec::new();
-    for (network, weights) in scheme.networks().iter().zip(networks) {
-        let (outputs, size) = (network.outputs(), run.recipe.input.crop);
-        let Some(rows) = judge::logits(run, weights, shots, outputs, size)? else {
-            return Ok(None);
-        };
-        all.push(rows);
-    }
+    all: &[Vec<f32>],
+) -> Option<serde_json::Value> {
     let tree = scheme.tree();
     let rows: Vec<Row> = shots
         .iter()
@@ -204,7 +256,7 @@ fn calibrated(
         .filter_map(|(image, shot)| {
             let class = tree.class(&run.recipe.classes[shot.output])?;
             let mut logits = vec![None; tree.answers().len()];
-            for (network, rows) in scheme.networks().iter().zip(&all) {
+            for (network, rows) in scheme.networks().iter().zip(all) {
                 let row = &rows[image * network.outputs()..][..network.outputs()];
                 for head in &network.heads {
                     for (&answer, &logit) in head.answers.iter().zip(&row[head.outputs.clone()]) {
@@ -215,7 +267,7 @@ fn calibrated(
             Some(Row { class, logits })
         })
         .collect();
-    let shares = match calibrate(scheme, &rows, false, OperatingPoint::Balanced) {
+    match calibrate(scheme, &rows, false, OperatingPoint::Balanced) {
         Ok(fitted) => {
             for (question, fitted) in &fitted {
                 run.note(&format!("{question}: {fitted}"));
@@ -228,8 +280,7 @@ fn calibrated(
             run.note(&format!("not calibrated: {what}"));
             None
         }
-    };
-    Ok(Some((all, shares)))
+    }
 }
 
 /// What tells pictures unlike those that were learned from, by the first network;
@@ -397,6 +448,11 @@ fn score(
     })
 }
 
+/// Name and version, as model files say them.
+fn this_program() -> String {
+    format!("hiwl {}", env!("CARGO_PKG_VERSION"))
+}
+
 /// What the networks of a run are fed.
 pub fn input(run: &Run) -> Input {
     let Run { recipe, data, colours, .. } = run;
@@ -427,7 +483,7 @@ fn describe(
     }
     let text = |e: serde_json::Error| TrainError::Recipe(e.to_string());
     let provenance = Provenance {
-        program: Some(format!("hiwl {}", env!("CARGO_PKG_VERSION"))),
+        program: Some(this_program()),
         imported: run.initial.identity().into_iter().collect(),
         data_digest: Some(run.data.digest.clone()),
         recipe: Some(serde_json::to_value(recipe).map_err(text)?),

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Invariants: one process at a time; what is under its final name is whole;
-//! `run.json` is written before anything else and never changes.
+//! `run.json` is written before anything else and never changes; `evaluation.json` is of
+//! the model beside it, and written last.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -43,6 +44,9 @@ pub const FORMAT: u64 = 1;
 /// What decides nothing: a run goes on after an update of the program.
 const PROVENANCE: [&str; 2] = ["format", "version"];
 
+/// What is known of a run once its data are.
+const OF_DATA: [&str; 5] = ["data", "train_images", "val_images", "features", "blank_left_out"];
+
 /// Everything that decides the result of a run.
 #[derive(Debug, Serialize)]
 pub struct Settings<'a> {
@@ -66,7 +70,7 @@ pub struct Settings<'a> {
     /// did without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<&'static str>,
-    /// Whether pictures were left out that show nothing, as those of the first version
+    /// Whether pictures that show nothing are left out, as those of the first version
     /// were not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blank_left_out: bool,
@@ -88,7 +92,7 @@ pub struct Said {
     pub precision: Option<Precision>,
     /// Whether features are kept.
     pub features: Option<String>,
-    /// Whether pictures were left out that show nothing.
+    /// Whether pictures that show nothing are left out.
     #[serde(default)]
     pub blank_left_out: bool,
 }
@@ -185,6 +189,15 @@ impl Folder {
         Ok(Some(said))
     }
 
+    /// Refuses a folder of other settings, as far as they are known before the data are:
+    /// reading these may take long.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn refuse_other(dir: &Path, settings: &Settings<'_>) -> Result<(), TrainError> {
+        found(dir, settings, &OF_DATA).map(drop)
+    }
+
     /// The folder of a new run, or of the one that was begun with the same
     /// settings.
     ///
@@ -193,48 +206,13 @@ impl Folder {
     /// the backbone's revision alone, [`TrainError::NotEmpty`] if the folder holds
     /// something else.
     pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
-        let asked = json::json(settings);
-        let path = dir.join("run.json");
-        let bytes = match file::read(&path, limits::settings::JSON) {
-            Ok(bytes) => {
-                let mut there: Value = serde_json::from_slice(&bytes)
-                    .map_err(|source| TrainError::BadManifest { path, source })?;
-                let found = there.get("format").map_or(Some(1), Value::as_u64);
-                if found.is_none_or(|found| found > FORMAT) {
-                    let found = there["format"].to_string();
-                    return Err(TrainError::Newer {
-                        path: dir.join("run.json"),
-                        found,
-                        known: FORMAT,
-                    });
-                }
-                // A run of before there was a choice: what `precision` found is asked for.
-                if let Some(there) = there.as_object_mut() {
-                    there.entry("precision").or_insert_with(|| asked["precision"].clone());
-                }
-                let differences = json::differences(&decisive(there), &decisive(asked), &[]);
-                match &differences[..] {
-                    [] => {}
-                    [one] if one.field == "backbone revision" => {
-                        let architecture = settings.recipe.architecture.clone();
-                        return Err(TrainError::OtherNetwork {
-                            path: dir.to_owned(),
-                            architecture,
-                        });
-                    }
-                    _ => return Err(TrainError::OtherRun { path: dir.to_owned(), differences }),
-                }
+        let bytes = match found(dir, settings, &[])? {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = format!("{:#}\n", json::json(settings)).into_bytes();
+                file::replace(&dir.join("run.json"), &bytes)?;
                 bytes
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if let Some(name) = visible(dir)?.into_iter().next() {
-                    return Err(TrainError::NotEmpty { path: dir.to_owned(), name });
-                }
-                let bytes = format!("{asked:#}\n").into_bytes();
-                file::replace(&path, &bytes)?;
-                bytes
-            }
-            Err(error) => return Err(StorageError::io("read", &path)(error).into()),
         };
         let this = Self { dir: dir.to_owned(), digest: digest::sha256(&bytes), _lock: lock };
         let checkpoints = this.checkpoints();
@@ -317,6 +295,19 @@ impl Folder {
         Ok(file::replace(path, bytes)?)
     }
 
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn remove(&self, path: &Path) -> Result<(), TrainError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(StorageError::io("remove", path)(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn entries(&self) -> Result<Vec<PathBuf>, TrainError> {
         list(&self.checkpoints())
     }
@@ -334,10 +325,47 @@ impl Folder {
     }
 }
 
-/// The settings that decide the result.
-fn decisive(mut settings: Value) -> Value {
+/// The `run.json` of a run with the same settings, `but` for some; `None` if there is
+/// none and nothing else.
+fn found(dir: &Path, settings: &Settings<'_>, but: &[&str]) -> Result<Option<Vec<u8>>, TrainError> {
+    let asked = json::json(settings);
+    let path = dir.join("run.json");
+    let bytes = match file::read(&path, limits::settings::JSON) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return match visible(dir)?.into_iter().next() {
+                Some(name) => Err(TrainError::NotEmpty { path: dir.to_owned(), name }),
+                None => Ok(None),
+            };
+        }
+        Err(error) => return Err(StorageError::io("read", &path)(error).into()),
+    };
+    let mut there: Value = serde_json::from_slice(&bytes)
+        .map_err(|source| TrainError::BadManifest { path: path.clone(), source })?;
+    let format = there.get("format").map_or(Some(1), Value::as_u64);
+    if format.is_none_or(|format| format > FORMAT) {
+        let found = there["format"].to_string();
+        return Err(TrainError::Newer { path, found, known: FORMAT });
+    }
+    // A run of before there was a choice: what `precision` found is asked for.
+    if let Some(there) = there.as_object_mut() {
+        there.entry("precision").or_insert_with(|| asked["precision"].clone());
+    }
+    let differences = json::differences(&decisive(there, but), &decisive(asked, but), &[]);
+    match &differences[..] {
+        [] => Ok(Some(bytes)),
+        [one] if one.field == "backbone revision" => {
+            let architecture = settings.recipe.architecture.clone();
+            Err(TrainError::OtherNetwork { path: dir.to_owned(), architecture })
+        }
+        _ => Err(TrainError::OtherRun { path: dir.to_owned(), differences }),
+    }
+}
+
+/// The settings that decide the result, `but` for some.
+fn decisive(mut settings: Value, but: &[&str]) -> Value {
     if let Some(fields) = settings.as_object_mut() {
-        PROVENANCE.iter().for_each(|name| drop(fields.remove(*name)));
+        PROVENANCE.iter().chain(but).for_each(|name| drop(fields.remove(*name)));
     }
     settings
 }

@@ -166,6 +166,22 @@ pub fn run(
     listener.tell(Event::Note("looking at every image"));
     // A run of before blank pictures were left out goes on with them.
     let must_show = said.as_ref().is_none_or(|said| said.blank_left_out);
+    let mut settings = folder::Settings {
+        format: folder::FORMAT,
+        version: env!("CARGO_PKG_VERSION"),
+        recipe,
+        data: "",
+        train_images: 0,
+        val_images: 0,
+        initial: initial.identity(),
+        freeze: options.freeze,
+        features: None,
+        blank_left_out: must_show,
+        backbone_revision: architecture.backbone.revision(),
+        reading: folder::Read::of(&options.data),
+        precision,
+    };
+    Folder::refuse_other(&options.output, &settings)?;
     let told = (&*options.output, &**listener);
     let found = Dataset::read(&options.data, recipe, must_show, workers, told, stop)?;
     let Some(data) = found else {
@@ -179,21 +195,9 @@ pub fn run(
         count(data.val.len() as u64)
     )));
     let keeps = keeps(options, said.as_ref(), &data, &architecture, listener.as_ref());
-    let settings = folder::Settings {
-        format: folder::FORMAT,
-        version: env!("CARGO_PKG_VERSION"),
-        recipe,
-        data: &data.digest,
-        train_images: data.train.len(),
-        val_images: data.val.len(),
-        initial: initial.identity(),
-        freeze: options.freeze,
-        features: keeps.then_some("kept"),
-        blank_left_out: data.blank_left_out,
-        backbone_revision: architecture.backbone.revision(),
-        reading: folder::Read::of(&options.data),
-        precision,
-    };
+    settings.data = &data.digest;
+    (settings.train_images, settings.val_images) = (data.train.len(), data.val.len());
+    settings.features = keeps.then_some("kept");
     info!(
         device = %options.device, workers, architecture = architecture.name, data = data.digest,
         "images are read"
@@ -233,8 +237,16 @@ pub fn run(
         }
         states.push(state);
     }
+    if let Some(finished) = finish::finished(&run)? {
+        run.note("the run was finished: its model and evaluation stay as they are");
+        report.model = Some(run.folder.model());
+        report.evaluation = Some(finished.report);
+        report.epochs = finished.epochs.into_iter().collect();
+        return Ok(report);
+    }
     let history: Vec<_> = states.iter().flat_map(|state| state.history.iter().cloned()).collect();
     listener.tell(Event::Note("scoring the epochs that were kept"));
+    run.folder.remove(&run.folder.evaluation())?;
     if let Some(finished) = finish::finish(&run, &states)? {
         let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;
         run.folder.write(&run.folder.evaluation(), text.as_bytes())?;

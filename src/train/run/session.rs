@@ -134,11 +134,12 @@ fn learn(
         });
         plan.epoch(epoch, step)
     };
+    if run.keeps {
+        // Where no step is left, the features that validation needs still are.
+        return learn_kept(session, run, plan, phase.size, (&shots, &batches));
+    }
     if shots.is_empty() {
         return Ok(!run.stop.requested());
-    }
-    if run.keeps {
-        return learn_kept(session, run, plan, phase.size, (&shots, &batches));
     }
     let feed = Feed {
         images: Arc::clone(&run.data.train),
@@ -279,20 +280,23 @@ impl Session {
             let step = self.state.step + 1;
             return Err(self.diverged("the loss is", step));
         }
-        let correct = if plan.model.votes.is_some() {
+        let (correct, known) = if plan.model.votes.is_some() {
             // Of the first question, which is asked of every galaxy or nearly.
             let first = plan.model.ranges()[0].clone();
             let rows = output.logits.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
-            let most = |row: &[f32]| arg_max(&row[first.clone()]);
-            rows.filter(|(row, votes)| most(row) == most(votes)).count()
+            let own = rows.map(|(row, votes)| (&row[first.clone()], &votes[first.clone()]));
+            let known: Vec<_> = own.filter(|(_, votes)| votes.iter().any(|v| *v > 0.0)).collect();
+            let right = known.iter().filter(|(row, votes)| arg_max(row) == arg_max(votes)).count();
+            (right, known.len())
         } else {
             let rows = output.logits.chunks_exact(outputs).zip(images);
-            rows.filter(|(row, image)| arg_max(row) == plan.output(**image)).count()
+            (rows.filter(|(row, image)| arg_max(row) == plan.output(**image)).count(), count)
         };
         let now = Instant::now();
         let sums = &mut state.sums;
         sums.images += count as u64;
         sums.correct += correct as u64;
+        sums.unknown += (count - known) as u64;
         sums.loss += output.loss * count as f64;
         sums.seconds += (now - self.mark).as_secs_f64();
         self.mark = now;
@@ -324,6 +328,7 @@ impl Session {
             Learner::Network(_) => judge::logits(&run, &weights, &plan.val, outputs, phase.size)?,
         };
         let Some(logits) = logits else { return Ok(false) };
+        assert_eq!(logits.len(), plan.val.len() * outputs, "a row for every validation image");
         let smoothing = plan.training.smoothing;
         let found = match plan.model.votes {
             None => Judgement::new(&plan.model, smoothing, &plan.val, &logits),

@@ -51,6 +51,9 @@ pub struct Sums {
     pub images: u64,
     /// Those that the network had right while it learned.
     pub correct: u64,
+    /// Those of which it is not known what is right.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown: u64,
     /// Sum of their losses.
     pub loss: f64,
     /// Seconds spent.
@@ -63,15 +66,20 @@ impl Sums {
         self.loss / self.images as f64
     }
 
-    /// Fraction of images that were right.
+    /// Fraction right of the images of which it is known.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.images.max(1) as f64
+        self.correct as f64 / (self.images - self.unknown).max(1) as f64
     }
 
     /// Images a second.
     pub fn rate(&self) -> f64 {
         self.images as f64 / self.seconds.max(1e-9)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An epoch whose weights are kept.
@@ -173,7 +181,7 @@ mod tests {
     #[test]
     fn every_float_is_read_back_as_it_was() {
         let mut state = state();
-        state.sums = Sums { images: 7, correct: 3, loss: 0.1 + 0.2, seconds: 1e-300 };
+        state.sums = Sums { images: 7, correct: 3, unknown: 2, loss: 0.1 + 0.2, seconds: 1e-300 };
         state.stopping.observe(1.0 / 3.0, 2.0 / 3.0);
         state.rank(best(1, 0, 0.1 + 0.7), 3);
         state.history.push(Epoch {
