@@ -1,10 +1,13 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks the run to stop in order, the
-//! second ends the process at once. SIGXFSZ, by which a limit on the size of
+//! SIGINT, SIGTERM and SIGHUP: the first asks the run to stop in order, one that comes
+//! later ends the process at once; within a second of the first it is the same request,
+//! which reached the process in two ways (from its parent, and as one of a group or of a
+//! job). SIGXFSZ, by which a limit on the size of
 //! files (`ulimit -f`) ends a process, is an error of the write instead.
 
 use std::fs;
 use std::sync::{Arc, atomic::AtomicBool};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -14,6 +17,9 @@ use signal_hook::{
 };
 
 use crate::pipeline::Stop;
+
+/// Signals within so long of the first ask for the same.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
 
 /// Stops `stop` on a signal, from a thread that lives as long as the process.
 ///
@@ -27,10 +33,13 @@ pub fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
     }
     let mut signals = Signals::new(wanted)?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut first: Option<Instant> = None;
         for signal in signals.forever() {
-            if stop.signal().is_some() {
+            match first {
+                None => first = Some(Instant::now()),
+                Some(first) if first.elapsed() < SAME_REQUEST => continue,
                 // Atomic files make this safe at any moment.
-                low_level::exit(128 + signal);
+                Some(_) => low_level::exit(128 + signal),
             }
             stop.interrupt(signal);
         }

@@ -1,6 +1,9 @@
 //! Every backbone through the whole program: a HIWL model of it learns from simulated
 //! galaxies, and classifies others into a catalog.
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use super::run::{Scene, done, json};
 use crate::util::catalog::column;
 use crate::util::command::{assert_code, errors, hiwl};
@@ -113,13 +116,15 @@ fn the_paper_s_tables_are_made_by_one_command() {
     labels.arg("labels").arg(scene.path("in/labels.csv")).arg("--output");
     labels.arg(scene.path("split.csv"));
     done(labels, 0);
-    let make = |table: &str, more: &[&str]| {
+    let command = |table: &str, more: &[&str]| {
         let mut command = hiwl();
         command.args(["reproduce", table]).arg(scene.path("in")).arg("--labels");
         command.arg(scene.path("split.csv")).arg("--output").arg(scene.path("tables"));
         command.args(["--budget", "smoke"]).args(more);
-        done(command, 0)
+        command
     };
+    let make = |table: &str, more: &[&str]| done(command(table, more), 0);
+    let fails = |table: &str, more: &[&str]| done(command(table, more), 64);
     let first = make("table5", &["--runs", "2"]);
     let csv = std::fs::read_to_string(scene.path("tables/table5.csv")).unwrap();
     assert_eq!(csv.lines().count(), 1 + 2 * 6, "{csv}");
@@ -129,6 +134,21 @@ fn the_paper_s_tables_are_made_by_one_command() {
     assert_eq!(errors(&first).matches("hiwl train").count(), 4);
     // What was scored is not done again, and is shared by the tables.
     assert_eq!(make("table5", &["--runs", "2"]).stdout, first.stdout);
+    // Nor given out as that of other labels under the same name.
+    let table = std::fs::read_to_string(scene.path("split.csv")).unwrap();
+    let swapped = table.replace(",CRS,", ",IBS,");
+    assert_ne!(swapped, table);
+    std::fs::write(scene.path("split.csv"), swapped).unwrap();
+    assert!(errors(&fails("table5", &["--runs", "2"])).contains("scored with other images"));
+    std::fs::write(scene.path("split.csv"), table).unwrap();
+    // What cannot be scored is not trained first.
+    let unknown = fails("table7", &["--backbones", "resnet26,efficientnet_b0"]);
+    assert!(errors(&unknown).contains("no efficientnet_b0 in the table"));
+    let mut unsplit = hiwl();
+    unsplit.args(["reproduce", "table5", "--budget", "smoke"]).arg(scene.path("in"));
+    unsplit.arg("--labels").arg(scene.path("in/labels.csv"));
+    unsplit.arg("--output").arg(scene.path("unsplit"));
+    assert!(errors(&done(unsplit, 64)).contains("split"));
     // Nor given out as that of other images.
     let mut other = hiwl();
     other.args(["reproduce", "table5", "--budget", "smoke"]).arg(scene.path("in"));
@@ -189,4 +209,34 @@ fn the_paper_s_tables_are_made_by_one_command() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(errors(&beside(&[], 64)).contains("--split"));
+}
+
+/// The training that runs is stopped with it, has saved itself when it ends, and goes on.
+#[test]
+fn a_table_that_is_stopped_leaves_no_training_behind() {
+    let scene = Scene::new(400);
+    let mut labels = hiwl();
+    labels.arg("labels").arg(scene.path("in/labels.csv")).arg("--output");
+    labels.arg(scene.path("split.csv"));
+    done(labels, 0);
+    let command = || {
+        let mut command = hiwl();
+        command.args(["reproduce", "table5", "--budget", "smoke"]).arg(scene.path("in"));
+        command.arg("--labels").arg(scene.path("split.csv"));
+        command.arg("--output").arg(scene.path("tables"));
+        command
+    };
+    let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let run = scene.path("tables/smoke-train-hiwl-efficientnet-b1-1");
+    while !run.join("run.json").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it trained");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let signal = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(!run.join("model.safetensors").exists(), "it was over before the signal came");
+    // Nobody trains into the folder any more.
+    done(command(), 0);
+    assert!(run.join("model.safetensors").exists());
 }

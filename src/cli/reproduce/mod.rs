@@ -8,6 +8,7 @@
 //! Invariant: a score stands in the table only if its file (`RUN.SPLIT.json`) is there,
 //! which is written last.
 
+mod child;
 mod paper;
 mod report;
 
@@ -19,13 +20,15 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use self::child::Children;
 use self::paper::{Row, Table};
 use super::evaluate::split_named;
-use super::terminal::shown::{self, say};
+use super::terminal::shown;
 use super::{CliError, Exit, numbers, print, usage};
-use crate::labels::Split;
+use crate::labels::{LabelColumns, LabelTable, Split};
+use crate::limits;
 use crate::model::architecture::Architecture;
-use crate::storage::file;
+use crate::storage::{digest, file};
 use crate::train::history;
 use crate::train::recipe::{Optimiser, Phase, Recipe, Training};
 
@@ -177,20 +180,27 @@ impl Arguments {
         if runs == 0 {
             return Err(usage(anyhow!("--runs takes a number from 1 up")));
         }
+        let all = self.table.rows();
+        let is_there = |name: &&String| all.iter().any(|row| row.backbone == **name);
+        if let Some(name) = self.backbones.iter().find(|name| !is_there(name)) {
+            let mut names: Vec<&str> = all.iter().map(|row| row.backbone).collect();
+            names.dedup();
+            let (name, names) = (shown::line(name), names.join(", "));
+            return Err(usage(anyhow!("--backbones: no {name} in the table, which has {names}")));
+        }
         let wanted = |row: &&Row| {
             self.backbones.is_empty() || self.backbones.iter().any(|name| name == row.backbone)
         };
-        let rows: Vec<Row> = self.table.rows().iter().filter(wanted).copied().collect();
-        if rows.is_empty() {
-            return Err(usage(anyhow!("--backbones: the table has none of these")));
-        }
+        let rows: Vec<Row> = all.iter().filter(wanted).copied().collect();
+        let sources = self.sources()?;
+        let children = Children::new()?;
         std::fs::create_dir_all(&self.output)
             .with_context(|| format!("{}", self.output.display()))?;
         let mut scores: Vec<Vec<Score>> = Vec::new();
         for row in &rows {
             let mut own = Vec::new();
             for seed in 1..=u64::from(runs) {
-                match self.score(row, seed)? {
+                match self.score(row, seed, &sources, &children)? {
                     Ok(score) => own.push(score),
                     Err(exit) => return Ok(exit),
                 }
@@ -213,8 +223,34 @@ impl Arguments {
         Ok(Exit::Ok)
     }
 
+    /// What decides scores beside images and recipes; checked, as a table takes hours.
+    fn sources(&self) -> Result<Value, CliError> {
+        let columns = LabelColumns { id: None, split: Some("split") };
+        let labels = LabelTable::read(&self.labels, None, columns).map_err(usage)?;
+        if labels.of(self.split).next().is_none() {
+            let (path, split) = (shown::line(self.labels.display()), self.split.name());
+            return Err(usage(anyhow!("{path}: no row is of the split {split} to score on")));
+        }
+        let weights = match &self.init {
+            None => None,
+            Some(path) => {
+                let bytes = file::read(path, limits::model::FILE)
+                    .with_context(|| format!("{}", path.display()))
+                    .map_err(usage)?;
+                Some(digest::sha256(&bytes))
+            }
+        };
+        Ok(json!({ "labels": labels.digest(), "init": weights }))
+    }
+
     /// What a run of a row came to, or how it was stopped.
-    fn score(&self, row: &Row, seed: u64) -> Result<Result<Score, Exit>, CliError> {
+    fn score(
+        &self,
+        row: &Row,
+        seed: u64,
+        sources: &Value,
+        children: &Children,
+    ) -> Result<Result<Score, Exit>, CliError> {
         let name = format!("{}-{}-{}-{seed}", self.budget.name(), row.recipe, row.backbone);
         let folder = self.output.join(&name);
         let path = self.output.join(format!("{name}.{}.json", self.split.name()));
@@ -224,6 +260,8 @@ impl Arguments {
             "inputs": self.inputs.iter().map(text).collect::<Vec<_>>(),
             "labels": text(&self.labels),
             "init": self.init.as_ref().map(text),
+            // Files change under their names.
+            "sources": sources,
             // Budgets change from version to version.
             "recipe": recipe,
         });
@@ -253,7 +291,7 @@ impl Arguments {
         if let Some(init) = &self.init {
             train.arg("--init").arg(init);
         }
-        if let Err(exit) = done(train.stdout(Stdio::null()), &[0])? {
+        if let Err(exit) = children.run(train.stdout(Stdio::null()), &[0])? {
             return Ok(Err(exit));
         }
         // What was stopped and gone on with cost what all of its epochs did.
@@ -264,7 +302,7 @@ impl Arguments {
         let mut evaluate = self.command("evaluate");
         evaluate.args(["--split", self.split.name(), "--json", "--model"]).arg(&model);
         // Some images may be rejected: they are told, and not counted.
-        let told = match done(evaluate.stdout(Stdio::piped()), &[0, 1])? {
+        let told = match children.run(evaluate.stdout(Stdio::piped()), &[0, 1])? {
             Ok(told) => told,
             Err(exit) => return Ok(Err(exit)),
         };
@@ -286,23 +324,5 @@ impl Arguments {
             command.args(["--workers", &workers.to_string()]);
         }
         command
-    }
-}
-
-/// Runs a command to its end and returns what it printed; how it was stopped, if it was
-/// by a signal or may be gone on with.
-fn done(command: &mut Command, good: &[i32]) -> Result<Result<Vec<u8>, Exit>, CliError> {
-    let words = command.get_args().map(|word| shown::line(word.to_string_lossy()));
-    let words = words.collect::<Vec<_>>().join(" ");
-    say(format_args!("hiwl {words}"));
-    let output = command.stderr(Stdio::inherit()).output().context("the program itself")?;
-    match output.status.code() {
-        Some(code) if good.contains(&code) => Ok(Ok(output.stdout)),
-        Some(code @ 129..=143) => Ok(Err(Exit::Signal(code - 128))),
-        Some(64) => Err(usage(anyhow!("this command cannot be done: hiwl {words}"))),
-        code => {
-            let code = code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-            Err(CliError::Failed(anyhow!("{code}: hiwl {words}")))
-        }
     }
 }
