@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use super::ClassifyError;
 use super::look::{Names, empty_folder};
-use crate::cutout::colour::{given_light, units::Light};
+use crate::cutout::colour::{Takes, contradicted, given_light, sky, units::Light};
 use crate::cutout::prepare::{self, Preparation};
 use crate::cutout::{BandImage, Decoded, Payload, Reason, Rejection, RgbImage, SkyPosition};
 use crate::draw::pixels;
@@ -201,7 +201,7 @@ impl CutOptions {
             return Err(Rejection::new(Reason::NoData, detail));
         }
         if self.form == Form::Fits {
-            return Ok(fits(&entry.id, *image, &self.reading));
+            return fits(&entry.id, *image, &self.reading);
         }
         let preparation: Preparation = self.reading.preparation(image.width);
         let picture = prepare::whole(Decoded::Bands(*image), &preparation, None)?;
@@ -224,47 +224,65 @@ fn encode(picture: &RgbImage, form: Form) -> Result<Vec<u8>, Rejection> {
     Ok(bytes)
 }
 
-/// A cutout as a cube: a plane a band, nanomaggies where the light is known. It is read
-/// as it was cut: north up, in a tangential projection around the source.
-fn fits(id: &str, image: BandImage, reading: &Reading) -> Vec<u8> {
-    let Reading { bands, looks, .. } = reading;
-    let BandImage { width, height, mut planes, centre, pixel_scale, light, .. } = image;
+/// A cutout as a cube: a plane a band, nanomaggies where the light is known; with the sky
+/// of its mosaics, where brightness may be told by that, for resampling has smoothed its
+/// noise. It is read as it was cut: north up, in a tangential projection around the source.
+///
+/// # Errors
+/// [`Reason::Unsupported`] of what a run would not show either: headers that contradict
+/// themselves.
+fn fits(id: &str, image: BandImage, reading: &Reading) -> Result<Vec<u8>, Rejection> {
+    let Reading { bands, looks, profile, .. } = reading;
+    let BandImage { width, height, mut planes, centre, pixel_scale, light, sky, .. } = image;
     let area = pixel_scale.map_or(1.0, |scale| scale.x * scale.y);
     // What a person says goes before the headers, as everywhere.
     let told = [0, 1, 2].map(|k| given_light(&looks.given, k).unwrap_or_else(|| light[k].clone()));
+    let given = &looks.given;
+    let needs_unit = !given.by_sky() && !given.by_pixel() && profile.unit != Takes::Sky;
+    if let (true, Some(what)) = (needs_unit, told.iter().find_map(Light::contradiction)) {
+        return Err(contradicted(what));
+    }
     let factors = told.each_ref().map(|light| match light {
         Light::Pixel(light) => Some(*light),
         Light::Area(light) => Some(light * area),
         Light::Unknown(_) | Light::Contradiction(_) => None,
     });
-    let known = factors.iter().all(Option::is_some);
-    // One band alone is one plane.
-    let same = bands.iter().all(|band| *band == bands[0]);
-    let channels = if same { 1 } else { 3 };
-    planes.truncate(channels * width * height);
-    if known {
-        for (plane, factor) in planes.chunks_exact_mut(width * height).zip(factors.iter().flatten())
-        {
-            plane.iter_mut().for_each(|value| *value *= *factor as f32);
-        }
+    let known = factors.iter().all(Option::is_some) && !given.by_pixel();
+    let factors = factors.map(|factor| factor.filter(|_| known).unwrap_or(1.0));
+    // A band of several channels has one plane.
+    let channels: Vec<usize> = (0..3).filter(|&k| !bands[..k].contains(&bands[k])).collect();
+    let pixels = width * height;
+    for (plane, &channel) in channels.iter().enumerate() {
+        planes.copy_within(channel * pixels..(channel + 1) * pixels, plane * pixels);
+        let own = &mut planes[plane * pixels..(plane + 1) * pixels];
+        own.iter_mut().filter(|_| known).for_each(|value| *value *= factors[channel] as f32);
     }
+    planes.truncate(channels.len() * pixels);
     let mut header = Header::default();
     header.logical("SIMPLE", true, "conforms to FITS standard");
     header.integer("BITPIX", -32, "32-bit floating point");
-    header.integer("NAXIS", if same { 2 } else { 3 }, "");
+    header.integer("NAXIS", if channels.len() == 1 { 2 } else { 3 }, "");
     header.integer("NAXIS1", width as i64, "");
     header.integer("NAXIS2", height as i64, "");
-    if same {
+    if channels.len() == 1 {
         header.text("FILTER", &plain(&bands[0]), "");
     } else {
-        header.integer("NAXIS3", 3, "");
-        for (n, band) in bands.iter().enumerate() {
-            header.text(&format!("BAND{n}"), &plain(band), "");
+        header.integer("NAXIS3", channels.len() as i64, "");
+        for (n, &channel) in channels.iter().enumerate() {
+            header.text(&format!("BAND{n}"), &plain(&bands[channel]), "");
         }
     }
     header.text("OBJECT", &plain(id), "");
     if known {
         header.text("BUNIT", "nanomaggy", "1 nanomaggy = 22.5 mag (AB)");
+    }
+    for (n, &channel) in channels.iter().enumerate() {
+        let Some(sky) = sky.as_ref().and_then(|sky| sky[channel]) else { continue };
+        let said = [f64::from(sky.level), sky.noise].map(|value| value * factors[channel]);
+        let comments = ["level of the sky", "noise of a pixel, not resampled"];
+        for ((keyword, value), comment) in sky::KEYWORDS.iter().zip(said).zip(comments) {
+            header.real(&format!("{keyword}{n}"), value, comment);
+        }
     }
     if let (Some(SkyPosition { ra, dec }), Some(scale)) = (centre, pixel_scale) {
         header.text("RADESYS", "ICRS", "");
@@ -281,7 +299,7 @@ fn fits(id: &str, image: BandImage, reading: &Reading) -> Vec<u8> {
         header.real("CD2_1", 0.0, "");
         header.real("CD2_2", scale.y / 3600.0, "north up");
     }
-    header.with_floats(&planes)
+    Ok(header.with_floats(&planes))
 }
 
 /// A text as a card can have it.

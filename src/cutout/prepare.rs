@@ -209,7 +209,10 @@ impl Look<'_> {
     fn at_scale(&self, radius: f64) -> Result<(RgbImage, Window), Rejection> {
         let size = self.preparation.size;
         if !(radius > 0.0 && radius.is_finite()) {
-            let detail = format!("a radius of {radius} arcsec is none");
+            let detail = match radius {
+                radius if radius.is_nan() => "its row has no radius".to_owned(),
+                radius => format!("a radius of {radius} arcsec is none"),
+            };
             return Err(Rejection::new(Reason::NoScale, detail));
         }
         let known = match self.decoded {

@@ -37,6 +37,9 @@ const SAME: f64 = 1e-3;
 /// Blocks that are read at once.
 const RUN: usize = 64;
 
+/// Bytes of parts that a cutout holds at once, beside those that are kept.
+const HELD: usize = 32 << 20;
+
 /// How mosaics are read.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -53,7 +56,7 @@ pub struct Settings {
 impl Settings {
     /// For pictures by a profile.
     pub fn new(decode: Arc<DecodeOptions>, given: Given, profile: &Profile, masks: Masks) -> Self {
-        let by_sky = profile.unit == Takes::Sky || given.unit.as_deref() == Some("sky");
+        let by_sky = profile.unit == Takes::Sky || given.by_sky();
         Self { decode, given, by_sky, masks }
     }
 }
@@ -387,23 +390,30 @@ impl Mosaics {
         decode: &Decode<'_>,
     ) -> Result<Vec<f32>, Rejection> {
         let needed = raster.blocks(x.clone(), y.clone());
-        let kept = self.kept(source.loaded.id, &needed).into_iter();
-        let parts = match kept.collect::<Option<Vec<Part>>>() {
-            Some(parts) => parts,
-            None => {
-                // Whoever waited finds most of it.
-                let _turn = source.loaded.turn.lock().unwrap_or_else(PoisonError::into_inner);
-                self.read(source, &needed, decode)?
-            }
-        };
         let mut values = undefined(x.len() * y.len());
-        for (block, part) in needed.iter().zip(&parts) {
+        // Of a plain image a block is whole rows, of which the window may take little.
+        let block = needed.first().map_or(1, |block| {
             let (columns, rows) = raster.area(*block);
-            let across = columns.start.max(x.start)..columns.end.min(x.end);
-            for row in rows.start.max(y.start)..rows.end.min(y.end) {
-                let from = (row - rows.start) * columns.len() + across.start - columns.start;
-                let to = (row - y.start) * x.len() + across.start - x.start;
-                values[to..to + across.len()].copy_from_slice(&part[from..from + across.len()]);
+            columns.len() * rows.len() * size_of::<f32>()
+        });
+        for needed in needed.chunks((HELD / block.max(1)).max(1)) {
+            let kept = self.kept(source.loaded.id, needed).into_iter();
+            let parts = match kept.collect::<Option<Vec<Part>>>() {
+                Some(parts) => parts,
+                None => {
+                    // Whoever waited finds most of it.
+                    let _turn = source.loaded.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.read(source, needed, decode)?
+                }
+            };
+            for (block, part) in needed.iter().zip(&parts) {
+                let (columns, rows) = raster.area(*block);
+                let across = columns.start.max(x.start)..columns.end.min(x.end);
+                for row in rows.start.max(y.start)..rows.end.min(y.end) {
+                    let from = (row - rows.start) * columns.len() + across.start - columns.start;
+                    let to = (row - y.start) * x.len() + across.start - x.start;
+                    values[to..to + across.len()].copy_from_slice(&part[from..from + across.len()]);
+                }
             }
         }
         Ok(values)

@@ -7,30 +7,40 @@ use crate::cutout::SkyPosition;
 use crate::cutout::decode::fits::part::Image;
 use crate::cutout::wcs::Wcs;
 
+/// An image that reaches farther from its middle than so many radians may bend around the
+/// sky, so that its edges say little.
+const WIDE: f64 = 1.0;
+
 /// Where an image lies on the sky.
 #[derive(Debug, Clone)]
 pub struct Footprint {
     width: usize,
     height: usize,
     wcs: Wcs,
-    /// Its middle, as a direction, and how far its corners are from it, radians.
+    /// Its middle, as a direction, and how far its edges are from it, radians; `None` of
+    /// one that is not known or so wide that they do not bound it.
     centre: Option<([f64; 3], f64)>,
 }
 
 impl Footprint {
     pub(super) fn of(image: &Image) -> Self {
-        let (width, height) = (image.raster.width, image.raster.height);
+        Self::new(image.raster.width, image.raster.height, image.wcs.clone())
+    }
+
+    fn new(width: usize, height: usize, wcs: Wcs) -> Self {
         let (right, top) = (width as f64 + 0.5, height as f64 + 0.5);
-        let at = |x, y| image.wcs.pixel_to_sky(x, y).map(direction);
+        let at = |x, y| wcs.pixel_to_sky(x, y).map(direction);
         let middle = at((right + 0.5) / 2.0, (top + 0.5) / 2.0);
-        let corners = [at(0.5, 0.5), at(right, 0.5), at(0.5, top), at(right, top)];
-        let reach = middle.zip(corners.into_iter().collect::<Option<Vec<_>>>());
-        let centre = reach.map(|(middle, corners)| {
-            let farthest = corners.iter().map(|corner| apart(&middle, corner)).fold(0.0, f64::max);
+        // Corners and the middles of sides: of a map in cylinders those are farther.
+        let ends = |end: f64| [0.5, (end + 0.5) / 2.0, end];
+        let edges = ends(right).into_iter().flat_map(|x| ends(top).map(|y| at(x, y)));
+        let reach = middle.zip(edges.collect::<Option<Vec<_>>>());
+        let centre = reach.and_then(|(middle, edges)| {
+            let farthest = edges.iter().map(|edge| apart(&middle, edge)).fold(0.0, f64::max);
             // Sides may bulge.
-            (middle, 1.1 * farthest)
+            (farthest < WIDE).then_some((middle, 1.1 * farthest))
         });
-        Self { width, height, wcs: image.wcs.clone(), centre }
+        Self { width, height, wcs, centre }
     }
 
     /// The pixel in which a position lies, counted as FITS does, and how far from the
@@ -128,4 +138,54 @@ fn direction(at: SkyPosition) -> [f64; 3] {
 fn apart(a: &[f64; 3], b: &[f64; 3]) -> f64 {
     let chord = (0..3).map(|i| (a[i] - b[i]).powi(2)).sum::<f64>().sqrt();
     2.0 * (chord / 2.0).min(1.0).asin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cutout::wcs::{Keywords, Value};
+
+    /// A plate carrée of pixels of 0.1°, around a right ascension on the equator.
+    struct Plate {
+        middle: f64,
+        size: (usize, usize),
+    }
+
+    impl Keywords for Plate {
+        fn value(&self, keyword: &str) -> Option<Value> {
+            let (width, height) = self.size;
+            Some(match keyword {
+                "CTYPE1" => Value::Text("RA---CAR".into()),
+                "CTYPE2" => Value::Text("DEC--CAR".into()),
+                "CRPIX1" => Value::Number((width as f64 + 1.0) / 2.0),
+                "CRPIX2" => Value::Number((height as f64 + 1.0) / 2.0),
+                "CRVAL1" => Value::Number(self.middle),
+                "CRVAL2" => Value::Number(0.0),
+                "CDELT1" => Value::Number(-0.1),
+                "CDELT2" => Value::Number(0.1),
+                _ => return None,
+            })
+        }
+
+        fn any_begins(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn whatever_lies_in_a_wide_map_is_found() {
+        for (middle, size) in [(0.0, (3600, 1800)), (180.0, (3400, 600)), (40.0, (900, 1000))] {
+            let wcs = Wcs::from_header(&Plate { middle, size }).unwrap().unwrap();
+            let found = Footprints::new(vec![(7, Footprint::new(size.0, size.1, wcs))]);
+            let (across, up) = (size.0 as f64 / 20.0 - 0.2, size.1 as f64 / 20.0 - 0.2);
+            for k in -10..=10 {
+                for l in -10..=10 {
+                    let ra = (middle + f64::from(k) / 10.0 * across).rem_euclid(360.0);
+                    let position = SkyPosition { ra, dec: f64::from(l) / 10.0 * up };
+                    let number = found.deepest(position, |_| true).map(|found| found.0);
+                    assert_eq!(number, Some(7), "{position:?} {size:?}");
+                }
+            }
+        }
+    }
 }

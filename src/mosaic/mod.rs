@@ -20,8 +20,8 @@
 //! come in the order of their mosaics and rows have each part read about once.
 //!
 //! Memory: [`KEPT`](crate::limits::mosaic::KEPT) bytes of decoded parts,
-//! [`UNPACKED`](crate::limits::mosaic::UNPACKED) of packed files, and a window of each
-//! band a worker.
+//! [`UNPACKED`](crate::limits::mosaic::UNPACKED) of packed files, and of each worker a
+//! window of each band and some parts.
 //!
 //! Invariant: a cutout's pixels depend on its mosaics and its place alone, not on who
 //! else reads; every failure is a [`Rejection`](crate::cutout::Rejection).

@@ -323,5 +323,5 @@ fn files_of_masks_alone_are_no_mosaics() {
             assert!(said.contains(words), "{words}: {said}");
         }
     }
-    assert!(!errors(&output).contains("as no cutouts by their names"), "{}", errors(&output));
+    assert!(!errors(&output).contains("their names are not of cutouts"), "{}", errors(&output));
 }

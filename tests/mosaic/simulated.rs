@@ -34,6 +34,18 @@ impl Scene {
         scene
     }
 
+    /// Replaces a card of every frame.
+    fn replace_card(&self, from: &str, to: &str) {
+        for entry in fs::read_dir(self.path("sky/frames")).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = fs::read(&path).unwrap();
+            let mut cards = bytes.chunks_exact_mut(80).take(36);
+            let card = cards.find(|card| card.starts_with(from.as_bytes())).unwrap();
+            card.copy_from_slice(format!("{to:<80}").as_bytes());
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+
     /// Ends with 0, or with 1 for rejected rows.
     #[track_caller]
     fn done(&self, arguments: &str) {
@@ -121,4 +133,39 @@ fn what_is_cut_out_is_what_a_run_sees() {
     // What is there is not written over.
     assert_code(&scene.run(&format!("cut {MOSAICS} --output pictures")), 64);
     assert!(!rows(&scene.path("direct")).is_empty());
+}
+
+/// Where brightness is told by the noise of the sky, that is the mosaics', in cubes too:
+/// resampling has smoothed it there.
+#[test]
+fn what_is_cut_out_of_an_unknown_unit_is_what_a_run_sees() {
+    let scene = Scene::new(12, 21);
+    scene.replace_card("BUNIT", "BUNIT   = 'ADU     '");
+    let wanted = ["label", "confidence", "status"];
+    for (bands, name) in [("i,r,g", "three"), ("r,r,g", "two"), ("r,r,r", "one")] {
+        scene.done(&format!("classify {MOSAICS} --bands {bands} --output {name} --quiet"));
+        scene.done(&format!("cut {MOSAICS} --bands {bands} --output {name}.tar"));
+        let run = format!("classify {name}.tar --bands {bands} --output of-{name} --quiet");
+        scene.done(&run);
+        let direct = by_id(&scene.path(name), &wanted);
+        assert_eq!(by_id(&scene.path(&format!("of-{name}")), &wanted), direct, "{bands}");
+        assert!(direct.values().filter(|row| row[2] == "ok").count() > 6, "{direct:?}");
+    }
+}
+
+/// A run refuses them; so does what makes cubes for one.
+#[test]
+fn headers_that_contradict_themselves_are_not_made_good_by_cutting() {
+    let scene = Scene::new(3, 22);
+    scene.replace_card("ORIGIN", "MAGZERO =                 30.0");
+    scene.done(&format!("classify {MOSAICS} --output direct --quiet"));
+    assert!(column(&scene.path("direct"), "status").iter().all(|status| status == "unsupported"));
+    let cut = scene.run(&format!("cut {MOSAICS} --output cubes"));
+    assert_code(&cut, 1);
+    let told = String::from_utf8_lossy(&cut.stdout).into_owned();
+    assert!(told.contains("MAGZERO") && told.contains("BUNIT"), "{told}");
+    assert_eq!(fs::read_dir(scene.path("cubes")).unwrap().count(), 0);
+    // Who says which is right is believed.
+    scene.done(&format!("cut {MOSAICS} --unit nanomaggy --output told"));
+    assert_eq!(fs::read_dir(scene.path("told")).unwrap().count(), 3);
 }

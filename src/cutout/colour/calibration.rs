@@ -67,6 +67,16 @@ impl Given {
         }
     }
 
+    /// Whether brightness is to be told by the noise of the sky.
+    pub fn by_sky(&self) -> bool {
+        self.unit.as_deref() == Some("sky")
+    }
+
+    /// Whether numbers are to be shown as they are.
+    pub fn by_pixel(&self) -> bool {
+        self.unit.as_deref() == Some("pixel")
+    }
+
     /// Whether nothing was said.
     pub fn is_silent(&self) -> bool {
         *self == Self::default()
@@ -122,8 +132,7 @@ impl Calibration {
             assumed.pixel_scale = true;
             pixel
         });
-        let by_name = given.unit.as_deref();
-        if by_name == Some("pixel") {
+        if given.by_pixel() {
             return Ok(Self { pixel_scale: Some(scale), assumed, ..Self::NONE });
         }
         let mut lights = [0, 1, 2].map(|channel| match given_light(given, channel) {
@@ -137,17 +146,14 @@ impl Calibration {
                 Light::Unknown(found) => unknown = Some(found.clone()),
                 // By the sky's noise no unit is needed.
                 Light::Contradiction(_) if profile.unit == Takes::Sky => {}
-                Light::Contradiction(what) => {
-                    let detail = format!("{what}: say which is right with --unit or --zero-point");
-                    return Err(Rejection::new(Reason::Unsupported, detail));
-                }
+                Light::Contradiction(what) => return Err(contradicted(what)),
             }
         }
         if let (Some(_), Some(magnitudes)) = (&unknown, profile.zero_points) {
             assumed.zero_point = true;
             lights = magnitudes.map(|m| Light::Pixel(units::of_zero_point(m)));
         }
-        let by_sky = if profile.unit == Takes::Sky || by_name == Some("sky") {
+        let by_sky = if profile.unit == Takes::Sky || given.by_sky() {
             Some("asked for".to_owned())
         } else {
             unknown.filter(|_| !assumed.zero_point)
@@ -183,6 +189,12 @@ impl Calibration {
         let levels = measured.map(|sky| sky.map_or(0.0, |sky| sky.level));
         Self { factors, levels, pixel_scale: Some(scale), assumed }
     }
+}
+
+/// Why an image whose headers say different things of its light has no colours.
+pub(crate) fn contradicted(what: &str) -> Rejection {
+    let detail = format!("{what}: say which is right with --unit or --zero-point");
+    Rejection::new(Reason::Unsupported, detail)
 }
 
 /// What a person says of a channel's light.

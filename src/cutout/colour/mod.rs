@@ -21,8 +21,8 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::{BandImage, RgbImage, room};
-pub(crate) use calibration::given_light;
 pub use calibration::{Assumed, Calibration, Given};
+pub(crate) use calibration::{contradicted, given_light};
 pub use lupton::Lupton;
 pub use viewer::Viewer;
 pub use weighted::Weighted;

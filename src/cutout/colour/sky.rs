@@ -22,6 +22,10 @@ const PEAK: f64 = 33.0;
 /// The brightest part: this share of the pixels is fainter.
 const BRIGHTEST: f64 = 0.995;
 
+/// Keywords, with the number of a plane behind, by which a cutout says the level and noise
+/// of its sky before it was resampled: noise that was smoothed tells too little.
+pub const KEYWORDS: [&str; 2] = ["HIWLLEV", "HIWLSIG"];
+
 /// The sky of one band.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sky {

@@ -36,6 +36,16 @@ pub enum Light {
     Contradiction(String),
 }
 
+impl Light {
+    /// What contradicts itself, if something does.
+    pub fn contradiction(&self) -> Option<&str> {
+        match self {
+            Self::Contradiction(what) => Some(what),
+            _ => None,
+        }
+    }
+}
+
 /// The keywords of an image, as far as light is concerned.
 pub trait Keywords {
     /// A number; `None` where the keyword is missing, or holds something else.
@@ -159,8 +169,9 @@ fn is_legacy_cutout(header: &impl Keywords) -> bool {
     image && banded && known.iter().any(|name| survey.starts_with(name))
 }
 
-/// A unit's name as surveys write it: case and blanks tell nothing.
+/// A unit's name as surveys write it: case and blanks tell nothing, but mega from milli.
 fn unit(name: &str) -> Option<Unit> {
+    let is_mega = name.trim_start().starts_with('M');
     let name: String =
         name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
     let (name, area) = match ["/sr", "sr-1", "sr^-1", "sr**-1", "/steradian", ".sr-1", "*sr**-1"]
@@ -184,7 +195,8 @@ fn unit(name: &str) -> Option<Unit> {
         "nanomaggy" | "nanomaggies" | "nanomaggie" | "nmgy" | "nmaggy" | "nanomgy" => 1.0,
         "maggy" | "maggies" | "mgy" => 1e9,
         "jy" | "jansky" => PER_JANSKY,
-        "mjy" if area.is_some() => 1e6 * PER_JANSKY,
+        // Milli is as good as never meant, and never written so by those who mean mega.
+        "mjy" if area.is_some() && is_mega => 1e6 * PER_JANSKY,
         "njy" | "nanojansky" => 1e-9 * PER_JANSKY,
         "ujy" | "µjy" | "μjy" | "microjy" | "microjansky" => 1e-6 * PER_JANSKY,
         "adu" | "dn" | "count" | "counts" | "cts" | "ct" | "electron" | "electrons" | "e-"
@@ -299,6 +311,8 @@ mod tests {
             (&[("BUNIT", "'ADU'")][..], "ADU"),
             (&[("BUNIT", "'Jy/beam'")][..], "Jy/beam"),
             (&[("BUNIT", "'mJy'")][..], "mJy"),
+            (&[("BUNIT", "'mJy/arcsec**2'")][..], "mJy"),
+            (&[("BUNIT", "'mJy sr-1'")][..], "mJy"),
             (&[("FPA.ZP", "25.0")][..], "no unit"),
         ] {
             let Light::Unknown(found) = of(cards) else { panic!("{cards:?} is known") };

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use super::layout::{Hdu, Kind, Layout};
+use crate::cutout::colour::sky::{self, Sky};
 use crate::cutout::colour::units::{self, Keywords, Light};
 use crate::cutout::{Reason, Rejection};
 use crate::storage::fits::{Header, Unclear};
@@ -53,6 +54,23 @@ pub fn of(hdu: &Hdu<'_>, layout: &Layout<'_>) -> Light {
         Some(unclear) => Light::Contradiction(unclear.to_string()),
         None => light,
     }
+}
+
+/// What a header says of the sky of one of its planes, from 0 ([`sky::KEYWORDS`]).
+///
+/// # Errors
+/// [`Reason::Corrupt`] for what is no number, or no noise.
+pub fn sky(hdu: &Hdu<'_>, plane: usize) -> Result<Option<Sky>, Rejection> {
+    let [level, noise] = sky::KEYWORDS.map(|keyword| format!("{keyword}{plane}"));
+    let (Some(at), Some(deviation)) = (hdu.header.number(&level)?, hdu.header.number(&noise)?)
+    else {
+        return Ok(None);
+    };
+    if !(deviation > 0.0 && deviation.is_finite() && at.is_finite()) {
+        let detail = format!("HDU {}: {noise} is {deviation:e}", hdu.number);
+        return Err(Rejection::new(Reason::Corrupt, detail));
+    }
+    Ok(Some(Sky { level: at as f32, noise: deviation }))
 }
 
 /// Magnitudes of an asinh scale a natural logarithm.

@@ -31,7 +31,7 @@ use layout::{Hdu, Kind, Layout};
 use position::Place;
 
 use super::DecodeOptions;
-use crate::cutout::colour::units::Light;
+use crate::cutout::colour::{sky::Sky, units::Light};
 use crate::cutout::{BandImage, Reason, Rejection, room};
 use crate::storage::fits::Unclear;
 
@@ -53,7 +53,7 @@ pub fn decode_file(file: &[u8], options: &DecodeOptions) -> Result<BandImage, Re
     image.read(&planes, file, options)?;
     for (channel, plane) in planes.iter().enumerate() {
         image
-            .check(plane.hdu, &layout, channel)
+            .check(plane, &layout, channel)
             .map_err(|e| e.at(format_args!("band {}", options.bands[channel])))?;
     }
     Ok(image.finish(Place::of(planes.iter().map(|plane| plane.hdu))))
@@ -91,7 +91,7 @@ pub fn decode_files<T: AsRef<[u8]>>(
             }
             let out = &mut [(plane.index, image.plane(channel))];
             read_hdu(plane.hdu, file, options, out)?;
-            image.check(plane.hdu, &layout, channel)?;
+            image.check(&plane, &layout, channel)?;
             hdus.push(plane.hdu.clone());
             Ok(())
         };
@@ -108,6 +108,8 @@ struct Canvas {
     height: usize,
     planes: Vec<f32>,
     light: [Light; 3],
+    /// What the headers say of skies.
+    sky: [Option<Sky>; 3],
 }
 
 impl Canvas {
@@ -115,7 +117,7 @@ impl Canvas {
     fn new(width: usize, height: usize) -> Self {
         let unknown = BandImage::plain(width, height, room::FLOATS.zeros(3 * width * height));
         let BandImage { planes, light, .. } = unknown;
-        Self { width, height, planes, light }
+        Self { width, height, planes, light, sky: [None; 3] }
     }
 
     fn plane(&mut self, channel: usize) -> &mut [f32] {
@@ -149,12 +151,13 @@ impl Canvas {
     /// counts, infinities for NaN. Rejects one without a finite pixel.
     fn check(
         &mut self,
-        hdu: &Hdu<'_>,
+        &Plane { hdu, index, .. }: &Plane<'_, '_>,
         layout: &Layout<'_>,
         channel: usize,
     ) -> Result<(), Rejection> {
         light::linear(hdu, self.plane(channel))?;
         self.light[channel] = light::of(hdu, layout);
+        self.sky[channel] = light::sky(hdu, index)?;
         let plane = self.plane(channel);
         let finite = plane.iter().filter(|value| value.is_finite()).count();
         let mut infinite = 0;
@@ -182,8 +185,9 @@ impl Canvas {
     }
 
     fn finish(self, Place { centre, pixel_scale, note }: Place) -> BandImage {
-        let Self { width, height, planes, light } = self;
-        BandImage { width, height, planes, centre, pixel_scale, note, light, sky: None }
+        let Self { width, height, planes, light, sky } = self;
+        let sky = sky.iter().any(Option::is_some).then(|| Box::new(sky));
+        BandImage { width, height, planes, centre, pixel_scale, note, light, sky }
     }
 }
 

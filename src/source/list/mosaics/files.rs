@@ -45,7 +45,11 @@ impl Files {
         let mut paths = Vec::new();
         for path in &mosaics.files {
             if !is_remote(path) && path.is_dir() {
-                paths.extend(in_folder(path)?);
+                let found = in_folder(path)?;
+                if found.is_empty() {
+                    notes.problem(path, "no FITS files in it; folders in it are not searched");
+                }
+                paths.extend(found);
             } else {
                 paths.push(path.clone());
             }

@@ -236,7 +236,11 @@ fn no_bands(layout: &Layout<'_>, images: &[Named<'_, '_>]) -> Rejection {
         [] if layout.hdus.iter().any(|hdu| hdu.kind != Kind::Other) => {
             Rejection::new(Reason::Unsupported, "nothing but masks, weights and the like")
         }
-        [] => Rejection::new(Reason::Unsupported, "no HDU holds an image"),
+        // A table that lists cutouts is known by a column `path`.
+        [] => Rejection::new(
+            Reason::Unsupported,
+            "no HDU holds an image, nor is it a table with a column `path`",
+        ),
         [image, ..] if image.hdu.axes.len() != 2 => wrong_axes(image.hdu),
         _ => {
             let detail =
