@@ -17,7 +17,7 @@ use crate::line::{self, Listed, Waiting};
 use crate::metrics::{self, Calibration, Confidences, Confusion};
 use crate::model::description::Description;
 use crate::model::model_file::Model;
-use crate::pipeline::{Failure, Graph, StageReport, Stop};
+use crate::pipeline::{Failure, Graph, Resequencer, StageReport, Stop};
 use crate::run::ModelIdentity;
 use crate::tree::{Prediction, Scheme, Stage2, Tree};
 
@@ -297,20 +297,23 @@ fn classified(
     let listed = line::source(&mut graph, images, &window);
     let stream = rows.extend(&mut graph, listed);
     let (sink, told) = (Arc::clone(&seen), Arc::clone(listener));
+    let mut order = Resequencer::new();
     graph.sink("metrics", stream, move |batch| {
         let Some(batch) = batch else { return Ok(()) };
-        let mut seen = sink.lock().unwrap_or_else(|e| e.into_inner());
-        let found = batch.item.rows;
-        let (count, before) = (found.len(), seen.rejected.len());
-        for row in found {
-            match row.outcome {
-                Ok(said) => seen.rows.push((labels[row.index as usize], row.id, said)),
-                Err(rejection) => seen.rejected.push((row.id, rejection.to_string())),
+        order.push(batch);
+        while let Some(batch) = order.pop() {
+            let mut seen = sink.lock().unwrap_or_else(|e| e.into_inner());
+            let (count, before) = (batch.rows.len(), seen.rejected.len());
+            for row in batch.rows {
+                match row.outcome {
+                    Ok(said) => seen.rows.push((labels[row.index as usize], row.id, said)),
+                    Err(rejection) => seen.rejected.push((row.id, rejection.to_string())),
+                }
             }
+            window.leave(count);
+            let rejected = (seen.rejected.len() - before) as u64;
+            told.tell(Event::Advanced { rows: count as u64, rejected });
         }
-        window.leave(count);
-        let rejected = (seen.rejected.len() - before) as u64;
-        told.tell(Event::Advanced { rows: count as u64, rejected });
         Ok(())
     });
     let outcome = graph.run();

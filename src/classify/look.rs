@@ -18,7 +18,8 @@ use crate::events::Silent;
 use crate::line::{self, Found, Waiting};
 use crate::model::model_file::Model;
 use crate::pipeline::{Failure, Graph, Resequencer, Stop, Window};
-use crate::storage::output;
+use crate::storage::remote::is_remote;
+use crate::storage::{StorageError, output};
 
 /// What was written.
 #[derive(Debug, Default)]
@@ -100,6 +101,10 @@ pub fn look(options: &ClassifyOptions, stop: &Stop) -> Result<Option<Looked>, Cl
 
 /// Makes a folder, or finds it empty.
 pub(super) fn empty_folder(folder: &Path) -> Result<(), ClassifyError> {
+    if is_remote(folder) {
+        let why = "is a URL, and these files go into a folder of this machine";
+        return Err(StorageError::Output { path: folder.to_owned(), why }.into());
+    }
     let failed = |source| ClassifyError::Pictures { path: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(failed)?;
     match fs::read_dir(folder).map_err(failed)?.next() {

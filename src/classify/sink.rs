@@ -16,7 +16,6 @@ use crate::{
     pipeline::{Resequencer, Sequenced, Window},
     run::{Claim, RowRange, RunFolder},
     source::Entry,
-    storage::remote::is_remote,
 };
 
 /// A range that the source has begun: the claim on it, and the columns that
@@ -123,8 +122,8 @@ impl Sink {
     /// Archives must still be those that were listed. Where files were missing,
     /// their folders must be there, or their store answer.
     fn check_sources(&mut self, range: RowRange) -> Result<(), ClassifyError> {
-        // Objects are read in the version that was there when they were opened.
-        for archive in self.archives.drain(..).filter(|archive| !is_remote(archive)) {
+        // Objects too: one that was opened since is read in the version of then.
+        for archive in self.archives.drain(..) {
             self.sources.check_archive(&archive)?;
         }
         let rows = std::mem::take(&mut self.without_bytes);

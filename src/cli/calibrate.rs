@@ -20,8 +20,9 @@ use crate::tree::{Prediction, Scheme};
 ///
 /// The operating point chooses between purity and completeness of rare classes
 /// and changes no probability: balanced (the best mean F1 of the classes that
-/// gives up no accuracy), accurate (the most probable answer), or a number from
-/// 0 (accurate) to 1 (as if all classes were equally frequent).
+/// gives up no accuracy), accurate (the most probable answer), or a number, of which
+/// 0 is accurate, 1 as if all classes were equally frequent, and others, from -4 to 4,
+/// go as far beyond.
 ///
 /// Exit code 1 if an image could not be used.
 #[derive(Debug, Args)]
@@ -54,8 +55,9 @@ impl Calibrate {
             OperatingPoint::Share(share) => json!(share),
         };
         description.extras.operating_point = Some(json!({ "point": point, "shares": shares }));
-        // It is of the probabilities and labels that were.
+        // They are of the probabilities and labels that were.
         description.provenance.card = None;
+        description.provenance.metrics.clear();
         let mut said = String::new();
         for (question, fitted) in &fitted {
             said += &format!("{question}: {fitted}\n");

@@ -24,9 +24,9 @@ use crate::{
 ///
 /// Inputs may be mixed freely: folders (searched recursively for images and
 /// tar archives), single images, tar archives (read as they are, never
-/// unpacked), tables (CSV or Parquet with the columns id and path, and
-/// optionally ra and dec; ids may have another of their usual names), and lists (a
-/// .txt file with a path per line, or - for standard input). FITS files that hold a
+/// unpacked), tables (CSV, TSV, ECSV, FITS, VOTable or Parquet with the columns id and
+/// path, and optionally ra and dec; ids may have another of their usual names), and lists
+/// (a .txt file with a path per line, or - for standard input). FITS files that hold a
 /// band each are put together by their names. Or sources, from a table of positions,
 /// are cut out of a survey's own images (--sources, --mosaics).
 ///

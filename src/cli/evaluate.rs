@@ -145,7 +145,8 @@ impl Arguments {
                 classes.join(", ")
             )));
         }
-        let columns = LabelColumns { id: options.id_column.as_deref(), split: column.as_deref() };
+        let id = options.id_column.clone();
+        let columns = LabelColumns { id: id.as_deref(), split: column.as_deref() };
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
         super::say_memory_limit();
@@ -158,7 +159,8 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         let mut found = found;
-        found.notes.splice(0..0, left.note());
+        let learned = split.is_none().then(|| split::note_of_training(&table, id.as_deref()));
+        found.notes.splice(0..0, left.note().into_iter().chain(learned.flatten()));
         if let Some(path) = predictions {
             output::write(&path, found.predictions_csv().as_bytes(), &read)?;
         }
@@ -215,9 +217,11 @@ impl Arguments {
         let (found, stop) = super::watched(json || quiet, |listener, stop| {
             classify::evaluate_votes(&options, &votes, only, listener, stop)
         })?;
-        let Some(found) = found.map_err(of)? else {
+        let Some(mut found) = found.map_err(of)? else {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
+        let learned = split.is_none().then(|| split::note_of_training(table, id));
+        found.notes.splice(0..0, learned.flatten());
         if let Some(path) = predictions {
             output::write(&path, found.predictions_csv().as_bytes(), &read)?;
         }

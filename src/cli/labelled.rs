@@ -15,7 +15,7 @@ use super::input::InputFlags;
 use super::model_output::ModelOutput;
 use super::{CliError, Exit, usage};
 use crate::classify::{self, Devices, Evaluation};
-use crate::labels::{LabelColumns, LabelTable, Split};
+use crate::labels::{LabelColumns, LabelTable, Split, split};
 use crate::model::model_file::Model;
 
 /// A model, images, and what they are known to be.
@@ -77,7 +77,9 @@ impl Labelled {
             .map_err(|error| if error.is_usage() { usage(error) } else { CliError::from(error) })?;
         Ok(match found {
             Some(mut found) => {
-                found.notes.splice(0..0, left.note());
+                let id = options.id_column.as_deref();
+                let learned = split.is_none().then(|| split::note_of_training(&labels, id));
+                found.notes.splice(0..0, left.note().into_iter().chain(learned.flatten()));
                 ControlFlow::Continue(Held { model, found, output })
             }
             None => ControlFlow::Break(stop.signal().map_or(Exit::Incomplete, Exit::Signal)),

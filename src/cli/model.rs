@@ -12,6 +12,7 @@ use super::terminal::shown;
 use super::{CliError, Exit, print, print_json, usage};
 use crate::{
     cli::terminal::format,
+    cutout::colour,
     model::{
         architecture::{Architecture, Padding},
         backbone::Backbone,
@@ -153,7 +154,7 @@ impl Info {
             ("mean of R, G, B".into(), format!("{:?}", input.mean)),
             ("standard deviation".into(), format!("{:?}", input.std)),
             ("bands as R, G, B".into(), input.bands.join(", ")),
-            ("RGB profile".into(), input.rgb_profile.clone()),
+            ("RGB profile".into(), colours(input)),
             ("SHA-256".into(), model.digest.clone().unwrap_or_default()),
         ]);
         if let Some(scale) = description.extras.training_scale {
@@ -199,6 +200,17 @@ impl Info {
         writeln!(out, "  provenance          {}", provenance.replace('\n', "\n  "))?;
         print(&out)?;
         Ok(Exit::Ok)
+    }
+}
+
+/// The colours that a model is shown, by the name that this program has for them.
+fn colours(input: &Input) -> String {
+    let named = &input.rgb_profile;
+    match colour::for_model(named, &input.bands) {
+        Some(profile) if profile.name != *named => {
+            format!("{} (which the file calls {named})", profile.name)
+        }
+        _ => named.clone(),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::train::run::{self, TrainError, TrainOptions, TrainReport, TrainingDat
 /// Train a model.
 ///
 /// Inputs are those of `hiwl classify`; LABELS is a table of id and label
-/// (CSV or Parquet) with, if it has one, a column `split` of train and val
+/// (CSV, TSV, ECSV, FITS, VOTable or Parquet) with, if it has one, a column `split` of train and val
 /// (without it: 8:1:1 within every class). Ids are file names without their
 /// extension, or a table's ids.
 ///

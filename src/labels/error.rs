@@ -141,6 +141,16 @@ pub enum LabelError {
         /// The id.
         id: String,
     },
+    /// A row without a label.
+    #[error("{path}: row {row} (id {id}) has no label: remove the row, or label it")]
+    NoLabel {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// Its id.
+        id: String,
+    },
     /// A label that is no class.
     #[error("{path}: row {row} (id {id}): unknown label {label:?}; the classes are {known}")]
     UnknownLabel {

@@ -109,6 +109,10 @@ impl LabelTable {
         let mut ids = Ids::new(path);
         each_label(path, columns, |row, id, label, split| {
             ids.insert(row, id)?;
+            if label.is_empty() {
+                let (path, id) = (path.to_owned(), id.to_owned());
+                return Err(LabelError::NoLabel { path, row, id });
+            }
             let unknown = || LabelError::UnknownLabel {
                 path: path.to_owned(),
                 row,
@@ -118,7 +122,7 @@ impl LabelTable {
             };
             let class = match names.iter().position(|n| n == label) {
                 Some(class) => class,
-                None if classes.is_none() && !label.is_empty() => {
+                None if classes.is_none() => {
                     bounded(path, row, "a label", label, NAME)?;
                     if names.len() == ANSWERS {
                         let label = shortened(label, QUOTED).into_owned();

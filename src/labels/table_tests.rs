@@ -93,7 +93,7 @@ fn what_is_wrong_is_named_with_its_row() {
     let cases = [
         ("id,label\n1,CRS\n2,IBS\n1,CRS\n", "row 3: id 1 was there in row 1"),
         ("id,label\n1,CRS\n2,crs\n", "row 2 (id 2): unknown label \"crs\""),
-        ("id,label\n1,CRS\n2,\n", "row 2 (id 2): unknown label \"\""),
+        ("id,label\n1,CRS\n2,\n", "row 2 (id 2) has no label"),
         ("id,label\n1,CRS\n,EO\n", "row 2: no id"),
         ("id,label,split\n1,CRS,train\n2,EO,dev\n", "row 2 (id 2): unknown split \"dev\""),
         ("id,label,split\n1,CRS,train\n2,EO,\n", "row 2 (id 2): unknown split \"\""),

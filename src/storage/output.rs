@@ -19,7 +19,7 @@ use serde::de::IgnoredAny;
 
 use super::file::{TempFile, replace, split, sync_folder};
 use super::lock::{lockless, same_file};
-use super::remote::is_remote;
+use super::remote::{is_remote, is_store};
 use super::{StorageError, place, sweep};
 
 /// The name that means standard output.
@@ -161,6 +161,12 @@ fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
     let refused = |why| Err(StorageError::Output { path: path.to_owned(), why });
     if path == Path::new(STDOUT) {
         return Ok(Target::Stdout);
+    }
+    if is_remote(path) && !is_store(path) {
+        return refused("is an address of the web, to which nothing is written");
+    }
+    if is_remote(path) && !cfg!(feature = "cloud") {
+        return refused("is a URL, and this hiwl was built without the feature `cloud`");
     }
     let (folder, name) = split(path)?;
     if in_run(folder) {

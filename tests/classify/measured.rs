@@ -103,3 +103,43 @@ fn published_figures_are_printed_or_not_asked_for() {
         assert!(errors(&refused).contains("cannot be used with"), "{}", errors(&refused));
     }
 }
+
+/// Batches overtake one another; rows come in the order of the inputs all the same.
+#[test]
+fn predictions_come_in_the_order_of_the_inputs() {
+    let place = place();
+    let line = "evaluate in --labels good.csv --model m --batch 2 --predictions";
+    for name in ["a.csv", "b.csv", "c.csv"] {
+        place.expect(0, &format!("{line} {name}"));
+    }
+    let read = |name: &str| fs::read_to_string(place.path(name)).unwrap();
+    let ids: Vec<String> =
+        read("a.csv").lines().skip(1).map(|row| row.split(',').next().unwrap().into()).collect();
+    let mut sorted = ids.clone();
+    sorted.sort();
+    assert_eq!((ids.len(), &ids), (40, &sorted));
+    assert!(read("a.csv") == read("b.csv") && read("a.csv") == read("c.csv"));
+}
+
+#[test]
+fn galaxies_that_were_learned_from_are_told() {
+    let place = place();
+    let labels = fs::read_to_string(place.path("good.csv")).unwrap();
+    let split = |(row, line): (usize, &str)| match row {
+        0 => format!("{line},split\n"),
+        1..=20 => format!("{line},val\n"),
+        _ => format!("{line},train\n"),
+    };
+    let table: String = labels.lines().enumerate().map(split).collect();
+    fs::write(place.path("split.csv"), table).unwrap();
+    let words = "20 rows of 40 are of the split train";
+    for line in [
+        "evaluate in --labels split.csv --model m",
+        "model calibrate m in --labels split.csv --output c.out",
+    ] {
+        let told = said(&place.expect(0, line));
+        assert!(told.contains(words), "{told}");
+        let val = said(&place.expect(0, &format!("{line} --split val")));
+        assert!(!val.contains("of the split train"), "{val}");
+    }
+}

@@ -55,7 +55,9 @@ fn labels_come_first_and_the_stages_under_verbose() {
     let plain = place.expect(0, "classify in --output run");
     // `labels.csv` lies beside the cutout.
     let told = errors(&plain);
-    assert!(told.contains("passed over, as no cutouts by their names: 1 .csv (in/labels.csv)"));
+    assert!(
+        told.contains("passed over, for their names are not of cutouts: 1 .csv (in/labels.csv)")
+    );
     let plain = said(plain);
     assert!(plain.starts_with("  CRS "), "{plain}");
     assert!(plain.contains("1 row in ") && !plain.contains("starved"), "{plain}");

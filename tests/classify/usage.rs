@@ -166,6 +166,14 @@ fn a_url_as_output_says_what_is_missing() {
         refused(&[command, "s3://survey/out"], &words);
     }
     refused(&["classify", &input, "--output", "https://host/out"], &["object store"]);
+    // What has no folders there, or is written at the end, is refused at the beginning.
+    for url in ["s3://survey/looks", "https://host/looks"] {
+        refused(&["look", &input, "--output", url], &["a folder of this machine"]);
+    }
+    let labels = folder.path().join("in/labels.csv").to_str().unwrap().to_owned();
+    refused(&["labels", &labels, "--output", "https://host/rows.csv"], &["of the web"]);
+    refused(&["labels", &labels, "--output", "s3://survey/rows.csv"], &["feature `cloud`"]);
+    assert!(!folder.path().join("s3:").exists() && !Path::new("s3:").exists());
 }
 
 #[test]
@@ -300,8 +308,9 @@ fn an_untrained_model_is_told_and_json_is_json() {
     let output = run(["classify", &path("none"), "--output", &path("d"), "--json"]);
     assert_code(&output, 64);
     let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
     assert!(told.contains("\"note\"") && told.contains("labels.csv"), "{told}");
+    assert!(told.contains("none: no cutouts in it"), "{told}");
 }
 
 #[test]

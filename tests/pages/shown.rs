@@ -357,7 +357,7 @@ fn speeds_are_those_that_were_recorded() {
             same(own[0], own[3], number(ratio[column]));
         }
     }
-    let archive = table(section("end to end, with the model that ships"), "| workers |");
+    let archive = table(section("end to end, with the model that shipped then"), "| workers |");
     let half = archive.iter().find(|row| row[2] == "bf16").unwrap();
     same("archive", row("tar archive")[1], number(half[3]));
     same("archive", row("tar archive")[3], number(half[6]));

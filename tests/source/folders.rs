@@ -224,3 +224,17 @@ fn twenty_thousand_files_stream() {
     }
     assert_eq!((next, chunks), (20_000, 5));
 }
+
+/// In a list of hundreds of archives one that holds nothing would go unnoticed.
+#[test]
+fn what_holds_no_cutouts_is_told() {
+    let dir = temp();
+    let at = |name: &str| dir.path().join(name);
+    touch(dir.path(), &["bare/inner/notes.md", "full/a.jpg"]);
+    tar::Builder::new(fs::File::create(at("bare.tar")).unwrap()).finish().unwrap();
+    let listing = list(&[&at("bare"), &at("full"), &at("bare.tar")]);
+    assert_eq!(listing.ids(), ["a"]);
+    let told: Vec<_> = listing.problems.iter().map(|told| (&told.path, &*told.message)).collect();
+    let why = "no cutouts in it";
+    assert_eq!(told, [(&at("bare"), why), (&at("bare.tar"), why)]);
+}

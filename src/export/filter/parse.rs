@@ -306,7 +306,12 @@ impl<'a> Parser<'a> {
             let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
             let near = did_you_mean(name, names.iter().copied());
             let there_are = suggesting(names.join(", "), near.as_deref());
-            (place, format!("there is no column `{name}`: there are {there_are}"))
+            // What resembles none may have been meant as a text.
+            let text = match near {
+                Some(_) => String::new(),
+                None => format!(" (a text stands in single quotes: '{name}')"),
+            };
+            (place, format!("there is no column `{name}`{text}: there are {there_are}"))
         })
     }
 

@@ -124,12 +124,27 @@ enum Planned {
     Paths(PathBuf),
 }
 
+impl Planned {
+    /// Where several cutouts are to be found.
+    fn place(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) | Self::Prefix(path) | Self::Archive(path) | Self::Paths(path) => {
+                Some(path)
+            }
+            Self::Entries(_) | Self::Table(_) | Self::Sources(_) => None,
+        }
+    }
+}
+
 /// Lists inputs in the order given; an iterator of chunks.
 pub struct Lister {
     options: Arc<ListOptions>,
     carried: SchemaRef,
     planned: vec::IntoIter<Planned>,
     current: Option<Box<dyn Source>>,
+    /// The input that is being listed, while nothing was found in it, and how many problems
+    /// there were before it.
+    empty: Option<(PathBuf, u64)>,
     notes: Notes,
     /// How tables of sources are understood.
     told: Vec<String>,
@@ -171,6 +186,7 @@ impl Lister {
                 carried,
                 planned,
                 current: None,
+                empty: None,
                 notes,
                 told,
                 join: None,
@@ -232,6 +248,7 @@ impl Lister {
             carried,
             planned,
             current: None,
+            empty: None,
             notes,
             told: Vec::new(),
             join,
@@ -283,8 +300,8 @@ impl Lister {
     /// What these files were, by kind and example, a line each kind of reason.
     pub fn passed_over(&self) -> Vec<String> {
         let by_name = self.notes.passed_over();
-        let by_name =
-            by_name.map(|kinds| format!("passed over, as no cutouts by their names: {kinds}"));
+        let by_name = by_name
+            .map(|kinds| format!("passed over, for their names are not of cutouts: {kinds}"));
         by_name.into_iter().chain(self.notes.told_aside()).collect()
     }
 
@@ -339,6 +356,7 @@ impl Lister {
             if let Some(source) = &mut self.current {
                 let chunk = source.next_chunk(&mut self.notes)?;
                 if !chunk.entries.is_empty() {
+                    self.empty = None;
                     let chunk = match &mut self.join {
                         Some(join) => join.give(chunk)?,
                         None => chunk,
@@ -346,12 +364,21 @@ impl Lister {
                     return Ok(Some(bounded::bounded(chunk)?));
                 }
                 self.current = None;
+                if let Some((path, before)) = self.empty.take()
+                    && self.notes.problem_count() == before
+                {
+                    self.notes.problem(path, "no cutouts in it");
+                }
             }
             let Some(planned) = self.planned.next() else {
                 self.notes.finish();
                 return Ok(None);
             };
+            let given = planned.place().map(Path::to_owned);
             self.current = self.start(planned, wait)?;
+            // What could not be begun with is a problem already.
+            let before = self.notes.problem_count();
+            self.empty = given.filter(|_| self.current.is_some()).map(|path| (path, before));
         }
     }
 }

@@ -26,12 +26,15 @@ fn lines(out: &mut String, folder: &Path, planned: &Planned) -> std::fmt::Result
         counted(planned.shards, "shard", "shards")
     )?;
     if planned.ranges < planned.shards {
-        let smaller = (planned.listing.rows / planned.shards).max(1);
+        let smaller = match (planned.listing.rows / planned.shards).max(1) {
+            1 => "1".to_owned(),
+            rows => format!("{rows} or less"),
+        };
         let have = if planned.ranges == 1 { "has" } else { "have" };
         writeln!(
             out,
             "only {} of the shards {have} something to do: a range is {} \
-             (to share out more evenly, plan another folder with --range-size {smaller} or less)",
+             (to share out more evenly, plan another folder with --range-size {smaller})",
             count(planned.ranges),
             counted(planned.range_size, "row", "rows"),
         )?;

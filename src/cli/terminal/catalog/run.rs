@@ -55,6 +55,10 @@ fn lines(out: &mut String, report: &RunReport, verbose: bool) -> std::fmt::Resul
     let listing = &report.listing;
     let total = report.tally();
     out.push_str(&tally(&report.classes(), &total.labels, &total.rejected));
+    if let Some((source, why)) = &total.example {
+        let example = format!("such as {source}: {why}");
+        writeln!(out, "{}", example.replace(char::is_control, " "))?;
+    }
     out.push_str(&notes(&total));
     let memory = report.peak_memory.map_or("unknown".to_owned(), format::bytes);
     if report.planned == 0 {
