@@ -26,12 +26,7 @@ const SAME_REQUEST: Duration = Duration::from_secs(1);
 /// # Errors
 /// The system's, if handlers cannot be set.
 pub fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
-    let mut wanted = vec![SIGINT, SIGTERM];
-    // `nohup` ignores it for this process: so it stays.
-    if !is_ignored(SIGHUP, &fs::read_to_string("/proc/self/status").unwrap_or_default()) {
-        wanted.push(SIGHUP);
-    }
-    let mut signals = Signals::new(wanted)?;
+    let mut signals = Signals::new(wanted())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
@@ -45,6 +40,16 @@ pub fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// The signals that ask for a stop.
+pub fn wanted() -> Vec<i32> {
+    let mut wanted = vec![SIGINT, SIGTERM];
+    // `nohup` ignores it for this process, and those that it starts: so it stays.
+    if !is_ignored(SIGHUP, &fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+        wanted.push(SIGHUP);
+    }
+    wanted
 }
 
 /// Lets a write beyond the limit of a file's size fail, rather than end the

@@ -10,11 +10,10 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::super::terminal::shown::{self, say};
-use super::super::{CliError, Exit, usage};
+use super::super::{CliError, Exit, signals, usage};
 
 /// Who gets this process's signals.
 pub struct Children {
@@ -32,9 +31,9 @@ impl Children {
     pub fn new() -> std::io::Result<Self> {
         let this = Self { running: Arc::default(), signal: Arc::default() };
         let (running, last) = (Arc::clone(&this.running), Arc::clone(&this.signal));
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut incoming = Signals::new(signals::wanted())?;
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in signals.forever() {
+            for signal in incoming.forever() {
                 last.store(signal, Ordering::SeqCst);
                 pass_on(running.load(Ordering::SeqCst), signal);
             }
