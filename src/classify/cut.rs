@@ -254,8 +254,10 @@ fn fits(id: &str, image: BandImage, reading: &Reading) -> Result<Vec<u8>, Reject
     let pixels = width * height;
     for (plane, &channel) in channels.iter().enumerate() {
         planes.copy_within(channel * pixels..(channel + 1) * pixels, plane * pixels);
-        let own = &mut planes[plane * pixels..(plane + 1) * pixels];
-        own.iter_mut().filter(|_| known).for_each(|value| *value *= factors[channel] as f32);
+        if known {
+            let own = &mut planes[plane * pixels..(plane + 1) * pixels];
+            own.iter_mut().for_each(|value| *value *= factors[channel] as f32);
+        }
     }
     planes.truncate(channels.len() * pixels);
     let mut header = Header::default();

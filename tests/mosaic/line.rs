@@ -235,6 +235,17 @@ fn a_source_is_taken_from_where_it_lies_deepest() {
     }
 }
 
+/// Folders in a folder are not searched: who names the one above is told.
+#[test]
+fn a_folder_without_mosaics_is_told() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("above")).unwrap();
+    fs::rename(scene.path("frames"), scene.path("above/frames")).unwrap();
+    scene.expect(1, &format!("{} --output x", RUN.replace("frames ", "above ")));
+    let listed = fs::read_to_string(scene.path("x/run.json")).unwrap();
+    assert!(listed.contains("above: no FITS files in it"), "{listed}");
+}
+
 /// A mosaic that is damaged when the run is listed is a problem of the run; where a row names
 /// it, its row says what is wrong.
 #[test]

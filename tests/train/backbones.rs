@@ -107,24 +107,32 @@ fn what_a_backbone_cannot_is_refused_before_anything_is_read() {
     refused("vit-b16-nano", "crops of one size");
 }
 
-/// `hiwl reproduce` at its smallest budget: rows are trained and scored, and what is
-/// scored is not done again. Of table 7 five backbones; the others learn above.
-#[test]
-fn the_paper_s_tables_are_made_by_one_command() {
-    let scene = Scene::new(100);
+/// Galaxies, and a table of their labels that splits them (`split.csv`).
+fn split_scene(count: usize) -> Scene {
+    let scene = Scene::new(count);
     let mut labels = hiwl();
     labels.arg("labels").arg(scene.path("in/labels.csv")).arg("--output");
     labels.arg(scene.path("split.csv"));
     done(labels, 0);
-    let command = |table: &str, more: &[&str]| {
-        let mut command = hiwl();
-        command.args(["reproduce", table]).arg(scene.path("in")).arg("--labels");
-        command.arg(scene.path("split.csv")).arg("--output").arg(scene.path("tables"));
-        command.args(["--budget", "smoke"]).args(more);
-        command
-    };
-    let make = |table: &str, more: &[&str]| done(command(table, more), 0);
-    let fails = |table: &str, more: &[&str]| done(command(table, more), 64);
+    scene
+}
+
+/// `hiwl reproduce` of a table at the smallest budget, into `tables`.
+fn reproduce(scene: &Scene, table: &str, more: &[&str]) -> Command {
+    let mut command = hiwl();
+    command.args(["reproduce", table, "--budget", "smoke"]).arg(scene.path("in"));
+    command.arg("--labels").arg(scene.path("split.csv"));
+    command.arg("--output").arg(scene.path("tables")).args(more);
+    command
+}
+
+/// `hiwl reproduce` at its smallest budget: rows are trained and scored, and what is
+/// scored is not done again. Of table 7 five backbones; the others learn above.
+#[test]
+fn the_paper_s_tables_are_made_by_one_command() {
+    let scene = split_scene(100);
+    let make = |table: &str, more: &[&str]| done(reproduce(&scene, table, more), 0);
+    let fails = |table: &str, more: &[&str]| done(reproduce(&scene, table, more), 64);
     let first = make("table5", &["--runs", "2"]);
     let csv = std::fs::read_to_string(scene.path("tables/table5.csv")).unwrap();
     assert_eq!(csv.lines().count(), 1 + 2 * 6, "{csv}");
@@ -214,18 +222,8 @@ fn the_paper_s_tables_are_made_by_one_command() {
 /// The training that runs is stopped with it, has saved itself when it ends, and goes on.
 #[test]
 fn a_table_that_is_stopped_leaves_no_training_behind() {
-    let scene = Scene::new(400);
-    let mut labels = hiwl();
-    labels.arg("labels").arg(scene.path("in/labels.csv")).arg("--output");
-    labels.arg(scene.path("split.csv"));
-    done(labels, 0);
-    let command = || {
-        let mut command = hiwl();
-        command.args(["reproduce", "table5", "--budget", "smoke"]).arg(scene.path("in"));
-        command.arg("--labels").arg(scene.path("split.csv"));
-        command.arg("--output").arg(scene.path("tables"));
-        command
-    };
+    let scene = split_scene(400);
+    let command = || reproduce(&scene, "table5", &[]);
     let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let run = scene.path("tables/smoke-train-hiwl-efficientnet-b1-1");
     while !run.join("run.json").exists() {

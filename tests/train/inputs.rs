@@ -131,6 +131,11 @@ fn radii_bring_training_images_to_a_scale_that_the_model_remembers() {
     let half = ["--radius-column", "r90", "--pixel-scale", "0.2"];
     done(train(&scene, "table.csv", "half", &half), 0);
     assert_ne!(scene.curve("files"), scene.curve("half"));
+    // Of other radii the same bytes are other pictures: such a run does not go on.
+    let table = fs::read_to_string(scene.path("table.csv")).unwrap();
+    fs::write(scene.path("table.csv"), table.replace(",5.0\n", ",4.0\n")).unwrap();
+    let refused = done(train(&scene, "table.csv", "scaled", &scaled), 64);
+    assert!(errors(&refused).contains("holds another run"), "{}", errors(&refused));
     // Pictures do not say how large their pixels are.
     let told = errors(&done(train(&scene, "table.csv", "none", &scaled[..2]), 64));
     assert!(told.contains("no_scale"), "{told}");

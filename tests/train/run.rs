@@ -463,6 +463,18 @@ fn a_finished_run_stays_as_it_is() {
     }
 }
 
+/// To read all images may take an hour.
+#[test]
+fn other_settings_are_refused_before_images_are_read() {
+    let scene = Scene::new(100);
+    scene.recipe("short.toml", &SHORT);
+    done(scene.train("run", "short.toml", &[]), 0);
+    let other = done(scene.train("run", "short.toml", &["--seed", "99"]), 64);
+    let told = errors(&other);
+    assert!(told.contains("holds another run"), "{told}");
+    assert!(!told.contains("looking at every image"), "{told}");
+}
+
 #[test]
 fn a_second_run_into_the_folder_is_refused_and_so_is_another() {
     let scene = Scene::new(400);

@@ -52,16 +52,18 @@ impl Children {
         command: &mut Command,
         good: &[i32],
     ) -> Result<Result<Vec<u8>, Exit>, CliError> {
+        // One that came when what ran was as good as done.
+        let signal = self.signal.load(Ordering::SeqCst);
+        if signal != 0 {
+            return Ok(Err(Exit::Signal(signal)));
+        }
         let words = command.get_args().map(|word| shown::line(word.to_string_lossy()));
         let words = words.collect::<Vec<_>>().join(" ");
         say(format_args!("hiwl {words}"));
         let child = command.stderr(Stdio::inherit()).spawn().context("the program itself")?;
         self.running.store(Pid::from_child(&child).as_raw_nonzero().get(), Ordering::SeqCst);
-        // One that came before there was somebody to pass it on to.
-        let early = self.signal.load(Ordering::SeqCst);
-        if early != 0 {
-            pass_on(self.running.load(Ordering::SeqCst), early);
-        }
+        // One that came before there was somebody to pass it on to; 0 reaches nobody.
+        pass_on(self.running.load(Ordering::SeqCst), self.signal.load(Ordering::SeqCst));
         let output = child.wait_with_output();
         self.running.store(0, Ordering::SeqCst);
         let output = output.context("the program itself")?;

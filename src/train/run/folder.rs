@@ -195,7 +195,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::open`].
     pub fn refuse_other(dir: &Path, settings: &Settings<'_>) -> Result<(), TrainError> {
-        found(dir, settings, &OF_DATA).map(drop)
+        same_run(dir, settings, &OF_DATA).map(drop)
     }
 
     /// The folder of a new run, or of the one that was begun with the same
@@ -206,7 +206,7 @@ impl Folder {
     /// the backbone's revision alone, [`TrainError::NotEmpty`] if the folder holds
     /// something else.
     pub fn open(dir: &Path, lock: PathLock, settings: &Settings<'_>) -> Result<Self, TrainError> {
-        let bytes = match found(dir, settings, &[])? {
+        let bytes = match same_run(dir, settings, &[])? {
             Some(bytes) => bytes,
             None => {
                 let bytes = format!("{:#}\n", json::json(settings)).into_bytes();
@@ -295,19 +295,6 @@ impl Folder {
         Ok(file::replace(path, bytes)?)
     }
 
-    /// Removes a file, if it is there.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn remove(&self, path: &Path) -> Result<(), TrainError> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(StorageError::io("remove", path)(error).into())
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn entries(&self) -> Result<Vec<PathBuf>, TrainError> {
         list(&self.checkpoints())
     }
@@ -327,7 +314,11 @@ impl Folder {
 
 /// The `run.json` of a run with the same settings, `but` for some; `None` if there is
 /// none and nothing else.
-fn found(dir: &Path, settings: &Settings<'_>, but: &[&str]) -> Result<Option<Vec<u8>>, TrainError> {
+fn same_run(
+    dir: &Path,
+    settings: &Settings<'_>,
+    but: &[&str],
+) -> Result<Option<Vec<u8>>, TrainError> {
     let asked = json::json(settings);
     let path = dir.join("run.json");
     let bytes = match file::read(&path, limits::settings::JSON) {

@@ -53,6 +53,7 @@ use crate::events::{Event, Listener, TrainingEvent};
 use crate::metrics;
 use crate::model::architecture::Architecture;
 use crate::pipeline::{self, Failure, Outcome, Stop};
+use crate::storage::place;
 use crate::train::recipe::{Model, Recipe};
 use crate::words::{count, counted};
 
@@ -163,7 +164,6 @@ pub fn run(
     let precision = precision(options, &architecture, said.as_ref())?;
     let workers = options.workers.max(1);
     let pool = pipeline::threads::pool("learn", workers)?;
-    listener.tell(Event::Note("looking at every image"));
     // A run of before blank pictures were left out goes on with them.
     let must_show = said.as_ref().is_none_or(|said| said.blank_left_out);
     let mut settings = folder::Settings {
@@ -182,6 +182,7 @@ pub fn run(
         precision,
     };
     Folder::refuse_other(&options.output, &settings)?;
+    listener.tell(Event::Note("looking at every image"));
     let told = (&*options.output, &**listener);
     let found = Dataset::read(&options.data, recipe, must_show, workers, told, stop)?;
     let Some(data) = found else {
@@ -246,7 +247,8 @@ pub fn run(
     }
     let history: Vec<_> = states.iter().flat_map(|state| state.history.iter().cloned()).collect();
     listener.tell(Event::Note("scoring the epochs that were kept"));
-    run.folder.remove(&run.folder.evaluation())?;
+    // Of another model, until the one that is made is there.
+    place::remove(&run.folder.evaluation())?;
     if let Some(finished) = finish::finish(&run, &states)? {
         let text = finished.report.to_json().map_err(|e| TrainError::Panic(e.to_string()))?;
         run.folder.write(&run.folder.evaluation(), text.as_bytes())?;
