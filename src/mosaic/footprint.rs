@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn whatever_lies_in_a_wide_map_is_found() {
-        for (middle, size) in [(0.0, (3600, 1800)), (180.0, (3400, 600)), (40.0, (900, 1000))] {
+        let maps =
+            [(0.0, (3600, 1800)), (180.0, (3400, 600)), (40.0, (900, 1000)), (9.0, (800, 300))];
+        for (middle, size) in maps {
             let wcs = Wcs::from_header(&Plate { middle, size }).unwrap().unwrap();
             let found = Footprints::new(vec![(7, Footprint::new(size.0, size.1, wcs))]);
             let (across, up) = (size.0 as f64 / 20.0 - 0.2, size.1 as f64 / 20.0 - 0.2);
