@@ -159,7 +159,8 @@ impl Arguments {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
         let mut found = found;
-        let learned = split.is_none().then(|| split::note_of_training(&table, id.as_deref()));
+        let learned = || split::note_of_training(&table, id.as_deref(), found.ids.iter());
+        let learned = split.is_none().then(learned);
         found.notes.splice(0..0, left.note().into_iter().chain(learned.flatten()));
         if let Some(path) = predictions {
             output::write(&path, found.predictions_csv().as_bytes(), &read)?;
@@ -220,7 +221,8 @@ impl Arguments {
         let Some(mut found) = found.map_err(of)? else {
             return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
         };
-        let learned = split.is_none().then(|| split::note_of_training(table, id));
+        let ids = found.predictions.iter().map(|(id, _)| id);
+        let learned = split.is_none().then(|| split::note_of_training(table, id, ids));
         found.notes.splice(0..0, learned.flatten());
         if let Some(path) = predictions {
             output::write(&path, found.predictions_csv().as_bytes(), &read)?;

@@ -78,7 +78,8 @@ impl Labelled {
         Ok(match found {
             Some(mut found) => {
                 let id = options.id_column.as_deref();
-                let learned = split.is_none().then(|| split::note_of_training(&labels, id));
+                let ids = found.ids.iter();
+                let learned = split.is_none().then(|| split::note_of_training(&labels, id, ids));
                 found.notes.splice(0..0, left.note().into_iter().chain(learned.flatten()));
                 ControlFlow::Continue(Held { model, found, output })
             }

@@ -13,7 +13,7 @@ use super::{LabelError, cells};
 use crate::limits::output::QUOTED;
 use crate::limits::shortened;
 use crate::random;
-use crate::words::{count, counted};
+use crate::words::counted;
 
 /// Parts of train, validation and test.
 pub const PAPER_RATIO: [u32; 3] = [8, 1, 1];
@@ -60,19 +60,22 @@ pub fn of_table(
     Ok(Some(splits))
 }
 
-/// What is to be told before a model is held against all rows of a table, some of which
-/// are of the split train by its column `split`. A column of that name that says
+/// What is to be told of a model that was held against these galaxies, where some are of
+/// the split train by the column `split` of a table. A column of that name that says
 /// something else says nothing here.
-pub fn note_of_training(path: &Path, id: Option<&str>) -> Option<String> {
+pub fn note_of_training<'i>(
+    path: &Path,
+    id: Option<&str>,
+    galaxies: impl Iterator<Item = &'i String>,
+) -> Option<String> {
     let splits = of_table(path, LabelColumns { id, split: None }, &[]).ok()??;
-    let learned = splits.values().filter(|split| **split == Split::Train).count() as u64;
+    let learned = galaxies.filter(|id| splits.get(*id) == Some(&Split::Train)).count() as u64;
     (learned > 0).then(|| {
         let verb = if learned == 1 { "is" } else { "are" };
         format!(
-            "{} of {} {verb} of the split train: a model knows what it learned from better than \
+            "{} {verb} of the split train: a model knows what it learned from better than \
              anything else (--split val or test leaves them out)",
-            counted(learned, "row", "rows"),
-            count(splits.len() as u64)
+            counted(learned, "galaxy", "galaxies")
         )
     })
 }

@@ -132,7 +132,7 @@ fn galaxies_that_were_learned_from_are_told() {
     };
     let table: String = labels.lines().enumerate().map(split).collect();
     fs::write(place.path("split.csv"), table).unwrap();
-    let words = "20 rows of 40 are of the split train";
+    let words = "20 galaxies are of the split train";
     for line in [
         "evaluate in --labels split.csv --model m",
         "model calibrate m in --labels split.csv --output c.out",
@@ -142,4 +142,16 @@ fn galaxies_that_were_learned_from_are_told() {
         let val = said(&place.expect(0, &format!("{line} --split val")));
         assert!(!val.contains("of the split train"), "{val}");
     }
+    // Those of which there is no image are not held against.
+    let of_val: Vec<String> = labels.lines().skip(1).take(20).map(|row| row.into()).collect();
+    fs::create_dir(place.path("some")).unwrap();
+    for entry in fs::read_dir(place.path("in")).unwrap() {
+        let image = entry.unwrap().path();
+        let stem = image.file_stem().unwrap().to_str().unwrap().to_owned();
+        if of_val.iter().any(|row| row.split(',').next() == Some(&*stem)) {
+            fs::copy(&image, place.path("some").join(image.file_name().unwrap())).unwrap();
+        }
+    }
+    let told = said(&place.expect(0, "evaluate some --labels split.csv --model m"));
+    assert!(told.contains("20 images with a label") && !told.contains("split train"), "{told}");
 }
