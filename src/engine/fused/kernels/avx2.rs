@@ -102,9 +102,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn min(self, a: __m256, b: __m256) -> __m256 {
+    fn within(self, a: __m256, limit: f32) -> __m256 {
         // SAFETY: the token proves the features.
-        unsafe { _mm256_min_ps(a, b) }
+        unsafe {
+            // The second operand where the first is not a number.
+            let a = _mm256_min_ps(a, _mm256_set1_ps(limit));
+            _mm256_max_ps(a, _mm256_set1_ps(-limit))
+        }
     }
 
     #[inline(always)]
@@ -117,7 +121,7 @@ impl Simd for Avx2 {
     fn scale_by_exp2(self, a: __m256, n: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe {
-            let n = _mm256_cvtps_epi32(_mm256_max_ps(n, _mm256_set1_ps(-127.0)));
+            let n = _mm256_cvtps_epi32(n);
             let exponent = _mm256_slli_epi32::<23>(_mm256_add_epi32(n, _mm256_set1_epi32(127)));
             _mm256_mul_ps(a, _mm256_castsi256_ps(exponent))
         }

@@ -1,4 +1,4 @@
-//! AVX-512 F: sixteen lanes, thirty-two registers; and with it AVX-512 BF16:
+//! AVX-512 F and DQ: sixteen lanes, thirty-two registers; and with them AVX-512 BF16:
 //! products of pairs of bfloat16.
 
 #![allow(unsafe_code, reason = "vendor intrinsics; the token proves that the processor has them")]
@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::simd::{HalfSimd, Kernel, Simd};
 
-/// Proves that the processor has AVX-512 F, and BF16 too where that is true.
+/// Proves that the processor has AVX-512 F and DQ, and BF16 too where that is true.
 #[derive(Clone, Copy)]
 pub struct Avx512<const BF16: bool = false>(());
 
@@ -15,6 +15,7 @@ impl<const BF16: bool> Avx512<BF16> {
     /// Whether the processor has the instructions.
     pub fn detected() -> bool {
         is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && (!BF16 || is_x86_feature_detected!("avx512bf16"))
@@ -29,12 +30,12 @@ impl<const BF16: bool> Avx512<BF16> {
     }
 }
 
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 fn run<const BF16: bool, K: Kernel<Avx512<BF16>>>(simd: Avx512<BF16>, kernel: K) {
     kernel.run(simd);
 }
 
-#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bf16,avx2,fma")]
 fn run_bf16<const BF16: bool, K: Kernel<Avx512<BF16>>>(simd: Avx512<BF16>, kernel: K) {
     kernel.run(simd);
 }
@@ -116,9 +117,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
-    fn min(self, a: __m512, b: __m512) -> __m512 {
+    fn within(self, a: __m512, limit: f32) -> __m512 {
+        // The smaller magnitude, with the first operand's sign; the second operand where the
+        // first is not a number.
+        const SMALLER: i32 = 0b0010;
         // SAFETY: the token proves the features.
-        unsafe { _mm512_min_ps(a, b) }
+        unsafe { _mm512_range_ps::<SMALLER>(a, _mm512_set1_ps(limit)) }
     }
 
     #[inline(always)]

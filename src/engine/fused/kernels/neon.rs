@@ -129,9 +129,13 @@ impl<const BF16: bool> Simd for Neon<BF16> {
     }
 
     #[inline(always)]
-    fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    fn within(self, a: float32x4_t, limit: f32) -> float32x4_t {
         // SAFETY: the token proves the features.
-        unsafe { vminnmq_f32(a, b) }
+        unsafe {
+            // The number where the other is none.
+            let a = vminnmq_f32(a, vdupq_n_f32(limit));
+            vmaxnmq_f32(a, vdupq_n_f32(-limit))
+        }
     }
 
     #[inline(always)]
@@ -144,7 +148,7 @@ impl<const BF16: bool> Simd for Neon<BF16> {
     fn scale_by_exp2(self, a: float32x4_t, n: float32x4_t) -> float32x4_t {
         // SAFETY: the token proves the features.
         unsafe {
-            let n = vcvtq_s32_f32(vmaxnmq_f32(n, vdupq_n_f32(-127.0)));
+            let n = vcvtq_s32_f32(n);
             let exponent = vshlq_n_s32::<23>(vaddq_s32(n, vdupq_n_s32(127)));
             vmulq_f32(a, vreinterpretq_f32_s32(exponent))
         }

@@ -86,8 +86,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        map2(a, b, |a, b| if a < b { a } else { b })
+    fn within(self, a: Self::Vector, limit: f32) -> Self::Vector {
+        a.map(|a| {
+            let a = if a < limit { a } else { limit };
+            if a > -limit { a } else { -limit }
+        })
     }
 
     #[inline(always)]
@@ -99,10 +102,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector {
-        map2(a, n, |a, n| {
-            let n = if n > -127.0 { n } else { -127.0 };
-            a * f32::from_bits(((n as i32 + 127) as u32) << 23)
-        })
+        map2(a, n, |a, n| a * f32::from_bits(((n as i32 + 127) as u32) << 23))
     }
 
     #[inline(always)]

@@ -73,13 +73,13 @@ pub trait Simd: Copy {
     /// `a · b + c`, rounded once where the processor can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// The smaller of both, `b` where `a` is not a number.
-    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a` within ±`limit`, and `limit` where it is not a number.
+    fn within(self, a: Self::Vector, limit: f32) -> Self::Vector;
 
     /// The nearest whole number, for magnitudes below 2²².
     fn round(self, a: Self::Vector) -> Self::Vector;
 
-    /// `a · 2ⁿ` for whole `n` up to 127; may be zero where `n` < −126.
+    /// `a · 2ⁿ` for whole `n` from −126 to 127.
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
 
     /// `1 / a` to about 1e-7, for `a` from 1 to 2¹²⁶.
@@ -285,6 +285,11 @@ pub unsafe fn dot_products<S: HalfSimd, const P: usize, const V: usize>(
     }
 }
 
+/// Exponents of 2 are kept within ± this. Above, `1 / (1 + 2ᵗ)` is 0 for all purposes and the
+/// sum stays finite; below, it is 1, and 2ᵗ would be subnormal, which costs Intel's processors
+/// a hundred cycles.
+const LIMIT: f32 = 126.0;
+
 /// `1 / (1 + 2ᵗ)`, the logistic function of `−t ln 2`, to about 4e-7 of its
 /// value.
 ///
@@ -293,8 +298,7 @@ pub unsafe fn dot_products<S: HalfSimd, const P: usize, const V: usize>(
 /// 1.5e-7 as the constant term is set to 1.
 #[inline(always)]
 pub fn sigmoid2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
-    // Above, the result is 0 for all purposes, and 1 + 2ᵗ stays finite.
-    let t = s.min(t, s.splat(126.0));
+    let t = s.within(t, LIMIT);
     let n = s.round(t);
     let r = s.sub(t, n);
     let p = s.mul_add(r, s.splat(1.327_645_8e-3), s.splat(9.675_541e-3));
@@ -318,7 +322,7 @@ pub fn silu2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
 /// of degree 3 (1.0e-4) and an estimate of the reciprocal.
 #[inline(always)]
 pub fn sigmoid2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
-    let exponent = s.min(t, s.splat(126.0));
+    let exponent = s.within(t, LIMIT);
     let n = s.round(exponent);
     let r = s.sub(exponent, n);
     let p = s.mul_add(r, s.splat(5.500_893e-2), s.splat(0.242_210_98));
