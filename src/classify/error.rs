@@ -1,5 +1,6 @@
 //! Why a classification could not begin or go on.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::words::counted;
@@ -242,10 +243,18 @@ impl ClassifyError {
             | Self::Sheet { .. }
             | Self::NoConcentrations
             | Self::OtherQuestions { .. }
-            | Self::Pictures { .. }
             | Self::NoPrecision { .. }
             | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,
+            // A folder in use; a full disk is nobody's mistake.
+            Self::Pictures { source, .. } => !matches!(
+                source.kind(),
+                ErrorKind::StorageFull
+                    | ErrorKind::QuotaExceeded
+                    | ErrorKind::FileTooLarge
+                    | ErrorKind::Other
+                    | ErrorKind::Interrupted
+            ),
             Self::Line(error) => error.is_usage(),
             Self::Catalog(error) => error.is_usage(),
             Self::Run(error) => error.is_usage(),

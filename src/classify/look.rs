@@ -114,7 +114,9 @@ pub(super) fn empty_folder(folder: &Path) -> Result<(), ClassifyError> {
 }
 
 pub(super) fn write(path: &Path, picture: &RgbImage) -> std::io::Result<()> {
-    pixels::png(BufWriter::new(File::create_new(path)?), picture)
+    let file = File::create_new(path)?;
+    // Half a picture is none.
+    pixels::png(BufWriter::new(file), picture).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Names that were given.

@@ -453,6 +453,7 @@ fn list(
     inputs.skip(lister.skipped());
     if let Some(told) = lister.joined()? {
         listener.tell(Event::Note(&told));
+        inputs.joined(told);
     }
     for line in lister.passed_over() {
         listener.tell(Event::Note(&line));

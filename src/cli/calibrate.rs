@@ -1,5 +1,6 @@
 //! `hiwl model calibrate`: a model whose probabilities mean what they say.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use anyhow::anyhow;
@@ -8,8 +9,12 @@ use serde_json::json;
 
 use super::labelled::Labelled;
 use super::{CliError, Exit, usage};
+use crate::model::model_file::Model;
 use crate::train::calibrate::{OperatingPoint, Row, calibrate};
 use crate::tree::{Prediction, Scheme};
+
+/// Galaxies of a question below which its calibration is told to be chance.
+const FEW: usize = 200;
 
 /// Fit a model's probabilities and its operating point on labelled galaxies.
 ///
@@ -37,7 +42,12 @@ pub struct Calibrate {
 
 impl Calibrate {
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        let mut held = match self.labelled.hold(&[])? {
+        let no_classes = |model: &Model| match model.description.scheme.tells_concentrations() {
+            true => Err("it learned votes, and answers with what fractions of volunteers would \
+                         say and how surely: calibrated by classes these would mean nothing"),
+            false => Ok(()),
+        };
+        let mut held = match self.labelled.hold(&[], no_classes)? {
             ControlFlow::Continue(held) => held,
             ControlFlow::Break(exit) => return Ok(exit),
         };
@@ -47,8 +57,23 @@ impl Calibrate {
         let rows: Vec<Row> = predictions.map(|(class, said)| row(scheme, *class, said)).collect();
         let fitted = calibrate(scheme, &rows, true, self.operating_point)
             .map_err(|what| usage(anyhow!("{what}: nothing to calibrate by")))?;
-        let shares: std::collections::BTreeMap<&String, f64> =
-            fitted.iter().map(|(question, fitted)| (question, fitted.share)).collect();
+        let questions = scheme.heads().map(|head| &scheme.tree().questions()[head.question].name);
+        let left: Vec<&String> = questions.filter(|name| !fitted.contains_key(*name)).collect();
+        if let (OperatingPoint::Share(_), [question, ..]) = (self.operating_point, &left[..]) {
+            return Err(usage(anyhow!(
+                "of the question {question} two answers must be among these galaxies: how rare \
+                 each is decides where a share puts its operating point"
+            )));
+        }
+        let mut shares: BTreeMap<String, f64> =
+            fitted.iter().map(|(question, fitted)| (question.clone(), fitted.share)).collect();
+        for question in &left {
+            // What stays as it was was recorded then.
+            let before = description.extras.operating_point.as_ref();
+            let before = before.and_then(|point| point["shares"][question.as_str()].as_f64());
+            let before = before.filter(|_| self.operating_point != OperatingPoint::Accurate);
+            shares.insert((*question).clone(), before.unwrap_or(0.0));
+        }
         let point = match self.operating_point {
             OperatingPoint::Balanced => json!("balanced"),
             OperatingPoint::Accurate => json!("accurate"),
@@ -61,6 +86,16 @@ impl Calibrate {
         let mut said = String::new();
         for (question, fitted) in &fitted {
             said += &format!("{question}: {fitted}\n");
+            if fitted.galaxies < FEW {
+                said += "  (of so few galaxies chance decides: give some thousands)\n";
+            }
+        }
+        for question in left {
+            let kept = match self.operating_point {
+                OperatingPoint::Accurate => "its probabilities stay as they were",
+                _ => "it stays as it was, its operating point too",
+            };
+            said += &format!("{question}: no two answers are among these galaxies: {kept}\n");
         }
         held.write(&said)
     }

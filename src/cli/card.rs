@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
+use super::evaluate::rejections;
 use super::labelled::Labelled;
 use super::terminal::{format, shown};
 use super::{CliError, Exit, usage};
@@ -38,10 +39,14 @@ impl MakeCard {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let text = self.text.as_deref().map(read).transpose()?;
         let also: Vec<&Path> = self.text.iter().map(PathBuf::as_path).collect();
-        let mut held = match self.labelled.hold(&also)? {
+        let mut held = match self.labelled.hold(&also, |_| Ok(()))? {
             ControlFlow::Continue(held) => held,
             ControlFlow::Break(exit) => return Ok(exit),
         };
+        if held.found.report.total == 0 {
+            let why = rejections(&held.found.rejected).join("; ");
+            return Err(usage(anyhow!("no galaxy was measured: no card ({why})")));
+        }
         let card = &mut held.model.description.provenance.card;
         let text = text.or_else(|| card.take().map(|card| card.text)).unwrap_or_default();
         let card = card.insert(Card { measured: measured(&held.found.report), text });

@@ -146,7 +146,11 @@ impl Arguments {
             )));
         }
         let id = options.id_column.clone();
-        let columns = LabelColumns { id: id.as_deref(), split: column.as_deref() };
+        let columns = LabelColumns {
+            id: id.as_deref(),
+            split: column.as_deref(),
+            ignore_splits: split.is_none(),
+        };
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
         super::say_memory_limit();
@@ -169,6 +173,7 @@ impl Arguments {
             output::write(&path, found.report.to_csv().as_bytes(), &read)?;
         }
         if json {
+            super::complain(&caveats(found.notes.clone(), &found.model, &found.rejected));
             print_json(found.report.to_json()?)?
         } else if quiet {
             super::complain(&rejections(&found.rejected));
@@ -206,7 +211,7 @@ impl Arguments {
         };
         let splits = match split {
             Some(_) => {
-                let columns = LabelColumns { id, split: Some(&column) };
+                let columns = LabelColumns { id, split: Some(&column), ..LabelColumns::default() };
                 split::of_table(table, columns, &votes.schema.id)
                     .map_err(usage)?
                     .unwrap_or_default()
@@ -228,6 +233,7 @@ impl Arguments {
             output::write(&path, found.predictions_csv().as_bytes(), &read)?;
         }
         if json {
+            super::complain(&caveats(found.notes.clone(), &found.model, &found.rejected));
             print_json(serde_json::to_string_pretty(&found.report)?)?;
         } else if quiet {
             super::complain(&rejections(&found.rejected));
@@ -260,13 +266,24 @@ fn text(found: &Evaluation) -> String {
 
 /// What is to be said before the metrics.
 fn head(notes: Vec<String>, model: &ModelIdentity, rejected: &[(String, String)]) -> String {
+    let place = notes.len();
+    let mut lines = caveats(notes, model, rejected);
+    lines.insert(place, format!("model {} ({})", model.name, model.digest));
+    lines.join("\n")
+}
+
+/// What the metrics leave out, and what speaks against them.
+fn caveats(
+    notes: Vec<String>,
+    model: &ModelIdentity,
+    rejected: &[(String, String)],
+) -> Vec<String> {
     let mut lines = notes;
-    lines.push(format!("model {} ({})", model.name, model.digest));
     if model.untrained {
         lines.push("The model is untrained: its labels mean nothing.".into());
     }
     lines.extend(rejections(rejected));
-    lines.join("\n")
+    lines
 }
 
 /// How many images were rejected and some of them, in a line; nothing if none was.

@@ -1,7 +1,8 @@
 //! `hiwl explain`: where in a picture a network sees its answer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::flags::{CatalogFlags, NetworkFlags};
@@ -69,8 +70,14 @@ impl Arguments {
     pub(super) fn run(self) -> Result<Exit, CliError> {
         let output = self.output.clone();
         let asked = ExplainOptions { answer: self.class, sheet: self.sheet };
-        if let Some(path) = &asked.sheet {
-            output::refuse(path, &[]).map_err(usage)?;
+        let read: Vec<&Path> = self.inputs.iter().map(PathBuf::as_path).collect();
+        output::refuse_all(&[(asked.sheet.as_deref(), output::PNG)], &read).map_err(usage)?;
+        if let Some(path) = asked.sheet.as_ref().filter(|path| path.parent() == Some(&*output)) {
+            // Which names pictures will have is not known yet.
+            let (path, folder) = (shown::line(path.display()), shown::line(output.display()));
+            return Err(usage(anyhow!(
+                "{path}: {folder} holds a picture a cutout, by their ids: put the sheet beside it"
+            )));
         }
         let options = self.networks.resolve(
             self.inputs,

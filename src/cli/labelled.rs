@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::evaluate::{rejections, split_named};
@@ -15,6 +16,7 @@ use super::input::InputFlags;
 use super::model_output::ModelOutput;
 use super::{CliError, Exit, usage};
 use crate::classify::{self, Devices, Evaluation};
+use crate::cli::terminal::shown;
 use crate::labels::{LabelColumns, LabelTable, Split, split};
 use crate::model::model_file::Model;
 
@@ -54,10 +56,16 @@ pub(super) struct Held {
 
 impl Labelled {
     /// Reads the model, and classifies the images; what ends the command where a signal
-    /// stopped it. `also` are files that the command reads besides.
-    pub(super) fn hold(self, also: &[&Path]) -> Result<ControlFlow<Exit, Held>, CliError> {
+    /// stopped it. `also` are files that the command reads besides, and `fits` says what is
+    /// wrong with the model for it.
+    pub(super) fn hold(
+        self,
+        also: &[&Path],
+        fits: impl FnOnce(&Model) -> Result<(), &'static str>,
+    ) -> Result<ControlFlow<Exit, Held>, CliError> {
         let Self { model: path, inputs, labels, split, input, output } = self;
         let model = Model::read(&path).map_err(usage)?;
+        fits(&model).map_err(|what| usage(anyhow!("{}: {what}", shown::line(path.display()))))?;
         let read: Vec<&Path> =
             inputs.iter().chain([&path, &labels]).map(PathBuf::as_path).collect();
         output.refuse(&[&read[..], also].concat())?;
@@ -66,8 +74,11 @@ impl Labelled {
             asked.resolve(inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
         let classes = model.description.scheme.tree().class_names();
         let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let columns =
-            LabelColumns { id: options.id_column.as_deref(), split: split.map(|_| "split") };
+        let columns = LabelColumns {
+            id: options.id_column.as_deref(),
+            split: split.map(|_| "split"),
+            ignore_splits: split.is_none(),
+        };
         let of = ("the model", &classes[..]);
         let (table, left) = LabelTable::read_within(&labels, of, columns).map_err(usage)?;
         let (found, stop) = super::watched(false, |listener, stop| {

@@ -63,8 +63,12 @@ pub struct Arguments {
 
     /// A label table, whose classes are shown in place of the catalog's; galaxies
     /// that it lacks are left out of the picture.
-    #[arg(short, long, value_name = "TABLE")]
+    #[arg(short, long, value_name = "TABLE", requires = "picture")]
     labels: Option<PathBuf>,
+
+    /// The label table's column of ids.  [default: the first usual one]
+    #[arg(long = "id", value_name = "COLUMN", requires = "labels")]
+    id_column: Option<String>,
 
     /// Write a table: run, row, id, x, y, label, confidence, oddness, ra, dec.
     #[arg(short, long, value_name = "FILE.csv", required_unless_present = "picture")]
@@ -98,7 +102,14 @@ impl Arguments {
         let outputs =
             [(self.output.as_deref(), output::CSV), (self.picture.as_deref(), output::SVG)];
         output::refuse_all(&outputs, &read).map_err(usage)?;
-        let columns = LabelColumns { id: None, split: None };
+        if self.colour != Colour::Label && self.labels.is_some() {
+            return Err(usage(anyhow!("--labels colours by label: leave --colour away")));
+        }
+        if self.colour != Colour::Label && self.picture.is_none() {
+            return Err(usage(anyhow!("--colour is of a picture: name one with --picture")));
+        }
+        let id = self.id_column.as_deref();
+        let columns = LabelColumns { id, ignore_splits: true, ..LabelColumns::default() };
         let labels = self.labels.as_ref().map(|path| LabelTable::read(path, None, columns));
         let labels = labels.transpose().map_err(usage)?;
         let stop = Stop::new();
@@ -121,13 +132,18 @@ impl Arguments {
         }
         let mut said = String::new();
         maps.iter().for_each(|(folder, map)| said += &told(folder, map));
+        // What may be refused is made before anything is written.
+        let drawn = self.picture.as_ref().map(|path| {
+            let (clouds, legend) = self.clouds(&maps, labels.as_ref())?;
+            Ok::<_, CliError>((path, cloud::draw(&clouds, &legend)))
+        });
+        let drawn = drawn.transpose()?;
         if let Some(path) = &self.output {
             output::write(path, &table(&maps)?, &[])?;
             let _ = writeln!(said, "{}", shown::line(path.display()));
         }
-        if let Some(path) = &self.picture {
-            let (clouds, legend) = self.clouds(&maps, labels.as_ref())?;
-            output::write(path, cloud::draw(&clouds, &legend).as_bytes(), &[])?;
+        if let Some((path, picture)) = drawn {
+            output::write(path, picture.as_bytes(), &[])?;
             let _ = writeln!(said, "{}", shown::line(path.display()));
         }
         print(&said)?;

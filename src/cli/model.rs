@@ -293,6 +293,11 @@ impl New {
 /// stage 1, 2 for stage 2, or as many as there are --classes) is made anew, and
 /// the model then says that it is untrained.
 ///
+/// Other people's weights do not say how pictures were normalised, nor how layers pad and
+/// which epsilon batch norm has: what is not given is that of the paper and of the library,
+/// is printed, and stands in the file. (timm's `tf_` models want --bn-eps 1e-3 --padding
+/// same; most weights from ImageNet want its --mean and --std.)
+///
 /// Weights that a training run kept (RUN/checkpoints/) say what their outputs
 /// mean, and keep it: give those of each of its models, in their order.
 #[derive(Debug, Args)]
@@ -328,6 +333,25 @@ pub struct Import {
     /// Side of the crop in pixels.  [default: 240, or what the weights say]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+
+    /// Means of R, G and B, of 0 to 1, that were subtracted when the weights were
+    /// trained (ImageNet's: 0.485,0.456,0.406).  [default: the paper's]
+    #[arg(long, value_name = "R,G,B", value_parser = three_numbers)]
+    mean: Option<[f32; 3]>,
+
+    /// Standard deviations that they were then divided by (ImageNet's:
+    /// 0.229,0.224,0.225).  [default: the paper's]
+    #[arg(long, value_name = "R,G,B", value_parser = three_numbers)]
+    std: Option<[f32; 3]>,
+
+    /// Bands that became R, G and B.  [default: i,r,g]
+    #[arg(long, value_name = "R,G,B", value_parser = super::bands::parse)]
+    bands: Option<[String; 3]>,
+
+    /// The colour profile that the pictures were made by, as `hiwl classify --profile`
+    /// has it.  [default: lupton]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
 
     /// Random seed of heads that are made anew.
     #[arg(long, default_value_t = 0)]
@@ -366,9 +390,15 @@ impl Average {
     fn run(self) -> Result<Exit, CliError> {
         let inputs = self.weights.iter().chain([&self.model]).map(PathBuf::as_path);
         output::refuse(&self.output, &inputs.collect::<Vec<_>>()).map_err(usage)?;
+        let before = Model::read(&self.model).map_err(usage)?;
         let model = average(&self.model, &self.weights).map_err(usage)?;
         let digest = model.write(&self.output, self.precision)?;
-        print(&format!("{digest}  {}\n", shown::line(self.output.display())))?;
+        let mut said = format!("{digest}  {}\n", shown::line(self.output.display()));
+        let off = taken_off(&before, &model);
+        if !off.is_empty() {
+            said += &format!("taken off, as they were of the old weights: {}\n", off.join(", "));
+        }
+        print(&said)?;
         Ok(Exit::Ok)
     }
 }
@@ -393,6 +423,11 @@ impl Import {
             })?),
             None => None,
         };
+        if let Some(name) = self.profile.as_deref().filter(|name| colour::profile(name).is_none()) {
+            let known: Vec<&str> =
+                colour::profiles().iter().map(|profile| &*profile.name).collect();
+            return Err(usage(anyhow!("no colour profile `{name}`: {}", known.join(", "))));
+        }
         let options = import::ImportOptions {
             files: self.files.into_iter().chain(self.stage2).collect(),
             classes: self.classes,
@@ -403,6 +438,12 @@ impl Import {
                 PaddingChoice::Same => Padding::Same,
             }),
             input: self.size.map(Input::paper),
+            fed: import::Fed {
+                mean: self.mean,
+                std: self.std,
+                bands: self.bands,
+                profile: self.profile,
+            },
             seed: self.seed,
             program: Some(format!("hiwl {}", env!("CARGO_PKG_VERSION"))),
         };
@@ -413,7 +454,58 @@ impl Import {
         } else {
             ""
         };
-        print(&format!("{}  {}{untrained}\n", digest, shown::line(self.output.display())))?;
+        let name = shown::line(self.output.display());
+        print(&format!("{digest}  {name}{untrained}\n{}", assumed(&model.description)))?;
         Ok(Exit::Ok)
     }
+}
+
+/// What a model no longer says of itself.
+fn taken_off(before: &Model, after: &Model) -> Vec<&'static str> {
+    let says = |model: &Model| {
+        let description = &model.description;
+        let calibrated = description.scheme.heads().filter(|head| head.calibration.is_some());
+        [
+            ("calibration", calibrated.count()),
+            ("operating point", usize::from(description.extras.operating_point.is_some())),
+            ("card", usize::from(description.provenance.card.is_some())),
+            ("oddness", usize::from(model.oddness.is_some())),
+        ]
+    };
+    let pairs = says(before).into_iter().zip(says(after));
+    pairs.filter(|((_, was), (_, is))| was > is).map(|((name, _), _)| name).collect()
+}
+
+/// What was taken for granted of weights that do not say it, and how to say it.
+fn assumed(description: &Description) -> String {
+    let names = description.provenance.recipe.as_ref().map(|recipe| &recipe["assumed"]);
+    let names = names.and_then(serde_json::Value::as_array);
+    let (input, architecture) = (&description.input, description.architectures.first());
+    let (Some(names), Some(architecture)) = (names, architecture) else { return String::new() };
+    let three = |values: [f32; 3]| values.map(|value| value.to_string()).join(",");
+    let said = names.iter().filter_map(serde_json::Value::as_str).map(|name| {
+        let value = match name {
+            "size" => input.size.to_string(),
+            "mean" => three(input.mean),
+            "std" => three(input.std),
+            "bands" => input.bands.join(","),
+            "profile" => input.rgb_profile.clone(),
+            "bn-eps" => architecture.bn_eps.to_string(),
+            _ => match architecture.padding {
+                Padding::Symmetric => "symmetric".to_owned(),
+                Padding::Same => "same".to_owned(),
+            },
+        };
+        format!("--{name} {value}")
+    });
+    match said.collect::<Vec<_>>() {
+        said if said.is_empty() => String::new(),
+        said => format!("assumed, as weights do not say it: {}\n", said.join(" ")),
+    }
+}
+
+fn three_numbers(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    let numbers = numbers.ok().and_then(|numbers| <[f32; 3]>::try_from(numbers).ok());
+    numbers.ok_or_else(|| "three numbers, for R, G and B, with commas".to_owned())
 }

@@ -57,10 +57,9 @@ impl Oddness {
         let asked = NetworkFlags::of_model(self.model.clone(), self.input);
         let options =
             asked.resolve(self.inputs, PathBuf::new(), CatalogFlags::default(), Devices::Cpu)?;
-        let classes = model.description.scheme.tree().class_names();
-        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let columns = LabelColumns { id: options.id_column.as_deref(), split: None };
-        let labels = self.labels.map(|path| LabelTable::read(&path, Some(&classes), columns));
+        let id = options.id_column.as_deref();
+        let columns = LabelColumns { id, ..LabelColumns::default() };
+        let labels = self.labels.map(|path| LabelTable::read(&path, None, columns));
         let labels = labels.transpose().map_err(usage)?;
         let (found, stop) = super::watched(false, |listener, stop| {
             let labels = labels.as_ref();

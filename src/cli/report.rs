@@ -40,6 +40,10 @@ pub struct Arguments {
     #[arg(short, long, value_name = "TABLE")]
     labels: Option<PathBuf>,
 
+    /// The label table's column of ids.  [default: the first usual one]
+    #[arg(long = "id", value_name = "COLUMN", requires = "labels")]
+    id_column: Option<String>,
+
     /// Only labels of this split: train, val or test.
     #[arg(long, value_name = "SPLIT", value_parser = split_named, requires = "labels")]
     split: Option<Split>,
@@ -67,6 +71,7 @@ impl Arguments {
         let options = ReportOptions {
             run: self.folder,
             labels: self.labels,
+            id_column: self.id_column,
             split: self.split,
             model: self.model,
             example: self.example,

@@ -10,7 +10,7 @@ use super::terminal::{format, shown};
 use super::{CliError, Exit, of_vectors, print, print_json, signals};
 use crate::pipeline::Stop;
 use crate::storage::output;
-use crate::vectors::{self, Distance, Like, Similar, SimilarOptions};
+use crate::vectors::{self, Distance, Like, Similar, SimilarOptions, VectorError};
 
 /// Find the galaxies that are most like some.
 ///
@@ -28,8 +28,8 @@ pub struct Arguments {
     folder: PathBuf,
 
     /// The id of a galaxy whose like are looked for; several with commas, or each
-    /// with a --to of its own.
-    #[arg(long, required = true, value_name = "ID,...", value_delimiter = ',')]
+    /// with a --to of its own. (An id that has a comma is one, if a row has it.)
+    #[arg(long, required = true, value_name = "ID,...")]
     to: Vec<String>,
 
     /// How many of each.
@@ -57,9 +57,20 @@ impl Arguments {
         let stop = Stop::new();
         signals::stop_on_signal(stop.clone())?;
         let Self { to, top, distance, .. } = self;
-        let options = SimilarOptions { to, top: top as usize, distance };
-        let found = match vectors::similar(&self.folder, &options, &stop) {
-            Err(vectors::VectorError::Stopped) => {
+        let of = |to: Vec<String>| {
+            let options = SimilarOptions { to: once(to), top: top as usize, distance };
+            vectors::similar(&self.folder, &options, &stop)
+        };
+        // As they stand, and only if no row is called so as lists.
+        let found = match of(to.clone()) {
+            Err(VectorError::NoId { id, .. }) if id.contains(',') => {
+                let each = to.iter().flat_map(|ids| ids.split(','));
+                of(each.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect())
+            }
+            found => found,
+        };
+        let found = match found {
+            Err(VectorError::Stopped) => {
                 return Ok(stop.signal().map_or(Exit::Incomplete, Exit::Signal));
             }
             found => found.map_err(of_vectors)?,
@@ -74,6 +85,13 @@ impl Arguments {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Each of them once, in their order.
+fn once(mut ids: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    ids
 }
 
 fn table(found: &Similar) -> Result<Vec<u8>, csv::Error> {

@@ -66,6 +66,15 @@ pub enum ExportError {
         /// Rows of the plan.
         expected: u64,
     },
+    /// Every row is there, and beside the parts lies what is none of them.
+    #[error("{}: {} is no part of this run: move it away, or ask for a partial export, which \
+        leaves it out", path.display(), stray.display())]
+    Stray {
+        /// The run's folder.
+        path: PathBuf,
+        /// The first such file.
+        stray: PathBuf,
+    },
     /// A stop was asked for.
     #[error("stopped: nothing was written")]
     Stopped,

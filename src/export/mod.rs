@@ -238,6 +238,11 @@ impl RowSource<'_> {
 fn sound_ranges(run: &RunFolder, partial: bool) -> Result<(Vec<RowRange>, u64), ExportError> {
     let found = examine(run.dir(), false)?;
     if !found.is_complete() && !partial {
+        if let (true, Some(stray)) = (found.rows_found == found.rows_expected, found.stray.first())
+        {
+            let (path, stray) = (run.dir().to_owned(), stray.clone());
+            return Err(ExportError::Stray { path, stray });
+        }
         return Err(ExportError::Incomplete {
             path: run.dir().to_owned(),
             found: found.rows_found,

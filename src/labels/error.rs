@@ -76,6 +76,16 @@ pub enum LabelError {
         /// The name.
         column: String,
     },
+    /// Two columns that could both be meant.
+    #[error("{path}: both {:?} and {:?} may be {of}: leave one in the table", both[0], both[1])]
+    TwoColumns {
+        /// The file.
+        path: PathBuf,
+        /// What is looked for.
+        of: String,
+        /// The columns.
+        both: [String; 2],
+    },
     /// More rows than are held in memory.
     #[error("{path}: more than {limit} rows: keep those of your images")]
     TooManyRows {

@@ -214,6 +214,13 @@ impl Columns {
                         left.join("; ")
                     ));
                 }
+                let jumped = jumped(tree, &kept);
+                if !jumped.is_empty() {
+                    notes.push(format!(
+                        "not in the table, and taken as answered by all in the way that leads on: {}",
+                        jumped.join(", ")
+                    ));
+                }
                 let mut declared = Declared::from(pruned(tree, &kept)?);
                 declared.questions.extend(own.into_iter().map(alone));
                 Tree::try_from(declared)?
@@ -313,6 +320,24 @@ fn alone((name, answers): &(String, Vec<String>)) -> DeclaredQuestion {
     let answer = |a: &String| DeclaredAnswer { answer: a.clone(), title: String::new() };
     let answers = answers.iter().map(answer).collect();
     DeclaredQuestion { name: name.clone(), after: Vec::new(), answers }
+}
+
+/// Questions that are not kept, and lie on the way to one that is.
+fn jumped(tree: &Tree, kept: &[&str]) -> Vec<String> {
+    let (mut below, mut found) = (Vec::new(), Vec::new());
+    // Whoever leads to a question stands before it.
+    for question in tree.questions().iter().rev() {
+        let leads = question.answers.clone().any(|answer| below.contains(&answer));
+        let is_kept = kept.contains(&question.name.as_str());
+        if is_kept || leads {
+            below.extend(question.after.iter().copied());
+        }
+        if leads && !is_kept {
+            found.push(question.name.clone());
+        }
+    }
+    found.reverse();
+    found
 }
 
 /// A tree with these of its questions. What came after one that is left out comes

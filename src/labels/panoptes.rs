@@ -20,6 +20,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::ids::is_float;
 use super::schema::{Counted, Measure, VoteSchema};
 use super::votes::VoteTable;
 use super::{LabelError, cells};
@@ -124,6 +125,7 @@ impl Votes {
                 }
                 _ => (*subjects).to_owned(),
             };
+            whole(path, row, &subject)?;
             if !user.is_empty() && !seen.insert(((*user).to_owned(), subject.clone())) {
                 repeated += 1;
                 return Ok(());
@@ -189,6 +191,7 @@ impl Votes {
                 id: (*subject).to_owned(),
                 what,
             };
+            whole(path, row, subject)?;
             let place = self.subject(subject);
             for (name, text) in answers.iter().zip(counts) {
                 if text.is_empty() || text.eq_ignore_ascii_case("nan") {
@@ -295,6 +298,14 @@ impl Votes {
 }
 
 /// An entry of a subject's data, as text.
+/// Refuses a subject's name that has lost digits: two subjects would become one.
+fn whole(path: &Path, row: u64, subject: &str) -> Result<(), LabelError> {
+    match is_float(subject) {
+        true => Err(LabelError::FloatId { path: path.to_owned(), row, id: subject.to_owned() }),
+        false => Ok(()),
+    }
+}
+
 fn entry(data: &str, subject: &str, name: &str) -> Result<String, String> {
     let data: Value =
         serde_json::from_str(data).map_err(|e| format!("its subject_data are no JSON: {e}"))?;

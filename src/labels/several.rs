@@ -21,9 +21,10 @@ use crate::words::counted;
 /// What says that nothing is known, unless an answer is called so.
 const UNKNOWN: [&str; 7] = ["", "nan", "null", "none", "na", "unknown", "?"];
 
-/// What says yes, and no, where these are the answers.
-const YES: [&str; 5] = ["yes", "true", "1", "y", "t"];
-const NO: [&str; 5] = ["no", "false", "0", "n", "f"];
+/// What says yes, and no, where these are the answers. (pandas writes whole numbers with
+/// gaps as floats.)
+const YES: [&str; 6] = ["yes", "true", "1", "1.0", "y", "t"];
+const NO: [&str; 6] = ["no", "false", "0", "0.0", "n", "f"];
 
 /// The labels of a table that has a column for questions of `tree`; `None` if it has
 /// none. `id` names the column of ids.
@@ -32,7 +33,20 @@ const NO: [&str; 5] = ["no", "false", "0", "n", "f"];
 /// [`LabelError::NotAnAnswer`], with the row, and those of every table.
 pub fn read(path: &Path, tree: &Tree, id: Option<&str>) -> Result<Option<VoteTable>, LabelError> {
     let header = cells::header(path)?;
-    let column = |name: &str| header.iter().position(|column| plain(column) == plain(name));
+    let columns = |name: &str| -> Vec<usize> {
+        (0..header.len()).filter(|&place| plain(&header[place]) == plain(name)).collect()
+    };
+    let column = |name: &str| columns(name).first().copied();
+    for question in tree.questions() {
+        if let [first, second, ..] = columns(&question.name)[..] {
+            let both = [first, second].map(|place| header[place].clone());
+            return Err(LabelError::TwoColumns {
+                path: path.to_owned(),
+                of: question.name.clone(),
+                both,
+            });
+        }
+    }
     let mut found = Declared::from(tree.clone());
     found.questions.retain(|question| column(&question.name).is_some());
     if found.questions.is_empty() {

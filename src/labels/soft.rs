@@ -37,7 +37,13 @@ impl SoftLabels {
         let select = |header: &[String]| {
             let mut wanted = vec![cells::id_place(path, header, id, &ID_COLUMNS)?];
             for class in classes {
-                let place = header.iter().position(|name| means(name, class));
+                let mut places = (0..header.len()).filter(|&place| means(&header[place], class));
+                let place = places.next();
+                if let (Some(first), Some(second)) = (place, places.next()) {
+                    let both = [first, second].map(|place| header[place].clone());
+                    let of = (*class).to_owned();
+                    return Err(LabelError::TwoColumns { path: path.to_owned(), of, both });
+                }
                 wanted.push(place.ok_or_else(|| {
                     cells::missing(path, header, &format!("p_{} (of {class})", plain(class)))
                 })?);

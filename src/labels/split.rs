@@ -68,7 +68,7 @@ pub fn note_of_training<'i>(
     id: Option<&str>,
     galaxies: impl Iterator<Item = &'i String>,
 ) -> Option<String> {
-    let splits = of_table(path, LabelColumns { id, split: None }, &[]).ok()??;
+    let splits = of_table(path, LabelColumns { id, ..LabelColumns::default() }, &[]).ok()??;
     let learned = galaxies.filter(|id| splits.get(*id) == Some(&Split::Train)).count() as u64;
     (learned > 0).then(|| {
         let verb = if learned == 1 { "is" } else { "are" };
@@ -140,7 +140,7 @@ mod tests {
         std::fs::write(&path, "objid,dr7objid,split\n1,11,train\n2,12,val\n").unwrap();
         let of = |usual: &[&str]| {
             let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
-            let columns = LabelColumns { id: None, split: None };
+            let columns = LabelColumns::default();
             of_table(&path, columns, &usual).unwrap().unwrap()
         };
         assert_eq!(of(&["dr7objid", "objid"])["12"], Split::Val);

@@ -79,6 +79,8 @@ pub struct LabelColumns<'a> {
     pub id: Option<&'a str>,
     /// Of splits, which then must be there; otherwise `split`, if there is one.
     pub split: Option<&'a str>,
+    /// Whether a column of splits says nothing here, whatever stands in it.
+    pub ignore_splits: bool,
 }
 
 /// Galaxies and what they are.
@@ -135,6 +137,7 @@ impl LabelTable {
                 None => return Err(unknown()),
             };
             let split = split
+                .filter(|_| !columns.ignore_splits)
                 .map(|name| {
                     Split::from_name(name).ok_or_else(|| LabelError::UnknownSplit {
                         path: path.to_owned(),

@@ -75,6 +75,7 @@ impl Reading {
             id_column: self.id_column.clone(),
             image_column: self.image_column.clone(),
             carry: self.looks.radius_column.iter().cloned().collect(),
+            radius_column: self.looks.radius_column.clone(),
             cube_bands: self.mosaics.as_ref().map(|_| self.cube_bands.clone()),
             mosaics: self.mosaics.clone(),
             join: self.join.clone(),

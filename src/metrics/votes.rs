@@ -134,7 +134,7 @@ impl VoteReport {
                 },
                 answers,
                 asked,
-                accuracy: right as f64 / asked.max(1) as f64,
+                accuracy: right as f64 / asked as f64,
                 rmse: root_mean_square(pairs.into_iter()),
             });
         }
@@ -155,7 +155,8 @@ impl VoteReport {
     }
 }
 
-/// Of the differences of rows, over all of their values that are expected; 0 for none.
+/// Of the differences of rows, over all of their values that are expected; NaN for none,
+/// which is no figure at all.
 fn root_mean_square<'a>(rows: impl Iterator<Item = (&'a [f64], &'a [f64])>) -> f64 {
     let (mut sum, mut number) = (0.0, 0_usize);
     for (found, expected) in rows {
@@ -164,7 +165,12 @@ fn root_mean_square<'a>(rows: impl Iterator<Item = (&'a [f64], &'a [f64])>) -> f
             number += 1;
         }
     }
-    (sum / number.max(1) as f64).sqrt()
+    (sum / number as f64).sqrt()
+}
+
+/// A figure with four decimals, or a stroke where there is none.
+fn figure(value: f64) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.4}") }
 }
 
 /// The place of the greatest value, the first of equals.
@@ -178,8 +184,10 @@ impl fmt::Display for VoteReport {
         let Self { galaxies, rmse, rmse_of_means, .. } = self;
         writeln!(
             f,
-            "fractions of votes of {}: RMSE {rmse:.4} (of the means {rmse_of_means:.4})",
-            counted(*galaxies as u64, "galaxy", "galaxies")
+            "fractions of votes of {}: RMSE {} (of the means {})",
+            counted(*galaxies as u64, "galaxy", "galaxies"),
+            figure(*rmse),
+            figure(*rmse_of_means)
         )?;
         let width = self.questions.iter().map(|q| q.question.len()).max().unwrap_or(0).max(8);
         writeln!(
@@ -190,11 +198,9 @@ impl fmt::Display for VoteReport {
         for QuestionReport { question, asked, accuracy, rmse, average_precision, .. } in
             &self.questions
         {
-            let precision = average_precision.map_or("-".to_owned(), |ap| format!("{ap:.4}"));
-            writeln!(
-                f,
-                "{question:width$} {asked:>8} {accuracy:>9.4} {rmse:>8.4} {precision:>17}"
-            )?;
+            let precision = figure(average_precision.unwrap_or(f64::NAN));
+            let (accuracy, rmse) = (figure(*accuracy), figure(*rmse));
+            writeln!(f, "{question:width$} {asked:>8} {accuracy:>9} {rmse:>8} {precision:>17}")?;
         }
         writeln!(f, "expected calibration error {:.4}", self.expected_calibration_error)
     }

@@ -94,8 +94,8 @@ pub enum ImportError {
     Mixed,
     /// Weights that a run kept say themselves what they are.
     #[error(
-        "weights that a training run kept say their classes, architecture and crop themselves: \
-         leave out --classes, --architecture and --size"
+        "weights that a training run kept say themselves what they are and are fed: leave out \
+         --classes, --architecture, --bn-eps, --padding, --size, --mean, --std, --bands and --profile"
     )]
     SaysItself,
     /// Weights that an older program kept.
@@ -103,6 +103,15 @@ pub enum ImportError {
         "the weights do not say what they are fed: give the crop that they were trained on with --size"
     )]
     NoInput,
+    /// Weights of two libraries that pad or normalise otherwise.
+    #[error(
+        "{path}: networks of its library and of that of the first file differ in padding or in \
+         the epsilon of batch norm: say for both what they have, with --padding and --bn-eps"
+    )]
+    Conventions {
+        /// The file that differs from the first.
+        path: PathBuf,
+    },
     /// The classes make no tree.
     #[error("{0}")]
     Classes(String),
@@ -320,10 +329,39 @@ pub struct ImportOptions {
     /// What the networks are fed; `None` takes what the weights say, or the
     /// paper's.
     pub input: Option<Input>,
+    /// What of that is otherwise.
+    pub fed: Fed,
     /// Seeds what has to be made anew.
     pub seed: u64,
     /// Program and version, for the provenance.
     pub program: Option<String>,
+}
+
+/// How pictures become what networks are fed, as far as it is said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fed {
+    /// [`Input::mean`].
+    pub mean: Option<[f32; 3]>,
+    /// [`Input::std`].
+    pub std: Option<[f32; 3]>,
+    /// [`Input::bands`].
+    pub bands: Option<[String; 3]>,
+    /// [`Input::rgb_profile`].
+    pub profile: Option<String>,
+}
+
+impl Fed {
+    fn put_into(&self, input: &mut Input) {
+        let Self { mean, std, bands, profile } = self.clone();
+        input.mean = mean.unwrap_or(input.mean);
+        input.std = std.unwrap_or(input.std);
+        if let Some(bands) = bands {
+            input.bands = bands;
+        }
+        if let Some(profile) = profile {
+            input.rgb_profile = profile;
+        }
+    }
 }
 
 impl ImportOptions {
@@ -337,6 +375,7 @@ impl ImportOptions {
             bn_eps: None,
             padding: None,
             input: None,
+            fed: Fed::default(),
             seed: 0,
             program: None,
         }
@@ -391,6 +430,14 @@ fn foreign_model(options: &ImportOptions) -> Result<Model, ImportError> {
     let (eps, padding) = first.naming.conventions(&architecture);
     architecture.bn_eps = options.bn_eps.unwrap_or(eps);
     architecture.padding = options.padding.unwrap_or(padding);
+    for other in &files[1..] {
+        let (its_eps, its_padding) = other.naming.conventions(&architecture);
+        let told = (options.bn_eps.is_some() || its_eps == eps)
+            && (options.padding.is_some() || its_padding == padding);
+        if !told {
+            return Err(ImportError::Conventions { path: other.path.clone() });
+        }
+    }
 
     let (mut heads, mut weights) = (Vec::new(), Vec::new());
     for (place, network) in networks.iter().enumerate() {
@@ -414,22 +461,44 @@ fn foreign_model(options: &ImportOptions) -> Result<Model, ImportError> {
         recipe: Some(json!({
             "import": namings,
             "heads": heads.iter().map(|h| h.label()).collect::<Vec<_>>(),
+            "assumed": assumed(options),
         })),
         seed: untrained.then_some(options.seed),
         ..Provenance::default()
     };
     let side = architecture.image.unwrap_or(240);
     let architectures = vec![architecture; networks.len()];
-    let input = options.input.clone().unwrap_or_else(|| Input::paper(side));
+    let mut input = options.input.clone().unwrap_or_else(|| Input::paper(side));
+    options.fed.put_into(&mut input);
     let description =
         Description { untrained, provenance, ..Description::new(scheme, architectures, input) };
     description.check().map_err(ImportError::Classes)?;
     Ok(Model::new(description, weights))
 }
 
+/// What nobody said and weights cannot say, by the names of the flags that would.
+fn assumed(options: &ImportOptions) -> Vec<&'static str> {
+    let Fed { mean, std, bands, profile } = &options.fed;
+    let said = [
+        ("size", options.input.is_some()),
+        ("mean", mean.is_some()),
+        ("std", std.is_some()),
+        ("bands", bands.is_some()),
+        ("profile", profile.is_some()),
+        ("bn-eps", options.bn_eps.is_some()),
+        ("padding", options.padding.is_some()),
+    ];
+    said.into_iter().filter(|(_, said)| !said).map(|(name, _)| name).collect()
+}
+
 /// A model of weights that training runs kept.
 fn kept_model(options: &ImportOptions, kept: &[SavedWeights]) -> Result<Model, ImportError> {
-    if options.classes.is_some() || options.architecture.is_some() {
+    let says_layers = options.bn_eps.is_some() || options.padding.is_some();
+    if options.classes.is_some()
+        || options.architecture.is_some()
+        || says_layers
+        || options.fed != Fed::default()
+    {
         return Err(ImportError::SaysItself);
     }
     let networks: Vec<Combined<'_>> = kept

@@ -74,6 +74,15 @@ pub enum PageError {
         /// What the folder holds.
         kind: &'static str,
     },
+    /// Known labels, none of a galaxy of the catalog.
+    #[error(
+        "none of the {labels} known labels is of a row: ids are matched as they are written (--id \
+         names their column)"
+    )]
+    OtherGalaxies {
+        /// How many labels there are.
+        labels: u64,
+    },
     /// A file of a training run is not what it is called.
     #[error("{}: {what}", path.display())]
     BadFile {
@@ -100,6 +109,7 @@ impl PageError {
             | Self::Model(_)
             | Self::OtherModel { .. }
             | Self::NotOfThisRun { .. }
+            | Self::OtherGalaxies { .. }
             | Self::Format { .. }
             | Self::TooMany { .. }
             | Self::NoRows => true,

@@ -99,6 +99,10 @@ pub fn write(
         return Err(PageError::NoRows);
     }
     let run = RunFolder::open(dir)?;
+    let listing = &run.manifest().listing;
+    let held = listing.folders.iter().chain(&listing.places).chain(listing.archives.keys());
+    let held: Vec<&Path> = held.map(Path::new).collect();
+    output::refuse(path, &held)?;
     let schema = schema::of(&run)?;
     let mut columns: Vec<usize> = ["id", "label", "confidence", "status"]
         .into_iter()

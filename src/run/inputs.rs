@@ -61,6 +61,7 @@ pub struct InputsWriter {
     rows: u64,
     skipped: u64,
     repeated_ids: u64,
+    joined: Option<String>,
     problems: Vec<String>,
     /// Files that hold many cutouts.
     containers: BTreeSet<PathBuf>,
@@ -87,6 +88,7 @@ impl InputsWriter {
             rows: 0,
             skipped: 0,
             repeated_ids: 0,
+            joined: None,
             problems: Vec::new(),
             containers: BTreeSet::new(),
             pins: BTreeMap::new(),
@@ -167,6 +169,11 @@ impl InputsWriter {
     /// Counts files that were passed over because they are no cutouts.
     pub fn skip(&mut self, files: u64) {
         self.skipped += files;
+    }
+
+    /// Notes what a joined table left out.
+    pub fn joined(&mut self, told: String) {
+        self.joined = Some(told);
     }
 
     /// Notes how many identifiers several rows have.
@@ -256,6 +263,7 @@ impl InputsWriter {
             digest,
             skipped: self.skipped,
             repeated_ids: self.repeated_ids,
+            joined: self.joined,
             problems: self.problems,
             archives: archives.collect(),
             folders: self.folders,

@@ -187,6 +187,9 @@ pub struct Listing {
     /// Identifiers that more than one row has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeated_ids: u64,
+    /// What a joined table left out: cutouts without a row, rows without a cutout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
     /// The archives and tables that hold cutouts, by path, as they were: one
     /// that was written anew holds other members, or elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -254,6 +257,12 @@ impl Settings {
         }
         if asked.usual_ranges {
             asked.range_size = self.range_size;
+        }
+        // A folder is the same one with and without a slash behind its name.
+        for (own, asked) in self.inputs.iter().zip(&mut asked.inputs) {
+            if own.trim_end_matches('/') == asked.trim_end_matches('/') {
+                asked.clone_from(own);
+            }
         }
         differences(&json(self), &json(&asked), WORDS)
     }

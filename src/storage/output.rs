@@ -97,6 +97,10 @@ pub(crate) const CSV: Written =
 pub(crate) const SVG: Written =
     Written { endings: &["svg"], why: "has another format's ending, and what is written is SVG" };
 
+/// Pictures.
+pub(crate) const PNG: Written =
+    Written { endings: &["png"], why: "has another format's ending, and what is written is PNG" };
+
 /// Pages.
 pub(crate) const HTML: Written = Written {
     endings: &["html", "htm"],
@@ -193,12 +197,30 @@ fn check(path: &Path, inputs: &[&Path]) -> Result<Target, StorageError> {
         if inputs.iter().any(same) {
             return refused("is an input of this command");
         }
+        if is_picture(path) && inputs.iter().any(|input| lies_in(path, input)) {
+            return refused("is there, in a folder whose pictures are inputs");
+        }
     }
     if let Target::File = target {
         sweep::sweep(folder)?;
         sweep::sweep_old(folder, name)?;
     }
     Ok(target)
+}
+
+/// Whether a file is, by its name, what folders are searched for: of those that one run
+/// wrote into an input's folder and the next would replace, tables are none.
+fn is_picture(path: &Path) -> bool {
+    const ENDINGS: [&str; 7] = ["fit", "fits", "fz", "jpeg", "jpg", "png", "tar"];
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&&*ending))
+}
+
+/// Whether a file that is there lies in a folder, or in one within it.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let folder = fs::canonicalize(folder).ok().filter(|folder| folder.is_dir());
+    let path = fs::canonicalize(path).ok();
+    folder.zip(path).is_some_and(|(folder, path)| path.starts_with(folder))
 }
 
 fn is_stream(found: &Metadata) -> bool {

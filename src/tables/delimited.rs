@@ -29,8 +29,8 @@ pub struct Records {
     path: PathBuf,
     reader: csv::Reader<Budget>,
     header: Vec<String>,
-    /// The types that an ECSV header names.
-    declared: HashMap<String, String>,
+    /// What an ECSV header says.
+    declared: Ecsv,
     record: ByteRecord,
     /// Whether the record was read with the header, and is yet to be given.
     waits: bool,
@@ -88,7 +88,7 @@ impl Records {
             .delimiter(delimiter)
             .buffer_capacity(64 << 10)
             .from_reader(Budget { source: rest, left: RECORD });
-        let declared = ecsv.map(|ecsv| ecsv.types).unwrap_or_default();
+        let declared = ecsv.unwrap_or_default();
         let mut records = Self {
             path: path.to_owned(),
             reader,
@@ -141,14 +141,18 @@ impl Records {
         }
     }
 
-    pub(super) fn columns(&self) -> Vec<Column> {
+    /// The columns, as the line of names and a header of ECSV have them.
+    pub fn columns(&self) -> Vec<Column> {
         let floats = ["float16", "float32", "float64", "float128"];
-        let column = |name: &String| match self.declared.get(name).map(String::as_str) {
+        let column = |name: &String| {
             // Text is read; that it was meant as a float decides about ids.
-            Some(found) if floats.contains(&found) => {
-                Column { name: name.clone(), cells: Ok(DataType::Float64) }
-            }
-            _ => Column::text(name),
+            let declared = self.declared.types.get(name).map(String::as_str);
+            let cells = match declared.is_some_and(|found| floats.contains(&found)) {
+                true => DataType::Float64,
+                false => DataType::Utf8,
+            };
+            let unit = self.declared.unit(name).map(str::to_owned);
+            Column { name: name.clone(), cells: Ok(cells), unit }
         };
         self.header.iter().map(column).collect()
     }
@@ -160,7 +164,7 @@ impl Records {
 
     /// Whether the file says that a column holds text.
     pub fn is_text(&self, column: usize) -> bool {
-        let declared = self.header.get(column).and_then(|name| self.declared.get(name));
+        let declared = self.header.get(column).and_then(|name| self.declared.types.get(name));
         declared.is_some_and(|found| found == "string")
     }
 
@@ -227,19 +231,33 @@ impl Records {
 }
 
 /// What the header of an ECSV file says.
-struct Ecsv {
+pub(super) struct Ecsv {
     delimiter: u8,
     /// The type of each column.
     types: HashMap<String, String>,
+    /// The unit of each column that has one.
+    units: HashMap<String, String>,
 }
 
 impl Default for Ecsv {
     fn default() -> Self {
-        Self { delimiter: b' ', types: HashMap::new() }
+        Self { delimiter: b' ', types: HashMap::new(), units: HashMap::new() }
     }
 }
 
 impl Ecsv {
+    /// The same header as YAML alone.
+    pub fn of_yaml(yaml: &str) -> Self {
+        let mut found = Self::default();
+        yaml.lines().for_each(|line| found.take(line));
+        found
+    }
+
+    /// The unit of a column, if it has one.
+    pub fn unit(&self, column: &str) -> Option<&str> {
+        self.units.get(column).map(String::as_str)
+    }
+
     /// A line of its YAML: `# delimiter: ','`, `# - {name: id, datatype: int64}`.
     fn take(&mut self, line: &str) {
         let line = line.trim_start_matches('#').trim();
@@ -256,8 +274,13 @@ impl Ecsv {
             }
         };
         let is_column = line.starts_with("- {") || line.starts_with("- !!omap");
-        if let (true, Some(name), Some(found)) = (is_column, value("name:"), value("datatype:")) {
-            self.types.insert(name.to_owned(), found.to_owned());
+        if let (true, Some(name)) = (is_column, value("name:")) {
+            if let Some(found) = value("datatype:") {
+                self.types.insert(name.to_owned(), found.to_owned());
+            }
+            if let Some(unit) = value("unit:").filter(|unit| !unit.is_empty()) {
+                self.units.insert(name.to_owned(), unit.to_owned());
+            }
         }
     }
 }

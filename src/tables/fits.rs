@@ -293,7 +293,9 @@ fn column(header: &Header<'_>, number: u64) -> Result<(Column, Form, usize), Str
         (_, Some(number)) if repeat == 1 => numbers(header, number, &key)?,
         _ => (Form::Other, Err(format!("lists of {repeat}"))),
     };
-    Ok((Column { name, cells }, form, bytes))
+    let unit = header.text(&key("TUNIT")).map_err(said)?;
+    let unit = unit.map(|unit| unit.trim().to_owned()).filter(|unit| !unit.is_empty());
+    Ok((Column { name, cells, unit }, form, bytes))
 }
 
 /// A column of numbers, as its keywords scale them.

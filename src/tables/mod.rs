@@ -38,7 +38,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 pub use error::TableError;
 
-use self::delimited::Records;
+use self::delimited::{Ecsv, Records};
 use self::opened::Opened;
 use crate::limits::table::COLUMNS;
 use crate::storage::chunks::Chunks;
@@ -57,12 +57,21 @@ pub struct Column {
     pub name: String,
     /// The type of its cells, or in words what it holds instead.
     pub cells: Result<DataType, String>,
+    /// The unit that the table says it is in, as it is written.
+    pub unit: Option<String>,
 }
 
-impl Column {
-    fn text(name: impl Into<String>) -> Self {
-        Self { name: name.into(), cells: Ok(DataType::Utf8) }
-    }
+/// The columns of a Parquet file: units are those of its fields, or where astropy wrote it
+/// of the header of an ECSV file that it puts into the metadata.
+pub fn parquet_columns(schema: &Schema) -> Vec<Column> {
+    let yaml = schema.metadata().get("table_meta_yaml").map(|yaml| Ecsv::of_yaml(yaml));
+    let column = |field: &Arc<Field>| {
+        let name = field.name().trim().to_owned();
+        let own = field.metadata().get("unit").cloned();
+        let unit = own.or_else(|| yaml.as_ref()?.unit(&name).map(str::to_owned));
+        Column { cells: Ok(field.data_type().clone()), unit, name }
+    };
+    schema.fields().iter().map(column).collect()
 }
 
 /// A table whose columns are known and whose rows were not read.
@@ -94,12 +103,7 @@ impl Table {
                     viewed(&file).map_err(|source| parquet_error(path, &file, source))?;
                 let whole =
                     ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata);
-                let fields = whole.schema().fields();
-                let column = |field: &Arc<Field>| Column {
-                    name: field.name().trim().to_owned(),
-                    cells: Ok(field.data_type().clone()),
-                };
-                (fields.iter().map(column).collect(), Body::Parquet(Box::new(whole), file))
+                (parquet_columns(whole.schema()), Body::Parquet(Box::new(whole), file))
             }
             Opened::Text(source) => {
                 let records = Records::new(path, source)?;

@@ -183,7 +183,9 @@ impl Rows {
         if self.columns.len() == COLUMNS {
             return Err(self.wrong(format!("more than {COLUMNS} columns")));
         }
-        self.columns.push(Column { name: name.trim().to_owned(), cells });
+        let unit = attribute(element, "unit").map(|unit| unit.trim().to_owned());
+        let unit = unit.filter(|unit| !unit.is_empty());
+        self.columns.push(Column { name: name.trim().to_owned(), cells, unit });
         self.fields.push(Field { kind, count, is_list, null: None });
         Ok(())
     }
@@ -271,8 +273,11 @@ impl Rows {
                 _ => {}
             }
         }
+        if cells.len() < self.fields.len() {
+            return Err(self.wrong_row("fewer cells than there are fields"));
+        }
         for (column, &place) in filling.iter_mut().zip(&self.selected) {
-            let text = cells.get(place).map_or("", |text| text.trim());
+            let text = cells[place].trim();
             let cell = self.fields[place].cell_of_text(text).map_err(|()| {
                 self.wrong_row(format!("{} is {text:?}", self.columns[place].name))
             })?;

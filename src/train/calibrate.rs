@@ -103,7 +103,14 @@ pub fn calibrate(
         let name = scheme.tree().questions()[head.question].name.clone();
         let (logits, outputs) = of_question(scheme, head, rows);
         let Some(fit) = fit(&logits, &outputs, head.answers.len()) else {
-            own.calibrate(&name, plain())?;
+            // It stays as it is, and chooses in the search for others as it will then.
+            let kept = head.calibration.clone().filter(|_| corrected).unwrap_or_else(plain);
+            let accurate = point == OperatingPoint::Accurate;
+            let decision = if accurate { Vec::new() } else { kept.decision.clone() };
+            own.calibrate(&name, Calibration { decision: decision.clone(), ..plain() })?;
+            if corrected && head.calibration.is_some() {
+                scheme.calibrate(&name, Calibration { decision, ..kept })?;
+            }
             continue;
         };
         let calibration = Calibration {

@@ -118,6 +118,48 @@ fn every_library_s_file_of_every_member_is_recognised() {
 }
 
 #[test]
+fn what_weights_do_not_say_is_recorded_and_can_be_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let architecture = Architecture::nano();
+    let file = |name: &str, naming, classes| {
+        let path = folder.path().join(name);
+        save(&path, foreign(naming, &architecture, classes, 1));
+        path
+    };
+    let of = |path: &PathBuf| ImportOptions {
+        architecture: Some(architecture.clone()),
+        classes: Some(["a", "b"].map(String::from).to_vec()),
+        ..ImportOptions::new(path)
+    };
+    let weights = file("weights", Naming::Timm, 2);
+    let assumed =
+        |model: &Model| model.description.provenance.recipe.as_ref().unwrap()["assumed"].clone();
+    let silent = import::model(&of(&weights)).unwrap();
+    let all = serde_json::json!(["size", "mean", "std", "bands", "profile", "bn-eps", "padding"]);
+    assert_eq!(assumed(&silent), all);
+    let fed = import::Fed {
+        mean: Some([0.485, 0.456, 0.406]),
+        std: Some([0.229, 0.224, 0.225]),
+        bands: Some(["z", "r", "g"].map(String::from)),
+        profile: Some("legacy-grz".into()),
+    };
+    let said = import::model(&ImportOptions { fed, bn_eps: Some(1e-3), ..of(&weights) }).unwrap();
+    let input = &said.description.input;
+    assert_eq!((input.mean[0], input.std[2], &*input.bands[0]), (0.485, 0.225, "z"));
+    assert_eq!(input.rgb_profile, "legacy-grz");
+    assert_eq!(assumed(&said), serde_json::json!(["size", "padding"]));
+
+    // Two libraries that pad otherwise: said for both, or refused.
+    let other = file("other", Naming::EfficientNetPytorch, 2);
+    let both =
+        ImportOptions { classes: None, files: vec![weights, other], ..of(&folder.path().into()) };
+    let error = import::model(&both).unwrap_err().to_string();
+    assert!(error.contains("--padding and --bn-eps"), "{error}");
+    let padding = Some(Padding::Same);
+    assert!(import::model(&ImportOptions { padding, bn_eps: Some(1e-3), ..both }).is_ok());
+}
+
+#[test]
 fn heads_that_fit_are_kept_and_others_are_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let architecture = Architecture::nano();

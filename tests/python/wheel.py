@@ -230,6 +230,20 @@ def extras() -> None:
         assert model.predict(table).select(told).equals(by_path.select(told))
     pictures = pa.table({"id": ["x"], "image": [{"bytes": GALAXIES[0].read_bytes(), "path": None}]})
     assert model.predict(pictures).column("id").to_pylist() == ["x"]
+    # What the catalog has too: positions are the table's, and the rest has another name.
+    labelled = frame.assign(ra=10.0, dec=[-999.0] + [2.0] * 24, label="?")
+    by_labelled = model.predict(labelled).to_pandas()
+    assert by_labelled["label_given"].eq("?").all()
+    assert by_labelled["label"].equals(by_path.to_pandas()["label"])
+    assert by_labelled["ra"].isna().sum() == by_labelled["dec"].isna().sum() == 1
+    assert by_labelled["ra"].iloc[1] == 10.0 and by_labelled["dec"].iloc[24] == 2.0
+    # Texts as numpy has them, and a path as an object.
+    texts = {"id": np.array(["a", "b"], "S2"), "path": [str(path) for path in GALAXIES[:2]]}
+    texts["path"] = np.array(texts["path"]).astype("S")
+    assert model.predict(Table(texts)).column("id").to_pylist() == ["a", "b"]
+    assert model.predict(pd.DataFrame({"path": GALAXIES[:2]})).column("status").to_pylist() == ["ok"] * 2
+    deep = Image.fromarray((np.asarray(images[0].convert("L")).astype("u2") * 8))
+    refused(hiwl.HiwlError, "more than a byte", lambda: model.predict(deep))
     gaps = frame.rename(columns={"objID": "id"}).astype({"id": float})
     refused(hiwl.HiwlError, "whole numbers", lambda: model.predict(gaps))
     refused(hiwl.HiwlError, "neither", lambda: model.predict(pd.DataFrame({"id": [1]})))

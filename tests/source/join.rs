@@ -150,3 +150,40 @@ fn a_table_may_name_members_of_archives() {
     assert_eq!(places(&first), places(&second));
     assert_eq!(lister.pins(), &walked);
 }
+
+#[test]
+fn positions_that_are_no_numbers_are_told_and_of_a_type_refused() {
+    let dir = scene();
+    let files = [dir.path().join("files")];
+    let table = dir.path().join("odd.csv");
+    for (rows, words) in [
+        ("1,10:20:30,+1:2:3\n2,20,2\n", "ra '10:20:30', dec '+1:2:3' (row 1)"),
+        ("1,10,1\n2,400,2\n", "ra 400, dec 2 (row 2) are on no sky"),
+    ] {
+        fs::write(&table, format!("id,ra,dec\n{rows}")).unwrap();
+        let listing = try_list(&files, joined(&table, &[])).unwrap();
+        let [problem] = &listing.problems[..] else { panic!("{:?}", listing.problems) };
+        assert!(problem.message.contains(words), "{problem:?}");
+        assert_eq!(listing.entries.iter().filter(|entry| entry.position.is_some()).count(), 1);
+    }
+    // A table that says of what types it is, and of which units.
+    let votable = |field: &str, cell: &str| {
+        fs::write(
+            dir.path().join("t.vot"),
+            format!(
+                "<VOTABLE><RESOURCE><TABLE><FIELD name='id' datatype='char' arraysize='*'/>\
+                 <FIELD name='RAJ2000' {field}/><FIELD name='DEJ2000' {field}/><DATA><TABLEDATA>\
+                 <TR><TD>1</TD><TD>{cell}</TD><TD>{cell}</TD></TR></TABLEDATA></DATA></TABLE>\
+                 </RESOURCE></VOTABLE>"
+            ),
+        )
+        .unwrap();
+        try_list(&files, joined(&dir.path().join("t.vot"), &[]))
+    };
+    let error = votable("datatype='char' arraysize='*'", "1:2:3").unwrap_err().to_string();
+    assert!(error.contains("numbers, in degrees"), "{error}");
+    let error = votable("datatype='double' unit='rad'", "0.5").unwrap_err().to_string();
+    assert!(error.contains("'RAJ2000' is in rad, and is read in degrees"), "{error}");
+    let listing = votable("datatype='double' unit='deg'", "0.5").unwrap();
+    assert_eq!(listing.entries[0].position, Some(SkyPosition { ra: 0.5, dec: 0.5 }));
+}

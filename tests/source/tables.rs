@@ -177,6 +177,47 @@ fn carried_columns_have_the_types_of_all_their_rows() {
 }
 
 #[test]
+fn whole_numbers_of_many_digits_are_carried_digit_by_digit() {
+    let dir = temp();
+    let text = "id,path,big,small\na,a.jpg,1237668296598749301,1\nb,b.jpg,nan,2.5\n\
+                c,c.jpg,1237668296598749303,3\n";
+    let path = csv(dir.path(), "t.csv", text);
+    let listing = try_list(&[&path], carrying(&["big", "small"])).unwrap();
+    let batch = listing.carried[0].as_ref().unwrap();
+    assert_eq!(batch["big"].as_string::<i32>().value(0), "1237668296598749301");
+    assert_eq!(batch["big"].as_string::<i32>().value(2), "1237668296598749303");
+    assert_eq!(batch["small"].as_primitive::<Float64Type>().values(), &[1.0, 2.5, 3.0]);
+    let text = "id,path,big\na,a.jpg,1237668296598749301\nb,b.jpg,\n";
+    let path = csv(dir.path(), "whole.csv", text);
+    let listing = try_list(&[&path], carrying(&["big"])).unwrap();
+    let batch = listing.carried[0].as_ref().unwrap();
+    assert_eq!(batch["big"].as_primitive::<Int64Type>().value(0), 1_237_668_296_598_749_301);
+}
+
+#[test]
+fn radii_and_positions_in_other_units_are_refused() {
+    let dir = temp();
+    let ecsv = |ra: &str, radius: &str| {
+        let text = format!(
+            "# %ECSV 1.0\n# ---\n# delimiter: ','\n# datatype:\n\
+             # - {{name: id, datatype: string}}\n# - {{name: path, datatype: string}}\n\
+             # - {{name: ra, unit: {ra}, datatype: float64}}\n\
+             # - {{name: dec, unit: {ra}, datatype: float64}}\n\
+             # - {{name: r90, unit: {radius}, datatype: float64}}\n\
+             id,path,ra,dec,r90\na,a.jpg,0.5,0.25,0.15\n"
+        );
+        let path = csv(dir.path(), "t.ecsv", &text);
+        let radius_column = Some("r90".to_owned());
+        try_list(&[&path], ListOptions { radius_column, ..carrying(&["r90"]) })
+    };
+    assert!(ecsv("deg", "arcsec").is_ok());
+    let error = ecsv("rad", "arcsec").unwrap_err().to_string();
+    assert!(error.contains("'ra' is in rad"), "{error}");
+    let error = ecsv("deg", "arcmin").unwrap_err().to_string();
+    assert!(error.contains("'r90' is in arcmin, and is read in arcseconds"), "{error}");
+}
+
+#[test]
 fn tables_and_other_inputs_stand_side_by_side() {
     let dir = temp();
     touch(dir.path(), &["in/a.jpg"]);

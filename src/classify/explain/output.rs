@@ -1,7 +1,7 @@
 //! The folder of explanations: a picture's panels under its id, the maps as numbers, and
 //! a line for each.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -117,7 +117,11 @@ impl Output {
             write(&mut out)?;
             out.flush()
         };
-        written().map_err(|source| ClassifyError::Pictures { path, source })
+        written().map_err(|source| {
+            // Half a file is none.
+            drop(fs::remove_file(&path));
+            ClassifyError::Pictures { path, source }
+        })
     }
 
     /// Lines could not be gathered.

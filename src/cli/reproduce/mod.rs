@@ -225,7 +225,7 @@ impl Arguments {
 
     /// What decides scores beside images and recipes; checked, as a table takes hours.
     fn sources(&self) -> Result<Value, CliError> {
-        let columns = LabelColumns { id: None, split: Some("split") };
+        let columns = LabelColumns { split: Some("split"), ..LabelColumns::default() };
         let labels = LabelTable::read(&self.labels, None, columns).map_err(usage)?;
         if labels.of(self.split).next().is_none() {
             let (path, split) = (shown::line(self.labels.display()), self.split.name());

@@ -15,6 +15,12 @@ use crate::cutout::{BandImage, Plane, Reason, Rejection};
 /// # Errors
 /// `MissingBand`, `TooLarge`, `NoData`, `Corrupt` if the sizes differ.
 pub fn decode(planes: &[Plane], options: &DecodeOptions) -> Result<BandImage, Rejection> {
+    for (place, plane) in planes.iter().enumerate() {
+        if planes[..place].iter().any(|other| other.band == plane.band) {
+            let detail = format!("two planes are called {}", plane.band);
+            return Err(Rejection::new(Reason::Corrupt, detail));
+        }
+    }
     let chosen = options.bands.each_ref().map(|band| find(planes, band));
     let [Some(r), Some(g), Some(b)] = chosen else {
         let names: Vec<&str> = planes.iter().map(|plane| plane.band.as_str()).collect();

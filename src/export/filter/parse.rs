@@ -353,7 +353,7 @@ impl<'a> Parser<'a> {
                 let t = type_of(*column);
                 match value {
                     Operand::Number(text) if whole(&t) => {
-                        Ok(if text.parse::<i64>().is_ok() { Int64 } else { Float64 })
+                        Ok(if whole_number(text).is_some() { Int64 } else { Float64 })
                     }
                     Operand::Number(_) if matches!(t, Float32 | Float64) => Ok(t),
                     Operand::Number(_) => mismatch(place, *column, "a number"),
@@ -374,7 +374,7 @@ impl<'a> Parser<'a> {
             Operand::Truth(value) => Arc::new(BooleanArray::from(vec![*value])),
             Operand::Number(text) => match common {
                 DataType::Int64 => Arc::new(Int64Array::from(vec![
-                    text.parse::<i64>().map_err(|_| bad_number(text))?,
+                    whole_number(text).ok_or_else(|| bad_number(text))?,
                 ])),
                 DataType::Float32 => Arc::new(Float32Array::from(vec![
                     number::<f32>(text).ok_or_else(|| bad_number(text))?,
@@ -402,6 +402,16 @@ impl<'a> Parser<'a> {
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let decimal = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
     text.chars().all(decimal).then(|| text.parse().ok()).flatten()
+}
+
+/// A whole number of 64 bits, also where it is written with a point and zeros: as a float
+/// it would lose digits.
+fn whole_number(text: &str) -> Option<i64> {
+    let whole = match text.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    };
+    whole.parse().ok()
 }
 
 fn kind(data_type: &DataType) -> &'static str {

@@ -51,6 +51,9 @@ pub(super) fn page(
     }
     let each = (PICTURES / (4 * names.len().max(1))).clamp(1, EACH);
     let seen = Seen::of(run, each, known)?;
+    if let Some(known) = seen.known.as_ref().filter(|known| known.rows + known.rejected == 0) {
+        return Err(PageError::OtherGalaxies { labels: known.labels });
+    }
     let shown = Shown::of(&seen);
     let galaxies = Galaxies::of(run, shown.rows.clone(), shown.pictured())?;
     let (pictures, without) = galaxies.counts();
@@ -174,17 +177,15 @@ fn lead(run: &RunFolder, seen: &Seen) -> Markup {
     }
 }
 
-/// To a bin's middle; `None` without rows.
+/// To half a ten-thousandth; `None` without rows.
 fn median(seen: &Seen) -> Option<f64> {
-    let bins = seen.classes.first()?.confidence.len();
-    let of = |bin: usize| seen.classes.iter().map(|class| class.confidence[bin]).sum::<u64>();
-    let whole: u64 = (0..bins).map(of).sum();
+    let whole: u64 = seen.confidences.iter().sum();
     let mut below = 0;
-    let place = (0..bins).find(|bin| {
-        below += of(*bin);
+    let place = seen.confidences.iter().position(|bin| {
+        below += bin;
         2 * below >= whole
     })?;
-    (whole > 0).then(|| (place as f64 + 0.5) / bins as f64)
+    (whole > 0).then(|| (place as f64 + 0.5) / seen.confidences.len() as f64)
 }
 
 fn labels(names: &[String], seen: &Seen) -> Markup {

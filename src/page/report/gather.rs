@@ -25,6 +25,9 @@ use crate::tree::ODDNESS;
 /// Bins of the histograms of confidence and oddness.
 pub(super) const BINS: usize = 20;
 
+/// Bins of all confidences together, for their median.
+pub(super) const FINE: usize = 10_000;
+
 /// Positions that are drawn as dots, at most: any of them.
 pub(super) const DOTS: usize = 3000;
 
@@ -65,6 +68,8 @@ pub(super) struct Seen {
     /// Rows of the part that was written first.
     pub(super) first_part: u64,
     pub(super) classes: Vec<OfClass>,
+    /// Confidences of all rows, in [`FINE`] bins.
+    pub(super) confidences: Vec<u64>,
     /// Rows with a status that is not `ok`, and the place of the first of them.
     pub(super) rejected: BTreeMap<String, (u64, u64)>,
     /// Rows by how odd they are, and of how many it is known.
@@ -122,6 +127,7 @@ impl Seen {
             written: None,
             first_part: 0,
             classes: names.iter().map(|_| OfClass::new(shown)).collect(),
+            confidences: vec![0; FINE],
             rejected: BTreeMap::new(),
             oddness: model.oddness.then_some(([0; BINS], 0)),
             odd: 0,
@@ -224,6 +230,8 @@ impl Seen {
             of.least.add(bits, place);
             let bin = (confidence * BINS as f32) as usize;
             of.confidence[bin.min(BINS - 1)] += 1;
+            let fine = (confidence * FINE as f32) as usize;
+            self.confidences[fine.min(FINE - 1)] += 1;
         }
         if let (Some(odd), Some((bins, told))) = (odd, &mut self.oddness) {
             of.oddest.add(Reverse(odd.max(0.0).to_bits()), place);

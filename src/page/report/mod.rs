@@ -41,6 +41,8 @@ pub struct ReportOptions {
     pub run: PathBuf,
     /// A table of known labels that a catalog is held against.
     pub labels: Option<PathBuf>,
+    /// Its column of ids, if it is called otherwise than usual.
+    pub id_column: Option<String>,
     /// Only labels of this split.
     pub split: Option<Split>,
     /// The model file of the run, of which the page then tells what it says of itself
@@ -84,7 +86,7 @@ pub fn write(options: &ReportOptions) -> Result<Reported, PageError> {
             return Err(PageError::NotOfThisRun { what: "--example", kind: "a catalog" });
         }
         let run = RunFolder::open(&options.run)?;
-        let known = options.labels.as_ref().map(|path| known(&run, path, options.split));
+        let known = options.labels.as_ref().map(|path| known(&run, path, options));
         catalog::page(&run, options, known.transpose()?)?
     };
     reported.bytes = page.len() as u64;
@@ -96,11 +98,16 @@ pub fn write(options: &ReportOptions) -> Result<Reported, PageError> {
 fn known(
     run: &RunFolder,
     path: &Path,
-    split: Option<Split>,
+    options: &ReportOptions,
 ) -> Result<labelled::Labelled, PageError> {
     let classes = run.manifest().settings.model.scheme().tree().class_names();
     let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
-    let columns = LabelColumns { id: None, split: split.map(|_| "split") };
+    let split = options.split;
+    let columns = LabelColumns {
+        id: options.id_column.as_deref(),
+        split: split.map(|_| "split"),
+        ignore_splits: split.is_none(),
+    };
     let of = ("the run's model", &classes[..]);
     let (table, left) = LabelTable::read_within(path, of, columns)?;
     Ok(labelled::Labelled::new(&table, split, left.note()))

@@ -55,7 +55,7 @@ pub(super) fn how_good(
             (count(known.rows)) " rows have a label and a known one"
             @if let Some(split) = known.split { " of the split " (split.name()) }
             "; " strong { (percent(report.correct, report.total)) } " agree"
-            @if let Some(error) = report.expected_calibration_error {
+            @if let Some(error) = report.expected_calibration_error.filter(|_| known.rows > 0) {
                 ", and confidences are off by " (format!("{:.1} %", 100.0 * error))
                 " in the mean (expected calibration error, 15 bins)"
             }

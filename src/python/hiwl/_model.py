@@ -6,10 +6,11 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from . import _hiwl, _pictures
 from ._catalog import read_catalog
@@ -81,7 +82,9 @@ class Model:
         `inputs` is a picture (a path, a file's bytes, an array of (height, width, 3)
         bytes, a PIL image, an astropy HDU or HDUList), a sequence of these, an array of
         (n, height, width, 3), or a table with a column `path` or `image` (pandas,
-        polars, pyarrow, astropy), whose other columns are kept. A picture that cannot be
+        polars, pyarrow, astropy), whose other columns are kept: `ra` and `dec` as the
+        positions of pictures that have none of their own, and whatever is called as a column
+        of the catalog (`label`) under its name with `_given`. A picture that cannot be
         classified has a row with the reason in `status` and `error`. What was taken for
         granted is a `HiwlWarning`. `progress` shows tqdm's bar; in a notebook it is the
         default.
@@ -101,11 +104,7 @@ class Model:
         found = pa.ipc.open_stream(stream).read_all()
         if rest is None:
             return found
-        for field in rest.schema:
-            if field.name in found.column_names:
-                raise HiwlError(f"the table has a column `{field.name}`, which the catalog has too")
-            found = found.append_column(field, rest.column(field.name))
-        return found
+        return _beside(found, rest)
 
     def features(self, inputs: Any) -> np.ndarray:
         """The features of pictures (see `predict`) by the model's first network, float32
@@ -141,6 +140,39 @@ class Model:
             raise HiwlError(str(error)) from None
         _warn(names, reasons, notes)
         return _array(data, (len(given), side, side))
+
+
+def _beside(found: pa.Table, rest: pa.Table) -> pa.Table:
+    """The catalog's rows with the other columns of the table that they were asked by."""
+    placed = _on_sky(rest)
+    for field in rest.schema:
+        column, name = rest.column(field.name), field.name
+        if placed and name in placed:
+            place = found.column_names.index(name)
+            filled = pc.coalesce(found.column(place), placed[name])
+            found = found.set_column(place, found.schema.field(place), filled)
+            continue
+        while name in found.column_names:
+            name += "_given"
+        found = found.append_column(field.with_name(name), column)
+    return found
+
+
+def _on_sky(table: pa.Table) -> Optional[Dict[str, pa.ChunkedArray]]:
+    """Its columns `ra` and `dec`, if both are there and are degrees as far as can be seen;
+    what is no number or on no sky is missing in both."""
+    if not {"ra", "dec"} <= set(table.column_names):
+        return None
+    columns = [table.column(name) for name in ("ra", "dec")]
+    if not all(pa.types.is_floating(c.type) or pa.types.is_integer(c.type) for c in columns):
+        return None
+    ra, dec = (column.cast(pa.float64()) for column in columns)
+    known = [pc.less_equal(pc.abs(dec), 90.0), pc.less_equal(ra, 360.0), pc.greater_equal(ra, -180.0)]
+    on_sky = pc.fill_null(pc.and_(pc.and_(known[0], known[1]), known[2]), False)
+    # The same circle counted the other way.
+    ra = pc.if_else(pc.less(ra, 0.0), pc.add(ra, 360.0), ra)
+    nothing = pa.scalar(None, pa.float64())
+    return {"ra": pc.if_else(on_sky, ra, nothing), "dec": pc.if_else(on_sky, dec, nothing)}
 
 
 def classify(

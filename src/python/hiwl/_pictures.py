@@ -16,6 +16,10 @@ from ._errors import HiwlError
 MANY = (".tar", ".csv", ".tsv", ".ecsv", ".vot", ".votable", ".xml", ".parquet", ".txt", ".lst")
 
 
+#: Pillow's modes of a byte a colour, or less.
+BYTES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+
+
 def is_many(given: Any) -> bool:
     """Whether it is a path to many cutouts: a folder, an archive, a table, a list."""
     if not isinstance(given, (str, os.PathLike)):
@@ -42,6 +46,12 @@ def picture(given: Any) -> Any:
     if isinstance(given, np.ndarray):
         return _pixels(given)
     if _is_pil(given):
+        if given.mode not in BYTES:
+            # Pillow would cut off what is above 255.
+            raise HiwlError(
+                f"a PIL image of mode {given.mode!r} has more than a byte a colour: give the "
+                "file's path or bytes, or scale it to 8 bits"
+            )
         return _pixels(np.asarray(given.convert("RGB")))
     if _is_fits(given):
         stream = io.BytesIO()
@@ -70,10 +80,24 @@ def table(given: Any) -> Optional[pa.Table]:
     if hasattr(given, "to_pandas") and hasattr(given, "colnames"):  # astropy
         given = given.to_pandas()
     if type(given).__module__.split(".")[0] == "pandas" and hasattr(given, "columns"):
-        return pa.Table.from_pandas(given, preserve_index=False)
+        return _of_pandas(given)
     if hasattr(given, "to_arrow"):  # polars
         return given.to_arrow()
     return None
+
+
+def _of_pandas(given: Any) -> pa.Table:
+    """A data frame, of which paths may be `pathlib.Path`."""
+    for column in given.columns:
+        if any(isinstance(value, os.PathLike) for value in given[column].head(1)):
+            given = given.assign(**{column: [os.fspath(value) for value in given[column]]})
+    try:
+        return pa.Table.from_pandas(given, preserve_index=False)
+    except pa.ArrowInvalid as error:
+        raise HiwlError(
+            f"the data frame is no table of texts, numbers and bytes: {error}; arrays of pixels "
+            "are given as a list, with their ids"
+        ) from None
 
 
 def of_table(given: pa.Table) -> Tuple[List[str], List[Any], pa.Table]:
@@ -85,7 +109,11 @@ def of_table(given: pa.Table) -> Tuple[List[str], List[Any], pa.Table]:
             f"a table needs one column of pictures, `path` or `image`; this one has "
             f"{', '.join(found) or 'neither'} (its columns: {', '.join(given.column_names)})"
         )
-    pictures = given.column(found[0]).to_pylist()
+    if "path" in names:
+        # numpy's texts of a fixed length come as bytes.
+        pictures = _texts(given.column(found[0])).to_pylist()
+    else:
+        pictures = given.column(found[0]).to_pylist()
     # As Hugging Face's datasets have them.
     pictures = [p.get("bytes") or p.get("path") if isinstance(p, dict) else p for p in pictures]
     missing = [place for place, p in enumerate(pictures) if p is None]
@@ -97,11 +125,21 @@ def of_table(given: pa.Table) -> Tuple[List[str], List[Any], pa.Table]:
         # pandas makes floats of whole numbers with a gap, which lose their last digits.
         if column.null_count or pa.types.is_floating(column.type):
             raise HiwlError("ids are texts or whole numbers, one in each row")
-        ids = [str(value) for value in column.to_pylist()]
+        ids = [str(value) for value in _texts(column).to_pylist()]
         rest = rest.drop_columns([names["id"]])
     else:
         ids = [name(p, place) for place, p in enumerate(pictures)]
     return ids, pictures, rest
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of bytes as text, and any other as it is."""
+    kind = column.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_fixed_size_binary(kind):
+        return column.cast(pa.binary()).cast(pa.string())
+    return column
 
 
 def _pixels(array: np.ndarray) -> Tuple[int, int, bytes]:

@@ -89,6 +89,22 @@ pub enum ListError {
         /// The names that are there.
         available: String,
     },
+    /// A column that its table says is in another unit than it is read in.
+    #[error(
+        "{}: column '{column}' is in {found}, and is read in {wanted}: convert it, and the unit \
+         with it",
+        table.display()
+    )]
+    Unit {
+        /// The table.
+        table: PathBuf,
+        /// The column.
+        column: String,
+        /// As the table writes it.
+        found: String,
+        /// In words.
+        wanted: &'static str,
+    },
     /// A table with two columns of the name that one must have.
     #[error("{}: column '{column}' is there twice", table.display())]
     TwoColumns {

@@ -8,12 +8,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
+};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 
-use super::mosaics::{POSITIONS, carried};
-use super::table::{find_column, find_id, optional, position};
+use super::mosaics::carried;
+use super::notes::Notes;
+use super::table::{
+    NO_PLACE, check_numbers, find_carried, find_id, find_position, odd_place, position,
+};
 use super::{Chunk, ListError, ListOptions};
 use crate::cutout::SkyPosition;
 use crate::labels::ids::is_float;
@@ -51,18 +56,17 @@ impl Join {
     /// # Errors
     /// [`ListError`] if it has no ids, ids that lost their digits, a column less than
     /// is asked for, or nothing to give.
-    pub fn read(given: &Path, options: &ListOptions) -> Result<Self, ListError> {
+    pub fn read(given: &Path, options: &ListOptions, notes: &mut Notes) -> Result<Self, ListError> {
         let table = tables::Table::open(given)?;
         let typed = table.is_typed();
         let all: Vec<tables::Column> = table.columns().to_vec();
         let names: Vec<&str> = all.iter().map(|column| column.name.as_str()).collect();
         let id = find_id(&names, options.id_column.as_deref(), given)?;
-        let mut place = None;
-        for (ra, dec) in POSITIONS {
-            place = place.or(optional(&names, ra, given)?.zip(optional(&names, dec, given)?));
+        let place = find_position(&all, given)?;
+        if let (Some(place), true) = (place, typed) {
+            check_numbers(&all, place, given)?;
         }
-        let wanted = options.carry.iter().map(|name| find_column(&names, name, given));
-        let wanted: Vec<usize> = wanted.collect::<Result<_, _>>()?;
+        let wanted = find_carried(&all, options, given)?;
         if place.is_none() && wanted.is_empty() {
             let why = "it has no columns ra and dec, and no others are asked for (--carry, \
                        --radius-column): nothing to join";
@@ -75,12 +79,20 @@ impl Join {
         read.dedup();
         let at = |column: usize| read.iter().position(|own| *own == column).unwrap_or_default();
         let (mut rows, mut positions) = (HashMap::new(), Vec::new());
+        // Whether a position that is no number, or on no sky, was told.
+        let mut odd = false;
         let mut kept: Vec<Vec<ArrayRef>> = Vec::new();
         for batch in table.rows(&read)? {
             let batch = batch?;
             let column = |column: usize| batch.column(at(column));
             let ids = texts(column(id))?;
             let degrees = |column: usize| cast(batch.column(at(column)), &DataType::Float64);
+            let written = place.filter(|_| !typed);
+            let written = written.map(|(ra, dec)| [texts(column(ra)), texts(column(dec))]);
+            let written = match written {
+                Some([ra, dec]) => Some([ra?, dec?]),
+                None => None,
+            };
             let place = place.map(|(ra, dec)| Ok::<_, ListError>((degrees(ra)?, degrees(dec)?)));
             let place = place.transpose()?;
             for row in 0..batch.num_rows() {
@@ -102,7 +114,16 @@ impl Join {
                         let array = array.as_primitive::<Float64Type>();
                         array.is_valid(row).then(|| array.value(row))
                     };
-                    position(value(ra), value(dec))
+                    let (ra, dec) = (value(ra), value(dec));
+                    if !odd {
+                        let words = written
+                            .as_ref()
+                            .and_then(|texts| no_degrees(number, texts, row, [ra, dec]))
+                            .or_else(|| odd_place(format!("row {}", number + 1), ra, dec));
+                        odd = words.is_some();
+                        words.into_iter().for_each(|words| notes.problem(given, words));
+                    }
+                    position(ra, dec)
                 }));
                 if name.is_empty() {
                     continue;
@@ -197,4 +218,20 @@ impl Join {
             None => Ok(None),
         }
     }
+}
+
+/// What to tell of a row whose position is written, and not as numbers of degrees.
+fn no_degrees(
+    row: usize,
+    texts: &[StringArray; 2],
+    at: usize,
+    degrees: [Option<f64>; 2],
+) -> Option<String> {
+    let text = |place: usize| if texts[place].is_null(at) { "" } else { texts[place].value(at) };
+    let is_odd = |place: usize| degrees[place].is_none() && !text(place).trim().is_empty();
+    (is_odd(0) || is_odd(1)).then(|| {
+        let (ra, dec) = (shortened(text(0), QUOTED), shortened(text(1), QUOTED));
+        let row = row + 1;
+        format!("ra '{ra}', dec '{dec}' (row {row}) are no numbers in degrees: {NO_PLACE}")
+    })
 }

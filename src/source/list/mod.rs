@@ -44,6 +44,7 @@ mod remote;
 mod repeated;
 mod table;
 mod tar;
+mod units;
 
 pub use bands::BandPattern;
 pub use error::ListError;
@@ -78,6 +79,8 @@ pub struct ListOptions {
     pub image_column: Option<String>,
     /// Further table columns that are wanted in the catalog.
     pub carry: Vec<String>,
+    /// The one among them that is a radius in arcseconds.
+    pub radius_column: Option<String>,
     /// Planes or HDUs, in file order, of mosaics that do not name them.
     pub cube_bands: Option<Vec<String>>,
     /// Mosaics; then the inputs are tables of sources in them.
@@ -231,7 +234,7 @@ impl Lister {
         });
         let join = match (&options.join, tables.clone().next()) {
             (None, _) => None,
-            (Some(path), None) => Some(Join::read(path, &options)?),
+            (Some(path), None) => Some(Join::read(path, &options, &mut notes)?),
             (Some(path), Some(_)) => {
                 let why = "it is joined to folders, archives and lists, and a table is among the \
                            inputs, which has columns of its own: name them with --carry alone";

@@ -83,8 +83,12 @@ impl PathList {
             if line.ends_with(b"\r") {
                 line.pop();
             }
-            if !line.is_empty() && line[0] != b'#' {
-                return Ok(Some(join(&self.folder, Path::new(OsStr::from_bytes(&line)))));
+            let mut path = &line[..];
+            if self.line == 1 {
+                path = path.strip_prefix("\u{feff}".as_bytes()).unwrap_or(path);
+            }
+            if !path.is_empty() && path[0] != b'#' {
+                return Ok(Some(join(&self.folder, Path::new(OsStr::from_bytes(path)))));
             }
         }
     }

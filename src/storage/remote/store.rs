@@ -78,10 +78,15 @@ pub(super) fn locate(url: &str) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
     if url.starts_with("http") && url.contains(['?', '#']) {
         return Err(invalid("URLs with a query are not read: download first".into()));
     }
-    let parsed = url.parse().map_err(|error| invalid(format!("not a URL: {error}")))?;
-    let (_, key) = ObjectStoreScheme::parse(&parsed).map_err(|e| invalid(e.to_string()))?;
-    let mut open = lock(&stores()?.open);
     let name = bucket(url);
+    let own = own_key(url, &name).transpose().map_err(&invalid)?;
+    let whole = if own.is_some() { format!("{name}/") } else { url.to_owned() };
+    let parsed = whole.parse().map_err(|error| invalid(format!("not a URL: {error}")))?;
+    let key = match own {
+        Some(key) => key,
+        None => ObjectStoreScheme::parse(&parsed).map_err(|e| invalid(e.to_string()))?.1,
+    };
+    let mut open = lock(&stores()?.open);
     if let Some(store) = open.get(&name) {
         return Ok((Arc::clone(store), key));
     }
@@ -95,6 +100,14 @@ pub(super) fn locate(url: &str) -> io::Result<(Arc<dyn ObjectStore>, Key)> {
     let store: Arc<dyn ObjectStore> = Arc::from(store);
     open.insert(name, Arc::clone(&store));
     Ok((store, key))
+}
+
+/// The name of an object in a store that has addresses of its own (`s3://`, not `https://`):
+/// what stands behind the bucket, to the letter, as the stores' own tools take it. In such a
+/// name `%20` is three letters, and `#` and `?` begin nothing.
+fn own_key(url: &str, bucket: &str) -> Option<Result<Key, String>> {
+    let rest = url.strip_prefix(bucket).filter(|_| !url.starts_with("http"))?;
+    Some(Key::parse(rest).map_err(|error| error.to_string()))
 }
 
 /// What of a URL decides its store: the scheme and the host, and on the
@@ -261,5 +274,16 @@ mod tests {
         assert_eq!(bucket("s3://b/c/d.jpg"), "s3://b");
         assert_eq!(bucket("https://host/c/d.jpg"), "https://host/c");
         assert!(locate("https://host/cutout.jpg?ra=1").is_err());
+    }
+
+    #[test]
+    fn names_of_objects_are_taken_to_the_letter() {
+        let of = |url: &str| own_key(url, &bucket(url)).map(|key| key.unwrap().to_string());
+        for name in ["a%20b/c.jpg", "gal#1.jpg", "what?.jpg", "a b.jpg", "ä.jpg", "d/e.jpg"] {
+            assert_eq!(of(&format!("s3://bucket/{name}")).as_deref(), Some(name));
+        }
+        assert_eq!(of("gs://bucket/folder/").as_deref(), Some("folder"));
+        assert_eq!(of("s3://bucket").as_deref(), Some(""));
+        assert_eq!(of("https://host/bucket/a%20b.jpg"), None);
     }
 }

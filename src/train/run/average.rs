@@ -40,6 +40,12 @@ pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
         {
             return Err(wrong("weights of another network than the model's"));
         }
+        if kept.description.input.as_ref().is_some_and(|input| *input != model.description.input) {
+            return Err(wrong(
+                "weights of a network that was fed otherwise than the model's: another size, \
+                 normalisation, other bands or colours",
+            ));
+        }
         found.entry(place).or_default().push((path, kept));
     }
     let mut told = BTreeMap::new();

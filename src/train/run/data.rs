@@ -141,7 +141,8 @@ impl Dataset {
         let classes: Vec<&str> = recipe.classes.iter().map(String::as_str).collect();
         let reading = sources.reading.clone();
         let id = reading.id_column.as_deref();
-        let columns = LabelColumns { id, split: sources.split_column.as_deref() };
+        let split = sources.split_column.as_deref();
+        let columns = LabelColumns { id, split, ignore_splits: false };
         let of = ("the recipe", &classes[..]);
         let (mut table, mut notes, votes) = match recipe.of_votes() {
             None => {

@@ -69,6 +69,10 @@ impl Judgement {
         let rows = logits.chunks_exact(width).zip(&votes);
         let sum: f64 = rows.map(|(row, votes)| loss.row(row, votes, 1.0, &mut gradient)).sum();
         let report = vote_report(run, model, shots, logits)?;
+        if report.rmse.is_nan() {
+            let why = "of no image to judge by are votes known: nothing says which epoch is best";
+            return Err(TrainError::Recipe(why.to_owned()));
+        }
         let recall = report.questions.iter().map(|q| (q.question.clone(), q.accuracy)).collect();
         Ok(Self { loss: sum / shots.len().max(1) as f64, accuracy: 1.0 - report.rmse, recall })
     }

@@ -136,10 +136,21 @@ pub fn rows_text(batch: &RecordBatch) -> String {
 fn cell(column: &dyn Array, row: usize) -> String {
     match column.data_type() {
         _ if column.is_null(row) => String::new(),
-        DataType::Float64 => format!("{:.5}", column.as_primitive::<Float64Type>().value(row)),
-        DataType::Float32 => format!("{:.3}", column.as_primitive::<Float32Type>().value(row)),
+        DataType::Float64 => decimals(column.as_primitive::<Float64Type>().value(row), 5),
+        DataType::Float32 => decimals(column.as_primitive::<Float32Type>().value(row).into(), 3),
         // A line break in an id would break the table.
         _ => shown::line(plain(column, row)),
+    }
+}
+
+/// A number with so many decimals, or with an exponent where these would show nothing of
+/// it, or digits without end.
+fn decimals(value: f64, count: usize) -> String {
+    let least = 0.5 * 10_f64.powi(-(count as i32));
+    if value == 0.0 || !value.is_finite() || (least..1e9).contains(&value.abs()) {
+        format!("{value:.count$}")
+    } else {
+        format!("{value:.count$e}")
     }
 }
 

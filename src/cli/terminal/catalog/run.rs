@@ -41,7 +41,11 @@ fn nothing_to_do(report: &RunReport) -> String {
             )
         }
         Some(shard) => format!("every part of shard {shard} is there: nothing to do"),
-        None => "every part is there: nothing to do".to_owned(),
+        None => {
+            "every part is there: nothing to do (inputs are listed when a run begins: what was \
+                 added since needs another --output)"
+                .to_owned()
+        }
     }
 }
 
@@ -97,6 +101,9 @@ fn lines(out: &mut String, report: &RunReport, verbose: bool) -> std::fmt::Resul
     }
     if let Some(line) = passed_over(listing) {
         writeln!(out, "{line}")?;
+    }
+    if let Some(line) = &listing.joined {
+        writeln!(out, "{}", shown::line(line))?;
     }
     for (place, line) in problems(listing).iter().enumerate() {
         writeln!(out, "{}{line}", if place == 0 { "" } else { "  " })?;

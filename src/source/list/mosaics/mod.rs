@@ -25,8 +25,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use self::files::Files;
+pub(super) use self::table::carried;
 use self::table::{Given, Table};
-pub(super) use self::table::{POSITIONS, carried};
 use super::{CHUNK, Chunk, Entry, ListError, ListOptions, Source, notes::Notes};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::mosaic::Masks;

@@ -14,8 +14,10 @@ use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 
 use super::super::table::{
-    as_carried, find_column, find_id, optional, position, type_of_text, unify,
+    as_carried, check_numbers, find_carried, find_column, find_id, find_position, optional,
+    position, settled, type_of_text, unify,
 };
+use super::super::units::{self, Unit};
 use super::super::{ListError, ListOptions, absolute};
 use super::{Mosaics, Scale};
 use crate::cutout::SkyPosition;
@@ -26,10 +28,6 @@ use crate::limits::shortened;
 use crate::storage::parquet::texts;
 use crate::storage::remote::join;
 use crate::tables;
-
-/// Names of right ascension and declination, ICRS, in degrees.
-pub(in crate::source::list) const POSITIONS: [(&str, &str); 3] =
-    [("ra", "dec"), ("right_ascension", "declination"), ("raj2000", "dej2000")];
 
 /// Names of sizes that say what they are, and what they are.
 const SIZES: [(&str, Size); 5] = [
@@ -117,33 +115,29 @@ struct Columns {
 
 impl Columns {
     fn find(
-        names: &[&str],
+        all: &[tables::Column],
         table: &Path,
         mosaics: &Mosaics,
         options: &ListOptions,
     ) -> Result<Self, ListError> {
-        let mut position = None;
-        for (ra, dec) in POSITIONS {
-            position = optional(names, ra, table)?.zip(optional(names, dec, table)?);
-            if position.is_some() {
-                break;
-            }
-        }
-        let position = match position {
+        let names: Vec<&str> = all.iter().map(|column| column.name.as_str()).collect();
+        let names = &names[..];
+        let position = match find_position(all, table)? {
             Some(position) => position,
             // The words name what is looked for first.
             None => (find_column(names, "ra", table)?, find_column(names, "dec", table)?),
         };
+        let size = size(names, table, mosaics)?;
+        if let Some((column, size)) = size {
+            let unit = if size == Size::Pixels { Unit::Pixels } else { Unit::Arcseconds };
+            units::check(table, &all[column], unit)?;
+        }
         Ok(Self {
             id: find_id(names, options.id_column.as_deref(), table)?,
             position,
-            size: size(names, table, mosaics)?,
+            size,
             files: optional(names, FILES, table)?,
-            carried: options
-                .carry
-                .iter()
-                .map(|name| find_column(names, name, table))
-                .collect::<Result<_, _>>()?,
+            carried: find_carried(all, options, table)?,
         })
     }
 
@@ -229,7 +223,10 @@ impl Table {
         let typed = table.is_typed();
         let all: Vec<tables::Column> = table.columns().to_vec();
         let names: Vec<&str> = all.iter().map(|column| column.name.as_str()).collect();
-        let columns = Columns::find(&names, given, mosaics, options)?;
+        let columns = Columns::find(&all, given, mosaics, options)?;
+        if typed {
+            check_numbers(&all, columns.position, given)?;
+        }
         let told = columns.told(&names, mosaics);
         let mut read = vec![columns.id, columns.position.0, columns.position.1];
         read.extend(columns.size.map(|(column, _)| column));
@@ -337,9 +334,7 @@ pub(in crate::source::list) fn carried(
             let values = whole.as_string::<i32>().iter().flatten();
             wanted = values.map(type_of_text).fold(DataType::Null, |a, b| unify(&a, &b));
         }
-        if wanted == DataType::Null {
-            wanted = DataType::Utf8;
-        }
+        let wanted = settled(wanted);
         arrays.push(cast(&whole, &wanted)?);
         fields.push(Field::new(name, wanted, true));
     }

@@ -2,10 +2,20 @@
 //! several tables.
 //!
 //! Invariant: unifying loses no integer, no truth value and no text; integers
-//! beside floats become floats. It does not depend on the order of the tables,
-//! as far as their types go.
+//! beside floats become floats, where these hold them. It does not depend on the
+//! order of the tables, as far as their types go.
 
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use arrow::error::ArrowError;
+
+/// Whole numbers in text of which some are beyond what floats hold ([`EXACT`]); only
+/// until types are unified.
+const LONG: DataType = DataType::Decimal128(19, 0);
+
+/// The largest whole number of those that doubles hold all: 2⁵³.
+const EXACT: u64 = 1 << 53;
 
 /// The type as which a column is carried; `None` if it is not (dates, lists,
 /// structs, bytes: ask for a text or number column in their place).
@@ -21,15 +31,56 @@ pub(in crate::source::list) fn as_carried(found: &DataType) -> Option<DataType> 
 }
 
 /// The type that holds the values of both: the narrowest integer, `Float64`
-/// for integers beside floats, text for anything else that differs.
+/// for integers beside floats, text for anything else that differs, also for long
+/// integers beside floats.
 pub(in crate::source::list) fn unify(a: &DataType, b: &DataType) -> DataType {
     match (a, b) {
         _ if a == b => a.clone(),
         (DataType::Null, other) | (other, DataType::Null) => other.clone(),
+        (&LONG, other) | (other, &LONG) => match other.is_integer() {
+            true if *other != DataType::UInt64 => LONG,
+            _ => DataType::Utf8,
+        },
         _ if a.is_integer() && b.is_integer() => unify_integers(a, b),
         _ if a.is_numeric() && b.is_numeric() => DataType::Float64,
         _ => DataType::Utf8,
     }
+}
+
+/// The type of a column once all are unified.
+pub(in crate::source::list) fn settled(unified: DataType) -> DataType {
+    match unified {
+        // No value in any table: text will do.
+        DataType::Null => DataType::Utf8,
+        LONG => DataType::Int64,
+        other => other,
+    }
+}
+
+/// Values as the unified type.
+///
+/// # Errors
+/// [`ArrowError::CastError`] for a whole number that would lose digits among floats.
+pub(super) fn as_unified(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type().is_integer() && to.is_floating() {
+        let too_long = match array.data_type() {
+            DataType::UInt64 => {
+                array.as_primitive::<UInt64Type>().iter().flatten().find(|value| *value > EXACT)
+            }
+            DataType::Int64 => {
+                let values = array.as_primitive::<Int64Type>().iter().flatten();
+                values.map(i64::unsigned_abs).find(|value| *value > EXACT)
+            }
+            _ => None,
+        };
+        if let Some(value) = too_long {
+            return Err(ArrowError::CastError(format!(
+                "{value} is in a column that holds floating-point numbers in another table, \
+                 where it would lose digits: write the column as text, or as whole numbers in both"
+            )));
+        }
+    }
+    cast(array, to)
 }
 
 fn unify_integers(a: &DataType, b: &DataType) -> DataType {
@@ -61,8 +112,8 @@ pub(in crate::source::list) fn type_of_text(text: &str) -> DataType {
     if parse_bool(text).is_some() {
         return DataType::Boolean;
     }
-    if text.parse::<i64>().is_ok_and(|value| value.to_string() == text) {
-        return DataType::Int64;
+    if let Some(value) = text.parse::<i64>().ok().filter(|value| value.to_string() == text) {
+        return if value.unsigned_abs() > EXACT { LONG } else { DataType::Int64 };
     }
     let digits = text.trim_start_matches(['+', '-']);
     let looks_like_an_id = digits.bytes().all(|b| b.is_ascii_digit())
@@ -100,6 +151,9 @@ mod tests {
             (Null, Int8, Int8),
             (DataType::Boolean, Int8, DataType::Utf8),
             (DataType::Utf8, Float64, DataType::Utf8),
+            (LONG, Int64, LONG),
+            (LONG, Float64, DataType::Utf8),
+            (LONG, UInt64, DataType::Utf8),
         ] {
             assert_eq!(unify(&a, &b), expected, "{a} {b}");
             assert_eq!(unify(&b, &a), expected, "{b} {a}");
@@ -113,6 +167,9 @@ mod tests {
             ("True", DataType::Boolean),
             ("-12", DataType::Int64),
             ("0", DataType::Int64),
+            ("9007199254740992", DataType::Int64),
+            ("-9007199254740993", LONG),
+            ("1237668296598749301", LONG),
             ("1.5e-3", DataType::Float64),
             ("nan", DataType::Float64),
             ("-0.5", DataType::Float64),
@@ -126,6 +183,17 @@ mod tests {
         ] {
             assert_eq!(type_of_text(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_become_floats_or_nothing() {
+        let array = |values: Vec<i64>| -> ArrayRef {
+            std::sync::Arc::new(arrow::array::Int64Array::from(values))
+        };
+        assert!(as_unified(&array(vec![-3, 1 << 53]), &DataType::Float64).is_ok());
+        let error = as_unified(&array(vec![1, -(1 << 53) - 1]), &DataType::Float64).unwrap_err();
+        assert!(error.to_string().contains("9007199254740993"), "{error}");
+        assert!(as_unified(&array(vec![1 << 60]), &DataType::Int64).is_ok());
     }
 
     #[test]

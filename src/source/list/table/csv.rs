@@ -14,8 +14,8 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::carried::{parse_bool, type_of_text, unify};
-use super::{Columns, Place, Rows, check_id, odd_place, position};
+use super::carried::{parse_bool, settled, type_of_text, unify};
+use super::{Columns, NO_PLACE, Place, Rows, check_id, odd_place, position};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::limits::output::QUOTED;
 use crate::limits::shortened;
@@ -31,8 +31,7 @@ pub(super) fn inspect(
     options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
     let mut records = Records::open(&place.given)?;
-    let names: Vec<&str> = records.header().iter().map(String::as_str).collect();
-    let columns = Columns::find(&names, options, &place.given)?;
+    let columns = Columns::find(&records.columns(), options, &place.given)?;
     let declared =
         |&column: &usize| if records.is_text(column) { DataType::Utf8 } else { DataType::Null };
     let mut types: Vec<DataType> = columns.carried.iter().map(declared).collect();
@@ -112,8 +111,7 @@ impl CsvRows {
                 if !self.odd_position {
                     let (ra, dec) = (shortened(&ra, QUOTED), shortened(&dec, QUOTED));
                     let words = format!(
-                        "ra '{ra}', dec '{dec}' ({row}) are no numbers in degrees: \
-                         rows like this one have no position"
+                        "ra '{ra}', dec '{dec}' ({row}) are no numbers in degrees: {NO_PLACE}"
                     );
                     notes.problem(&self.rows.place.given, words);
                 }
@@ -193,7 +191,9 @@ impl Column {
         }
         let array: ArrayRef = match from {
             DataType::Boolean => Arc::new(BooleanArray::from(self.parse(parse_bool)?)),
-            DataType::Int64 => Arc::new(Int64Array::from(self.parse(|t| t.parse().ok())?)),
+            whole if settled(whole.clone()) == DataType::Int64 => {
+                Arc::new(Int64Array::from(self.parse(|t| t.parse().ok())?))
+            }
             DataType::Float64 => Arc::new(Float64Array::from(self.parse(|t| t.parse().ok())?)),
             _ => {
                 self.parse(|_| None::<bool>)?;

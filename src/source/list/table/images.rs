@@ -11,15 +11,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Fields, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 
-use super::carried::as_carried;
+use super::carried::{as_carried, as_unified};
 use super::parquet::{failed, is_text, not_read, open};
-use super::{Place, check_id, find_column, odd_place, optional, position};
-use crate::cutout::{Rejection, SkyPosition};
+use super::{
+    Place, check_id, check_numbers, find_carried, find_column, find_position, odd_place, optional,
+    position,
+};
+use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::ID_COLUMNS;
 use crate::source::list::names::{cutout_id, not_utf8};
 use crate::source::list::notes::Notes;
@@ -28,6 +30,7 @@ use crate::source::rows::ImageLayout;
 use crate::source::{Entry, Locator, Pin};
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{Batches, texts};
+use crate::tables;
 
 /// Which columns hold what, by index.
 #[derive(Debug, Clone)]
@@ -96,7 +99,12 @@ pub(super) fn inspect(
     {
         return Err(wrong(column, "text or whole numbers"));
     }
-    let carried = options.carry.iter().map(|name| need(name)).collect::<Result<Vec<_>, _>>()?;
+    let all = tables::parquet_columns(builder.schema());
+    let carried = find_carried(&all, options, &place.given)?;
+    let position = find_position(&all, &place.given)?;
+    if let Some(position) = position {
+        check_numbers(&all, position, &place.given)?;
+    }
     let types = carried.iter().map(|column| {
         as_carried(fields[*column].data_type())
             .ok_or_else(|| wrong(*column, "numbers, booleans or text to be carried"))
@@ -107,7 +115,7 @@ pub(super) fn inspect(
         name: names[image].to_owned(),
         has_path: path_of(fields, image),
         id,
-        position: may_be("ra", &DataType::is_numeric)?.zip(may_be("dec", &DataType::is_numeric)?),
+        position,
         carried,
     };
     Ok(Some((columns, types)))
@@ -188,7 +196,7 @@ impl ImageRows {
             let place = self.read.iter().position(|read| *read == index);
             match place.and_then(|place| batch.columns().get(place)) {
                 Some(array) if *to == DataType::Utf8 => Ok(Arc::new(texts(array)?)),
-                Some(array) => cast(array, to),
+                Some(array) => as_unified(array, to),
                 None => Err(ArrowError::SchemaError(format!("column {index} is not there"))),
             }
         };
@@ -254,6 +262,16 @@ impl ImageRows {
     ) -> Entry {
         let row = self.done + at as u64;
         let given = self.place.given.display();
+        if id.is_none() && self.columns.id.is_some() {
+            // A name made up for it could be another row's.
+            let words = format!("the table gives no id (row {})", row + 1);
+            return Entry {
+                id: String::new(),
+                source: format!("{given} row {}", row + 1),
+                locator: Locator::Rejected(Rejection::new(Reason::Corrupt, words)),
+                position,
+            };
+        }
         let name = path.map(|path| path.rsplit('/').next().unwrap_or(path));
         let id = id.or_else(|| name.map(cutout_id)).map(str::to_owned);
         let stem = self.place.given.file_stem().unwrap_or_default().to_string_lossy();

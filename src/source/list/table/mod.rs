@@ -14,12 +14,14 @@ use arrow::error::ArrowError;
 use super::super::{Entry, Locator};
 use super::names::{TableForm, not_utf8};
 use super::notes::Notes;
+use super::units::{self, Unit};
 use super::{ListError, ListOptions, Source, absolute};
 use crate::cutout::{Reason, Rejection, SkyPosition};
 use crate::labels::ids::{self, ID_COLUMNS};
 use crate::limits::output::QUOTED;
 use crate::limits::{few, shortened};
 use crate::storage::remote::join;
+use crate::tables::Column;
 use crate::words::{did_you_mean, suggesting};
 
 mod carried;
@@ -28,7 +30,7 @@ mod images;
 mod members;
 mod parquet;
 
-pub(super) use carried::{as_carried, type_of_text, unify};
+pub(super) use carried::{as_carried, settled, type_of_text, unify};
 pub(super) use members::Members;
 
 /// A table whose columns were found; nothing is held open.
@@ -120,11 +122,8 @@ pub(super) fn unified_schema<'a>(
         (None, None) => Vec::new(),
         (None, Some(column)) => return Err(ListError::NoTable { column: column.clone() }),
     };
-    let fields = carry.iter().zip(types).map(|(name, data_type)| {
-        // No value in any table: text will do.
-        let data_type = if data_type == DataType::Null { DataType::Utf8 } else { data_type };
-        Field::new(name, data_type, true)
-    });
+    let fields = carry.iter().zip(types);
+    let fields = fields.map(|(name, found)| Field::new(name, settled(found), true));
     Ok(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -168,15 +167,88 @@ struct Columns {
 
 impl Columns {
     /// Finds columns by name.
-    fn find(names: &[&str], options: &ListOptions, table: &Path) -> Result<Self, ListError> {
-        let need = |wanted: &str| find_column(names, wanted, table);
+    fn find(all: &[Column], options: &ListOptions, table: &Path) -> Result<Self, ListError> {
+        let names = names(all);
+        let need = |wanted: &str| find_column(&names, wanted, table);
         Ok(Self {
-            id: find_id(names, options.id_column.as_deref(), table)?,
+            id: find_id(&names, options.id_column.as_deref(), table)?,
             path: need("path")?,
-            position: optional(names, "ra", table)?.zip(optional(names, "dec", table)?),
-            carried: options.carry.iter().map(|name| need(name)).collect::<Result<_, _>>()?,
+            position: find_position(all, table)?,
+            carried: find_carried(all, options, table)?,
         })
     }
+}
+
+fn names(columns: &[Column]) -> Vec<&str> {
+    columns.iter().map(|column| &*column.name).collect()
+}
+
+/// Names of right ascension and declination, ICRS, in degrees.
+const POSITIONS: [(&str, &str); 3] =
+    [("ra", "dec"), ("right_ascension", "declination"), ("raj2000", "dej2000")];
+
+/// The columns of positions, by index, if both are there.
+///
+/// # Errors
+/// [`ListError::TwoColumns`], [`ListError::Unit`].
+pub(super) fn find_position(
+    columns: &[Column],
+    table: &Path,
+) -> Result<Option<(usize, usize)>, ListError> {
+    let names = names(columns);
+    for (ra, dec) in POSITIONS {
+        if let Some((ra, dec)) = optional(&names, ra, table)?.zip(optional(&names, dec, table)?) {
+            units::check(table, &columns[ra], Unit::Degrees)?;
+            units::check(table, &columns[dec], Unit::Degrees)?;
+            return Ok(Some((ra, dec)));
+        }
+    }
+    Ok(None)
+}
+
+/// The columns to carry, by index, in the order in which they were asked for.
+///
+/// # Errors
+/// [`ListError::NoColumn`], [`ListError::TwoColumns`]; [`ListError::Unit`] of radii.
+pub(super) fn find_carried(
+    columns: &[Column],
+    options: &ListOptions,
+    table: &Path,
+) -> Result<Vec<usize>, ListError> {
+    let names = names(columns);
+    let of = |name: &String| {
+        let column = find_column(&names, name, table)?;
+        if options.radius_column.as_ref() == Some(name) {
+            units::check(table, &columns[column], Unit::Arcseconds)?;
+        }
+        Ok(column)
+    };
+    options.carry.iter().map(of).collect()
+}
+
+/// Refuses columns of positions that hold no numbers.
+///
+/// # Errors
+/// [`ListError::ColumnType`].
+pub(super) fn check_numbers(
+    columns: &[Column],
+    position: (usize, usize),
+    table: &Path,
+) -> Result<(), ListError> {
+    for column in [position.0, position.1].map(|place| &columns[place]) {
+        if !column.cells.as_ref().is_ok_and(DataType::is_numeric) {
+            return Err(ListError::ColumnType {
+                table: table.to_owned(),
+                column: column.name.clone(),
+                found: match &column.cells {
+                    Ok(cells) => cells.to_string(),
+                    Err(words) => words.clone(),
+                },
+                expected: "numbers, in degrees",
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The column of this name, by index. A name that agrees to the letter goes
@@ -344,9 +416,17 @@ pub(super) fn position(ra: Option<f64>, dec: Option<f64>) -> Option<SkyPosition>
     on_sky.then_some(SkyPosition { ra: if ra < 0.0 { ra + 360.0 } else { ra }, dec })
 }
 
+/// What becomes of rows whose position is none.
+pub(super) const NO_PLACE: &str =
+    "the table gives rows like this one no position (an image's own header may)";
+
 /// What to tell of a position that is on no sky and does not say either that there
 /// is none; `row` names its row.
-fn odd_place(row: impl std::fmt::Display, ra: Option<f64>, dec: Option<f64>) -> Option<String> {
+pub(super) fn odd_place(
+    row: impl std::fmt::Display,
+    ra: Option<f64>,
+    dec: Option<f64>,
+) -> Option<String> {
     // As catalogs mark what they have not.
     let marked = |degrees: f64| {
         degrees.is_nan()
@@ -355,19 +435,27 @@ fn odd_place(row: impl std::fmt::Display, ra: Option<f64>, dec: Option<f64>) -> 
     };
     let (ra, dec) = ra.zip(dec)?;
     let odd = !marked(ra) && !marked(dec) && position(Some(ra), Some(dec)).is_none();
-    odd.then(|| {
-        format!("ra {ra}, dec {dec} ({row}) are on no sky: rows like this one have no position")
-    })
+    odd.then(|| format!("ra {ra}, dec {dec} ({row}) are on no sky: {NO_PLACE}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all_of(names: &[&str]) -> Vec<Column> {
+        let column = |name: &&str| Column {
+            name: (*name).to_owned(),
+            cells: Ok(DataType::Utf8),
+            unit: None,
+        };
+        names.iter().map(column).collect()
+    }
+
     #[test]
     fn columns_are_found_whatever_their_case() {
         let table = Path::new("t.csv");
-        let find = |names: &[&str], options: &ListOptions| Columns::find(names, options, table);
+        let find =
+            |names: &[&str], options: &ListOptions| Columns::find(&all_of(names), options, table);
         let usual = ListOptions::default();
         let columns = find(&["Path", "ID", "id", "RA", "Dec"], &usual).unwrap();
         let expected = Columns { id: 2, path: 0, position: Some((3, 4)), carried: vec![] };
@@ -393,7 +481,7 @@ mod tests {
     #[test]
     fn two_columns_of_one_name_are_refused_where_they_are_needed() {
         let table = Path::new("t.csv");
-        let find = |names: &[&str]| Columns::find(names, &ListOptions::default(), table);
+        let find = |names: &[&str]| Columns::find(&all_of(names), &ListOptions::default(), table);
         for (names, twice) in [
             (&["id", "path", "ra", "ra", "dec"][..], "ra"),
             (&["id", "id", "path"], "id"),

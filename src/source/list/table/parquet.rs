@@ -8,20 +8,19 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
-use super::carried::as_carried;
-use super::{Columns, Place, Rows, check_id, odd_place, position};
+use super::carried::{as_carried, as_unified};
+use super::{Columns, Place, Rows, check_id, check_numbers, odd_place, position};
 use crate::source::list::notes::Notes;
 use crate::source::list::{CHUNK, Chunk, ListError, ListOptions, Source};
 use crate::storage::chunks::Chunks;
 use crate::storage::parquet::{Batches, texts, viewed};
-use crate::tables::{self, Table};
+use crate::tables::{self, Column, Table};
 
 /// Finds the columns, and the types of those to carry.
 pub(super) fn inspect(
@@ -29,9 +28,7 @@ pub(super) fn inspect(
     options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
     let (builder, _) = open(place)?;
-    let fields = builder.schema().fields();
-    let columns = fields.iter().map(|f| (f.name().as_str(), f.data_type().clone()));
-    find(&columns.collect::<Vec<_>>(), place, options)
+    find(&tables::parquet_columns(builder.schema()), place, options)
 }
 
 /// The same for a table of another format.
@@ -39,26 +36,21 @@ pub(super) fn inspect_other(
     place: &Place,
     options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
-    let table = Table::open(&place.given)?;
-    let columns = table.columns().iter().map(|column| {
-        // A list of anything: a type that is neither text nor number.
-        let list = || DataType::new_list(DataType::Null, true);
-        (column.name.as_str(), column.cells.clone().unwrap_or_else(|_| list()))
-    });
-    find(&columns.collect::<Vec<_>>(), place, options)
+    find(Table::open(&place.given)?.columns(), place, options)
 }
 
 fn find(
-    fields: &[(&str, DataType)],
+    all: &[Column],
     place: &Place,
     options: &ListOptions,
 ) -> Result<(Columns, Vec<DataType>), ListError> {
-    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let of = |column: usize| &fields[column].1;
-    let columns = Columns::find(&names, options, &place.given)?;
+    // A list of anything: a type that is neither text nor number.
+    let list = DataType::new_list(DataType::Null, true);
+    let of = |column: usize| all[column].cells.as_ref().unwrap_or(&list);
+    let columns = Columns::find(all, options, &place.given)?;
     let wrong = |column: usize, expected| ListError::ColumnType {
         table: place.given.clone(),
-        column: names[column].to_owned(),
+        column: all[column].name.clone(),
         found: of(column).to_string(),
         expected,
     };
@@ -68,12 +60,8 @@ fn find(
     if !is_text(of(columns.path)) {
         return Err(wrong(columns.path, "text"));
     }
-    if let Some((ra, dec)) = columns.position {
-        for column in [ra, dec] {
-            if !of(column).is_numeric() {
-                return Err(wrong(column, "numbers, in degrees"));
-            }
-        }
+    if let Some(position) = columns.position {
+        check_numbers(all, position, &place.given)?;
     }
     let types = columns
         .carried
@@ -190,7 +178,7 @@ impl TypedRows {
             let place = self.read.iter().position(|read| *read == index);
             match place.and_then(|place| batch.columns().get(place)) {
                 Some(array) if *to == DataType::Utf8 => Ok(Arc::new(texts(array)?)),
-                Some(array) => cast(array, to),
+                Some(array) => as_unified(array, to),
                 None => Err(ArrowError::SchemaError(format!("column {index} is not there"))),
             }
         };

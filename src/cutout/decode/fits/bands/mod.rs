@@ -239,7 +239,7 @@ fn no_bands(layout: &Layout<'_>, images: &[Named<'_, '_>]) -> Rejection {
         // A table that lists cutouts is known by a column `path`.
         [] => Rejection::new(
             Reason::Unsupported,
-            "no HDU holds an image, nor is it a table with a column `path`",
+            "no HDU holds an image, nor is it a binary table with a column `path`",
         ),
         [image, ..] if image.hdu.axes.len() != 2 => wrong_axes(image.hdu),
         _ => {
