@@ -149,7 +149,7 @@ impl Arguments {
         let columns = LabelColumns {
             id: id.as_deref(),
             split: column.as_deref(),
-            ignore_splits: split.is_none(),
+            foreign_splits: split.is_none(),
         };
         let of = ("the model", &classes[..]);
         let (labels, left) = LabelTable::read_within(&table, of, columns).map_err(usage)?;
@@ -173,8 +173,8 @@ impl Arguments {
             output::write(&path, found.report.to_csv().as_bytes(), &read)?;
         }
         if json {
-            super::complain(&caveats(found.notes.clone(), &found.model, &found.rejected));
-            print_json(found.report.to_json()?)?
+            let notes = caveats(found.notes.clone(), &found.model, &found.rejected);
+            json_with(serde_json::from_str(&found.report.to_json()?)?, notes)?;
         } else if quiet {
             super::complain(&rejections(&found.rejected));
         } else {
@@ -233,8 +233,8 @@ impl Arguments {
             output::write(&path, found.predictions_csv().as_bytes(), &read)?;
         }
         if json {
-            super::complain(&caveats(found.notes.clone(), &found.model, &found.rejected));
-            print_json(serde_json::to_string_pretty(&found.report)?)?;
+            let notes = caveats(found.notes.clone(), &found.model, &found.rejected);
+            json_with(serde_json::to_value(&found.report)?, notes)?;
         } else if quiet {
             super::complain(&rejections(&found.rejected));
         } else {
@@ -270,6 +270,18 @@ fn head(notes: Vec<String>, model: &ModelIdentity, rejected: &[(String, String)]
     let mut lines = caveats(notes, model, rejected);
     lines.insert(place, format!("model {} ({})", model.name, model.digest));
     lines.join("\n")
+}
+
+/// Prints metrics as JSON with what is to be said of them, which stands on standard error
+/// too, unless the JSON does.
+fn json_with(mut report: serde_json::Value, notes: Vec<String>) -> Result<(), CliError> {
+    if !output::took_stdout() {
+        super::complain(&notes);
+    }
+    if let Some(report) = report.as_object_mut() {
+        report.insert("notes".to_owned(), notes.into());
+    }
+    print_json(serde_json::to_string_pretty(&report)?)
 }
 
 /// What the metrics leave out, and what speaks against them.

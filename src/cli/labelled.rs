@@ -77,7 +77,7 @@ impl Labelled {
         let columns = LabelColumns {
             id: options.id_column.as_deref(),
             split: split.map(|_| "split"),
-            ignore_splits: split.is_none(),
+            foreign_splits: split.is_none(),
         };
         let of = ("the model", &classes[..]);
         let (table, left) = LabelTable::read_within(&labels, of, columns).map_err(usage)?;

@@ -133,7 +133,7 @@ impl Arguments {
     fn read(&self, out: &mut String) -> Result<LabelTable, CliError> {
         let id = self.id_column.as_deref();
         let split = self.split_column.as_deref();
-        let columns = LabelColumns { id, split, ignore_splits: false };
+        let columns = LabelColumns { id, split, foreign_splits: false };
         let wanted = Wanted { kind: self.fractions, campaign: self.campaign.clone() };
         let of_votes = self.votes.is_some() || wanted.kind.is_some() || wanted.campaign.is_some();
         let mut no_labels = None;

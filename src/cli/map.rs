@@ -109,7 +109,7 @@ impl Arguments {
             return Err(usage(anyhow!("--colour is of a picture: name one with --picture")));
         }
         let id = self.id_column.as_deref();
-        let columns = LabelColumns { id, ignore_splits: true, ..LabelColumns::default() };
+        let columns = LabelColumns { id, foreign_splits: true, ..LabelColumns::default() };
         let labels = self.labels.as_ref().map(|path| LabelTable::read(path, None, columns));
         let labels = labels.transpose().map_err(usage)?;
         let stop = Stop::new();

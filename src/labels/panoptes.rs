@@ -393,6 +393,9 @@ mod tests {
         assert!(notes.contains("1 classifications repeat"), "{notes}");
         assert!(notes.contains("no texts: T2"), "{notes}");
         assert_eq!(read(&text, Some("Filename"), None).unwrap().ids, ["g10", "g11", "g12"]);
+        let floats = text.replace("g11", "5.8772295223017504e+17");
+        let error = read(&floats, Some("Filename"), None).unwrap_err().to_string();
+        assert!(error.contains("floating-point number"), "{error}");
         let error = read(&text, Some("iauname"), None).unwrap_err().to_string();
         assert!(error.contains("row 1 (1)") && error.contains("no entry iauname"), "{error}");
     }

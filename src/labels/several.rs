@@ -146,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn two_columns_of_one_question_are_refused_and_floats_are_answers() {
+        let error = read("id,bar,Bar,mag\n1,yes,no,17\n").unwrap_err().to_string();
+        assert!(error.contains(r#"both "bar" and "Bar" may be bar"#), "{error}");
+        let table = read("id,bar\n1,1.0\n2,0.0\n3,\n").unwrap().unwrap();
+        assert_eq!(table.fractions[..4], [1.0, 0.0, 0.0, 1.0]);
+        assert!(table.fractions[4].is_nan());
+    }
+
+    #[test]
     fn a_cell_is_an_answer_or_not_known() {
         let text = "objid,Bar,ring,Merger Stage,mag\n1,yes,0,Tidal-Tail,17\n2,F,,merger,x\n3,,?,,\n4,,na,None,\n";
         let table = read(text).unwrap().unwrap();

@@ -79,8 +79,9 @@ pub struct LabelColumns<'a> {
     pub id: Option<&'a str>,
     /// Of splits, which then must be there; otherwise `split`, if there is one.
     pub split: Option<&'a str>,
-    /// Whether a column of splits says nothing here, whatever stands in it.
-    pub ignore_splits: bool,
+    /// Whether splits of other names than train, val and test are none, and no error: where
+    /// nobody asked for a split.
+    pub foreign_splits: bool,
 }
 
 /// Galaxies and what they are.
@@ -136,17 +137,18 @@ impl LabelTable {
                 }
                 None => return Err(unknown()),
             };
-            let split = split
-                .filter(|_| !columns.ignore_splits)
-                .map(|name| {
-                    Split::from_name(name).ok_or_else(|| LabelError::UnknownSplit {
-                        path: path.to_owned(),
-                        row,
-                        id: id.to_owned(),
-                        split: shortened(name, QUOTED).into_owned(),
-                    })
+            let known = split.map(|name| {
+                Split::from_name(name).ok_or_else(|| LabelError::UnknownSplit {
+                    path: path.to_owned(),
+                    row,
+                    id: id.to_owned(),
+                    split: shortened(name, QUOTED).into_owned(),
                 })
-                .transpose()?;
+            });
+            let split = match known {
+                Some(Err(_)) if columns.foreign_splits => None,
+                known => known.transpose()?,
+            };
             rows.push(Labelled { id: id.to_owned(), class, split });
             Ok(())
         })?;

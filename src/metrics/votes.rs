@@ -247,6 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn of_nothing_there_is_no_figure() {
+        let nan = f64::NAN;
+        let report = VoteReport::new(&tree(), &[vec![0.8, 0.2, 0.1, 0.1]], &[vec![nan; 4]]);
+        assert!(report.rmse.is_nan() && report.questions[0].accuracy.is_nan());
+        let text = report.to_string();
+        assert!(text.contains("RMSE - (of the means -)") && !text.contains("0.0000 "), "{text}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert!(json["rmse"].is_null(), "{json}");
+    }
+
+    #[test]
     fn a_report_by_hand() {
         let nan = f64::NAN;
         // Half of the second galaxy's volunteers were asked, three in four said yes.

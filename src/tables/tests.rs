@@ -249,6 +249,10 @@ fn a_votable_that_is_none_is_refused() {
             "row 1: the data end",
         ),
         (votable("<TABLEDATA><TR>&lol;</TR></TABLEDATA>"), "lol"),
+        (
+            votable("<TABLEDATA><TR><TD>1</TD><TD/><TD>0.5</TD><TD/></TR></TABLEDATA>"),
+            "row 1: fewer cells",
+        ),
         (b"<html><body></body></html>".to_vec(), "no VOTable"),
         (votable("<TABLEDATA/></DATA></TABLE><TABLE><DATA>"), "several tables"),
     ];
@@ -266,7 +270,7 @@ fn words_about_a_table_are_short_whatever_it_holds() {
         "<TABLEDATA><TR><TD>5</TD><TD>a</TD><TD>0.5</TD><TD>1 2</TD><TD>T</TD></TR></TABLEDATA>";
     let renamed = VOTABLE.replace("name='list'", &format!("name='{long}'"));
     let renamed = renamed.replace("DATA_HERE", row);
-    let cell = format!("<TABLEDATA><TR><TD>{long}</TD></TR></TABLEDATA>");
+    let cell = format!("<TABLEDATA><TR><TD>{long}</TD><TD/><TD/><TD/><TD/></TR></TABLEDATA>");
     for bytes in [unlike.into_bytes(), votable(&cell)] {
         let said = read(&bytes).unwrap_err().to_string();
         assert!(said.len() < 2000 && said.contains("xxx…"), "{said}");

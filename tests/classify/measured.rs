@@ -155,3 +155,64 @@ fn galaxies_that_were_learned_from_are_told() {
     let told = said(&place.expect(0, "evaluate some --labels split.csv --model m"));
     assert!(told.contains("20 images with a label") && !told.contains("split train"), "{told}");
 }
+
+/// A question of which a calibration says nothing keeps its operating point, and is named.
+#[test]
+fn a_question_that_is_not_calibrated_is_told_and_stays() {
+    let place = place();
+    let labels = fs::read_to_string(place.path("good.csv")).unwrap();
+    let rows = |rare: bool| {
+        let is_rare = |line: &&str| line.ends_with("CSS") || line.ends_with("EO");
+        let rows = labels.lines().skip(1).filter(|line| rare || !is_rare(line));
+        "id,label\n".to_owned() + &rows.collect::<Vec<_>>().join("\n")
+    };
+    fs::write(place.path("round.csv"), rows(false)).unwrap();
+    let line = "model calibrate m in --labels";
+    let told = said(&place.expect(0, &format!("{line} good.csv --operating-point 0.5 -o half")));
+    assert!(told.contains("chance decides"), "{told}");
+    let point = |name: &str| {
+        let json = said(&place.expect(0, &format!("model info {name} --json")));
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    let half = point("half");
+    assert_eq!(half["operating_point"]["shares"]["css-or-eo"], 0.5, "{half}");
+    let from_half = "model calibrate half in --labels round.csv";
+    let told = said(&place.expect(0, &format!("{from_half} --operating-point balanced -o kept")));
+    assert!(told.contains("css-or-eo: no two answers are among these galaxies"), "{told}");
+    let kept = point("kept");
+    assert_eq!(kept["operating_point"]["shares"]["css-or-eo"], 0.5, "{kept}");
+    let told =
+        said(&place.expect(0, &format!("{from_half} --operating-point accurate -o accurate")));
+    assert!(told.contains("its probabilities stay"), "{told}");
+    let accurate = point("accurate");
+    assert_eq!(accurate["operating_point"]["shares"]["css-or-eo"], 0.0, "{accurate}");
+    let decisions = |of: &serde_json::Value| of["calibration"]["css-or-eo"]["decision"].clone();
+    assert_eq!(decisions(&kept), decisions(&half));
+    assert!(!decisions(&half).is_null() && decisions(&accurate).is_null(), "{accurate}");
+    let refused = place.expect(64, &format!("{from_half} --operating-point 1 -o no"));
+    assert!(errors(&refused).contains("of the question css-or-eo"), "{}", errors(&refused));
+}
+
+#[test]
+fn what_speaks_against_figures_is_said_beside_json_too() {
+    let place = place();
+    let json = place.expect(1, "evaluate in --labels all.csv --model m --json");
+    for words in ["The model is untrained", "1 image was rejected and is not counted: broken"] {
+        assert!(errors(&json).contains(words), "{}", errors(&json));
+    }
+    assert!(serde_json::from_str::<serde_json::Value>(&said(&json)).is_ok());
+    // Of no galaxy at all there is no card.
+    fs::write(place.path("none.csv"), "id,label\nbroken,SPI\n").unwrap();
+    let refused = place.expect(64, "model card m in --labels none.csv --output none.out");
+    assert!(errors(&refused).contains("no galaxy was measured"), "{}", errors(&refused));
+    // A column of splits that nobody asks for may say what it wants.
+    let labels = fs::read_to_string(place.path("good.csv")).unwrap();
+    let folds = |(row, line): (usize, &str)| match row {
+        0 => format!("{line},split\n"),
+        row => format!("{line},{}\n", row % 2),
+    };
+    let table: String = labels.lines().enumerate().map(folds).collect();
+    fs::write(place.path("folds.csv"), table).unwrap();
+    place.expect(0, "evaluate in --labels folds.csv --model m");
+    place.expect(64, "evaluate in --labels folds.csv --model m --split val");
+}

@@ -139,6 +139,23 @@ fn a_sheet_holds_a_row_a_cutout_and_what_is_doubtful_is_refused() {
     assert_eq!((wide, pixels.len()), (728, 3 * 728 * (3 * 240 + 8)));
     let again = explain("a", &[]);
     assert_code(&again, 64);
+    // Pictures that are inputs are no place for it, nor are those that are written.
+    let input = fs::read_dir(path("galaxies")).unwrap().map(|entry| entry.unwrap().path());
+    let input = input.filter(|path| path.extension().is_some_and(|e| e == "jpg")).min().unwrap();
+    let before = fs::read(&input).unwrap();
+    let as_png = path("galaxies/own.png");
+    fs::copy(&input, &as_png).unwrap();
+    for (sheet, words) in [
+        (text("galaxies/own.png"), "whose pictures are inputs"),
+        (input.to_str().unwrap().to_owned(), "another format's ending"),
+        (text("d/maps.png"), "put the sheet beside it"),
+    ] {
+        let refused = explain("d", &["--sheet", &sheet]);
+        assert_code(&refused, 64);
+        assert!(errors(&refused).contains(words), "{}", errors(&refused));
+    }
+    assert!(fs::read(&input).unwrap() == before && fs::read(&as_png).unwrap() == before);
+    fs::remove_file(as_png).unwrap();
     let unknown = explain("b", &["--class", "spiral"]);
     assert_code(&unknown, 64);
     assert!(errors(&unknown).contains("shape/SPI"), "{}", errors(&unknown));

@@ -96,4 +96,12 @@ mod tests {
         sizes[0].width = 1 << 40;
         assert_eq!(reason(&sizes), Reason::TooLarge);
     }
+
+    #[test]
+    fn two_planes_of_one_name_are_refused() {
+        let names = ["i", "r", "g", "r"];
+        let planes: Vec<Plane> = names.iter().map(|name| plane(name, 1.0)).collect();
+        assert_eq!(reason(&planes), Reason::Corrupt);
+        assert!(decode(&planes[..3], &DecodeOptions::default()).is_ok());
+    }
 }

@@ -106,7 +106,7 @@ fn known(
     let columns = LabelColumns {
         id: options.id_column.as_deref(),
         split: split.map(|_| "split"),
-        ignore_splits: split.is_none(),
+        foreign_splits: split.is_none(),
     };
     let of = ("the run's model", &classes[..]);
     let (table, left) = LabelTable::read_within(path, of, columns)?;

@@ -142,7 +142,7 @@ impl Dataset {
         let reading = sources.reading.clone();
         let id = reading.id_column.as_deref();
         let split = sources.split_column.as_deref();
-        let columns = LabelColumns { id, split, ignore_splits: false };
+        let columns = LabelColumns { id, split, foreign_splits: false };
         let of = ("the recipe", &classes[..]);
         let (mut table, mut notes, votes) = match recipe.of_votes() {
             None => {
