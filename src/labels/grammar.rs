@@ -217,7 +217,7 @@ impl Columns {
                 let jumped = jumped(tree, &kept);
                 if !jumped.is_empty() {
                     notes.push(format!(
-                        "not in the table, and taken as answered by all in the way that leads on: {}",
+                        "not in the table, and taken as if all had answered so that they were asked on: {}",
                         jumped.join(", ")
                     ));
                 }
@@ -322,22 +322,27 @@ fn alone((name, answers): &(String, Vec<String>)) -> DeclaredQuestion {
     DeclaredQuestion { name: name.clone(), after: Vec::new(), answers }
 }
 
-/// Questions that are not kept, and lie on the way to one that is.
+/// Questions that are not kept, and of which some answers and not others lead to one that is:
+/// how many went that way is not known.
 fn jumped(tree: &Tree, kept: &[&str]) -> Vec<String> {
-    let (mut below, mut found) = (Vec::new(), Vec::new());
-    // Whoever leads to a question stands before it.
-    for question in tree.questions().iter().rev() {
-        let leads = question.answers.clone().any(|answer| below.contains(&answer));
-        let is_kept = kept.contains(&question.name.as_str());
-        if is_kept || leads {
-            below.extend(question.after.iter().copied());
-        }
-        if leads && !is_kept {
-            found.push(question.name.clone());
+    let is_kept = |name: &str| kept.contains(&name);
+    let mut found: Vec<usize> = Vec::new();
+    for own in tree.questions().iter().filter(|own| is_kept(&own.name)) {
+        let mut leading = own.after.clone();
+        // Whoever leads to a question stands before it.
+        for (place, question) in tree.questions().iter().enumerate().rev() {
+            let leads = question.answers.clone().filter(|answer| leading.contains(answer)).count();
+            if leads == 0 || is_kept(&question.name) {
+                continue;
+            }
+            leading.extend(question.after.iter().copied());
+            if leads < question.answers.len() && !found.contains(&place) {
+                found.push(place);
+            }
         }
     }
-    found.reverse();
-    found
+    found.sort_unstable();
+    found.into_iter().map(|place| tree.questions()[place].name.clone()).collect()
 }
 
 /// A tree with these of its questions. What came after one that is left out comes
@@ -578,6 +583,9 @@ mod tests {
         let gz2 = &galaxy_zoo()[0];
         let kept = ["smooth-or-featured", "has-spiral-arms", "something-odd"];
         let tree = pruned(gz2, &kept).unwrap();
+        // Of edge-on disks nobody asks for arms; how many were, is not known.
+        assert_eq!(jumped(gz2, &kept), ["disk-edge-on"]);
+        assert!(jumped(gz2, &["smooth-or-featured", "disk-edge-on", "has-spiral-arms"]).is_empty());
         let after = |name: &str| {
             let question = &tree.questions()[tree.question(name).unwrap()];
             question.after.iter().map(|&a| tree.path(a)).collect::<Vec<_>>()

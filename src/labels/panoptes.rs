@@ -297,7 +297,6 @@ impl Votes {
     }
 }
 
-/// An entry of a subject's data, as text.
 /// Refuses a subject's name that has lost digits: two subjects would become one.
 fn whole(path: &Path, row: u64, subject: &str) -> Result<(), LabelError> {
     match is_float(subject) {
@@ -306,6 +305,7 @@ fn whole(path: &Path, row: u64, subject: &str) -> Result<(), LabelError> {
     }
 }
 
+/// An entry of a subject's data, as text.
 fn entry(data: &str, subject: &str, name: &str) -> Result<String, String> {
     let data: Value =
         serde_json::from_str(data).map_err(|e| format!("its subject_data are no JSON: {e}"))?;
