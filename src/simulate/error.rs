@@ -40,6 +40,16 @@ pub enum SimulateError {
     /// There is nothing to make.
     #[error("a simulation needs a count of at least 1")]
     NoGalaxies,
+    /// The images of mosaics would reach beyond the sky.
+    #[error("{count} galaxies from index {first} on: the sky of mosaics has room for {most}")]
+    Sky {
+        /// The first index.
+        first: u64,
+        /// The number of galaxies.
+        count: u64,
+        /// How many there can be.
+        most: u64,
+    },
     /// The last index would not fit.
     #[error("{count} galaxies from index {first} on: indices end at 2^64")]
     Indices {
@@ -68,7 +78,8 @@ impl SimulateError {
             | Self::Size { .. }
             | Self::Weights
             | Self::NoGalaxies
-            | Self::Indices { .. } => true,
+            | Self::Indices { .. }
+            | Self::Sky { .. } => true,
         }
     }
 

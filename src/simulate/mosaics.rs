@@ -38,8 +38,13 @@ pub const A_MOSAIC: u64 = (CELLS.0 * CELLS.1) as u64;
 /// Degrees between the middles of images, which do not overlap however they are turned.
 const APART: f64 = 0.4;
 
-/// Most images of a row of them.
+/// Most images of a row of them, and rows: from declination -10° to 70°, where the images of
+/// a row, which are farther apart in right ascension there, still are on one side of the sky.
 const ACROSS: u64 = 100;
+const ROWS: u64 = 200;
+
+/// Most galaxies of a simulation.
+const MOST: u64 = A_MOSAIC * ACROSS * ROWS;
 
 /// The table of the galaxies.
 const SOURCES: &str = "sources.csv";
@@ -60,7 +65,8 @@ pub fn write_mosaics(
     if count == 0 {
         return Err(SimulateError::NoGalaxies);
     }
-    let end = first.checked_add(count).ok_or(SimulateError::Indices { first, count })?;
+    let end = first.checked_add(count).filter(|end| *end <= MOST);
+    let end = end.ok_or(SimulateError::Sky { first, count, most: MOST })?;
     output::refuse_folder(folder)?;
     prepare(folder)?;
     let frames = folder.join("frames");
@@ -215,5 +221,21 @@ mod tests {
         for (left, bottom) in frame.start {
             assert!(left + CELL * CELLS.0 <= SIZE.0 && bottom + CELL * CELLS.1 <= SIZE.1);
         }
+    }
+
+    #[test]
+    fn images_lie_on_the_sky_or_are_refused() {
+        for number in [0, ACROSS - 1, ACROSS * ROWS - 1] {
+            let frame = Frame::draw(4, number);
+            let position = frame.grids[0].position;
+            assert!((-10.0..70.0).contains(&position.dec), "{position:?}");
+            assert!((120.0..300.0).contains(&position.ra), "{position:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sky");
+        let options = SimulateOptions { first: MOST, count: 1, ..SimulateOptions::default() };
+        let error = write_mosaics(&path, &options, |_| ()).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("1260000"), "{error}");
+        assert!(!path.exists());
     }
 }

@@ -329,6 +329,11 @@ fn speeds_are_those_that_were_recorded() {
     for (title, header, rows) in [
         ("forward pass against other engines, on a processor with AVX2", "| AVX2 | hiwl |", 4),
         ("forward pass against other engines, a caller a thread, AVX-512", "| Zen 4 | hiwl |", 8),
+        (
+            "forward pass against other engines, AVX-512 without bfloat16",
+            "| AVX-512, f32 | hiwl |",
+            4,
+        ),
     ] {
         let engines = table(section(title), "| images/s: median");
         let shown = table(&speed, header);
