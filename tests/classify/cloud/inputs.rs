@@ -98,3 +98,28 @@ fn objects_whose_store_goes_away_are_not_missing() {
     assert_eq!(column(&scene.path("list"), "status"), vec!["ok"; urls.len()]);
     server.stop();
 }
+
+/// As the stores' own tools take them: `%20` is three letters, and `#` begins nothing.
+#[test]
+fn objects_have_the_names_that_they_have() {
+    let scene = Scene::new();
+    let files = scene.path("store/night/files");
+    let picture = fs::read_dir(&files).unwrap().map(|entry| entry.unwrap().path());
+    let picture = picture.filter(|path| path.extension().is_some_and(|e| e == "jpg")).min();
+    let odd = scene.path("store/odd%20names");
+    fs::create_dir(&odd).unwrap();
+    let names = ["a b.jpg", "a%20b.jpg", "galaxy#1.jpg", "ä+1.jpg"];
+    for name in names {
+        fs::copy(picture.as_ref().unwrap(), odd.join(name)).unwrap();
+    }
+    // What the names would be if they were read as addresses of the web.
+    fs::write(odd.join("galaxy"), "no picture").unwrap();
+    let server = Server::start(&scene.path("store"));
+    let run = scene.classify(on_store(server.port), "s3://survey/odd%20names/", "odd");
+    assert_code(&run, 0);
+    let mut sources = column(&scene.path("odd"), "source");
+    sources.sort();
+    assert_eq!(sources, names.map(|name| format!("s3://survey/odd%20names/{name}")));
+    assert_eq!(column(&scene.path("odd"), "status"), ["ok"; 4]);
+    server.stop();
+}
