@@ -61,6 +61,7 @@ def main() -> None:
     stand_in("hiwl", __path__=[str(PACKAGE)])
     numpy, pyarrow = stand_in("numpy", ndarray=object), stand_in("pyarrow", Table=object)
     pyarrow.dataset = stand_in("pyarrow.dataset")
+    pyarrow.compute = stand_in("pyarrow.compute")
     stand_in("hiwl._hiwl")
     stand_in("tqdm", auto=stand_in("tqdm.auto", tqdm=Bar))
     from hiwl import _model, _program
