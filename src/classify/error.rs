@@ -246,14 +246,15 @@ impl ClassifyError {
             | Self::NoPrecision { .. }
             | Self::Plan { .. }
             | Self::NothingLabelled { .. } => true,
-            // A folder in use; a full disk is nobody's mistake.
-            Self::Pictures { source, .. } => !matches!(
+            // A place that cannot be written to, or is in use; a full disk is nobody's mistake.
+            Self::Pictures { source, .. } => matches!(
                 source.kind(),
-                ErrorKind::StorageFull
-                    | ErrorKind::QuotaExceeded
-                    | ErrorKind::FileTooLarge
-                    | ErrorKind::Other
-                    | ErrorKind::Interrupted
+                ErrorKind::AlreadyExists
+                    | ErrorKind::DirectoryNotEmpty
+                    | ErrorKind::NotADirectory
+                    | ErrorKind::NotFound
+                    | ErrorKind::PermissionDenied
+                    | ErrorKind::ReadOnlyFilesystem
             ),
             Self::Line(error) => error.is_usage(),
             Self::Catalog(error) => error.is_usage(),

@@ -174,7 +174,7 @@ impl Arguments {
         }
         if json {
             let notes = caveats(found.notes.clone(), &found.model, &found.rejected);
-            json_with(serde_json::from_str(&found.report.to_json()?)?, notes)?;
+            json_with(serde_json::to_value(&found.report)?, notes)?;
         } else if quiet {
             super::complain(&rejections(&found.rejected));
         } else {

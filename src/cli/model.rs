@@ -391,7 +391,7 @@ impl Average {
         let inputs = self.weights.iter().chain([&self.model]).map(PathBuf::as_path);
         output::refuse(&self.output, &inputs.collect::<Vec<_>>()).map_err(usage)?;
         let before = Model::read(&self.model).map_err(usage)?;
-        let model = average(&self.model, &self.weights).map_err(usage)?;
+        let model = average(before.clone(), &self.weights).map_err(usage)?;
         let digest = model.write(&self.output, self.precision)?;
         let mut said = format!("{digest}  {}\n", shown::line(self.output.display()));
         let off = taken_off(&before, &model);

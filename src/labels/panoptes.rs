@@ -125,7 +125,7 @@ impl Votes {
                 }
                 _ => (*subjects).to_owned(),
             };
-            whole(path, row, &subject)?;
+            refuse_float(path, row, &subject)?;
             if !user.is_empty() && !seen.insert(((*user).to_owned(), subject.clone())) {
                 repeated += 1;
                 return Ok(());
@@ -191,7 +191,7 @@ impl Votes {
                 id: (*subject).to_owned(),
                 what,
             };
-            whole(path, row, subject)?;
+            refuse_float(path, row, subject)?;
             let place = self.subject(subject);
             for (name, text) in answers.iter().zip(counts) {
                 if text.is_empty() || text.eq_ignore_ascii_case("nan") {
@@ -298,7 +298,7 @@ impl Votes {
 }
 
 /// Refuses a subject's name that has lost digits: two subjects would become one.
-fn whole(path: &Path, row: u64, subject: &str) -> Result<(), LabelError> {
+fn refuse_float(path: &Path, row: u64, subject: &str) -> Result<(), LabelError> {
     match is_float(subject) {
         true => Err(LabelError::FloatId { path: path.to_owned(), row, id: subject.to_owned() }),
         false => Ok(()),

@@ -21,7 +21,8 @@ use super::{Calibration, average_precision, macro_average};
 use crate::tree::{Semantics, Tree};
 use crate::words::counted;
 
-/// How good predicted fractions are.
+/// How good predicted fractions are. What there is nothing to say of is NaN, and null in
+/// JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VoteReport {
     /// Galaxies with votes.
@@ -43,10 +44,10 @@ pub struct QuestionReport {
     pub question: String,
     /// Galaxies of which it was asked.
     pub asked: usize,
-    /// How often the most probable answer is the most frequent, 0 to 1; 0 if it
+    /// How often the most probable answer is the most frequent, 0 to 1; NaN if it
     /// was never asked.
     pub accuracy: f64,
-    /// Of the fractions of those who were asked.
+    /// Of the fractions of those who were asked; NaN if nobody was.
     pub rmse: f64,
     /// Of its first answer where it has two (yes and no, say), else the mean over its
     /// answers; `None` if none was the most frequent of any galaxy.
@@ -142,16 +143,23 @@ impl VoteReport {
             galaxies: truth.len(),
             rmse,
             rmse_of_means,
-            expected_calibration_error: calibration.expected_error(),
+            expected_calibration_error: match questions.iter().any(|question| question.asked > 0) {
+                true => calibration.expected_error(),
+                false => f64::NAN,
+            },
             questions,
         }
     }
 
-    /// The mean of the questions' accuracies, over those that were asked.
+    /// The accuracy of each question that was asked.
+    pub fn accuracies(&self) -> impl Iterator<Item = (&str, f64)> {
+        let asked = self.questions.iter().filter(|question| question.asked > 0);
+        asked.map(|question| (&*question.question, question.accuracy))
+    }
+
+    /// Their mean.
     pub fn accuracy(&self) -> f64 {
-        let asked: Vec<f64> =
-            self.questions.iter().filter(|q| q.asked > 0).map(|q| q.accuracy).collect();
-        macro_average(&asked)
+        macro_average(&self.accuracies().map(|(_, accuracy)| accuracy).collect::<Vec<_>>())
     }
 }
 
@@ -202,7 +210,7 @@ impl fmt::Display for VoteReport {
             let (accuracy, rmse) = (figure(*accuracy), figure(*rmse));
             writeln!(f, "{question:width$} {asked:>8} {accuracy:>9} {rmse:>8} {precision:>17}")?;
         }
-        writeln!(f, "expected calibration error {:.4}", self.expected_calibration_error)
+        writeln!(f, "expected calibration error {}", figure(self.expected_calibration_error))
     }
 }
 
@@ -238,6 +246,10 @@ mod tests {
         assert!((report.rmse - (sum / 6.0).sqrt()).abs() < 1e-12, "{}", report.rmse);
         let means: f64 = 4.0 * 0.0625;
         assert!((report.rmse_of_means - (means / 6.0).sqrt()).abs() < 1e-12);
+        // A question that was never asked has no accuracy, and says nothing in the mean.
+        assert!(report.questions[1].accuracy.is_nan());
+        assert_eq!(report.accuracies().collect::<Vec<_>>(), [("shape", 0.5)]);
+        assert_eq!(report.accuracy(), 0.5);
         // Of a galaxy of which the first question is not known, nothing is.
         let unknown = [&whole[..], &[vec![nan, nan, nan, nan]]].concat();
         let more = [&predicted[..], &[vec![0.5, 0.5, 0.25, 0.25]]].concat();
@@ -252,7 +264,7 @@ mod tests {
         let report = VoteReport::new(&tree(), &[vec![0.8, 0.2, 0.1, 0.1]], &[vec![nan; 4]]);
         assert!(report.rmse.is_nan() && report.questions[0].accuracy.is_nan());
         let text = report.to_string();
-        assert!(text.contains("RMSE - (of the means -)") && !text.contains("0.0000 "), "{text}");
+        assert!(text.contains("RMSE - (of the means -)") && !text.contains("0.0000"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert!(json["rmse"].is_null(), "{json}");
     }

@@ -293,7 +293,9 @@ fn column(header: &Header<'_>, number: u64) -> Result<(Column, Form, usize), Str
         (_, Some(number)) if repeat == 1 => numbers(header, number, &key)?,
         _ => (Form::Other, Err(format!("lists of {repeat}"))),
     };
-    let unit = header.text(&key("TUNIT")).map_err(said)?;
+    // What is unclear is no unit that is known: it matters to whoever needs one, and the table
+    // is read all the same.
+    let unit = header.description(&key("TUNIT")).unwrap_or_else(|unclear| Some(said(unclear)));
     let unit = unit.map(|unit| unit.trim().to_owned()).filter(|unit| !unit.is_empty());
     Ok((Column { name, cells, unit }, form, bytes))
 }

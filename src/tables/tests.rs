@@ -123,10 +123,13 @@ fn fits() -> Vec<u8> {
         "TFORM2  = '3A'",
         "TTYPE3  = 'fraction'",
         "TFORM3  = '1E'",
+        "TUNIT3  = 'rad     '",
         "TTYPE4  = 'votes'",
         "TFORM4  = 'I'",
         "TNULL4  = -1",
+        "TUNIT4  =",
         "TTYPE5  = 'big'",
+        "TUNIT5  = 7",
         "TFORM5  = 'J'",
         "TZERO5  = 2147483648",
         "TTYPE6  = 'flag'",
@@ -167,6 +170,42 @@ fn a_binary_table_of_fits_is_read() {
     let table = Table::open(&path).unwrap();
     let error = table.rows(&[0, 6]).err().unwrap().to_string();
     assert!(error.contains("column list holds lists of 2"), "{error}");
+}
+
+/// Each as the format has them; one that is unclear is no reason to refuse the table.
+#[test]
+fn units_are_those_that_tables_declare() {
+    let of = |bytes: &[u8]| {
+        let (_folder, path) = file(bytes);
+        let table = Table::open(&path).unwrap();
+        table.columns().iter().map(|column| column.unit.clone()).collect::<Vec<_>>()
+    };
+    let known = |unit: &str| Some(unit.to_owned());
+    let units = of(&fits());
+    assert_eq!(units[..4], [None, None, known("rad"), None]);
+    assert!(units[4].as_ref().is_some_and(|words| words.contains("TUNIT5")), "{units:?}");
+    let declared = String::from_utf8(votable("<TABLEDATA/>")).unwrap();
+    let declared = declared.replace("name='p'", "name='p' unit=' arcmin '");
+    assert_eq!(of(declared.as_bytes()), [None, None, known("arcmin"), None, None]);
+    let ecsv = "# %ECSV 1.0\n# ---\n# delimiter: ','\n# datatype:\n\
+                # - {name: ra, unit: hourangle, datatype: float64}\n\
+                # - {name: dec, datatype: float64}\nra,dec\n1,2\n";
+    assert_eq!(of(ecsv.as_bytes()), [known("hourangle"), None]);
+
+    // Of a field, and as astropy puts them beside all fields.
+    let own = std::collections::HashMap::from([("unit".to_owned(), "deg".to_owned())]);
+    let yaml = "datatype:\n- {name: ra, unit: rad, datatype: float64}\n\
+                - {name: dec, unit: rad, datatype: float64}\n";
+    let beside = [("table_meta_yaml".to_owned(), yaml.to_owned())];
+    let fields = vec![
+        Field::new("ra", DataType::Float64, true).with_metadata(own),
+        Field::new("dec", DataType::Float64, true),
+    ];
+    let columns = parquet_columns(
+        &Schema::new(fields).with_metadata(std::collections::HashMap::from(beside)),
+    );
+    let units: Vec<_> = columns.into_iter().map(|column| column.unit).collect();
+    assert_eq!(units, [known("deg"), known("rad")]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::model::parameters::parameters;
 use crate::model::saved_weights::{self, SavedWeights};
 use crate::model::weights::{Weights, WeightsError};
 
-/// The model `like`, each of its networks the mean of those of `files` (kept
+/// The model, each of its networks the mean of those of `files` (kept
 /// weights, see [`crate::train::run`]) that have its name; a network without
 /// any stays as it is. Metrics are left out, and so are calibration and oddness of
 /// networks that change: they were the old weights'.
@@ -24,8 +24,7 @@ use crate::model::weights::{Weights, WeightsError};
 /// # Errors
 /// [`TrainError::Checkpoint`] for a file that is not weights of such a
 /// network, and what reading says.
-pub fn average(like: &Path, files: &[PathBuf]) -> Result<Model, TrainError> {
-    let mut model = Model::read(like)?;
+pub fn average(mut model: Model, files: &[PathBuf]) -> Result<Model, TrainError> {
     let mut found: BTreeMap<usize, Vec<(&Path, SavedWeights)>> = BTreeMap::new();
     for path in files {
         let wrong = |what: &str| TrainError::Checkpoint { path: path.clone(), what: what.into() };

@@ -73,7 +73,8 @@ impl Judgement {
             let why = "of no image to judge by are votes known: nothing says which epoch is best";
             return Err(TrainError::Recipe(why.to_owned()));
         }
-        let recall = report.questions.iter().map(|q| (q.question.clone(), q.accuracy)).collect();
+        // A number each: what is kept of a run goes through JSON, which has no NaN.
+        let recall = report.accuracies().map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(Self { loss: sum / shots.len().max(1) as f64, accuracy: 1.0 - report.rmse, recall })
     }
 }
