@@ -670,7 +670,18 @@ fn a_frozen_backbone_stays_and_a_head_for_other_outputs_is_new() {
     average("wrong.safetensors", &[scene.path("model.safetensors")], 64);
 
     // What was fitted to weights that change is forgotten, the rest stays.
-    average("second.safetensors", &[of_run("run", "stage2")], 0);
+    let told = average("second.safetensors", &[of_run("run", "stage2")], 0);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("taken off, as they were of the old weights: calibration"), "{told}");
+    // Weights that learned from other pictures than the model is fed are none of its own.
+    let mut otherwise = Model::read(&scene.path(whole)).unwrap();
+    otherwise.description.input.mean[0] += 0.1;
+    otherwise.write(&scene.path("otherwise.safetensors"), StoredPrecision::F32).unwrap();
+    let mut command = hiwl();
+    command.args(["model", "average"]).arg(scene.path("otherwise.safetensors")).arg(&one);
+    command.arg("--output").arg(scene.path("mixed.safetensors"));
+    let refused = done(command, 64);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("fed otherwise"), "{refused:?}");
     let says = |name: &str, what: &str| {
         let told = hiwl().args(["model", "info"]).arg(scene.path(name)).output().unwrap();
         String::from_utf8(told.stdout).unwrap().contains(what)
