@@ -84,6 +84,13 @@ fn a_whole_tree_and_three_questions_are_learned_from_votes() {
     command.arg(scene.path("run/model.safetensors")).arg("--quiet");
     command.arg("--output").arg(scene.path("night")).arg("--concentrations");
     done(command, 0);
+    // What it says are no probabilities of classes, by which it could be calibrated.
+    let mut command = hiwl();
+    command.args(["model", "calibrate"]).arg(scene.path("run/model.safetensors"));
+    command.arg(scene.path("other")).arg("--labels").arg(scene.path("other/labels.csv"));
+    command.arg("--output").arg(scene.path("calibrated.safetensors"));
+    let refused = done(command, 64);
+    assert!(errors(&refused).contains("it learned votes"), "{}", errors(&refused));
     let tree = votes::tree();
     names_are_galaxy_zoos(&scene);
     let labels = fs::read_to_string(scene.path("other/labels.csv")).unwrap();
