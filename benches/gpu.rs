@@ -10,11 +10,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use hiwl::cli::terminal::speed::gpu::{KernelTime, Rate, measure};
+use hiwl::engine::Normalisation;
 use hiwl::engine::cuda::learn::GpuLearner;
-use hiwl::engine::cuda::{self, Timed};
+use hiwl::engine::cuda::{self, Elements, Timed};
 use hiwl::engine::learn::{Settings, Updates};
 use hiwl::engine::optimizer::{LayerRates, Rule};
-use hiwl::engine::{Normalisation, Precision};
+use hiwl::engine::{Elements, Normalisation};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::model_file::{self, Model};
 use hiwl::model::seeded::SplitMix64;
@@ -46,8 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn precision(name: &str) -> Precision {
-    if name == "f32" { Precision::F32 } else { Precision::Bf16 }
+fn precision(name: &str) -> Elements {
+    if name == "f32" { Elements::F32 } else { Elements::Bf16 }
 }
 
 /// Bytes of noise.
@@ -56,7 +57,7 @@ fn noise(count: usize) -> Vec<u8> {
     (0..count).map(|_| (random.next_u64() >> 56) as u8).collect()
 }
 
-fn forward(path: &Path, precision: Precision, batches: &[usize]) -> Result<(), Box<dyn Error>> {
+fn forward(path: &Path, precision: Elements, batches: &[usize]) -> Result<(), Box<dyn Error>> {
     let gpu = cuda::open(0, precision)?;
     let model = Model::read(path)?;
     let queue = gpu.queue()?;
@@ -94,7 +95,7 @@ fn kernel_line(of: &str, batch: usize, kernel: &KernelTime) {
 
 fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let (size, classes) = (240, 4);
-    let gpu = cuda::open(0, Precision::Bf16)?;
+    let gpu = cuda::open(0, Elements::Bf16)?;
     let b1 = Architecture::efficientnet(1).ok_or("no B1")?;
     let model = Model::seeded(b1.clone(), size, 1)?;
     let input = &model.description.input;
@@ -111,7 +112,7 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let queue = gpu.queue()?;
     let learner = |queue: &_| {
         let settings = settings.clone();
-        let precision = Precision::Bf16;
+        let precision = Elements::Bf16;
         let updates = Updates {
             rule,
             layers: LayerRates::default(),

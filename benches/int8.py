@@ -94,6 +94,8 @@ class Rounded(torch.nn.Module):
         self.weight = (self.weight / scale).round() * scale
         if self.way == "weights":
             return
+        if self.way == "pixels":
+            return
         dims = (0,) if self.way == "channels" else (0, 1)
         low, high = x.amin(dims), x.amax(dims)
         best = torch.full_like(low, float("inf"))
@@ -119,6 +121,10 @@ class Rounded(torch.nn.Module):
             x = x / self.even[None, :, None, None]
         if self.way == "channels":
             x = self.round(x, self.low[None, :, None, None], self.step[None, :, None, None])
+        elif self.way == "pixels":
+            low = x.amin(1, keepdim=True).clamp(max=0)
+            step = (x.amax(1, keepdim=True).clamp(min=0) - low).clamp(min=1e-30) / LEVELS
+            x = low + ((x - low) / step).round() * step
         elif self.way != "weights":
             x = self.round(x, self.low, self.step)
         return torch.nn.functional.conv2d(x, self.weight, self.convolution.bias)

@@ -175,6 +175,8 @@ pub enum PrecisionChoice {
     F32,
     /// bfloat16, sums in single precision.
     Bf16,
+    /// Rounded to eight bits where they are multiplied.
+    Int8,
 }
 
 /// Why a pipeline cannot be used.

@@ -93,6 +93,7 @@ impl Resolved {
             PrecisionChoice::Auto => pinned.unwrap_or_else(|| computed_by.fastest()),
             PrecisionChoice::F32 => Precision::F32,
             PrecisionChoice::Bf16 => Precision::Bf16,
+            PrecisionChoice::Int8 => Precision::Int8,
         };
         let mut carry = options.carry.clone();
         // The catalog shows by what its rows were scaled.

@@ -7,9 +7,9 @@ use clap::Args;
 use super::{CliError, Exit, print, usage};
 use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::speed;
-use crate::engine::cuda::{self, CudaError};
+use crate::engine::cuda::{self, CudaError, Elements};
 use crate::engine::fused::{Backend, PackedNetwork};
-use crate::engine::{Device, DeviceChoice, Engine, Normalisation, Precision, open};
+use crate::engine::{Device, DeviceChoice, Engine, EngineError, Normalisation, Precision, open};
 use crate::model::model_file::Model;
 use crate::model::seeded::SplitMix64;
 use crate::pipeline;
@@ -95,22 +95,25 @@ impl Arguments {
     }
 
     fn on_gpu(&self, model: &Model, index: usize) -> Result<Exit, CliError> {
-        use Precision::{Bf16, F32};
         let failed = |error: CudaError| match error.is_usage() {
             true => usage(error),
             false => error.into(),
         };
         let precisions = match self.precision {
-            None => vec![F32, Bf16],
-            Some(PrecisionChoice::F32) => vec![F32],
-            Some(PrecisionChoice::Auto | PrecisionChoice::Bf16) => vec![Bf16],
+            None => vec![Elements::F32, Elements::Bf16],
+            Some(PrecisionChoice::F32) => vec![Elements::F32],
+            Some(PrecisionChoice::Auto | PrecisionChoice::Bf16) => vec![Elements::Bf16],
+            Some(PrecisionChoice::Int8) => {
+                let (engine, precision) = (Engine::Cuda, Precision::Int8);
+                return Err(usage(EngineError::NoPrecision { engine, precision }));
+            }
         };
         let batches = self.batches([64, 256, 1024]);
-        for precision in precisions {
-            let gpu = cuda::open(index, precision).map_err(failed)?;
+        for elements in precisions {
+            let gpu = cuda::open(index, elements).map_err(failed)?;
             let queue = gpu.queue().map_err(failed)?;
             let (name, seconds) = (&gpu.description, self.seconds);
-            let speed = speed::gpu::measure(name, &queue, precision, model, &batches, seconds);
+            let speed = speed::gpu::measure(name, &queue, elements, model, &batches, seconds);
             print(&format!("\n{}", speed.map_err(failed)?))?;
         }
         Ok(Exit::Ok)
@@ -120,6 +123,7 @@ impl Arguments {
     fn plainly(&self, model: &Model, device: Device) -> Result<Exit, CliError> {
         let precision = match self.precision {
             Some(PrecisionChoice::Bf16) => Precision::Bf16,
+            Some(PrecisionChoice::Int8) => Precision::Int8,
             _ => Precision::F32,
         };
         let batches = self.batches([1, 2, 4]);
@@ -155,10 +159,11 @@ impl Arguments {
             return Err(usage(anyhow::anyhow!("this processor has no {}", backend.name())));
         }
         let wanted = match self.precision {
-            None => vec![Precision::F32, Precision::Bf16],
+            None => vec![Precision::F32, Precision::Bf16, Precision::Int8],
             Some(PrecisionChoice::Auto) => vec![Precision::detect()],
             Some(PrecisionChoice::F32) => vec![Precision::F32],
             Some(PrecisionChoice::Bf16) => vec![Precision::Bf16],
+            Some(PrecisionChoice::Int8) => vec![Precision::Int8],
         };
         let found: Vec<Precision> =
             wanted.iter().copied().filter(|p| p.is_available_on(backend)).collect();

@@ -222,6 +222,7 @@ impl Arguments {
                 PrecisionChoice::Auto => None,
                 PrecisionChoice::F32 => Some(Precision::F32),
                 PrecisionChoice::Bf16 => Some(Precision::Bf16),
+                PrecisionChoice::Int8 => Some(Precision::Int8),
             },
             workers: self.workers.unwrap_or(cores),
             checkpoint_every,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candle::{self, CandleLearner, GradCam, TensorNetwork};
 use super::cuda::learn::GpuLearner;
-use super::cuda::{self, Cascade, CascadeOptions, CudaError};
+use super::cuda::{self, Cascade, CascadeOptions, CudaError, Elements};
 use super::fused::learn::FusedLearner;
 use super::fused::{Backend, PackedNetwork};
 use super::learn::{Learn, Settings, Updates};
@@ -58,7 +58,7 @@ const TABLE: &[Can] = &[
     Can {
         engine: Engine::Fused,
         gpu: false,
-        precisions: &[Precision::F32, Precision::Bf16],
+        precisions: &[Precision::F32, Precision::Bf16, Precision::Int8],
         any_backbone: false,
     },
     Can {
@@ -121,7 +121,8 @@ impl Engine {
         here && can.is_some_and(|can| can.precisions.contains(&precision))
     }
 
-    /// The fastest precision of the engine on this machine.
+    /// The fastest precision of the engine on this machine, but for bytes, which are for who
+    /// asks for them.
     pub fn fastest(self) -> Precision {
         match self {
             Self::Fused => Precision::detect(),
@@ -367,10 +368,10 @@ pub fn infer(
         }
         Engine::Cuda => {
             let failed = |source| failed(device, source);
-            let gpu = open_gpu(device, precision)?;
+            let (gpu, elements) = open_gpu(device, precision)?;
             let alone = cuda::Alone::new(
                 &mut || gpu.queue(),
-                precision,
+                elements,
                 architecture,
                 (outputs, size),
                 weights,
@@ -426,7 +427,7 @@ pub fn pair(
     if engine != Engine::Cuda {
         return Err(EngineError::NoPair { engine });
     }
-    let gpu = open_gpu(device, precision)?;
+    let (gpu, precision) = open_gpu(device, precision)?;
     tracing::debug!(%engine, %device, gpu = gpu.description, "two networks open as one");
     let options = CascadeOptions {
         precision,
@@ -494,7 +495,7 @@ pub fn learn(
 ) -> Result<Box<dyn Learn>, EngineError> {
     let can = can(device, engine, architecture.backbone)?;
     tracing::debug!(engine = %can.engine, %device, name = architecture.name, "a network learns");
-    if !can.engine.computes(precision) {
+    if !can.engine.computes(precision) || !precision.is_learned_in() {
         return Err(EngineError::NoPrecision { engine: can.engine, precision });
     }
     if can.engine == Engine::Candle {
@@ -510,9 +511,9 @@ pub fn learn(
         return Ok(Box::new(learner));
     }
     learns(can.engine, device, &settings.loss, &updates.layers)?;
-    let gpu = open_gpu(device, precision)?;
+    let (gpu, elements) = open_gpu(device, precision)?;
     let learner = gpu.queue().and_then(|queue| {
-        GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
+        GpuLearner::new(&queue, elements, architecture, weights, settings, updates)
     });
     Ok(Box::new(learner.map_err(|source| failed(device, source))?))
 }
@@ -527,10 +528,14 @@ fn note(device: Device, gpu: &cuda::Gpu, fits: usize, asked: usize) -> String {
     note
 }
 
-/// The GPU that `device` names; of a processor, none.
-fn open_gpu(device: Device, precision: Precision) -> Result<cuda::Gpu, EngineError> {
+/// The GPU that `device` names, and how it holds numbers; of a processor, none.
+fn open_gpu(device: Device, precision: Precision) -> Result<(cuda::Gpu, Elements), EngineError> {
+    let engine = Engine::Cuda;
+    let elements = Elements::of(precision).ok_or(EngineError::NoPrecision { engine, precision })?;
     match device {
-        Device::Cuda(index) => cuda::open(index, precision).map_err(|e| failed(device, e)),
+        Device::Cuda(index) => {
+            cuda::open(index, elements).map(|gpu| (gpu, elements)).map_err(|e| failed(device, e))
+        }
         Device::Cpu => Err(EngineError::Elsewhere { engine: Engine::Cuda, device }),
     }
 }

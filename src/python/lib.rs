@@ -110,7 +110,8 @@ impl Model {
             "auto" => PrecisionChoice::Auto,
             "f32" => PrecisionChoice::F32,
             "bf16" => PrecisionChoice::Bf16,
-            other => return Err(unknown("precision", other, "auto, f32 or bf16")),
+            "int8" => PrecisionChoice::Int8,
+            other => return Err(unknown("precision", other, "auto, f32, bf16 or int8")),
         };
         if let Some(workers) = workers {
             options.workers = workers;

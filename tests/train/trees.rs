@@ -91,7 +91,12 @@ fn from_labels_to_exports(scene: &Scene, tree: &Tree<'_>) {
     let evaluate = |split: &str| {
         let inputs = ["evaluate", "in", "--labels", "split.csv", "--split", split];
         let how = ["--model", model, "--precision", "f32", "--json"];
-        json(&ok(scene, &[&inputs[..], &how].concat()))
+        let mut report = json(&ok(scene, &[&inputs[..], &how].concat()));
+        // Of which images it is, beside the figures; a training says that where it begins.
+        let notes = report.as_object_mut().unwrap().remove("notes").unwrap();
+        assert_eq!(notes[0], format!("{} images with a label", report["total"]));
+        assert!(notes[1].as_str().unwrap().contains("images without a label"), "{notes}");
+        report
     };
     let said: Value = serde_json::from_slice(&scene.bytes("run/evaluation.json")).unwrap();
     assert_eq!(evaluate("val"), said);

@@ -1,10 +1,36 @@
-//! What tensors of a [`Precision`] hold on the device.
+//! What tensors hold on the device.
 
 use half::bf16;
 
 use crate::engine::Precision;
 
-impl Precision {
+/// How numbers are held on the device: of the precisions, those that it multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Elements {
+    /// Single precision.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+impl Elements {
+    /// Those of a precision; `None` where the kernels have none.
+    pub fn of(precision: Precision) -> Option<Self> {
+        match precision {
+            Precision::F32 => Some(Self::F32),
+            Precision::Bf16 => Some(Self::Bf16),
+            Precision::Int8 => None,
+        }
+    }
+
+    /// Their precision.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+
     /// Bytes of an element.
     pub(crate) fn bytes(self) -> usize {
         match self {
@@ -21,7 +47,7 @@ impl Precision {
         }
     }
 
-    /// What [`Precision::encode`] wrote.
+    /// What [`Elements::encode`] wrote.
     #[cfg(test)]
     pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {

@@ -15,7 +15,7 @@ pub mod learn;
 use std::sync::Barrier;
 
 pub use hiwl_kernels::Backend;
-use hiwl_kernels::HalfRunner;
+use hiwl_kernels::{ByteRunner, HalfRunner, Products};
 
 #[cfg(test)]
 pub(crate) use self::infer::random_weights;
@@ -33,7 +33,20 @@ impl Precision {
 
     /// Whether this processor runs it on `backend`.
     pub fn is_available_on(self, backend: Backend) -> bool {
-        self == Self::F32 || HalfRunner::new().is_some_and(|half| half.backend() == backend)
+        match self {
+            Self::F32 => true,
+            Self::Bf16 => HalfRunner::new().is_some_and(|half| half.backend() == backend),
+            Self::Int8 => ByteRunner::new(backend).is_some(),
+        }
+    }
+
+    /// What a kernel multiplies.
+    fn products(self) -> Products {
+        match self {
+            Self::F32 => Products::F32,
+            Self::Bf16 => Products::Bf16,
+            Self::Int8 => Products::Int8,
+        }
     }
 }
 
@@ -43,7 +56,7 @@ impl Precision {
 /// # Panics
 /// Where this processor does not have the backend, or the precision on it.
 pub fn peak_flops(backend: Backend, precision: Precision) -> f64 {
-    hiwl_kernels::peak_flops(backend, precision == Precision::Bf16)
+    hiwl_kernels::peak_flops(backend, precision.products())
 }
 
 /// The same of all threads of the current rayon pool at once. Two that share a core, as
@@ -55,7 +68,7 @@ pub fn peak_flops_together(backend: Backend, precision: Precision) -> f64 {
     let begin = Barrier::new(rayon::current_num_threads());
     let each = rayon::broadcast(|_| {
         begin.wait();
-        hiwl_kernels::median_flops(backend, precision == Precision::Bf16)
+        hiwl_kernels::median_flops(backend, precision.products())
     });
     each.iter().sum()
 }

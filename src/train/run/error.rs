@@ -169,6 +169,12 @@ pub enum TrainError {
         /// Its name.
         name: &'static str,
     },
+    /// Nothing learns in it anywhere.
+    #[error("networks do not learn in {name}: --precision f32, or bf16")]
+    NoLearning {
+        /// Its name.
+        name: &'static str,
+    },
     /// The threads could not be started.
     #[error("{0}: {REFUSED}")]
     Threads(#[from] NoThreads),
@@ -231,6 +237,7 @@ impl TrainError {
             | Self::InitialModel(_)
             | Self::InitialWeights(_)
             | Self::NoPrecision { .. }
+            | Self::NoLearning { .. }
             | Self::Initial { .. } => true,
             Self::Folder(error) => error.is_usage(),
             Self::SavedWeights(_) => true,

@@ -287,8 +287,12 @@ fn precision(
         Some(precision) => precision,
         None => said.map_or_else(|| engine.fastest(), |said| said.precision.unwrap_or(unsaid)),
     };
+    let name = precision.name();
+    if !precision.is_learned_in() {
+        return Err(TrainError::NoLearning { name });
+    }
     if !engine.computes(precision) {
-        return Err(TrainError::NoPrecision { name: precision.name() });
+        return Err(TrainError::NoPrecision { name });
     }
     Ok(precision)
 }

@@ -14,8 +14,8 @@ use std::mem::{replace, swap, take};
 use std::ops::Range;
 
 use hiwl_kernels::{
-    BLOCK, F32, Format, Launch, Line, Mean, Output, Panel, PlanesMut, Pointwise, Product, Runner,
-    Sigmoid2, Stem, blocks,
+    BLOCK, F32, Format, Launch, Line, Mean, Output, Panel, PlanesMut, Pointwise, Prepare, Product,
+    Runner, Sigmoid2, Stem, blocks,
 };
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     packed::{BlockLayers, NetworkLayers, RELEASED},
     pixels::Pixels,
     profile::{Clock, LayerKind},
-    scratch::{Activations, Pool, RowScratch, Scratch},
+    scratch::{Activations, Operands, Pool, RowScratch, Scratch},
 };
 
 /// Images that share a pass over the weights of the late layers.
@@ -179,10 +179,51 @@ impl<F: Format> ForwardPass<'_, F> {
         block: &BlockLayers<F>,
         images: usize,
     ) {
-        let input = replace(&mut scratch.input, Activations::lent());
-        let source = BlockInput::Planes(&input.cells);
-        self.block(clock, scratch, row_scratch, block, images, source, &input.wide);
+        let mut input = replace(&mut scratch.input, Activations::lent());
+        if block.expand.is_some() {
+            let plane = block.depthwise.input.pow(2);
+            let prepare = || self.prepare_input(&mut input, block.input_blocks, plane, images);
+            clock.measure(LayerKind::Expand, prepare);
+        }
+        let Activations { cells, wide, prepared } = &input;
+        let source = BlockInput::Planes { cells, operands: Operands::new(cells, prepared) };
+        self.block(clock, scratch, row_scratch, block, images, source, wide);
         scratch.input = replace(&mut scratch.output, input);
+    }
+
+    /// Operands of the images' cells, where the format prepares them.
+    fn prepare_input(
+        &self,
+        input: &mut Activations<F>,
+        blocks: usize,
+        plane: usize,
+        images: usize,
+    ) {
+        if !F::PREPARES {
+            return;
+        }
+        let Activations { cells, prepared, .. } = input;
+        for i in 0..images {
+            let image = i * blocks * plane..(i + 1) * blocks * plane;
+            let operands = &mut prepared.operands[image.clone()];
+            let scales = &mut prepared.scales[i * plane..][..plane];
+            let work = Prepare {
+                cells: PlanesMut::new(&mut cells[image], blocks, plane, plane),
+                factors: None,
+                prepared: Some((PlanesMut::new(operands, blocks, plane, plane), scales)),
+            };
+            self.prepare(work, self.share(plane));
+        }
+    }
+
+    /// Does `work` in pieces of at most `share` pixels.
+    pub(super) fn prepare(&self, work: Prepare<'_, F>, share: usize) {
+        if work.pixels() <= share {
+            return F::prepare(self.own, work);
+        }
+        let middle = work.pixels() / 2;
+        let (mine, others) = work.split(middle);
+        rayon::join(|| self.prepare(mine, share), || self.prepare(others, share));
     }
 
     /// Factors of the expanded channels, from their means in `scratch.pool`.
@@ -195,7 +236,17 @@ impl<F: Format> ForwardPass<'_, F> {
         let Scratch { pool, squeezed, factors, .. } = scratch;
         self.dense(&block.squeeze, images, pool, squeezed, true);
         self.dense(&block.excite, images, squeezed, factors, false);
-        self.runner.launch(Sigmoid2(&mut factors[..block.excite.blocks * images]));
+        let factors = &mut factors[..block.excite.blocks * images];
+        self.runner.launch(Sigmoid2(factors));
+        // The sigmoid makes numbers of what are none, and so may whatever rounds the pixels:
+        // of an image whose means are none, no factor is one, so that its logits tell.
+        for i in 0..images {
+            let mut means = pool[..block.depthwise.blocks * images].iter().skip(i).step_by(images);
+            if !means.all(|line| line.0.iter().all(|mean| mean.is_finite())) {
+                let own = factors.iter_mut().skip(i).step_by(images);
+                own.for_each(|line| line.0.fill(f32::NAN));
+            }
+        }
     }
 
     /// A product on one vector an image, `[blocks][images]`. A team shares one of many
@@ -240,6 +291,7 @@ impl<F: Format> ForwardPass<'_, F> {
             self.runner.launch(Pointwise::<F32> {
                 input,
                 input_block: images,
+                scales: &[],
                 channels: product.channels,
                 weights: product.weights(panel),
                 bias: product.bias(panel),
@@ -263,11 +315,14 @@ impl<F: Format> ForwardPass<'_, F> {
     ) {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
         let Scratch { input, pool, squeezed, .. } = scratch;
+        let (in_blocks, plane) = (blocks(head.channels), self.layers.side.pow(2));
+        self.prepare_input(input, in_blocks, plane, images);
         let pool = &mut pool[..head.blocks * images];
         let Rows { logits, features, maps } = to;
         let mut map_rows = maps.chunks_exact_mut((maps.len() / images).max(1));
         let maps = from_fn(|_| map_rows.next().unwrap_or_default());
-        self.features(row_scratch, &input.cells, images, &head.panels, pool, maps);
+        let operands = Operands::new(&input.cells, &input.prepared);
+        self.features(row_scratch, operands, images, &head.panels, pool, maps);
         for (i, row) in features.chunks_exact_mut((features.len() / images).max(1)).enumerate() {
             for (b, row) in row.chunks_mut(BLOCK).enumerate() {
                 let line = &pool[b * images + i].0;
@@ -292,7 +347,7 @@ impl<F: Format> ForwardPass<'_, F> {
     fn features(
         &self,
         row_scratch: &mut RowScratch,
-        input: &[F::Cell],
+        input: Operands<'_, F>,
         images: usize,
         panels: &[Panel],
         pool: &mut [Line],
@@ -315,15 +370,17 @@ impl<F: Format> ForwardPass<'_, F> {
             );
             return;
         }
-        let image = blocks(head.channels) * plane;
+        let in_blocks = blocks(head.channels);
         let first = panels[0].blocks.start;
         for panel in panels {
             let width = panel.blocks.len();
             for (i, map) in maps[..images].iter_mut().enumerate() {
                 let features = &mut row_scratch.ring[..width * plane];
+                let Operands { planes, scales } = input.image(i, in_blocks, plane);
                 self.own.launch(Pointwise::<F> {
-                    input: &input[i * image..][..image],
+                    input: planes,
                     input_block: plane,
+                    scales,
                     channels: head.channels,
                     weights: head.weights(panel),
                     bias: head.bias(panel),
@@ -357,7 +414,7 @@ impl<F: Format> ForwardPass<'_, F> {
                 self.stem_rows(&mut image, p, y..y + 1, |_| y * side, output, plane);
             }
         }
-        let Activations { cells, wide } = &mut scratch.input;
+        let Activations { cells, wide, .. } = &mut scratch.input;
         for (cell, line) in cells.iter_mut().zip(&scratch.stem) {
             *cell = F::narrow(line);
         }

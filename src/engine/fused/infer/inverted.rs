@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use hiwl_kernels::{
-    Depthwise, Format, Launch, Line, Output, PlanesMut, Pointwise, ScalePixels, ScaleWeights,
+    Depthwise, Format, Launch, Line, Output, PlanesMut, Pointwise, Prepare, ScaleWeights,
 };
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     packed::{BlockLayers, DepthwiseLayer},
     pixels::Pixels,
     profile::{Clock, LayerKind},
-    scratch::{RowScratch, Scratch},
+    scratch::{Operands, RowScratch, Scratch},
 };
 
 /// Fewest pixels that are worth a thread.
@@ -32,7 +32,25 @@ pub(super) enum BlockInput<'a, F: Format> {
     /// needed.
     Stem(&'a [u8]),
     /// From memory, one plane a channel block and image.
-    Planes(&'a [F::Cell]),
+    Planes {
+        /// As they are held.
+        cells: &'a [F::Cell],
+        /// As an expansion multiplies them.
+        operands: Operands<'a, F>,
+    },
+}
+
+impl<F: Format> BlockInput<'_, F> {
+    /// Of one of the images, of so many blocks of `plane` pixels.
+    fn image(self, image: usize, blocks: usize, plane: usize) -> Self {
+        match self {
+            Self::Planes { cells, operands } if image > 0 => Self::Planes {
+                cells: &cells[image * blocks * plane..],
+                operands: operands.image(image, blocks, plane),
+            },
+            alone => alone,
+        }
+    }
 }
 
 /// Expansion and depthwise convolution of some strips of some panels of an
@@ -91,7 +109,7 @@ impl<F: Format> Filtering<'_, F> {
 struct Projecting<'a, F: Format> {
     block: &'a BlockLayers<F>,
     /// The expanded channels, of this image.
-    input: &'a [F::Cell],
+    input: Operands<'a, F>,
     /// Of all panels.
     weights: &'a [F::Weights],
     /// Of this image.
@@ -159,7 +177,7 @@ impl<F: Format> ForwardPass<'_, F> {
     ) {
         let layer = &block.depthwise;
         let (plane, strips, panels) = (layer.output.pow(2), layer.strips(), layer.panels.len());
-        let (input_image, image) = (block.input_blocks * layer.input.pow(2), layer.blocks * plane);
+        let image = layer.blocks * plane;
         // A panel's weights serve all images before the next panel's are read.
         let step = if images == 1 { panels } else { 1 };
         for first in (0..panels).step_by(step) {
@@ -169,12 +187,7 @@ impl<F: Format> ForwardPass<'_, F> {
                 let output = &mut output[blocks.start * plane..blocks.end * plane];
                 let work = Filtering {
                     block,
-                    source: match source {
-                        BlockInput::Planes(planes) => {
-                            BlockInput::Planes(&planes[i * input_image..])
-                        }
-                        stem @ BlockInput::Stem(_) => stem,
-                    },
+                    source: source.image(i, block.input_blocks, layer.input.pow(2)),
                     panels: first..first + step,
                     strips: 0..strips,
                     output: PlanesMut::new(output, blocks.len(), plane, plane),
@@ -191,7 +204,7 @@ impl<F: Format> ForwardPass<'_, F> {
         }
         clock.measure(LayerKind::SqueezeExcite, || self.squeeze_excite(scratch, block, images));
         let residual = match &source {
-            BlockInput::Planes(planes) if block.residual => Some(F::residual(planes, wide)),
+            BlockInput::Planes { cells, .. } if block.residual => Some(F::residual(cells, wide)),
             _ => None,
         };
         clock.measure(LayerKind::Project, || self.project(scratch, block, images, residual));
@@ -233,7 +246,7 @@ impl<F: Format> ForwardPass<'_, F> {
         let RowScratch { pixels, ring } = row_scratch;
         let mut stem = match work.source {
             BlockInput::Stem(bytes) => Some(Pixels::new(self, bytes, pixels)),
-            BlockInput::Planes(_) => None,
+            BlockInput::Planes { .. } => None,
         };
         for p in work.panels.clone() {
             let panel = &layer.panels[p];
@@ -253,9 +266,9 @@ impl<F: Format> ForwardPass<'_, F> {
                             let at = |y| layer.ring.start(y);
                             self.stem_rows(image, p, fill, at, ring, layer.ring.block());
                         }),
-                        (None, BlockInput::Planes(planes)) => {
+                        (None, BlockInput::Planes { cells, operands }) => {
                             clock.measure(LayerKind::Expand, || {
-                                self.fill(work.block, p, planes, fill, ring);
+                                self.fill(work.block, p, (cells, operands), fill, ring);
                             })
                         }
                         (None, BlockInput::Stem(_)) => unreachable!("the stem was set up above"),
@@ -292,7 +305,7 @@ impl<F: Format> ForwardPass<'_, F> {
         &self,
         block: &BlockLayers<F>,
         panel: usize,
-        input: &[F::Cell],
+        (cells, operands): (&[F::Cell], Operands<'_, F>),
         y: Range<usize>,
         ring: &mut [Line],
     ) {
@@ -303,7 +316,7 @@ impl<F: Format> ForwardPass<'_, F> {
             for (b, block) in layer.panels[panel].clone().enumerate() {
                 for (row, y) in y.clone().enumerate() {
                     let to = b * layer.ring.block() + start + row * layer.ring.width;
-                    let from = &input[block * plane + y * side..][..side];
+                    let from = &cells[block * plane + y * side..][..side];
                     for (to, from) in ring[to..to + side].iter_mut().zip(from) {
                         *to = F::widen(from);
                     }
@@ -315,9 +328,11 @@ impl<F: Format> ForwardPass<'_, F> {
         let rows = (y.len() - 1) * layer.ring.width + side;
         let output =
             PlanesMut::new(&mut ring[start..], panel.blocks.len(), layer.ring.block(), rows);
+        let Operands { planes, scales } = operands.from(y.start * side);
         self.own.launch(Pointwise::<F> {
-            input: &input[y.start * side..],
+            input: planes,
             input_block: plane,
+            scales,
             channels: expand.channels,
             weights: expand.weights(panel),
             bias: expand.bias(panel),
@@ -342,15 +357,24 @@ impl<F: Format> ForwardPass<'_, F> {
         let (layer, product) = (&block.depthwise, &block.project.product);
         let plane = layer.output.pow(2);
         let (input_image, output_image) = (layer.blocks * plane, product.blocks * plane);
-        let Scratch { expanded, factors, weights, output, .. } = scratch;
+        let Scratch { expanded, prepared, factors, weights, output, .. } = scratch;
         let factors_in_pixels = block.project.scaled_weights() == 0;
         if factors_in_pixels {
             for i in 0..images {
-                let planes = &mut expanded[i * input_image..][..input_image];
-                let share = self.share(layer.blocks);
-                self.scale_pixels(planes, plane, (&factors[i..], images), share);
+                let image = i * input_image..(i + 1) * input_image;
+                let of_image = |planes| PlanesMut::new(planes, layer.blocks, plane, plane);
+                let work = Prepare {
+                    cells: PlanesMut::new(&mut expanded[image.clone()], layer.blocks, plane, plane),
+                    factors: Some((&factors[i..], images)),
+                    prepared: F::PREPARES.then(|| {
+                        let scales = &mut prepared.scales[i * plane..][..plane];
+                        (of_image(&mut prepared.operands[image]), scales)
+                    }),
+                };
+                self.prepare(work, self.share(plane));
             }
         }
+        let operands = Operands::new(expanded, prepared);
         let step = if images == 1 { product.panels.len() } else { 1 };
         for first in (0..product.panels.len()).step_by(step) {
             let panels = first..first + step;
@@ -369,7 +393,7 @@ impl<F: Format> ForwardPass<'_, F> {
                 let of_wide = |wide| PlanesMut::new(wide, blocks.len(), plane, plane);
                 let work = Projecting {
                     block,
-                    input: &expanded[i * input_image..][..input_image],
+                    input: operands.image(i, layer.blocks, plane),
                     weights: if factors_in_pixels { product.all_weights() } else { weights },
                     residual: residual.map(|planes| &planes[i * output_image..][..output_image]),
                     panels: panels.clone(),
@@ -385,30 +409,6 @@ impl<F: Format> ForwardPass<'_, F> {
                 let share = self.share(step * plane);
                 self.project_panels(work, share);
             }
-        }
-    }
-
-    /// Multiplies the planes of some blocks by their factors, the first's first, `step`
-    /// lines apart, in pieces of at most `share` blocks.
-    fn scale_pixels(
-        &self,
-        planes: &mut [F::Cell],
-        plane: usize,
-        (factors, step): (&[Line], usize),
-        share: usize,
-    ) {
-        let blocks = planes.len() / plane;
-        if blocks > share {
-            let (mine, others) = planes.split_at_mut(blocks / 2 * plane);
-            let behind = &factors[blocks / 2 * step..];
-            rayon::join(
-                || self.scale_pixels(mine, plane, (factors, step), share),
-                || self.scale_pixels(others, plane, (behind, step), share),
-            );
-            return;
-        }
-        for (b, pixels) in planes.chunks_exact_mut(plane).enumerate() {
-            self.own.launch(ScalePixels::<F> { pixels, factors: &factors[b * step] });
         }
     }
 
@@ -436,13 +436,14 @@ impl<F: Format> ForwardPass<'_, F> {
         for p in panels {
             let Some(weights) = block.project.scaled(p) else { continue };
             let place = &all[p].weights;
-            self.own.launch(ScaleWeights::<F> {
+            let work = ScaleWeights::<F> {
                 weights,
                 panel: all[p].blocks.len(),
                 factors,
                 step,
                 output: &mut output[place.start - first..place.end - first],
-            });
+            };
+            F::scale_weights(self.own, work);
         }
     }
 
@@ -465,9 +466,11 @@ impl<F: Format> ForwardPass<'_, F> {
                 None => Output::Cells(cells),
             };
             let from = panel.blocks.start * plane + work.pixels.start;
+            let Operands { planes, scales } = work.input.from(work.pixels.start);
             self.own.launch(Pointwise::<F> {
-                input: &work.input[work.pixels.start..],
+                input: planes,
                 input_block: plane,
+                scales,
                 channels: product.channels,
                 weights: &work.weights[panel.weights.clone()],
                 bias: product.bias(panel),

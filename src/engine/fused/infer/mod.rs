@@ -27,7 +27,9 @@ mod reference;
 
 use std::sync::Arc;
 
-use hiwl_kernels::{BLOCK, Backend, Bf16, F32, Format, HalfRunner, Runner, colours};
+use hiwl_kernels::{
+    BLOCK, Backend, Bf16, ByteRunner, F32, Format, HalfRunner, Int8, Runner, colours,
+};
 use rayon::{ThreadPool, prelude::*};
 
 pub use self::profile::{LayerKind, LayerTimes};
@@ -62,6 +64,18 @@ pub struct PackedNetwork {
 enum Packing {
     F32(Packed<F32>),
     Bf16(Packed<Bf16>),
+    Int8(Packed<Int8>),
+}
+
+/// The same of the layers, whatever their format.
+macro_rules! of_layers {
+    ($packing:expr, $packed:ident => $same:expr) => {
+        match $packing {
+            Packing::F32($packed) => $same,
+            Packing::Bf16($packed) => $same,
+            Packing::Int8($packed) => $same,
+        }
+    };
 }
 
 struct Packed<F: Format> {
@@ -72,8 +86,14 @@ struct Packed<F: Format> {
 }
 
 impl<F: Format> Packed<F> {
-    fn new(layers: NetworkLayers<F>, own: F::Runner) -> Self {
-        Self { layers, own, scratches: Pool::new(), row_scratches: Pool::new() }
+    fn new(
+        (architecture, classes, size): (&Architecture, usize, usize),
+        weights: &Weights,
+        whole_lines: bool,
+        own: F::Runner,
+    ) -> Result<Self, WeightsError> {
+        let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
+        Ok(Self { layers, own, scratches: Pool::new(), row_scratches: Pool::new() })
     }
 }
 
@@ -120,16 +140,18 @@ impl PackedNetwork {
             panic!("this processor has no {}", backend.name());
         };
         let whole_lines = runner.whole_lines();
-        let engine = match (precision, HalfRunner::new()) {
-            (Precision::Bf16, Some(own)) => {
-                let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
-                Packing::Bf16(Packed::new(layers, own))
-            }
-            _ => {
-                let layers = NetworkLayers::new(architecture, classes, size, weights, whole_lines)?;
-                Packing::F32(Packed::new(layers, runner))
-            }
+        let (half, bytes) = (HalfRunner::new(), ByteRunner::new(backend));
+        let shape = (architecture, classes, size);
+        let engine = match precision {
+            Precision::F32 => Some(Packing::F32(Packed::new(shape, weights, whole_lines, runner)?)),
+            Precision::Bf16 => half
+                .map(|own| Packed::new(shape, weights, whole_lines, own).map(Packing::Bf16))
+                .transpose()?,
+            Precision::Int8 => bytes
+                .map(|own| Packed::new(shape, weights, whole_lines, own).map(Packing::Int8))
+                .transpose()?,
         };
+        let Some(engine) = engine else { unreachable!("the precision is available") };
         let Normalisation { mean, std } = normalisation;
         let by_colour = |f: &dyn Fn(f64, f64) -> f64| {
             colours([0, 1, 2].map(|i| f(f64::from(mean[i]), f64::from(std[i])) as f32))
@@ -172,23 +194,18 @@ impl PackedNetwork {
         match self.engine {
             Packing::F32(_) => Precision::F32,
             Packing::Bf16(_) => Precision::Bf16,
+            Packing::Int8(_) => Precision::Int8,
         }
     }
 
     /// Length of the feature vector.
     pub fn features(&self) -> usize {
-        match &self.engine {
-            Packing::F32(packed) => packed.layers.head.outputs(),
-            Packing::Bf16(packed) => packed.layers.head.outputs(),
-        }
+        of_layers!(&self.engine, packed => packed.layers.head.outputs())
     }
 
     /// Pixels along each side of the last feature maps.
     pub fn map_side(&self) -> usize {
-        match &self.engine {
-            Packing::F32(packed) => packed.layers.side,
-            Packing::Bf16(packed) => packed.layers.side,
-        }
+        of_layers!(&self.engine, packed => packed.layers.side)
     }
 
     /// Logits of images, each `size` × `size` × 3 bytes of interleaved RGB,
@@ -250,10 +267,9 @@ impl PackedNetwork {
         for (images, logits) in groups {
             self.pass(&mut times, 1, images, Rows { logits, ..Rows::default() });
         }
-        match &self.engine {
-            Packing::F32(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
-            Packing::Bf16(packed) => packed.layers.count_multiply_adds(&mut times, images.len()),
-        }
+        of_layers!(&self.engine, packed => {
+            packed.layers.count_multiply_adds(&mut times, images.len());
+        });
         times
     }
 
@@ -263,10 +279,7 @@ impl PackedNetwork {
     }
 
     fn pass<C: Clock>(&self, clock: &mut C, team: usize, images: &[&[u8]], to: Rows<'_>) {
-        match &self.engine {
-            Packing::F32(packed) => self.walk_in(packed, clock, team, images, to),
-            Packing::Bf16(packed) => self.walk_in(packed, clock, team, images, to),
-        }
+        of_layers!(&self.engine, packed => self.walk_in(packed, clock, team, images, to));
     }
 
     fn walk_in<F: Format, C: Clock>(

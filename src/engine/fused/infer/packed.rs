@@ -34,7 +34,7 @@ pub(super) const RELEASED: f32 = (1.0 / HELD) as f32;
 const PLAIN: f64 = 1.0;
 
 /// A projection, whose input is multiplied by a factor a channel: in its
-/// weights or in its pixels, whichever are fewer.
+/// weights or in its pixels, whichever are fewer; in pixels that are prepared anyway.
 #[derive(Debug)]
 pub(super) struct Projection<F: Format> {
     /// The convolution.
@@ -47,7 +47,8 @@ pub(super) struct Projection<F: Format> {
 impl<F: Format> Projection<F> {
     fn new(weights: &[f32], bias: &[f32], pixels: usize, whole_lines: bool) -> Self {
         let product = Product::new(weights, bias, whole_lines);
-        let scaled = (pixels > product.blocks * BLOCK).then(|| {
+        let into_weights = !F::PREPARES && pixels > product.blocks * BLOCK;
+        let scaled = into_weights.then(|| {
             let channels = product.channels;
             let padded: Vec<f32> = weights
                 .chunks_exact(channels)

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use hiwl_kernels::{Format, Line};
+use hiwl_kernels::{Format, Line, PixelScale};
 
 use super::{
     forward::{GROUP, blocks_alone},
@@ -10,23 +10,85 @@ use super::{
     pixels::Pixels,
 };
 
+/// What is prepared of cells that are multiplied next, where the format does so.
+pub(super) struct Prepared<F: Format> {
+    /// One for each cell.
+    pub operands: Vec<F::Operand>,
+    /// One for each pixel.
+    pub scales: Vec<PixelScale>,
+}
+
+impl<F: Format> Prepared<F> {
+    fn new(cells: usize, pixels: usize) -> Self {
+        let room = |length| if F::PREPARES { length } else { 0 };
+        Self {
+            operands: vec![F::NO_OPERAND; room(cells)],
+            scales: vec![PixelScale::NONE; room(pixels)],
+        }
+    }
+}
+
+/// What a product multiplies: planes of the images in order.
+pub(super) struct Operands<'a, F: Format> {
+    /// Blocks of channels.
+    pub planes: &'a [F::Operand],
+    /// Of the pixels, if the format prepares them; otherwise empty.
+    pub scales: &'a [PixelScale],
+}
+
+impl<F: Format> Clone for Operands<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Format> Copy for Operands<'_, F> {}
+
+impl<'a, F: Format> Operands<'a, F> {
+    /// The cells, or what was prepared of them.
+    pub fn new(cells: &'a [F::Cell], prepared: &'a Prepared<F>) -> Self {
+        let planes = F::operands(cells, &prepared.operands);
+        Self { planes, scales: &prepared.scales }
+    }
+
+    /// Those of an image, of so many blocks of `plane` pixels.
+    pub fn image(self, image: usize, blocks: usize, plane: usize) -> Self {
+        Self { planes: &self.planes[image * blocks * plane..], ..self.scales_from(image * plane) }
+    }
+
+    /// From a pixel of each block on.
+    pub fn from(self, pixel: usize) -> Self {
+        Self { planes: &self.planes[pixel..], ..self.scales_from(pixel) }
+    }
+
+    fn scales_from(self, pixel: usize) -> Self {
+        Self { scales: if F::PREPARES { &self.scales[pixel..] } else { self.scales }, ..self }
+    }
+}
+
 /// Activations between two blocks.
 pub(super) struct Activations<F: Format> {
     /// As the format holds them.
     pub cells: Vec<F::Cell>,
     /// The same in f32 where a residual needs them and the format is another.
     pub wide: Vec<Line>,
+    /// The same as the next product multiplies them, where they have to be prepared.
+    pub prepared: Prepared<F>,
 }
 
 impl<F: Format> Activations<F> {
-    fn new(cells: usize) -> Self {
+    fn new(cells: usize, pixels: usize) -> Self {
         let wide = if F::WIDE { cells } else { 0 };
-        Self { cells: vec![F::ZERO; cells], wide: vec![Line::ZERO; wide] }
+        Self {
+            cells: vec![F::ZERO; cells],
+            wide: vec![Line::ZERO; wide],
+            prepared: Prepared::new(cells, pixels),
+        }
     }
 
     /// Nothing, for the time that the buffers are lent elsewhere.
     pub fn lent() -> Self {
-        Self { cells: Vec::new(), wide: Vec::new() }
+        Self { cells: Vec::new(), wide: Vec::new(), prepared: Prepared::new(0, 0) }
     }
 }
 
@@ -43,6 +105,8 @@ pub(super) struct Scratch<F: Format> {
     pub stem: Vec<Line>,
     /// The depthwise convolution's output.
     pub expanded: Vec<F::Cell>,
+    /// The same times its factors, where it has to be prepared for the projection.
+    pub prepared: Prepared<F>,
     /// Sums over the pixels of one image, `[blocks][strips]`.
     pub sums: Vec<Line>,
     /// Means over the pixels, `[blocks][images]`.
@@ -84,14 +148,17 @@ impl<F: Format> Scratch<F> {
         let activations = activations.max(gathered).max(stem);
         let expanded =
             |block: &BlockLayers<F>| block.depthwise.blocks * block.depthwise.output.pow(2);
+        let pixels = largest(layers, |i, block| images(i) * block.depthwise.input.pow(2));
+        let room = largest(layers, |i, block| images(i) * expanded(block));
         let small = |lines: usize| vec![Line::ZERO; GROUP * lines];
         let of = |count: &dyn Fn(&BlockLayers<F>) -> usize| largest(layers, |_, b| count(b));
         Self {
-            input: Activations::new(activations),
-            output: Activations::new(activations),
-            gathered: Activations::new(activations),
+            input: Activations::new(activations, pixels),
+            output: Activations::new(activations, pixels),
+            gathered: Activations::new(activations, pixels),
             stem: vec![Line::ZERO; if layers.takes_in_stem() { 0 } else { stem }],
-            expanded: vec![F::ZERO; largest(layers, |i, block| images(i) * expanded(block))],
+            expanded: vec![F::ZERO; room],
+            prepared: Prepared::new(room, pixels),
             sums: vec![Line::ZERO; of(&|b| b.depthwise.blocks * b.depthwise.strips())],
             pool: small(of(&|b| b.depthwise.blocks).max(layers.head.blocks)),
             squeezed: small(of(&|b| b.squeeze.blocks).max(layers.classifier.blocks)),

@@ -1,19 +1,25 @@
-//! AVX2 with FMA: eight lanes, sixteen registers.
+//! AVX2 with FMA: eight lanes, sixteen registers; and with them AVX-VNNI (Intel's laptops
+//! from Alder Lake on, AMD from Zen 5): products of four bytes.
 
 #![allow(unsafe_code, reason = "vendor intrinsics; the token proves that the processor has them")]
 
 use std::arch::x86_64::*;
 
-use super::simd::{Kernel, Simd};
+use super::{
+    bytes::ByteSimd,
+    simd::{Kernel, Simd},
+};
 
-/// Proves that the processor has AVX2 and FMA.
+/// Proves that the processor has AVX2 and FMA, and AVX-VNNI too where that is true.
 #[derive(Clone, Copy)]
-pub struct Avx2(());
+pub struct Avx2<const VNNI: bool = false>(());
 
-impl Avx2 {
+impl<const VNNI: bool> Avx2<VNNI> {
     /// Whether the processor has the instructions.
     pub fn detected() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && (!VNNI || is_x86_feature_detected!("avxvnni"))
     }
 
     /// The token.
@@ -26,19 +32,29 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn run<K: Kernel<Avx2>>(simd: Avx2, kernel: K) {
+fn run<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
     kernel.run(simd);
 }
 
-impl Simd for Avx2 {
+#[target_feature(enable = "avx2,fma,avxvnni")]
+fn run_vnni<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
+    kernel.run(simd);
+}
+
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
     type Vector = __m256;
 
     const LANES: usize = 8;
     const MANY_REGISTERS: bool = false;
 
     fn vectorize<K: Kernel<Self>>(self, kernel: K) {
-        // SAFETY: the token proves the features.
-        unsafe { run(self, kernel) }
+        if VNNI {
+            // SAFETY: the token proves the features.
+            unsafe { run_vnni(self, kernel) }
+        } else {
+            // SAFETY: the token proves the features.
+            unsafe { run(self, kernel) }
+        }
     }
 
     #[inline(always)]
@@ -131,5 +147,84 @@ impl Simd for Avx2 {
     fn reciprocal(self, a: __m256) -> __m256 {
         // SAFETY: the token proves the features.
         unsafe { _mm256_div_ps(_mm256_set1_ps(1.0), a) }
+    }
+
+    #[inline(always)]
+    fn reciprocal_estimate(self, a: __m256) -> __m256 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_rcp_ps(a) }
+    }
+}
+
+impl ByteSimd for Avx2<true> {
+    type Sums = __m256i;
+    type Quads = __m256i;
+
+    #[inline(always)]
+    fn no_sums(self) -> __m256i {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quads(self, from: *const i8) -> __m256i {
+        // SAFETY: the token proves the features; the caller that it is readable.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_quad(self, from: *const u8) -> __m256i {
+        // SAFETY: the token proves the features; the caller that it is readable.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    fn dot_quads(self, a: __m256i, b: __m256i, c: __m256i) -> __m256i {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_dpbusd_avx_epi32(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn floats(self, sums: __m256i) -> __m256 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn least(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn largest(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn extremes(self, low: __m256, high: __m256) -> (f32, f32) {
+        // SAFETY: the token proves the features.
+        unsafe {
+            // Both halves at once: the least is the negative of the negatives' largest.
+            let low = _mm256_sub_ps(_mm256_setzero_ps(), low);
+            let a = _mm256_permute2f128_ps::<0x20>(low, high);
+            let b = _mm256_permute2f128_ps::<0x31>(low, high);
+            let v = _mm256_max_ps(a, b);
+            let v = _mm256_max_ps(v, _mm256_permute_ps::<0x4E>(v));
+            let v = _mm256_max_ps(v, _mm256_permute_ps::<0xB1>(v));
+            (-_mm256_cvtss_f32(v), _mm_cvtss_f32(_mm256_extractf128_ps::<1>(v)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, value: __m256) {
+        // SAFETY: the token proves the features; the caller that eight bytes are writable.
+        unsafe {
+            let wide = _mm256_cvtps_epi32(value);
+            let halves = (_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
+            let words = _mm_packus_epi32(halves.0, halves.1);
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
+        }
     }
 }

@@ -1,17 +1,20 @@
-//! AVX-512 F and DQ: sixteen lanes, thirty-two registers; and with them AVX-512 BF16:
-//! products of pairs of bfloat16.
+//! AVX-512 F and DQ: sixteen lanes, thirty-two registers; and with them AVX-512 BF16,
+//! products of pairs of bfloat16, or AVX-512 VNNI, products of four bytes.
 
 #![allow(unsafe_code, reason = "vendor intrinsics; the token proves that the processor has them")]
 
 use std::arch::x86_64::*;
 
-use super::simd::{HalfSimd, Kernel, Simd};
+use super::{
+    bytes::ByteSimd,
+    simd::{HalfSimd, Kernel, Simd},
+};
 
-/// Proves that the processor has AVX-512 F and DQ, and BF16 too where that is true.
+/// Proves that the processor has AVX-512 F and DQ, and BF16 or VNNI too where that is true.
 #[derive(Clone, Copy)]
-pub struct Avx512<const BF16: bool = false>(());
+pub struct Avx512<const BF16: bool = false, const VNNI: bool = false>(());
 
-impl<const BF16: bool> Avx512<BF16> {
+impl<const BF16: bool, const VNNI: bool> Avx512<BF16, VNNI> {
     /// Whether the processor has the instructions.
     pub fn detected() -> bool {
         is_x86_feature_detected!("avx512f")
@@ -19,6 +22,7 @@ impl<const BF16: bool> Avx512<BF16> {
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && (!BF16 || is_x86_feature_detected!("avx512bf16"))
+            && (!VNNI || is_x86_feature_detected!("avx512vnni"))
     }
 
     /// The token.
@@ -31,16 +35,21 @@ impl<const BF16: bool> Avx512<BF16> {
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn run<const BF16: bool, K: Kernel<Avx512<BF16>>>(simd: Avx512<BF16>, kernel: K) {
+fn run<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
     kernel.run(simd);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bf16,avx2,fma")]
-fn run_bf16<const BF16: bool, K: Kernel<Avx512<BF16>>>(simd: Avx512<BF16>, kernel: K) {
+fn run_bf16<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
     kernel.run(simd);
 }
 
-impl<const BF16: bool> Simd for Avx512<BF16> {
+#[target_feature(enable = "avx512f,avx512dq,avx512vnni,avx2,fma")]
+fn run_vnni<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
+    kernel.run(simd);
+}
+
+impl<const BF16: bool, const VNNI: bool> Simd for Avx512<BF16, VNNI> {
     type Vector = __m512;
 
     const LANES: usize = 16;
@@ -50,6 +59,9 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         if BF16 {
             // SAFETY: the token proves the features.
             unsafe { run_bf16(self, kernel) }
+        } else if VNNI {
+            // SAFETY: the token proves the features.
+            unsafe { run_vnni(self, kernel) }
         } else {
             // SAFETY: the token proves the features.
             unsafe { run(self, kernel) }
@@ -146,6 +158,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
             _mm512_mul_ps(y, _mm512_fnmadd_ps(a, y, _mm512_set1_ps(2.0)))
         }
     }
+
+    #[inline(always)]
+    fn reciprocal_estimate(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_rcp14_ps(a) }
+    }
 }
 
 impl HalfSimd for Avx512<true> {
@@ -209,10 +227,77 @@ impl HalfSimd for Avx512<true> {
         // SAFETY: the token proves the features.
         unsafe { _mm512_dpbf16_ps(c, a, b) }
     }
+}
+
+impl ByteSimd for Avx512<false, true> {
+    type Sums = __m512i;
+    type Quads = __m512i;
 
     #[inline(always)]
-    fn reciprocal_estimate(self, a: __m512) -> __m512 {
+    fn no_sums(self) -> __m512i {
         // SAFETY: the token proves the features.
-        unsafe { _mm512_rcp14_ps(a) }
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quads(self, from: *const i8) -> __m512i {
+        // SAFETY: the token proves the features; the caller that it is readable.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_quad(self, from: *const u8) -> __m512i {
+        // SAFETY: the token proves the features; the caller that it is readable.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    fn dot_quads(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_dpbusd_epi32(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn floats(self, sums: __m512i) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn least(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn largest(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves the features.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn extremes(self, low: __m512, high: __m512) -> (f32, f32) {
+        // SAFETY: the token proves the features.
+        unsafe {
+            // Both halves at once: the least is the negative of the negatives' largest.
+            let low = _mm512_sub_ps(_mm512_setzero_ps(), low);
+            let (a, b) =
+                (_mm512_shuffle_f32x4::<0x44>(low, high), _mm512_shuffle_f32x4::<0xEE>(low, high));
+            let v = _mm512_max_ps(a, b);
+            let v = _mm512_max_ps(v, _mm512_shuffle_f32x4::<0xB1>(v, v));
+            let v = _mm512_max_ps(v, _mm512_permute_ps::<0x4E>(v));
+            let v = _mm512_max_ps(v, _mm512_permute_ps::<0xB1>(v));
+            let high = _mm512_extractf32x8_ps::<1>(v);
+            (-_mm512_cvtss_f32(v), _mm256_cvtss_f32(high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, value: __m512) {
+        // SAFETY: the token proves the features; the caller that sixteen bytes are writable.
+        unsafe {
+            let bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(value));
+            _mm_storeu_si128(to.cast(), bytes);
+        }
     }
 }

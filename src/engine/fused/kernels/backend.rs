@@ -12,8 +12,10 @@ use super::{
     depthwise::Depthwise,
     elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     format::{Bf16, F32},
+    int8::Int8,
     pointwise::Pointwise,
     portable::Portable,
+    prepare::Quantise,
     simd::{Kernel, Simd},
     stem::{Normalise, Stem},
 };
@@ -80,7 +82,7 @@ impl Backend {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => Avx2::detected(),
+            Self::Avx2 => Avx2::<false>::detected(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Avx512::<false>::detected(),
             #[cfg(target_arch = "aarch64")]
@@ -141,7 +143,7 @@ impl Runner {
             #[cfg(target_arch = "x86_64")]
             Backend::Avx2 => {
                 // SAFETY: a `Runner` is made only where the backend is available.
-                unsafe { Avx2::new_unchecked() }.vectorize(kernel);
+                unsafe { Avx2::<false>::new_unchecked() }.vectorize(kernel);
             }
             #[cfg(target_arch = "x86_64")]
             Backend::Avx512 => {
@@ -185,6 +187,12 @@ launches!(
     Depthwise<'_, Bf16>,
     ScalePixels<'_, Bf16>,
     ScaleWeights<'_, Bf16>,
+);
+
+launches!(
+    ByteRunner: Pointwise<'_, Int8>,
+    Depthwise<'_, Int8>,
+    Quantise<'_>,
 );
 
 /// Whether products of bfloat16 pairs are faster here than those of single
@@ -253,5 +261,55 @@ impl HalfRunner {
     /// Runs a kernel.
     pub(crate) fn run<K>(self, _: K) {
         unreachable!("a HalfRunner is made only where the processor has the instructions")
+    }
+}
+
+/// A kernel for every instruction set that multiplies bytes.
+#[cfg(target_arch = "x86_64")]
+pub trait ByteKernel: Kernel<Portable> + Kernel<Avx2<true>> + Kernel<Avx512<false, true>> {}
+#[cfg(target_arch = "x86_64")]
+impl<K: Kernel<Portable> + Kernel<Avx2<true>> + Kernel<Avx512<false, true>>> ByteKernel for K {}
+
+/// A kernel for every instruction set that multiplies bytes.
+#[cfg(not(target_arch = "x86_64"))]
+pub trait ByteKernel: Kernel<Portable> {}
+#[cfg(not(target_arch = "x86_64"))]
+impl<K: Kernel<Portable>> ByteKernel for K {}
+
+/// Products of bytes beside a backend, which this processor was found to have.
+#[derive(Debug, Clone, Copy)]
+pub struct ByteRunner(Backend);
+
+impl ByteRunner {
+    /// `None` where the processor does not have them beside this backend: AVX-512 VNNI,
+    /// AVX-VNNI, or plain loops, which are slow.
+    pub fn new(backend: Backend) -> Option<Self> {
+        let has = match backend {
+            Backend::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => Avx2::<true>::detected(),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => Avx512::<false, true>::detected(),
+            _ => false,
+        };
+        has.then_some(Self(backend))
+    }
+
+    /// Runs a kernel.
+    pub(crate) fn run<K: ByteKernel>(self, kernel: K) {
+        match self.0 {
+            Backend::Portable => Portable.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => {
+                // SAFETY: a `ByteRunner` is made only where the processor has the instructions.
+                unsafe { Avx2::<true>::new_unchecked() }.vectorize(kernel);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512 => {
+                // SAFETY: as above.
+                unsafe { Avx512::<false, true>::new_unchecked() }.vectorize(kernel);
+            }
+            _ => unreachable!("a ByteRunner is made only where the processor has them"),
+        }
     }
 }

@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "vector loads and stores of whole lines")]
 
 use super::{
-    format::{Format, FormatOn},
+    format::{Format, FormatOn, ScaledOn},
     lines::{BLOCK, Line},
     simd::{Kernel, Simd, sigmoid2},
 };
@@ -66,7 +66,7 @@ pub struct ScaleWeights<'a, F: Format> {
     pub output: &'a mut [F::Weights],
 }
 
-impl<S: Simd, F: FormatOn<S>> Kernel<S> for ScaleWeights<'_, F> {
+impl<S: Simd, F: ScaledOn<S>> Kernel<S> for ScaleWeights<'_, F> {
     #[inline(always)]
     fn run(self, s: S) {
         let rows = self.weights.chunks_exact(F::STEP * self.panel);

@@ -1,11 +1,10 @@
 //! How numbers are held between layers and multiplied: in f32, or rounded to
-//! bfloat16 with sums in f32.
+//! bfloat16 with sums in f32; in bytes where [`int8`](super::int8) says so.
 //!
-//! In both, what a layer is doing stays in f32: accumulators, bias, SiLU, the
-//! rows between expansion and depthwise convolution, squeeze and excite, and
-//! what residuals add up. bfloat16 has a third of f32's digits (8 bits), but
-//! processors multiply it two to four times as fast, and it takes half the
-//! memory.
+//! In all, what a layer is doing stays in f32: bias, SiLU, the rows between
+//! expansion and depthwise convolution, squeeze and excite, and what residuals
+//! add up. bfloat16 has a third of f32's digits (8 bits), but processors
+//! multiply it two to four times as fast, and it takes half the memory.
 
 #![allow(unsafe_code, reason = "loads and stores through pointers")]
 
@@ -19,6 +18,7 @@ use super::{
     elementwise::{ScalePixels, ScaleWeights},
     lines::{BLOCK, Line},
     pointwise::Pointwise,
+    prepare::{PixelScale, Prepare},
     simd::{HalfSimd, Simd, dot_products, outer_product, silu2, silu2_coarse},
 };
 
@@ -27,8 +27,14 @@ pub trait Format: Copy + Debug + Send + Sync + 'static {
     /// Sixteen channels of one pixel between layers.
     type Cell: Copy + Debug + Send + Sync;
 
+    /// The same as they are multiplied: a cell, or what is prepared from it.
+    type Operand: Copy + Debug + Send + Sync;
+
     /// Weights of [`Self::STEP`] channels in and sixteen out.
     type Weights: Copy + Debug + Send + Sync;
+
+    /// What sums of sixteen outputs need to become results.
+    type Bias: Copy + Debug + Send + Sync;
 
     /// What runs the kernels that depend on the format.
     type Runner: Copy
@@ -36,12 +42,13 @@ pub trait Format: Copy + Debug + Send + Sync + 'static {
         + Send
         + Sync
         + for<'a> Launch<Pointwise<'a, Self>>
-        + for<'a> Launch<Depthwise<'a, Self>>
-        + for<'a> Launch<ScalePixels<'a, Self>>
-        + for<'a> Launch<ScaleWeights<'a, Self>>;
+        + for<'a> Launch<Depthwise<'a, Self>>;
 
     /// Zeros.
     const ZERO: Self::Cell;
+
+    /// An operand of no meaning.
+    const NO_OPERAND: Self::Operand;
 
     /// Weights that are zero.
     const NO_WEIGHTS: Self::Weights;
@@ -52,8 +59,15 @@ pub trait Format: Copy + Debug + Send + Sync + 'static {
     /// Whether residuals need a copy in f32 beside the cells.
     const WIDE: bool;
 
-    /// Weights from [`Self::STEP`] lines, a line a channel in.
-    fn pack(channels: &[Line]) -> Self::Weights;
+    /// Whether operands are other than the cells, so that [`Self::prepare`] must make them.
+    const PREPARES: bool;
+
+    /// What sums of sixteen outputs with these weights, a line a channel in, need beside
+    /// their bias; and what a unit of each output's weights is worth.
+    fn bias(bias: Line, weights: impl Iterator<Item = Line> + Clone) -> (Self::Bias, Line);
+
+    /// Weights from [`Self::STEP`] lines, a line a channel in, in units of `unit`.
+    fn pack(channels: &[Line], unit: &Line) -> Self::Weights;
 
     /// A line as a cell.
     fn narrow(line: &Line) -> Self::Cell;
@@ -63,20 +77,64 @@ pub trait Format: Copy + Debug + Send + Sync + 'static {
 
     /// What residuals add: the cells, or their copy in f32.
     fn residual<'a>(cells: &'a [Self::Cell], wide: &'a [Line]) -> &'a [Line];
+
+    /// What is multiplied: the cells, or what was prepared from them.
+    fn operands<'a>(cells: &'a [Self::Cell], prepared: &'a [Self::Operand]) -> &'a [Self::Operand];
+
+    /// Makes operands of cells.
+    fn prepare(runner: Self::Runner, work: Prepare<'_, Self>);
+
+    /// Multiplies weights by factors, where the format does not have to prepare pixels.
+    fn scale_weights(runner: Self::Runner, work: ScaleWeights<'_, Self>);
+}
+
+/// Multiplies cells by their factors, where they have some.
+fn scale_pixels<F: Format>(runner: F::Runner, work: Prepare<'_, F>)
+where
+    F::Runner: for<'a> Launch<ScalePixels<'a, F>>,
+{
+    let Prepare { mut cells, factors, .. } = work;
+    let Some((factors, step)) = factors else { return };
+    for block in 0..cells.blocks() {
+        let pixels = cells.run_mut(block);
+        runner.launch(ScalePixels::<F> { pixels, factors: &factors[block * step] });
+    }
 }
 
 /// The arithmetic of a format on an instruction set.
 pub trait FormatOn<S: Simd>: Format {
+    /// [`Simd::LANES`] sums of products.
+    type Sum: Copy;
+
+    /// Sums before the first product, for the outputs from lane `lane` on.
+    ///
+    /// # Safety
+    /// `bias` must be readable, and `lane` a multiple of LANES below BLOCK.
+    unsafe fn begin(s: S, bias: *const Self::Bias, lane: usize) -> Self::Sum;
+
+    /// What sums are worth, bias included, for the outputs from lane `lane` on.
+    ///
+    /// # Safety
+    /// As for [`Self::begin`]; `scale`, the pixel's, must be readable if the format
+    /// prepares operands.
+    unsafe fn end(
+        s: S,
+        sum: Self::Sum,
+        bias: *const Self::Bias,
+        lane: usize,
+        scale: *const PixelScale,
+    ) -> S::Vector;
+
     /// Adds the products of [`Format::STEP`] channels of `P` pixels, side by
     /// side, and `V` vectors of weights.
     ///
     /// # Safety
-    /// `input` must be readable for `P` cells and have a step `step`, and
+    /// `input` must be readable for `P` operands and have a step `step`, and
     /// `weights` for `V` vectors.
     unsafe fn step<const P: usize, const V: usize>(
         s: S,
-        acc: &mut [[S::Vector; V]; P],
-        input: *const Self::Cell,
+        acc: &mut [[Self::Sum; V]; P],
+        input: *const Self::Operand,
         step: usize,
         weights: *const Self::Weights,
     );
@@ -88,8 +146,8 @@ pub trait FormatOn<S: Simd>: Format {
     /// As for [`Self::step`], for each of the steps.
     unsafe fn steps<const P: usize, const V: usize>(
         s: S,
-        acc: &mut [[S::Vector; V]; P],
-        input: *const Self::Cell,
+        acc: &mut [[Self::Sum; V]; P],
+        input: *const Self::Operand,
         step: usize,
         weights: *const Self::Weights,
         distance: usize,
@@ -107,6 +165,12 @@ pub trait FormatOn<S: Simd>: Format {
     /// `to` must be writable, and `lane` a multiple of LANES below BLOCK.
     unsafe fn store(s: S, to: *mut Self::Cell, lane: usize, value: S::Vector);
 
+    /// [`silu2`] to the format's precision.
+    fn silu2(s: S, t: S::Vector) -> S::Vector;
+}
+
+/// The arithmetic of weights that factors go into, on an instruction set.
+pub trait ScaledOn<S: Simd>: FormatOn<S> {
     /// Stores weights of [`Format::STEP`] channels in, each multiplied by its
     /// factor, for the outputs from lane `lane` on.
     ///
@@ -121,9 +185,6 @@ pub trait FormatOn<S: Simd>: Format {
         to: *mut Self::Weights,
         lane: usize,
     );
-
-    /// [`silu2`] to the format's precision.
-    fn silu2(s: S, t: S::Vector) -> S::Vector;
 }
 
 /// Single precision.
@@ -132,15 +193,23 @@ pub struct F32;
 
 impl Format for F32 {
     type Cell = Line;
+    type Operand = Line;
     type Weights = Line;
+    type Bias = Line;
     type Runner = Runner;
 
     const ZERO: Line = Line::ZERO;
+    const NO_OPERAND: Line = Line::ZERO;
     const NO_WEIGHTS: Line = Line::ZERO;
     const STEP: usize = 1;
     const WIDE: bool = false;
+    const PREPARES: bool = false;
 
-    fn pack(channels: &[Line]) -> Line {
+    fn bias(bias: Line, _: impl Iterator<Item = Line> + Clone) -> (Line, Line) {
+        (bias, Line([1.0; BLOCK]))
+    }
+
+    fn pack(channels: &[Line], _: &Line) -> Line {
         channels[0]
     }
 
@@ -155,9 +224,40 @@ impl Format for F32 {
     fn residual<'a>(cells: &'a [Line], _: &'a [Line]) -> &'a [Line] {
         cells
     }
+
+    fn operands<'a>(cells: &'a [Line], _: &'a [Line]) -> &'a [Line] {
+        cells
+    }
+
+    fn prepare(runner: Self::Runner, work: Prepare<'_, Self>) {
+        scale_pixels(runner, work);
+    }
+
+    fn scale_weights(runner: Self::Runner, work: ScaleWeights<'_, Self>) {
+        runner.launch(work);
+    }
 }
 
 impl<S: Simd> FormatOn<S> for F32 {
+    type Sum = S::Vector;
+
+    #[inline(always)]
+    unsafe fn begin(s: S, bias: *const Line, lane: usize) -> S::Vector {
+        // SAFETY: the caller's promise; lines are aligned for any vector.
+        unsafe { s.load(bias.cast::<f32>().add(lane)) }
+    }
+
+    #[inline(always)]
+    unsafe fn end(
+        _: S,
+        sum: S::Vector,
+        _: *const Line,
+        _: usize,
+        _: *const PixelScale,
+    ) -> S::Vector {
+        sum
+    }
+
     #[inline(always)]
     unsafe fn step<const P: usize, const V: usize>(
         s: S,
@@ -202,6 +302,13 @@ impl<S: Simd> FormatOn<S> for F32 {
     }
 
     #[inline(always)]
+    fn silu2(s: S, t: S::Vector) -> S::Vector {
+        silu2(s, t)
+    }
+}
+
+impl<S: Simd> ScaledOn<S> for F32 {
+    #[inline(always)]
     unsafe fn scale(
         s: S,
         from: *const Line,
@@ -215,11 +322,6 @@ impl<S: Simd> FormatOn<S> for F32 {
             let weights = s.load(from.cast::<f32>().add(lane));
             s.store(to.cast::<f32>().add(lane), s.mul(weights, s.splat(factors[0])));
         }
-    }
-
-    #[inline(always)]
-    fn silu2(s: S, t: S::Vector) -> S::Vector {
-        silu2(s, t)
     }
 }
 
@@ -239,15 +341,23 @@ pub struct PairLine([[bf16; 2]; BLOCK]);
 
 impl Format for Bf16 {
     type Cell = HalfLine;
+    type Operand = HalfLine;
     type Weights = PairLine;
+    type Bias = Line;
     type Runner = HalfRunner;
 
     const ZERO: HalfLine = HalfLine([bf16::ZERO; BLOCK]);
+    const NO_OPERAND: HalfLine = Self::ZERO;
     const NO_WEIGHTS: PairLine = PairLine([[bf16::ZERO; 2]; BLOCK]);
     const STEP: usize = 2;
     const WIDE: bool = true;
+    const PREPARES: bool = false;
 
-    fn pack(channels: &[Line]) -> PairLine {
+    fn bias(bias: Line, _: impl Iterator<Item = Line> + Clone) -> (Line, Line) {
+        (bias, Line([1.0; BLOCK]))
+    }
+
+    fn pack(channels: &[Line], _: &Line) -> PairLine {
         PairLine(std::array::from_fn(|i| [0, 1].map(|c: usize| bf16::from_f32(channels[c].0[i]))))
     }
 
@@ -262,9 +372,40 @@ impl Format for Bf16 {
     fn residual<'a>(_: &'a [HalfLine], wide: &'a [Line]) -> &'a [Line] {
         wide
     }
+
+    fn operands<'a>(cells: &'a [HalfLine], _: &'a [HalfLine]) -> &'a [HalfLine] {
+        cells
+    }
+
+    fn prepare(runner: Self::Runner, work: Prepare<'_, Self>) {
+        scale_pixels(runner, work);
+    }
+
+    fn scale_weights(runner: Self::Runner, work: ScaleWeights<'_, Self>) {
+        runner.launch(work);
+    }
 }
 
 impl<S: HalfSimd> FormatOn<S> for Bf16 {
+    type Sum = S::Vector;
+
+    #[inline(always)]
+    unsafe fn begin(s: S, bias: *const Line, lane: usize) -> S::Vector {
+        // SAFETY: the caller's promise; lines are aligned for any vector.
+        unsafe { s.load(bias.cast::<f32>().add(lane)) }
+    }
+
+    #[inline(always)]
+    unsafe fn end(
+        _: S,
+        sum: S::Vector,
+        _: *const Line,
+        _: usize,
+        _: *const PixelScale,
+    ) -> S::Vector {
+        sum
+    }
+
     #[inline(always)]
     unsafe fn step<const P: usize, const V: usize>(
         s: S,
@@ -309,6 +450,13 @@ impl<S: HalfSimd> FormatOn<S> for Bf16 {
     }
 
     #[inline(always)]
+    fn silu2(s: S, t: S::Vector) -> S::Vector {
+        silu2_coarse(s, t)
+    }
+}
+
+impl<S: HalfSimd> ScaledOn<S> for Bf16 {
+    #[inline(always)]
     unsafe fn scale(
         s: S,
         from: *const Line,
@@ -325,10 +473,5 @@ impl<S: HalfSimd> FormatOn<S> for Bf16 {
             };
             s.store_pairs(to.cast::<u16>().add(2 * lane), of(0), of(1));
         }
-    }
-
-    #[inline(always)]
-    fn silu2(s: S, t: S::Vector) -> S::Vector {
-        silu2_coarse(s, t)
     }
 }

@@ -1,6 +1,6 @@
 //! The kernels of the fused engine: EfficientNet's layers and the passes of
 //! its training on one thread of a CPU, for AVX-512 and NEON (both with
-//! bfloat16), AVX2 and anything else.
+//! bfloat16), AVX2 and anything else; on x86-64 with products of bytes too.
 //!
 //! Each kernel is written once over a few vector operations (`simd`) and
 //! compiled for every [`Backend`], inference also over a [`Format`] of
@@ -13,15 +13,18 @@
 //! operands and the backend alone.
 
 mod backend;
+mod bytes;
 mod depthwise;
 mod elementwise;
 mod format;
+mod int8;
 mod lines;
 mod panels;
 mod peak;
 mod planes;
 mod pointwise;
 mod portable;
+mod prepare;
 pub mod reference;
 mod simd;
 mod stem;
@@ -38,14 +41,16 @@ mod neon;
 mod tests;
 
 pub use self::{
-    backend::{Backend, HalfRunner, Launch, Runner, half_is_faster},
+    backend::{Backend, ByteRunner, HalfRunner, Launch, Runner, half_is_faster},
     depthwise::{Depthwise, Ring},
-    elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
+    elementwise::{Mean, ScaleWeights, Sigmoid2},
     format::{Bf16, F32, Format},
+    int8::Int8,
     lines::{BLOCK, Line, blocks, lines},
     panels::{Panel, Product},
-    peak::{median_flops, peak_flops},
+    peak::{Products, median_flops, peak_flops},
     planes::PlanesMut,
     pointwise::{Output, Pointwise, panel_widths},
+    prepare::{PixelScale, Prepare},
     stem::{Normalise, Stem, colours},
 };

@@ -166,6 +166,16 @@ impl<const BF16: bool> Simd for Neon<BF16> {
     }
 
     #[inline(always)]
+    fn reciprocal_estimate(self, a: float32x4_t) -> float32x4_t {
+        // SAFETY: the token proves the features.
+        unsafe {
+            // A step of Newton from 8 bits.
+            let y = vrecpeq_f32(a);
+            vmulq_f32(y, vrecpsq_f32(a, y))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn outer_products<const P: usize, const V: usize>(
         self,
         acc: &mut [[float32x4_t; V]; P],
@@ -288,16 +298,6 @@ impl HalfSimd for Neon<true> {
             );
         }
         c
-    }
-
-    #[inline(always)]
-    fn reciprocal_estimate(self, a: float32x4_t) -> float32x4_t {
-        // SAFETY: the token proves the features.
-        unsafe {
-            // A step of Newton from 8 bits.
-            let y = vrecpeq_f32(a);
-            vmulq_f32(y, vrecpsq_f32(a, y))
-        }
     }
 
     #[inline(always)]

@@ -32,7 +32,7 @@ pub struct Product<F: Format> {
     /// Its panels in order.
     pub panels: Vec<Panel>,
     weights: Vec<F::Weights>,
-    bias: Vec<Line>,
+    bias: Vec<F::Bias>,
 }
 
 impl<F: Format> Product<F> {
@@ -45,6 +45,12 @@ impl<F: Format> Product<F> {
             let exists = output < outputs && channel < channels;
             if exists { weights[output * channels + channel] } else { 0.0 }
         };
+        let of_block = |block: usize, channel: usize| {
+            Line(std::array::from_fn(|lane| weight(block * BLOCK + lane, channel)))
+        };
+        let (bias, units): (Vec<_>, Vec<_>) = (lines(bias).into_iter().enumerate())
+            .map(|(block, bias)| F::bias(bias, (0..channels).map(move |c| of_block(block, c))))
+            .unzip();
         let steps = channels.div_ceil(F::STEP);
         let mut packed = Vec::with_capacity(steps * blocks(outputs));
         let mut first = 0;
@@ -55,26 +61,16 @@ impl<F: Format> Product<F> {
                 let start = packed.len();
                 for step in 0..steps {
                     for block in panel.clone() {
-                        let of = |channel| {
-                            Line(std::array::from_fn(|lane| weight(block * BLOCK + lane, channel)))
-                        };
-                        let channels: Vec<Line> =
-                            (step * F::STEP..(step + 1) * F::STEP).map(of).collect();
-                        packed.push(F::pack(&channels));
+                        let channels = step * F::STEP..(step + 1) * F::STEP;
+                        let channels: Vec<_> = channels.map(|c| of_block(block, c)).collect();
+                        packed.push(F::pack(&channels, &units[block]));
                     }
                 }
                 first += width;
                 Panel { blocks: panel, weights: start..packed.len() }
             })
             .collect();
-        Self {
-            channels,
-            outputs,
-            blocks: blocks(outputs),
-            panels,
-            weights: packed,
-            bias: lines(bias),
-        }
+        Self { channels, outputs, blocks: blocks(outputs), panels, weights: packed, bias }
     }
 
     /// The weights of a panel, `[⌈channels / STEP⌉][panel blocks]`.
@@ -88,7 +84,7 @@ impl<F: Format> Product<F> {
     }
 
     /// The bias of a panel.
-    pub fn bias(&self, panel: &Panel) -> &[Line] {
+    pub fn bias(&self, panel: &Panel) -> &[F::Bias] {
         &self.bias[panel.blocks.clone()]
     }
 

@@ -9,9 +9,21 @@ use std::time::{Duration, Instant};
 use half::bf16;
 
 use super::{
-    backend::{Backend, HalfRunner, Runner},
+    backend::{Backend, ByteRunner, HalfRunner, Runner},
+    bytes::ByteSimd,
     simd::{HalfSimd, Kernel, Simd, unrolled},
 };
+
+/// What is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Products {
+    /// Single precision.
+    F32,
+    /// Pairs of bfloat16.
+    Bf16,
+    /// Fours of bytes.
+    Int8,
+}
 
 /// Enough chains to cover latency × pipes; with two operands they fill sixteen
 /// registers.
@@ -24,8 +36,8 @@ const TRIES: usize = 20;
 ///
 /// # Panics
 /// Where this processor does not have them.
-pub fn peak_flops(backend: Backend, bf16: bool) -> f64 {
-    let (flop, times) = tries(backend, bf16);
+pub fn peak_flops(backend: Backend, products: Products) -> f64 {
+    let (flop, times) = tries(backend, products);
     rate(flop, times[0])
 }
 
@@ -34,8 +46,8 @@ pub fn peak_flops(backend: Backend, bf16: bool) -> f64 {
 ///
 /// # Panics
 /// See [`peak_flops`].
-pub fn median_flops(backend: Backend, bf16: bool) -> f64 {
-    let (flop, times) = tries(backend, bf16);
+pub fn median_flops(backend: Backend, products: Products) -> f64 {
+    let (flop, times) = tries(backend, products);
     rate(flop, times[TRIES / 2])
 }
 
@@ -44,21 +56,19 @@ fn rate(flop: usize, time: Duration) -> f64 {
 }
 
 /// What a try multiplies and adds, and how long each took, the shortest first.
-fn tries(backend: Backend, bf16: bool) -> (usize, [Duration; TRIES]) {
-    let Some(runner) = Runner::new(backend) else {
-        panic!("this processor has no {}", backend.name());
-    };
-    let half = bf16.then(|| match HalfRunner::new() {
-        Some(half) => half,
-        None => panic!("this processor has no bf16"),
-    });
+fn tries(backend: Backend, products: Products) -> (usize, [Duration; TRIES]) {
     let mut flop = 0;
+    let ran = |done: Option<()>| {
+        assert!(done.is_some(), "this processor has no {products:?} on {}", backend.name());
+    };
     let mut times = [(); TRIES].map(|()| {
         let start = Instant::now();
-        match &half {
-            Some(half) => half.run(Dots { flop: &mut flop }),
-            None => runner.run(MulAdds { flop: &mut flop }),
-        }
+        let flop = &mut flop;
+        ran(match products {
+            Products::F32 => Runner::new(backend).map(|runner| runner.run(MulAdds { flop })),
+            Products::Bf16 => HalfRunner::new().map(|half| half.run(Dots { flop })),
+            Products::Int8 => ByteRunner::new(backend).map(|bytes| bytes.run(ByteDots { flop })),
+        });
         start.elapsed()
     });
     times.sort_unstable();
@@ -104,5 +114,27 @@ impl<S: HalfSimd> Kernel<S> for Dots<'_> {
         }
         black_box(&chains);
         *self.flop = 4 * CHAINS * ROUNDS * S::LANES;
+    }
+}
+
+/// Chains of `a ← a + x₀ y₀ + … + x₃ y₃` in bytes.
+struct ByteDots<'a> {
+    flop: &'a mut usize,
+}
+
+impl<S: ByteSimd> Kernel<S> for ByteDots<'_> {
+    #[inline(always)]
+    fn run(self, s: S) {
+        let four = black_box([1u8; 4]);
+        // SAFETY: four bytes.
+        let four = unsafe { s.splat_quad(four.as_ptr()) };
+        let mut chains = [s.no_sums(); CHAINS];
+        for _ in 0..ROUNDS {
+            unrolled!(I in 0..CHAINS, up to 14 => {
+                chains[I] = s.dot_quads(four, four, chains[I]);
+            });
+        }
+        black_box(&chains);
+        *self.flop = 8 * CHAINS * ROUNDS * S::LANES;
     }
 }

@@ -50,6 +50,16 @@ impl<'a, T> PlanesMut<'a, T> {
         self.stride
     }
 
+    /// The elements of a run.
+    ///
+    /// # Panics
+    /// Where there is no such run.
+    pub fn run_mut(&mut self, block: usize) -> &mut [T] {
+        assert!(block < self.blocks, "no such run");
+        // SAFETY: the run is this window's, which is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(block * self.stride), self.len) }
+    }
+
     /// The first element of the first run.
     pub fn as_mut_ptr(&mut self) -> *mut T {
         self.base

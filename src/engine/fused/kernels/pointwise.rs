@@ -14,13 +14,16 @@ use super::{
     format::{Format, FormatOn},
     lines::{BLOCK, Line, blocks},
     planes::PlanesMut,
+    prepare::PixelScale,
     simd::{Kernel, Simd, max_pixels, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
 pub struct Pointwise<'a, F: Format> {
     /// Blocks of channels, each of `rows · width` pixels in order.
-    pub input: &'a [F::Cell],
+    pub input: &'a [F::Operand],
+    /// What these pixels' operands stand for, if the format prepares them.
+    pub scales: &'a [PixelScale],
     /// Lines from a block of `input` to the next.
     pub input_block: usize,
     /// Channels in.
@@ -28,7 +31,7 @@ pub struct Pointwise<'a, F: Format> {
     /// The panel's weights, `[⌈channels / STEP⌉][panel blocks]`.
     pub weights: &'a [F::Weights],
     /// `[panel blocks]`.
-    pub bias: &'a [Line],
+    pub bias: &'a [F::Bias],
     /// Added after the activation; laid out as the output.
     pub residual: Option<&'a [Line]>,
     /// The panel's blocks, each of `rows` rows of `width` pixels.
@@ -113,6 +116,7 @@ impl<F: Format> Pointwise<'_, F> {
         let panel = self.bias.len();
         assert!(self.rows > 0 && self.width > 0 && self.channels > 0);
         let pixels = self.rows * self.width;
+        assert!(!F::PREPARES || pixels <= self.scales.len());
         assert!((blocks(self.channels) - 1) * self.input_block + pixels <= self.input.len());
         let steps = self.channels.div_ceil(F::STEP);
         assert_eq!(self.weights.len(), steps * panel);
@@ -131,9 +135,10 @@ impl<F: Format> Pointwise<'_, F> {
             input: self.input.as_ptr(),
             input_block: self.input_block,
             input_row: self.width,
+            scales: self.scales.as_ptr(),
             steps,
             weights: self.weights.as_ptr(),
-            bias: self.bias.as_ptr().cast(),
+            bias: self.bias.as_ptr(),
             residual: self.residual.map_or(std::ptr::null(), <[Line]>::as_ptr),
             cells,
             lines,
@@ -155,12 +160,14 @@ impl<F: Format> Pointwise<'_, F> {
 /// The tiles of `P` pixels × `V` vectors of all rows. Strides in lines; what is
 /// null is not there.
 struct Tiles<F: Format, const P: usize, const V: usize> {
-    input: *const F::Cell,
+    input: *const F::Operand,
     input_block: usize,
     input_row: usize,
+    /// Of no meaning where the format prepares nothing.
+    scales: *const PixelScale,
     steps: usize,
     weights: *const F::Weights,
-    bias: *const f32,
+    bias: *const F::Bias,
     residual: *const Line,
     cells: *mut F::Cell,
     lines: *mut Line,
@@ -194,13 +201,14 @@ impl<F: Format, const V: usize> Tiles<F, 1, V> {
 
     #[inline(always)]
     fn with_pixels<const P: usize>(&self) -> Tiles<F, P, V> {
-        let &Self { input, input_block, input_row, steps, weights, bias, residual, .. } = self;
-        let &Self { cells, lines, output_block, output_row, .. } = self;
+        let &Self { input, input_block, input_row, scales, steps, weights, bias, .. } = self;
+        let &Self { residual, cells, lines, output_block, output_row, .. } = self;
         let &Self { rows, first, count, silu2, .. } = self;
         Tiles {
             input,
             input_block,
             input_row,
+            scales,
             steps,
             weights,
             bias,
@@ -225,10 +233,7 @@ impl<S: Simd, F: FormatOn<S>, const P: usize, const V: usize> Kernel<S> for Tile
                 let x = self.first + tile * P;
                 // SAFETY: `Pointwise::vectors` made this and asserted that all rows × (first +
                 // count · P) pixels lie in the input, the output and the residual.
-                unsafe {
-                    let input = self.input.add(row * self.input_row + x);
-                    self.tile(s, input, row * self.output_row + x);
-                }
+                unsafe { self.tile(s, row * self.input_row + x, row * self.output_row + x) }
             }
         }
     }
@@ -236,37 +241,48 @@ impl<S: Simd, F: FormatOn<S>, const P: usize, const V: usize> Kernel<S> for Tile
 
 impl<F: Format, const P: usize, const V: usize> Tiles<F, P, V> {
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, s: S, input: *const F::Cell, output: usize)
+    unsafe fn tile<S: Simd>(&self, s: S, input: usize, output: usize)
     where
         F: FormatOn<S>,
     {
         // SAFETY: the caller's promise for pixels; weights and bias were asserted to hold
         // `steps` × V and V vectors; lines are aligned to 64 bytes.
         unsafe {
-            let mut acc = [[s.splat(0.0); V]; P];
+            let (per_block, vectors) = (BLOCK / F::STEP, BLOCK / S::LANES);
+            // Where vector I of outputs is, and from which lane on.
+            let bias = |i: usize| self.bias.add(i / vectors);
+            let lane = |i: usize| i % vectors * S::LANES;
+            let mut sums = [[F::begin(s, bias(0), 0); V]; P];
             unrolled!(I in 0..V, up to 4 => {
-                let bias = s.load(self.bias.add(I * S::LANES));
+                let begin = F::begin(s, bias(I), lane(I));
                 unrolled!(J in 0..P, up to 14 => {
-                    acc[J][I] = bias;
+                    sums[J][I] = begin;
                 });
             });
-            let (per_block, vectors) = (BLOCK / F::STEP, BLOCK / S::LANES);
+            let scales = self.scales.wrapping_add(input);
+            let input = self.input.add(input);
             let panel = V / vectors;
             let mut weights = self.weights;
             let full = self.steps / per_block;
             for block in 0..full {
                 let input = input.add(block * self.input_block);
                 for k in (0..per_block).step_by(S::GROUP) {
-                    F::steps::<P, V>(s, &mut acc, input, k, weights, panel);
+                    F::steps::<P, V>(s, &mut sums, input, k, weights, panel);
                     weights = weights.add(S::GROUP * panel);
                 }
             }
             for k in 0..self.steps % per_block {
                 let input = input.add(full * self.input_block);
-                F::step::<P, V>(s, &mut acc, input, k, weights);
+                F::step::<P, V>(s, &mut sums, input, k, weights);
                 weights = weights.add(panel);
             }
 
+            let mut acc = [[s.splat(0.0); V]; P];
+            unrolled!(I in 0..V, up to 4 => {
+                unrolled!(J in 0..P, up to 14 => {
+                    acc[J][I] = F::end(s, sums[J][I], bias(I), lane(I), scales.wrapping_add(J));
+                });
+            });
             if self.silu2 {
                 unrolled!(I in 0..V, up to 4 => {
                     unrolled!(J in 0..P, up to 14 => {
@@ -274,9 +290,8 @@ impl<F: Format, const P: usize, const V: usize> Tiles<F, P, V> {
                     });
                 });
             }
-            // Where vector I of pixel J goes, and from which lane on.
+            // Where vector I of pixel J goes.
             let at = |i: usize, j: usize| output + i / vectors * self.output_block + j;
-            let lane = |i: usize| i % vectors * S::LANES;
             if !self.residual.is_null() {
                 unrolled!(I in 0..V, up to 4 => {
                     unrolled!(J in 0..P, up to 14 => {

@@ -4,7 +4,10 @@
 
 #![allow(unsafe_code, reason = "loads and stores through pointers, as the trait asks")]
 
-use super::simd::{Kernel, Simd};
+use super::{
+    bytes::ByteSimd,
+    simd::{Kernel, Simd},
+};
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy)]
@@ -108,5 +111,69 @@ impl Simd for Portable {
     #[inline(always)]
     fn reciprocal(self, a: Self::Vector) -> Self::Vector {
         a.map(|a| 1.0 / a)
+    }
+
+    #[inline(always)]
+    fn reciprocal_estimate(self, a: Self::Vector) -> Self::Vector {
+        self.reciprocal(a)
+    }
+}
+
+impl ByteSimd for Portable {
+    type Sums = [i32; LANES];
+    type Quads = [[i32; 4]; LANES];
+
+    #[inline(always)]
+    fn no_sums(self) -> Self::Sums {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load_quads(self, from: *const i8) -> Self::Quads {
+        // SAFETY: the caller's promise; an array asks for no more alignment than its elements.
+        unsafe { from.cast::<[[i8; 4]; LANES]>().read() }.map(|quad| quad.map(i32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn splat_quad(self, from: *const u8) -> Self::Quads {
+        // SAFETY: the caller's promise; an array asks for no more alignment than its elements.
+        [unsafe { from.cast::<[u8; 4]>().read() }.map(i32::from); LANES]
+    }
+
+    #[inline(always)]
+    fn dot_quads(self, a: Self::Quads, b: Self::Quads, c: Self::Sums) -> Self::Sums {
+        let of = |i: usize| c[i] + (0..4).map(|j| a[i][j] * b[i][j]).sum::<i32>();
+        [of(0), of(1), of(2), of(3)]
+    }
+
+    #[inline(always)]
+    fn floats(self, sums: Self::Sums) -> Self::Vector {
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    fn least(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn largest(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn extremes(self, low: Self::Vector, high: Self::Vector) -> (f32, f32) {
+        (
+            low.into_iter().fold(f32::INFINITY, f32::min),
+            high.into_iter().fold(f32::NEG_INFINITY, f32::max),
+        )
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector) {
+        // A float that is cast stays within the type.
+        let bytes = value.map(|value| value.round_ties_even() as u8);
+        // SAFETY: the caller's promise; an array asks for no more alignment than its elements.
+        unsafe { to.cast::<[u8; LANES]>().write(bytes) }
     }
 }

@@ -5,14 +5,16 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    backend::{Backend, HalfRunner, Launch, Runner},
+    backend::{Backend, ByteRunner, HalfRunner, Launch, Runner},
     depthwise::{Depthwise, Ring},
     elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     format::{Bf16, F32, Format},
+    int8::{ByteLine, Int8},
     lines::{BLOCK, Line, blocks, lines},
     panels::Product,
     planes::PlanesMut,
     pointwise::{Output, Pointwise},
+    prepare::{PixelScale, Prepare},
     reference::{self, Planes},
     stem::{Normalise, Stem, colours},
 };
@@ -66,6 +68,200 @@ fn bf16_cases() -> Option<Case<Bf16>> {
     Some(Case { name: "bf16".into(), runner, whole_lines, lines, cells })
 }
 
+fn int8_cases() -> Vec<Case<Int8>> {
+    let of = |backend: Backend| {
+        let runner = ByteRunner::new(backend)?;
+        let whole_lines = Runner::new(backend)?.whole_lines();
+        // The coarse SiLU, with an estimate of a reciprocal in AVX2.
+        let error = if backend == Backend::Avx2 { 6e-4 } else { 3e-4 };
+        let (lines, cells) = (error, error);
+        Some(Case { name: format!("{backend:?}, int8"), runner, whole_lines, lines, cells })
+    };
+    Backend::available().into_iter().filter_map(of).collect()
+}
+
+/// What a product multiplies, and the same in plain numbers.
+struct Multiplied<F: Format> {
+    operands: Vec<F::Operand>,
+    scales: Vec<PixelScale>,
+    values: Planes,
+}
+
+/// How a format rounds what it multiplies.
+trait Rounded: Format {
+    /// Weights that the format holds exactly, `[outputs][channels]`.
+    fn weights(rng: &mut ChaCha8Rng, outputs: usize, channels: usize) -> Vec<f32>;
+
+    /// Planes as the format multiplies them.
+    fn multiplied(runner: Self::Runner, planes: &Planes) -> Multiplied<Self>;
+}
+
+/// Of a format that multiplies cells.
+fn multiplied_cells<F: Format<Operand = <F as Format>::Cell>>(planes: &Planes) -> Multiplied<F> {
+    let values = planes.clone().map(|value| f64::from(held::<F>(value as f32)));
+    Multiplied { operands: cells::<F>(planes), scales: Vec::new(), values }
+}
+
+fn held_weights<F: Format>(rng: &mut ChaCha8Rng, outputs: usize, channels: usize) -> Vec<f32> {
+    random(rng, outputs * channels, 0.3).into_iter().map(held::<F>).collect()
+}
+
+impl Rounded for F32 {
+    fn weights(rng: &mut ChaCha8Rng, outputs: usize, channels: usize) -> Vec<f32> {
+        held_weights::<Self>(rng, outputs, channels)
+    }
+
+    fn multiplied(_: Runner, planes: &Planes) -> Multiplied<Self> {
+        multiplied_cells(planes)
+    }
+}
+
+impl Rounded for Bf16 {
+    fn weights(rng: &mut ChaCha8Rng, outputs: usize, channels: usize) -> Vec<f32> {
+        held_weights::<Self>(rng, outputs, channels)
+    }
+
+    fn multiplied(_: HalfRunner, planes: &Planes) -> Multiplied<Self> {
+        multiplied_cells(planes)
+    }
+}
+
+impl Rounded for Int8 {
+    /// Whole units of another size for each output, of which one has as many as there are.
+    fn weights(rng: &mut ChaCha8Rng, outputs: usize, channels: usize) -> Vec<f32> {
+        let row = |output: usize| {
+            let largest = rng.random_range(0..channels);
+            let unit = 0.3 / 128.0 / (1 + output % 4) as f32;
+            (0..channels)
+                .map(|channel| {
+                    let units = rng.random_range(-127i8..=127);
+                    unit * f32::from(if channel == largest { -127 } else { units })
+                })
+                .collect::<Vec<f32>>()
+        };
+        (0..outputs).flat_map(row).collect()
+    }
+
+    fn multiplied(runner: ByteRunner, planes: &Planes) -> Multiplied<Self> {
+        let mut lines = blocked(planes);
+        let (operands, scales) =
+            rounded_pixels(runner, &mut lines, planes.height * planes.width, None);
+        let mut values = planes.clone();
+        let plane = planes.height * planes.width;
+        for (i, value) in values.values.iter_mut().enumerate() {
+            let (channel, pixel) = (i / plane, i % plane);
+            let byte = operands[channel / BLOCK * plane + pixel].0[channel % BLOCK];
+            let PixelScale { low, step } = scales[pixel];
+            *value = f64::from(low) + f64::from(step) * f64::from(byte);
+        }
+        Multiplied { operands, scales, values }
+    }
+}
+
+/// Bytes and scales of planes of so many pixels.
+fn rounded_pixels(
+    runner: ByteRunner,
+    lines: &mut [Line],
+    plane: usize,
+    factors: Option<(&[Line], usize)>,
+) -> (Vec<ByteLine>, Vec<PixelScale>) {
+    let blocks = lines.len() / plane;
+    let mut operands = vec![ByteLine([77; BLOCK]); lines.len()];
+    let mut scales = vec![PixelScale::NONE; plane];
+    let prepared = (PlanesMut::new(&mut operands, blocks, plane, plane), &mut scales[..]);
+    let cells = PlanesMut::new(lines, blocks, plane, plane);
+    let work = Prepare::<Int8> { cells, factors, prepared: Some(prepared) };
+    // In two pieces, as a team does it.
+    let (mine, others) = work.split(plane / 3);
+    for work in [mine, others] {
+        Int8::prepare(runner, work);
+    }
+    (operands, scales)
+}
+
+/// Each pixel's bytes stand for its channels within half a unit, of which 255 reach from its
+/// least channel (or 0) to its largest (or 0).
+#[test]
+fn pixels_are_rounded_to_half_a_unit_of_their_own() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for format in int8_cases() {
+        for case in 0..40 {
+            let (blocks, plane) = (rng.random_range(1..=5), rng.random_range(1..=11));
+            let what = format!("{}, case {case}: {blocks} blocks of {plane}", format.name);
+            // Among them pixels that are positive or negative everywhere, zero, tiny and huge.
+            let scales = [1.0, 1e-3, 0.0, 1e-42, 1e30, 7.0];
+            let pixel: Vec<(f32, f32)> = (0..plane)
+                .map(|_| {
+                    let scale = scales[rng.random_range(0..scales.len())];
+                    (scale, [-1.0, -0.1, 0.0][rng.random_range(0..3)])
+                })
+                .collect();
+            let mut lines: Vec<Line> = (0..blocks * plane)
+                .map(|i| {
+                    let (scale, from) = pixel[i % plane];
+                    Line([(); BLOCK].map(|()| scale * rng.random_range(from..from + 1.0)))
+                })
+                .collect();
+            let step = rng.random_range(1..=3);
+            let factors = super::lines::lines(&random(&mut rng, blocks * step * BLOCK, 1.0));
+            let factors = rng.random::<bool>().then_some((&factors[..], step));
+            let values: Vec<Line> = (lines.iter().enumerate())
+                .map(|(i, line)| match factors {
+                    Some((factors, step)) => Line(std::array::from_fn(|lane| {
+                        line.0[lane] * factors[i / plane * step].0[lane]
+                    })),
+                    None => *line,
+                })
+                .collect();
+            let (operands, scales) = rounded_pixels(format.runner, &mut lines, plane, factors);
+            for (pixel, PixelScale { low, step }) in scales.iter().enumerate() {
+                let of_pixel = || values.iter().skip(pixel).step_by(plane).flat_map(|line| line.0);
+                assert_eq!(*low, of_pixel().fold(0.0, f32::min), "{what}");
+                let high = of_pixel().fold(0.0, f32::max);
+                assert_eq!(*step, (high - low) / 255.0, "{what}");
+                let bytes = operands.iter().skip(pixel).step_by(plane).flat_map(|line| line.0);
+                for (value, byte) in of_pixel().zip(bytes) {
+                    let stands_for = f64::from(*low) + f64::from(*step) * f64::from(byte);
+                    let off = (stands_for - f64::from(value)).abs();
+                    // Below the smallest normal number a unit is all that there is.
+                    let allowed = (0.501 * f64::from(*step)).max(255.0 * 1.2e-38);
+                    assert!(off <= allowed, "{what}: {value} as {stands_for}, a unit is {step}");
+                }
+            }
+        }
+    }
+}
+
+/// What is not a number is not made one.
+#[test]
+fn an_infinite_channel_shows_in_every_result_of_its_pixel() {
+    for format in int8_cases() {
+        let mut lines = vec![Line([1.0; BLOCK]); 3];
+        lines[1].0[5] = f32::INFINITY;
+        let (operands, scales) = rounded_pixels(format.runner, &mut lines, 3, None);
+        let product = Product::<Int8>::new(&[0.5; 4 * BLOCK], &[1.0; 4], format.whole_lines);
+        let mut results = vec![Line::ZERO; 3];
+        format.runner.launch(Pointwise::<Int8> {
+            input: &operands,
+            input_block: 3,
+            scales: &scales,
+            channels: BLOCK,
+            weights: product.weights(&product.panels[0]),
+            bias: product.bias(&product.panels[0]),
+            residual: None,
+            output: Output::Lines(PlanesMut::new(&mut results, 1, 3, 3)),
+            output_row: 3,
+            rows: 1,
+            width: 3,
+            silu2: false,
+        });
+        for (pixel, result) in results.iter().enumerate() {
+            let finite = result.0[..4].iter().all(|value| value.is_finite());
+            assert_eq!(finite, pixel != 1, "{}: {:?}", format.name, result.0);
+        }
+    }
+}
+
 #[test]
 #[allow(clippy::print_stdout, reason = "which instructions the other tests had is told")]
 fn backends_are_told_and_the_best_is_the_last() {
@@ -78,7 +274,8 @@ fn backends_are_told_and_the_best_is_the_last() {
     assert!("sse".parse::<Backend>().unwrap_err().contains("portable, neon, avx2, avx512"));
     let names: Vec<_> = available.iter().map(|backend| backend.name()).collect();
     let half = HalfRunner::new();
-    println!("{}; bfloat16: {}", names.join(", "), half.is_some());
+    let bytes = int8_cases().into_iter().map(|case| case.name).collect::<Vec<_>>().join("; ");
+    println!("{}; bfloat16: {}; {bytes}", names.join(", "), half.is_some());
     assert!(half.is_none_or(|half| available.contains(&half.backend())));
 }
 
@@ -147,9 +344,10 @@ fn assert_within(found: &[Line], expected: &Planes, tolerance: f64, what: &str) 
 fn pointwise_is_the_reference_on_random_shapes() {
     f32_cases().iter().for_each(pointwise_is_the_reference);
     bf16_cases().iter().for_each(pointwise_is_the_reference);
+    int8_cases().iter().for_each(pointwise_is_the_reference);
 }
 
-fn pointwise_is_the_reference<F: Format>(format: &Case<F>) {
+fn pointwise_is_the_reference<F: Rounded>(format: &Case<F>) {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for case in 0..60 {
         let channels = rng.random_range(1..=70);
@@ -161,14 +359,12 @@ fn pointwise_is_the_reference<F: Format>(format: &Case<F>) {
              residual {residual}",
             format.name
         );
-        let round = |values: Vec<f32>| values.into_iter().map(held::<F>).collect::<Vec<f32>>();
-        let weights = round(random(&mut rng, outputs * channels, 0.3));
+        let weights = F::weights(&mut rng, outputs, channels);
         let bias = random(&mut rng, outputs, 1.0);
-        let input = planes(&mut rng, channels, height, width)
-            .map(|value| f64::from(held::<F>(value as f32)));
+        let input = F::multiplied(format.runner, &planes(&mut rng, channels, height, width));
         let added = planes(&mut rng, outputs, height, width);
-        let mut expected =
-            reference::convolution(&input, &weights, (outputs, 1, 1, false), |side| (0, side));
+        let shape = (outputs, 1, 1, false);
+        let mut expected = reference::convolution(&input.values, &weights, shape, |side| (0, side));
         let plane = height * width;
         for (i, value) in expected.values.iter_mut().enumerate() {
             *value += f64::from(bias[i / plane]);
@@ -177,7 +373,7 @@ fn pointwise_is_the_reference<F: Format>(format: &Case<F>) {
         }
 
         let product = Product::<F>::new(&weights, &bias, format.whole_lines);
-        let (input, added) = (cells::<F>(&input), blocked(&added));
+        let added = blocked(&added);
         let size = product.blocks * plane;
         let mut in_lines = vec![Line([f32::NAN; BLOCK]); size];
         let mut in_cells = vec![F::narrow(&Line([f32::NAN; BLOCK])); size];
@@ -188,8 +384,9 @@ fn pointwise_is_the_reference<F: Format>(format: &Case<F>) {
             let lines = PlanesMut::new(&mut in_lines[here.clone()], blocks, plane, plane);
             let run = |output: Output<'_, F>| {
                 format.runner.launch(Pointwise::<F> {
-                    input: &input,
+                    input: &input.operands,
                     input_block: plane,
+                    scales: &input.scales,
                     channels,
                     weights: product.weights(panel),
                     bias: product.bias(panel),
@@ -217,6 +414,7 @@ fn pointwise_is_the_reference<F: Format>(format: &Case<F>) {
 fn depthwise_is_the_reference_on_random_shapes() {
     f32_cases().iter().for_each(depthwise_is_the_reference);
     bf16_cases().iter().for_each(depthwise_is_the_reference);
+    int8_cases().iter().for_each(depthwise_is_the_reference);
 }
 
 fn depthwise_is_the_reference<F: Format>(format: &Case<F>) {
@@ -465,7 +663,8 @@ fn factors_are_rounded_once_into_pairs_of_bf16() {
             let factor = factors[channel / BLOCK].0[channel % BLOCK];
             Line(weights[channel * panel + block].0.map(|w| w * factor))
         };
-        assert_eq!(*found, Bf16::pack(&[of(2 * step), of(2 * step + 1)]));
+        let unit = Line([1.0; BLOCK]);
+        assert_eq!(*found, Bf16::pack(&[of(2 * step), of(2 * step + 1)], &unit));
     }
 
     let before: Vec<_> =

@@ -1,0 +1,186 @@
+//! Eight-bit products: pixels in unsigned bytes, weights in signed ones, sums exact.
+//!
+//! Each pixel has a scale of its own, from the least to the largest of its channels, found
+//! when it is about to be multiplied; each output's weights have one, from their largest
+//! magnitude (what is called dynamic quantisation by token and by channel: Yao et al. 2022,
+//! arXiv:2206.01861, section 3.2). So nothing has to be calibrated, nothing is ever cut off,
+//! and what one pixel holds changes no other. All else, what is between layers and what
+//! residuals add up too, stays in f32.
+
+#![allow(unsafe_code, reason = "loads and stores through pointers")]
+
+use super::{
+    backend::{ByteRunner, Launch},
+    bytes::{ByteSimd, byte_products},
+    elementwise::ScaleWeights,
+    format::{Format, FormatOn},
+    lines::{BLOCK, Line},
+    prepare::{PixelScale, Prepare, Quantise},
+    simd::silu2_coarse,
+};
+
+/// Numbers rounded to eight bits where they are multiplied.
+#[derive(Debug, Clone, Copy)]
+pub struct Int8;
+
+/// Sixteen channels of one pixel in bytes, which a [`PixelScale`] explains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(16))]
+pub struct ByteLine(pub [u8; BLOCK]);
+
+/// Weights of four channels in and sixteen out, in fours: one cache line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub struct QuadLine(pub(crate) [[i8; 4]; BLOCK]);
+
+/// What sums of sixteen outputs need to become results.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ByteBias {
+    /// The bias.
+    bias: Line,
+    /// What a unit of the weights is worth.
+    unit: Line,
+    /// The sum of the weights as they were rounded.
+    sum: Line,
+}
+
+/// The largest magnitude of a weight.
+const LARGEST: f32 = 127.0;
+
+/// The nearest byte.
+fn rounded(weight: f32, unit: f32) -> i8 {
+    (weight / unit).round_ties_even() as i8
+}
+
+impl Format for Int8 {
+    type Cell = Line;
+    type Operand = ByteLine;
+    type Weights = QuadLine;
+    type Bias = ByteBias;
+    type Runner = ByteRunner;
+
+    const ZERO: Line = Line::ZERO;
+    const NO_OPERAND: ByteLine = ByteLine([0; BLOCK]);
+    const NO_WEIGHTS: QuadLine = QuadLine([[0; 4]; BLOCK]);
+    const STEP: usize = 4;
+    const WIDE: bool = false;
+    const PREPARES: bool = true;
+
+    fn bias(bias: Line, weights: impl Iterator<Item = Line> + Clone) -> (ByteBias, Line) {
+        let magnitude = |lane: usize| weights.clone().map(|w| w.0[lane].abs()).fold(0.0, f32::max);
+        // Of an output without weights any unit does.
+        let unit = |lane| Some(magnitude(lane) / LARGEST).filter(|unit| *unit > 0.0).unwrap_or(1.0);
+        let unit = Line(std::array::from_fn(unit));
+        let of = |lane: usize| {
+            let bytes = weights.clone().map(|w| i32::from(rounded(w.0[lane], unit.0[lane])));
+            bytes.sum::<i32>() as f32 * unit.0[lane]
+        };
+        (ByteBias { bias, unit, sum: Line(std::array::from_fn(of)) }, unit)
+    }
+
+    fn pack(channels: &[Line], unit: &Line) -> QuadLine {
+        let of =
+            |lane: usize| [0, 1, 2, 3].map(|c: usize| rounded(channels[c].0[lane], unit.0[lane]));
+        QuadLine(std::array::from_fn(of))
+    }
+
+    fn narrow(line: &Line) -> Line {
+        *line
+    }
+
+    fn widen(cell: &Line) -> Line {
+        *cell
+    }
+
+    fn residual<'a>(cells: &'a [Line], _: &'a [Line]) -> &'a [Line] {
+        cells
+    }
+
+    fn operands<'a>(_: &'a [Line], prepared: &'a [ByteLine]) -> &'a [ByteLine] {
+        prepared
+    }
+
+    fn prepare(runner: ByteRunner, work: Prepare<'_, Self>) {
+        runner.launch(Quantise(work));
+    }
+
+    fn scale_weights(_: ByteRunner, _: ScaleWeights<'_, Self>) {
+        unreachable!("factors go into pixels before they are rounded");
+    }
+}
+
+impl<S: ByteSimd> FormatOn<S> for Int8 {
+    type Sum = S::Sums;
+
+    #[inline(always)]
+    unsafe fn begin(s: S, _: *const ByteBias, _: usize) -> S::Sums {
+        s.no_sums()
+    }
+
+    #[inline(always)]
+    unsafe fn end(
+        s: S,
+        sum: S::Sums,
+        bias: *const ByteBias,
+        lane: usize,
+        scale: *const PixelScale,
+    ) -> S::Vector {
+        // Σ (low + step · byte) · unit · weight.
+        // SAFETY: the caller's promise; lines are aligned for any vector.
+        unsafe {
+            let of = |line: *const Line| s.load(line.cast::<f32>().add(lane));
+            let PixelScale { low, step } = *scale;
+            let rest =
+                s.mul_add(s.splat(low), of(&raw const (*bias).sum), of(&raw const (*bias).bias));
+            let sum = s.mul(s.floats(sum), of(&raw const (*bias).unit));
+            s.mul_add(sum, s.splat(step), rest)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn step<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Sums; V]; P],
+        input: *const ByteLine,
+        step: usize,
+        weights: *const QuadLine,
+    ) {
+        // SAFETY: the caller's promise; a vector of fours is as long as one of f32.
+        unsafe {
+            let input = input.cast::<u8>().add(4 * step);
+            byte_products(s, acc, input, BLOCK, weights.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn steps<const P: usize, const V: usize>(
+        s: S,
+        acc: &mut [[S::Sums; V]; P],
+        input: *const ByteLine,
+        step: usize,
+        weights: *const QuadLine,
+        _: usize,
+    ) {
+        const { assert!(S::GROUP == 1) };
+        // SAFETY: the caller's promise, for one step.
+        unsafe { <Self as FormatOn<S>>::step(s, acc, input, step, weights) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(s: S, from: *const Line, lane: usize) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { s.load(from.cast::<f32>().add(lane)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(s: S, to: *mut Line, lane: usize, value: S::Vector) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store(to.cast::<f32>().add(lane), value) }
+    }
+
+    #[inline(always)]
+    fn silu2(s: S, t: S::Vector) -> S::Vector {
+        silu2_coarse(s, t)
+    }
+}
