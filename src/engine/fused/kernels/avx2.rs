@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::{
     bytes::ByteSimd,
+    lines::BLOCK,
     simd::{Kernel, Simd},
 };
 
@@ -203,28 +204,41 @@ impl ByteSimd for Avx2<true> {
     }
 
     #[inline(always)]
-    fn extremes(self, low: __m256, high: __m256) -> (f32, f32) {
+    fn extremes(self, low: [__m256; 4], high: [__m256; 4]) -> ([f32; 4], [f32; 4]) {
         // SAFETY: the token proves the features.
         unsafe {
-            // Both halves at once: the least is the negative of the negatives' largest.
-            let low = _mm256_sub_ps(_mm256_setzero_ps(), low);
-            let a = _mm256_permute2f128_ps::<0x20>(low, high);
-            let b = _mm256_permute2f128_ps::<0x31>(low, high);
-            let v = _mm256_max_ps(a, b);
-            let v = _mm256_max_ps(v, _mm256_permute_ps::<0x4E>(v));
-            let v = _mm256_max_ps(v, _mm256_permute_ps::<0xB1>(v));
-            (-_mm256_cvtss_f32(v), _mm_cvtss_f32(_mm256_extractf128_ps::<1>(v)))
+            // The least is the negative of the negatives' largest, so that one way serves both.
+            let halved = |i: usize| {
+                let low = _mm256_sub_ps(_mm256_setzero_ps(), low[i]);
+                let first = _mm256_permute2f128_ps::<0x20>(low, high[i]);
+                _mm256_max_ps(first, _mm256_permute2f128_ps::<0x31>(low, high[i]))
+            };
+            let pair = |a, b| _mm256_max_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            // Two lanes of each of two vectors; low in the first half and high in the second.
+            let (even, odd) = (pair(halved(0), halved(1)), pair(halved(2), halved(3)));
+            let first = _mm256_shuffle_ps::<0x44>(even, odd);
+            let v = _mm256_max_ps(first, _mm256_shuffle_ps::<0xEE>(even, odd));
+            let mut of = [0.0; 8];
+            _mm256_storeu_ps(of.as_mut_ptr(), v);
+            ([-of[0], -of[1], -of[2], -of[3]], [of[4], of[5], of[6], of[7]])
         }
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, value: __m256) {
-        // SAFETY: the token proves the features; the caller that eight bytes are writable.
+    unsafe fn store_bytes(self, to: *mut u8, values: [__m256; 4]) {
+        // SAFETY: the token proves the features; the caller that eight bytes are writable at
+        // each place.
         unsafe {
-            let wide = _mm256_cvtps_epi32(value);
-            let halves = (_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
-            let words = _mm_packus_epi32(halves.0, halves.1);
-            _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
+            let whole = |i: usize| _mm256_cvtps_epi32(values[i]);
+            let words = |a, b| _mm256_packus_epi32(whole(a), whole(b));
+            // Four bytes of each vector in each half; they belong together.
+            let bytes = _mm256_packus_epi16(words(0, 1), words(2, 3));
+            let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+            let (first, last) = (_mm_unpacklo_epi32(low, high), _mm_unpackhi_epi32(low, high));
+            _mm_storel_epi64(to.cast(), first);
+            _mm_storel_epi64(to.add(BLOCK).cast(), _mm_unpackhi_epi64(first, first));
+            _mm_storel_epi64(to.add(2 * BLOCK).cast(), last);
+            _mm_storel_epi64(to.add(3 * BLOCK).cast(), _mm_unpackhi_epi64(last, last));
         }
     }
 }

@@ -22,7 +22,8 @@ impl<const BF16: bool, const VNNI: bool> Avx512<BF16, VNNI> {
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && (!BF16 || is_x86_feature_detected!("avx512bf16"))
-            && (!VNNI || is_x86_feature_detected!("avx512vnni"))
+            && (!VNNI
+                || (is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bw")))
     }
 
     /// The token.
@@ -44,7 +45,7 @@ fn run_bf16<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
     kernel.run(simd);
 }
 
-#[target_feature(enable = "avx512f,avx512dq,avx512vnni,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vnni,avx2,fma")]
 fn run_vnni<S: Simd, K: Kernel<S>>(simd: S, kernel: K) {
     kernel.run(simd);
 }
@@ -141,6 +142,14 @@ impl<const BF16: bool, const VNNI: bool> Simd for Avx512<BF16, VNNI> {
     fn round(self, a: __m512) -> __m512 {
         // SAFETY: the token proves the features.
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+
+    /// `vscalefps` takes the whole number below what it is given.
+    #[inline(always)]
+    fn split(self, a: __m512) -> (__m512, __m512) {
+        const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+        // SAFETY: the token proves the features.
+        (a, unsafe { _mm512_reduce_ps::<DOWN>(a) })
     }
 
     #[inline(always)]
@@ -276,28 +285,41 @@ impl ByteSimd for Avx512<false, true> {
     }
 
     #[inline(always)]
-    fn extremes(self, low: __m512, high: __m512) -> (f32, f32) {
+    fn extremes(self, low: [__m512; 4], high: [__m512; 4]) -> ([f32; 4], [f32; 4]) {
         // SAFETY: the token proves the features.
         unsafe {
-            // Both halves at once: the least is the negative of the negatives' largest.
-            let low = _mm512_sub_ps(_mm512_setzero_ps(), low);
-            let (a, b) =
-                (_mm512_shuffle_f32x4::<0x44>(low, high), _mm512_shuffle_f32x4::<0xEE>(low, high));
-            let v = _mm512_max_ps(a, b);
-            let v = _mm512_max_ps(v, _mm512_shuffle_f32x4::<0xB1>(v, v));
+            // The least is the negative of the negatives' largest, so that one way serves both.
+            let halved = |low, high| {
+                let low = _mm512_sub_ps(_mm512_setzero_ps(), low);
+                let first = _mm512_shuffle_f32x4::<0x44>(low, high);
+                _mm512_max_ps(first, _mm512_shuffle_f32x4::<0xEE>(low, high))
+            };
+            // Quarters of low and high of one vector, then of the other.
+            let pair = |a, b| {
+                let first = _mm512_shuffle_f32x4::<0x88>(a, b);
+                _mm512_max_ps(first, _mm512_shuffle_f32x4::<0xDD>(a, b))
+            };
+            let even = pair(halved(low[0], high[0]), halved(low[1], high[1]));
+            let odd = pair(halved(low[2], high[2]), halved(low[3], high[3]));
+            let v = _mm512_max_ps(_mm512_unpacklo_ps(even, odd), _mm512_unpackhi_ps(even, odd));
             let v = _mm512_max_ps(v, _mm512_permute_ps::<0x4E>(v));
-            let v = _mm512_max_ps(v, _mm512_permute_ps::<0xB1>(v));
-            let high = _mm512_extractf32x8_ps::<1>(v);
-            (-_mm512_cvtss_f32(v), _mm256_cvtss_f32(high))
+            let mut of = [0.0; 16];
+            _mm512_storeu_ps(of.as_mut_ptr(), v);
+            ([-of[0], -of[8], -of[1], -of[9]], [of[4], of[12], of[5], of[13]])
         }
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, value: __m512) {
-        // SAFETY: the token proves the features; the caller that sixteen bytes are writable.
+    unsafe fn store_bytes(self, to: *mut u8, values: [__m512; 4]) {
+        // SAFETY: the token proves the features; the caller that 64 bytes are writable, as a
+        // vector fills the sixteen up to the next one's.
         unsafe {
-            let bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(value));
-            _mm_storeu_si128(to.cast(), bytes);
+            let whole = |i: usize| _mm512_cvtps_epi32(values[i]);
+            let words = |a, b| _mm512_packus_epi32(whole(a), whole(b));
+            let bytes = _mm512_packus_epi16(words(0, 1), words(2, 3));
+            // Four bytes of each vector in each quarter; they belong together.
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_storeu_si512(to.cast(), _mm512_permutexvar_epi32(order, bytes));
         }
     }
 }

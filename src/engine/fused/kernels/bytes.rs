@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "loads and stores through pointers")]
 
+#[cfg(doc)]
+use super::lines::BLOCK;
 use super::simd::{Simd, unrolled};
 
 /// An instruction set that multiplies bytes in fours and adds in 32-bit integers.
@@ -40,15 +42,23 @@ pub trait ByteSimd: Simd {
     /// The larger of both, lane by lane.
     fn largest(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
-    /// The least of all lanes of `low`, and the largest of all of `high`.
-    fn extremes(self, low: Self::Vector, high: Self::Vector) -> (f32, f32);
+    /// The least of all lanes of each of `low`, and the largest of all of each of `high`.
+    fn extremes(
+        self,
+        low: [Self::Vector; ABREAST],
+        high: [Self::Vector; ABREAST],
+    ) -> ([f32; ABREAST], [f32; ABREAST]);
 
-    /// Stores each lane as the nearest byte.
+    /// Stores each lane as the nearest byte: those of each vector [`BLOCK`] bytes behind the
+    /// last one's.
     ///
     /// # Safety
-    /// `to` must be writable for [`Simd::LANES`] bytes.
-    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector);
+    /// `to` must be writable for [`Simd::LANES`] bytes at each of these places.
+    unsafe fn store_bytes(self, to: *mut u8, values: [Self::Vector; ABREAST]);
 }
+
+/// Vectors that are rounded side by side: four times a quarter of their bytes.
+pub const ABREAST: usize = 4;
 
 /// [`outer_product`](super::simd::outer_product) on fours of bytes, each pixel's `step`
 /// bytes apart.

@@ -5,7 +5,8 @@
 #![allow(unsafe_code, reason = "loads and stores through pointers, as the trait asks")]
 
 use super::{
-    bytes::ByteSimd,
+    bytes::{ABREAST, ByteSimd},
+    lines::BLOCK,
     simd::{Kernel, Simd},
 };
 
@@ -162,18 +163,24 @@ impl ByteSimd for Portable {
     }
 
     #[inline(always)]
-    fn extremes(self, low: Self::Vector, high: Self::Vector) -> (f32, f32) {
-        (
-            low.into_iter().fold(f32::INFINITY, f32::min),
-            high.into_iter().fold(f32::NEG_INFINITY, f32::max),
-        )
+    fn extremes(
+        self,
+        low: [Self::Vector; ABREAST],
+        high: [Self::Vector; ABREAST],
+    ) -> ([f32; ABREAST], [f32; ABREAST]) {
+        let least = |v: Self::Vector| v.into_iter().fold(f32::INFINITY, f32::min);
+        let largest = |v: Self::Vector| v.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        (low.map(least), high.map(largest))
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector) {
-        // A float that is cast stays within the type.
-        let bytes = value.map(|value| value.round_ties_even() as u8);
-        // SAFETY: the caller's promise; an array asks for no more alignment than its elements.
-        unsafe { to.cast::<[u8; LANES]>().write(bytes) }
+    unsafe fn store_bytes(self, to: *mut u8, values: [Self::Vector; ABREAST]) {
+        for (i, value) in values.into_iter().enumerate() {
+            // A float that is cast stays within the type.
+            let bytes = value.map(|value| value.round_ties_even() as u8);
+            // SAFETY: the caller's promise; an array asks for no more alignment than its
+            // elements.
+            unsafe { to.add(i * BLOCK).cast::<[u8; LANES]>().write(bytes) }
+        }
     }
 }

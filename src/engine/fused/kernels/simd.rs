@@ -82,6 +82,14 @@ pub trait Simd: Copy {
     /// `a · 2ⁿ` for whole `n` from −126 to 127.
     fn scale_by_exp2(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
 
+    /// `a` in two, for magnitudes below 2²²: what [`Self::scale_by_exp2`] takes for the whole
+    /// number below it, and what it is above that, from 0 to 1.
+    #[inline(always)]
+    fn split(self, a: Self::Vector) -> (Self::Vector, Self::Vector) {
+        let whole = self.round(self.sub(a, self.splat(0.5)));
+        (whole, self.sub(a, whole))
+    }
+
     /// `1 / a` to about 1e-7, for `a` from 1 to 2¹²⁶.
     fn reciprocal(self, a: Self::Vector) -> Self::Vector;
 
@@ -319,15 +327,14 @@ pub fn silu2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
 }
 
 /// [`sigmoid2`] to about 2e-4 of its value (5e-4 with AVX2's estimate), finer than bfloat16
-/// and than bytes: a polynomial of degree 3 (1.0e-4) and an estimate of the reciprocal.
+/// and than bytes: a polynomial of degree 3, the minimax one of the relative error of `2ʳ`
+/// for r from 0 to 1 (7.5e-5), and an estimate of the reciprocal.
 #[inline(always)]
 pub fn sigmoid2_coarse<S: Simd>(s: S, t: S::Vector) -> S::Vector {
-    let exponent = s.within(t, LIMIT);
-    let n = s.round(exponent);
-    let r = s.sub(exponent, n);
-    let p = s.mul_add(r, s.splat(5.500_893e-2), s.splat(0.242_210_98));
-    let p = s.mul_add(r, p, s.splat(0.693_282_9));
-    let p = s.mul_add(r, p, s.splat(1.0));
+    let (n, r) = s.split(s.within(t, LIMIT));
+    let p = s.mul_add(r, s.splat(7.802_452e-2), s.splat(0.226_067_15));
+    let p = s.mul_add(r, p, s.splat(0.695_833_56));
+    let p = s.mul_add(r, p, s.splat(0.999_925_2));
     s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0)))
 }
 
