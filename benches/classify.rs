@@ -333,6 +333,7 @@ fn network(model: &Model, precision: PrecisionChoice) -> PackedNetwork {
         PrecisionChoice::Auto => Precision::detect(),
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Bf16 => Precision::Bf16,
+        PrecisionChoice::Int8 => Precision::Int8,
     };
     PackedNetwork::with(
         architecture,

@@ -48,7 +48,7 @@ fn main() {
         if quick && backend != Backend::detect() {
             continue;
         }
-        for precision in [Precision::Bf16, Precision::F32] {
+        for precision in [Precision::Int8, Precision::Bf16, Precision::F32] {
             if !precision.is_available_on(backend) {
                 continue;
             }

@@ -36,7 +36,11 @@ pub fn serve(arguments: &[String]) {
     };
     let backend =
         if backend == "best" { Backend::detect() } else { backend.parse::<Backend>().unwrap() };
-    let precision = if precision == "bf16" { Precision::Bf16 } else { Precision::F32 };
+    let precision = match precision.as_str() {
+        "bf16" => Precision::Bf16,
+        "int8" => Precision::Int8,
+        _ => Precision::F32,
+    };
     if !backend.is_available() || !precision.is_available_on(backend) {
         println!("absent this processor has no {} with {}", precision.name(), backend.name());
         return;

@@ -4,7 +4,7 @@ engines that a user would pick instead, in turns, and prints how fast each is
 and the ratios.
 
     benches/peers/forward.py [--rounds 7] [--seconds 2] [--threads 2]
-                             [--batches 1 8 32] [--model FILE] [--isa avx2]
+                             [--batches 1 8 32] [--model FILE] [--isa avx2|avx2_vnni]
 
 Makes a virtual environment with pinned engines under target/ (400 MB), builds
 the benchmark, makes an untrained EfficientNet-B1 unless given a model file,
@@ -20,7 +20,12 @@ normalises bytes itself, within its time.
 it, in f32: this project with its AVX2 kernels, OpenVINO held to AVX2 by oneDNN's
 own switch (ONEDNN_MAX_CPU_ISA; which kernels its graph took is looked at, and a
 product of AVX-512 ends the program; other layers that take it are named). ONNX Runtime has no such switch and takes AVX-512:
-it is measured and marked, and no ratio is taken to it.
+it is measured and marked, and no ratio is taken to it. `--isa avx2_vnni` is the same with
+products of bytes, which laptops of 2021 and after have.
+
+Peers in int8 run the graph as ONNX Runtime's own tools quantise it (`quantise`): calibrated
+with the very images that are classified, which is the kindest that can be done for their
+logits. That these differ is told, not judged: see `benches/int8.py`.
 """
 
 import argparse
@@ -40,7 +45,8 @@ VENV = ROOT / "target/peers-venv"
 FOLDER = ROOT / "target/peers"
 IMAGES = 32
 # Of the greatest logit. bf16 has a mantissa of 8 bits.
-TOLERANCE = {"f32": 1e-4, "bf16": 2e-2}
+TOLERANCE = {"f32": 1e-4, "bf16": 2e-2, "int8": 6e-2}
+PRECISIONS = list(TOLERANCE)
 
 
 @dataclass
@@ -65,11 +71,13 @@ class Engine:
         logits = FOLDER / f"logits-{name}-{self.precision}.f32"
         if self.peer:
             command = [sys.executable, HERE / "peer.py", self.peer]
-            command += [FOLDER / "model.onnx", FOLDER / "images.npy", logits, threads]
+            graph = "model-int8.onnx" if self.precision == "int8" else "model.onnx"
+            command += [FOLDER / graph, FOLDER / "images.npy", logits, threads]
         else:
             program, peer, model = ours
             callers = 1 if self.alone else threads
-            command = [program, peer, self.precision, isa or "best", callers, model]
+            backend = isa.partition("_")[0] if isa else "best"
+            command = [program, peer, self.precision, backend, callers, model]
             command += [FOLDER / "images.u8", logits]
         self.process = subprocess.Popen(
             [str(part) for part in [*command, *batches]],
@@ -106,15 +114,22 @@ def engines(isa):
         Engine("hiwl, a caller a thread", "f32", False),
         Engine("hiwl", "bf16", True),
         Engine("hiwl, a caller a thread", "bf16", False),
+        Engine("hiwl", "int8", True),
+        Engine("hiwl, a caller a thread", "int8", False),
         Engine("ONNX Runtime", "f32", True, "onnxruntime"),
         Engine("ONNX Runtime, a caller a thread", "f32", False, "onnxruntime-callers"),
         Engine("OpenVINO, latency hint", "f32", True, "openvino-latency"),
         Engine("OpenVINO, throughput hint", "f32", False, "openvino-throughput"),
         Engine("OpenVINO, latency hint", "bf16", True, "openvino-latency-bf16"),
         Engine("OpenVINO, throughput hint", "bf16", False, "openvino-throughput-bf16"),
+        Engine("ONNX Runtime", "int8", True, "onnxruntime"),
+        Engine("ONNX Runtime, a caller a thread", "int8", False, "onnxruntime-callers"),
+        Engine("OpenVINO, latency hint", "int8", True, "openvino-latency"),
+        Engine("OpenVINO, throughput hint", "int8", False, "openvino-throughput"),
     ]
     if isa:
-        every = [engine for engine in every if engine.precision == "f32"]
+        there = ["f32", "int8"] if isa.endswith("vnni") else ["f32"]
+        every = [engine for engine in every if engine.precision in there]
         for engine in every:
             engine.held = not engine.peer.startswith("onnxruntime")
             engine.name += f", {isa}" if engine.held else ", with AVX-512"
@@ -170,7 +185,33 @@ def prepare(model):
     normalised = (images / 255 - about["mean"]) / about["std"]
     normalised = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2).astype(np.float32))
     np.save(FOLDER / "images.npy", normalised)
+    quantise(normalised)
     return size
+
+
+def quantise(images):
+    """The graph in int8: bytes by layer for what is multiplied, by output for weights,
+    ranges from the images."""
+    from onnxruntime import quantization as q
+
+    class Images(q.CalibrationDataReader):
+        def __init__(self):
+            self.batches = iter({"images": images[i : i + 8]} for i in range(0, IMAGES, 8))
+
+        def get_next(self):
+            return next(self.batches, None)
+
+    inferred = FOLDER / "model-inferred.onnx"
+    q.shape_inference.quant_pre_process(FOLDER / "model.onnx", inferred)
+    q.quantize_static(
+        inferred,
+        FOLDER / "model-int8.onnx",
+        Images(),
+        quant_format=q.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=q.QuantType.QUInt8,
+        weight_type=q.QuantType.QInt8,
+    )
 
 
 def check(running):
@@ -245,7 +286,7 @@ def summary(running):
     """The latest round, for who waits: ratios of our best to the best peer of the round
     in the same precision, by batch."""
     parts = []
-    for precision in ("f32", "bf16"):
+    for precision in PRECISIONS:
         these = [e for e in running if e.precision == precision and e.held]
         ours, peers = ([e for e in these if not e.peer], [e for e in these if e.peer])
         if ours and peers:
@@ -266,8 +307,8 @@ def report(running, differences, batches):
         print("|", " | ".join(cells), "|")
     # Like to like: whatever serves best of both, and one request at a time of both.
     alone = [engine for engine in running if engine.alone]
-    for own in ("f32", "bf16"):
-        for precision in ("f32", "bf16"):
+    for own in PRECISIONS:
+        for precision in PRECISIONS:
             for engines, what in ((running, ""), (alone, ", one request at a time")):
                 ours = [e for e in engines if not e.peer and e.precision == own]
                 peers = [e for e in engines if e.peer and e.held and e.precision == precision]
@@ -283,7 +324,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of a turn")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--isa", choices=["avx2"], help="no wider instructions than these")
+    parser.add_argument("--isa", choices=["avx2", "avx2_vnni"], help="no wider instructions than these")
     parser.add_argument("--model", type=Path, help="a model file (default: B1 from seed 1)")
     arguments = parser.parse_args()
     if any(IMAGES % batch for batch in arguments.batches):

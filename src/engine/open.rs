@@ -615,6 +615,56 @@ mod tests {
         }
     }
 
+    /// Without a GPU, as above.
+    #[test]
+    fn bytes_are_multiplied_by_the_fused_engine_and_never_learned_in() {
+        use crate::engine::optimizer::Rule;
+        use crate::model::seeded;
+
+        let architecture = Architecture::nano();
+        let weights = seeded::weights(&architecture, 2, 1, "").unwrap();
+        let normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };
+        let network = Network {
+            architecture: &architecture,
+            outputs: 2,
+            size: 64,
+            normalisation,
+            weights: &weights,
+        };
+        let refused = |error: Option<EngineError>| {
+            let error = error.unwrap();
+            let said = error.to_string();
+            assert!(matches!(error, EngineError::NoPrecision { .. }) && error.is_usage(), "{said}");
+        };
+        let on = |device, engine| {
+            infer(network, device, engine, Precision::Int8, Room::for_one(1)).err()
+        };
+        refused(on(Device::Cuda(0), None));
+        refused(on(Device::Cpu, Some(Engine::Candle)));
+        let here = on(Device::Cpu, None);
+        assert_eq!(here.is_none(), Precision::Int8.is_available_on(Backend::detect()));
+        let both = Pair { networks: [network; 2], combined: 1, all: true, room: Room::for_one(1) };
+        refused(pair(&both, Device::Cuda(0), None, Precision::Int8).err());
+        let rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        let layers = LayerRates::default();
+        let updates =
+            Updates { rule, layers, decay_vectors: false, average: None, norm_momentum: 0.1 };
+        let settings = Settings {
+            classes: 2,
+            batch: 2,
+            max_size: 64,
+            normalisation,
+            frozen_backbone: false,
+            stochastic_depth: 0.0,
+            loss: Loss::Classes,
+        };
+        for device in [Device::Cpu, Device::Cuda(0)] {
+            let (settings, updates) = (settings.clone(), updates.clone());
+            let on = (device, Precision::Int8);
+            refused(learn(&architecture, &weights, settings, updates, on, None).err());
+        }
+    }
+
     #[test]
     fn another_backbone_is_asked_of_the_engine_that_has_it() {
         let (gpu, votes) = (Device::Cuda(0), Loss::Counts(vec![0..1, 1..2]));

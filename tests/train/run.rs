@@ -290,6 +290,14 @@ fn it_learns_as_well_in_bfloat16() {
     assert!(wide > 0.6 && (half - wide).abs() < 0.06, "bf16 {half}, f32 {wide}");
 }
 
+#[test]
+fn nothing_learns_in_bytes() {
+    let scene = Scene::new(20);
+    let refused = done(scene.train("run", "nano.toml", &["--precision", "int8"]), 64);
+    let told = errors(&refused);
+    assert!(told.contains("networks do not learn in int8: --precision f32, or bf16"), "{told}");
+}
+
 /// A run that is taken up again keeps its precision, also one of before it was
 /// recorded; another one is another run.
 #[test]

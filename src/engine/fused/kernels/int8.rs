@@ -16,7 +16,7 @@ use super::{
     format::{Format, FormatOn},
     lines::{BLOCK, Line},
     prepare::{PixelScale, Prepare, Quantise},
-    simd::silu2_coarse,
+    simd::LIMIT,
 };
 
 /// Numbers rounded to eight bits where they are multiplied.
@@ -179,8 +179,15 @@ impl<S: ByteSimd> FormatOn<S> for Int8 {
         unsafe { s.store(to.cast::<f32>().add(lane), value) }
     }
 
+    /// To about 2e-4 of its value (5e-4 with AVX2's estimate of the reciprocal), finer than
+    /// bytes: `2ʳ` for r from 0 to 1 by the polynomial of degree 3 whose largest relative
+    /// error is the least (7.5e-5).
     #[inline(always)]
     fn silu2(s: S, t: S::Vector) -> S::Vector {
-        silu2_coarse(s, t)
+        let (n, r) = s.split(s.within(t, LIMIT));
+        let p = s.mul_add(r, s.splat(7.802_452e-2), s.splat(0.226_067_15));
+        let p = s.mul_add(r, p, s.splat(0.695_833_56));
+        let p = s.mul_add(r, p, s.splat(0.999_925_2));
+        s.mul(t, s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0))))
     }
 }

@@ -296,7 +296,7 @@ pub unsafe fn dot_products<S: HalfSimd, const P: usize, const V: usize>(
 /// Exponents of 2 are kept within ± this. Above, `1 / (1 + 2ᵗ)` is 0 for all purposes and the
 /// sum stays finite; below, it is 1, and 2ᵗ would be subnormal, which costs Intel's processors
 /// a hundred cycles.
-const LIMIT: f32 = 126.0;
+pub const LIMIT: f32 = 126.0;
 
 /// `1 / (1 + 2ᵗ)`, the logistic function of `−t ln 2`, to about 4e-7 of its
 /// value.
@@ -326,20 +326,21 @@ pub fn silu2<S: Simd>(s: S, t: S::Vector) -> S::Vector {
     s.mul(t, sigmoid2(s, t))
 }
 
-/// [`sigmoid2`] to about 2e-4 of its value (5e-4 with AVX2's estimate), finer than bfloat16
-/// and than bytes: a polynomial of degree 3, the minimax one of the relative error of `2ʳ`
-/// for r from 0 to 1 (7.5e-5), and an estimate of the reciprocal.
+/// [`sigmoid2`] to about 2e-4 of its value, finer than bfloat16: a polynomial
+/// of degree 3 (1.0e-4) and an estimate of the reciprocal.
 #[inline(always)]
-pub fn sigmoid2_coarse<S: Simd>(s: S, t: S::Vector) -> S::Vector {
-    let (n, r) = s.split(s.within(t, LIMIT));
-    let p = s.mul_add(r, s.splat(7.802_452e-2), s.splat(0.226_067_15));
-    let p = s.mul_add(r, p, s.splat(0.695_833_56));
-    let p = s.mul_add(r, p, s.splat(0.999_925_2));
+pub fn sigmoid2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
+    let exponent = s.within(t, LIMIT);
+    let n = s.round(exponent);
+    let r = s.sub(exponent, n);
+    let p = s.mul_add(r, s.splat(5.500_893e-2), s.splat(0.242_210_98));
+    let p = s.mul_add(r, p, s.splat(0.693_282_9));
+    let p = s.mul_add(r, p, s.splat(1.0));
     s.reciprocal_estimate(s.add(s.scale_by_exp2(p, n), s.splat(1.0)))
 }
 
 /// [`silu2`] to the precision of [`sigmoid2_coarse`].
 #[inline(always)]
-pub fn silu2_coarse<S: Simd>(s: S, t: S::Vector) -> S::Vector {
+pub fn silu2_coarse<S: HalfSimd>(s: S, t: S::Vector) -> S::Vector {
     s.mul(t, sigmoid2_coarse(s, t))
 }
