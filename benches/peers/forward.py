@@ -21,7 +21,7 @@ it, in f32: this project with its AVX2 kernels, OpenVINO held to AVX2 by oneDNN'
 own switch (ONEDNN_MAX_CPU_ISA; which kernels its graph took is looked at, and a
 product of AVX-512 ends the program; other layers that take it are named). ONNX Runtime has no such switch and takes AVX-512:
 it is measured and marked, and no ratio is taken to it. `--isa avx2_vnni` is the same with
-products of bytes, which laptops of 2021 and after have.
+products of bytes, as laptops of 2022 and after have them.
 
 Peers in int8 run the graph as ONNX Runtime's own tools quantise it (`quantise`): calibrated
 with the very images that are classified, which is the kindest that can be done for their
