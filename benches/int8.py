@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""What 8-bit products would do to labels, before kernels for them are written.
+"""What 8-bit products do to labels, by several ways to round their inputs. Of these the
+kernels do `pixels`.
 
     benches/int8.py MODEL.safetensors CALIBRATION.tar IMAGES.tar [--images N] [--calibrate 512]
+                    [--ways weights,range,smooth,channels,pixels]
 
 The 1 x 1 convolutions alone (nine tenths of EfficientNet's multiply-adds) are rounded as
 VNNI's `vpdpbusd` would have them: inputs to 0...255, weights to -127...127, sums exact.
@@ -10,8 +12,9 @@ Weights have a scale for each output; inputs one for the layer, from the range t
 the least squared error over pictures that are not judged by, alone (`range`) or after
 each channel's size was evened out between inputs and weights (`smooth`; Xiao et al. 2023,
 arXiv:2211.10438, strength 0.5); `weights` rounds weights only, and `channels` gives each
-channel of the inputs a range of its own, which vpdpbusd cannot: a bound. Batch norm is
-folded before. Prints, of each way, how many labels differ from float32's, by the answers'
+channel of the inputs a range of its own, which vpdpbusd cannot: a bound. `pixels` gives
+each pixel the range of its own channels, 0 included, from which nothing is cut off and for
+which nothing is calibrated. Batch norm is folded before. Prints, of each way, how many labels differ from float32's, by the answers'
 order as the model file decides (calibrated, at its operating point).
 
 Needs torch 1.13, torchvision 0.14, numpy and Pillow, as Debian 12 has them.
@@ -178,7 +181,7 @@ def main():
     parser.add_argument("images")
     parser.add_argument("--images", dest="count", type=int)
     parser.add_argument("--calibrate", type=int, default=512)
-    parser.add_argument("--ways", default="weights,range,smooth,channels")
+    parser.add_argument("--ways", default="weights,range,smooth,channels,pixels")
     arguments = parser.parse_args()
     torch.manual_seed(1)
     description, tensors = read(arguments.model)

@@ -98,6 +98,16 @@ fn release(lines: &[Line], plane: usize, maps: &mut [f32]) {
     }
 }
 
+/// Makes all factors of an image NaN if one of its means is not finite: a sigmoid turns NaN
+/// into a number, and so may the rounding of pixels, and logits must tell of it.
+fn keep_nan(means: &[Line], factors: &mut [Line], images: usize, image: usize) {
+    let mut means = means.iter().skip(image).step_by(images);
+    if !means.all(|line| line.0.iter().all(|mean| mean.is_finite())) {
+        let own = factors.iter_mut().skip(image).step_by(images);
+        own.for_each(|line| line.0.fill(f32::NAN));
+    }
+}
+
 /// What a pass needs besides its scratch.
 #[derive(Clone, Copy)]
 pub(super) struct ForwardPass<'a, F: Format> {
@@ -238,15 +248,8 @@ impl<F: Format> ForwardPass<'_, F> {
         self.dense(&block.excite, images, squeezed, factors, false);
         let factors = &mut factors[..block.excite.blocks * images];
         self.runner.launch(Sigmoid2(factors));
-        // The sigmoid makes numbers of what are none, and so may whatever rounds the pixels:
-        // of an image whose means are none, no factor is one, so that its logits tell.
-        for i in 0..images {
-            let mut means = pool[..block.depthwise.blocks * images].iter().skip(i).step_by(images);
-            if !means.all(|line| line.0.iter().all(|mean| mean.is_finite())) {
-                let own = factors.iter_mut().skip(i).step_by(images);
-                own.for_each(|line| line.0.fill(f32::NAN));
-            }
-        }
+        let pool = &pool[..block.depthwise.blocks * images];
+        (0..images).for_each(|i| keep_nan(pool, factors, images, i));
     }
 
     /// A product on one vector an image, `[blocks][images]`. A team shares one of many

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use candle_core::{Device, Tensor};
+
 use super::{
     Backend, PackedNetwork,
     random_weights::{random_image, random_weights},
@@ -96,6 +98,42 @@ fn b1_at_240_pixels_is_the_reference() {
     for (backend, precision) in available().into_iter().filter(here) {
         let error = error(&b1, 4, 240, (backend, precision));
         assert!(error < tolerance(precision), "{precision:?}: {error}");
+    }
+}
+
+/// One channel that overflows, in the stem or deep inside, is seen in every logit, however
+/// numbers are rounded on the way.
+#[test]
+fn what_overflows_is_seen_in_the_logits() {
+    let architecture = narrow(0.5, Padding::Symmetric);
+    let (size, classes) = (64, 3);
+    let layers = architecture.layers();
+    let prefixes = ["features.0".to_owned(), layers.blocks[3].depthwise_prefix()];
+    for ((backend, precision), prefix) in
+        available().into_iter().flat_map(|with| prefixes.iter().map(move |prefix| (with, prefix)))
+    {
+        let mut weights = random_weights(&architecture, classes, 5);
+        let name = format!("{prefix}.0.weight");
+        let tensor = weights.get(&name).unwrap().clone();
+        let mut values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+        let of_channel = values.len() / tensor.dims()[0];
+        values[of_channel..2 * of_channel].fill(3e38);
+        let tensor = Tensor::from_vec(values, tensor.dims(), &Device::Cpu).unwrap();
+        weights.insert(name, tensor);
+        let network = PackedNetwork::with(
+            &architecture,
+            classes,
+            size,
+            &weights,
+            NORMALISATION,
+            backend,
+            precision,
+        )
+        .unwrap();
+        let mut logits = vec![0.0; classes];
+        network.forward(&[&random_image(size, 6)], &mut logits);
+        let none = logits.iter().all(|logit| !logit.is_finite());
+        assert!(none, "{backend:?}, {precision:?}, {prefix}: {logits:?}");
     }
 }
 

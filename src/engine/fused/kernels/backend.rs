@@ -15,7 +15,7 @@ use super::{
     int8::Int8,
     pointwise::Pointwise,
     portable::Portable,
-    prepare::Quantise,
+    quantise::Quantise,
     simd::{Kernel, Simd},
     stem::{Normalise, Stem},
 };
@@ -192,7 +192,7 @@ launches!(
 launches!(
     ByteRunner: Pointwise<'_, Int8>,
     Depthwise<'_, Int8>,
-    Quantise<'_>,
+    Quantise<'_, Int8>,
 );
 
 /// Whether products of bfloat16 pairs are faster here than those of single

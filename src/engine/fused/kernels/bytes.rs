@@ -3,8 +3,16 @@
 #![allow(unsafe_code, reason = "loads and stores through pointers")]
 
 #[cfg(doc)]
-use super::lines::BLOCK;
-use super::simd::{Simd, unrolled};
+use super::prepare::PixelScale;
+use super::{
+    lines::BLOCK,
+    simd::{Simd, unrolled},
+};
+
+/// Sixteen channels of one pixel in bytes; a [`PixelScale`] says what they stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(16))]
+pub struct ByteLine(pub [u8; BLOCK]);
 
 /// An instruction set that multiplies bytes in fours and adds in 32-bit integers.
 pub trait ByteSimd: Simd {

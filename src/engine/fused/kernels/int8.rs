@@ -11,22 +11,18 @@
 
 use super::{
     backend::{ByteRunner, Launch},
-    bytes::{ByteSimd, byte_products},
+    bytes::{ByteLine, ByteSimd, byte_products},
     elementwise::ScaleWeights,
     format::{Format, FormatOn},
     lines::{BLOCK, Line},
-    prepare::{PixelScale, Prepare, Quantise},
+    prepare::{PixelScale, Prepare},
+    quantise::Quantise,
     simd::LIMIT,
 };
 
 /// Numbers rounded to eight bits where they are multiplied.
 #[derive(Debug, Clone, Copy)]
 pub struct Int8;
-
-/// Sixteen channels of one pixel in bytes, which a [`PixelScale`] explains.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(C, align(16))]
-pub struct ByteLine(pub [u8; BLOCK]);
 
 /// Weights of four channels in and sixteen out, in fours: one cache line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,15 +64,22 @@ impl Format for Int8 {
     const PREPARES: bool = true;
 
     fn bias(bias: Line, weights: impl Iterator<Item = Line> + Clone) -> (ByteBias, Line) {
-        let magnitude = |lane: usize| weights.clone().map(|w| w.0[lane].abs()).fold(0.0, f32::max);
-        // Of an output without weights any unit does.
-        let unit = |lane| Some(magnitude(lane) / LARGEST).filter(|unit| *unit > 0.0).unwrap_or(1.0);
-        let unit = Line(std::array::from_fn(unit));
-        let of = |lane: usize| {
-            let bytes = weights.clone().map(|w| i32::from(rounded(w.0[lane], unit.0[lane])));
-            bytes.sum::<i32>() as f32 * unit.0[lane]
-        };
-        (ByteBias { bias, unit, sum: Line(std::array::from_fn(of)) }, unit)
+        let mut unit = Line::ZERO;
+        for line in weights.clone() {
+            unit.0.iter_mut().zip(line.0).for_each(|(most, w)| *most = most.max(w.abs()));
+        }
+        for unit in &mut unit.0 {
+            // Of an output without weights any unit does.
+            *unit = Some(*unit / LARGEST).filter(|unit| *unit > 0.0).unwrap_or(1.0);
+        }
+        let mut sum = Line::ZERO;
+        for line in weights {
+            let lanes = line.0.into_iter().zip(unit.0).zip(&mut sum.0);
+            lanes.for_each(|((w, unit), sum)| *sum += f32::from(rounded(w, unit)));
+        }
+        // Exact until here: whole numbers far below 2²⁴.
+        sum.0.iter_mut().zip(unit.0).for_each(|(sum, unit)| *sum *= unit);
+        (ByteBias { bias, unit, sum }, unit)
     }
 
     fn pack(channels: &[Line], unit: &Line) -> QuadLine {

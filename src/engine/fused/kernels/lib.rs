@@ -25,6 +25,7 @@ mod planes;
 mod pointwise;
 mod portable;
 mod prepare;
+mod quantise;
 pub mod reference;
 mod simd;
 mod stem;

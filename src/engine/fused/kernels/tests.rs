@@ -6,10 +6,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     backend::{Backend, ByteRunner, HalfRunner, Launch, Runner},
+    bytes::ByteLine,
     depthwise::{Depthwise, Ring},
     elementwise::{Mean, ScalePixels, ScaleWeights, Sigmoid2},
     format::{Bf16, F32, Format},
-    int8::{ByteLine, Int8},
+    int8::Int8,
     lines::{BLOCK, Line, blocks, lines},
     panels::Product,
     planes::PlanesMut,
