@@ -15,7 +15,6 @@ use hiwl::engine::cuda::learn::GpuLearner;
 use hiwl::engine::cuda::{self, Elements, Timed};
 use hiwl::engine::learn::{Settings, Updates};
 use hiwl::engine::optimizer::{LayerRates, Rule};
-use hiwl::engine::{Elements, Normalisation};
 use hiwl::model::architecture::Architecture;
 use hiwl::model::model_file::{self, Model};
 use hiwl::model::seeded::SplitMix64;
