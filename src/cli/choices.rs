@@ -42,7 +42,7 @@ choices! {
         Auto = "auto", "As the run that is resumed does; else bfloat16 where the processor multiplies it faster, and single precision elsewhere";
         F32 = "f32", "Single precision";
         Bf16 = "bf16", "bfloat16, sums in single precision";
-        Int8 = "int8", "Rounded to eight bits where they are multiplied, on processors with VNNI: the fastest where bfloat16 is not fast, and never taken unasked, as about one label in 700 is another";
+        Int8 = "int8", "Rounded to eight bits where they are multiplied, on processors with VNNI: the fastest where bfloat16 is not fast, and never taken unasked, as about one label in a thousand is another";
     }
     Distance {
         Euclidean = "euclidean", "The length of the vectors' difference";
