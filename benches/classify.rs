@@ -329,12 +329,7 @@ fn network(model: &Model, precision: PrecisionChoice) -> PackedNetwork {
     let (architecture, classes) = (&architectures[0], scheme.networks()[0].outputs());
     let normalisation = Normalisation { mean: input.mean, std: input.std };
     let (weights, backend) = (&model.networks[0], Backend::detect());
-    let precision = match precision {
-        PrecisionChoice::Auto => Precision::detect(),
-        PrecisionChoice::F32 => Precision::F32,
-        PrecisionChoice::Bf16 => Precision::Bf16,
-        PrecisionChoice::Int8 => Precision::Int8,
-    };
+    let precision = precision.named().unwrap_or_else(Precision::detect);
     PackedNetwork::with(
         architecture,
         classes,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use hiwl::cli::terminal::speed::gpu::{KernelTime, Rate, measure};
 use hiwl::engine::Normalisation;
 use hiwl::engine::cuda::learn::GpuLearner;
-use hiwl::engine::cuda::{self, Elements, Timed};
+use hiwl::engine::cuda::{self, GpuPrecision, Timed};
 use hiwl::engine::learn::{Settings, Updates};
 use hiwl::engine::optimizer::{LayerRates, Rule};
 use hiwl::model::architecture::Architecture;
@@ -46,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn precision(name: &str) -> Elements {
-    if name == "f32" { Elements::F32 } else { Elements::Bf16 }
+fn precision(name: &str) -> GpuPrecision {
+    if name == "f32" { GpuPrecision::F32 } else { GpuPrecision::Bf16 }
 }
 
 /// Bytes of noise.
@@ -56,7 +56,7 @@ fn noise(count: usize) -> Vec<u8> {
     (0..count).map(|_| (random.next_u64() >> 56) as u8).collect()
 }
 
-fn forward(path: &Path, precision: Elements, batches: &[usize]) -> Result<(), Box<dyn Error>> {
+fn forward(path: &Path, precision: GpuPrecision, batches: &[usize]) -> Result<(), Box<dyn Error>> {
     let gpu = cuda::open(0, precision)?;
     let model = Model::read(path)?;
     let queue = gpu.queue()?;
@@ -94,7 +94,7 @@ fn kernel_line(of: &str, batch: usize, kernel: &KernelTime) {
 
 fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let (size, classes) = (240, 4);
-    let gpu = cuda::open(0, Elements::Bf16)?;
+    let gpu = cuda::open(0, GpuPrecision::Bf16)?;
     let b1 = Architecture::efficientnet(1).ok_or("no B1")?;
     let model = Model::seeded(b1.clone(), size, 1)?;
     let input = &model.description.input;
@@ -111,7 +111,7 @@ fn train(batch: usize, steps: usize) -> Result<(), Box<dyn Error>> {
     let queue = gpu.queue()?;
     let learner = |queue: &_| {
         let settings = settings.clone();
-        let precision = Elements::Bf16;
+        let precision = GpuPrecision::Bf16;
         let updates = Updates {
             rule,
             layers: LayerRates::default(),

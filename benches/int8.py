@@ -14,8 +14,9 @@ each channel's size was evened out between inputs and weights (`smooth`; Xiao et
 arXiv:2211.10438, strength 0.5); `weights` rounds weights only, and `channels` gives each
 channel of the inputs a range of its own, which vpdpbusd cannot: a bound. `pixels` gives
 each pixel the range of its own channels, 0 included, from which nothing is cut off and for
-which nothing is calibrated. Batch norm is folded before. Prints, of each way, how many labels differ from float32's, by the answers'
-order as the model file decides (calibrated, at its operating point).
+which nothing is calibrated. Batch norm is folded before. Prints, of each way, how many
+labels differ from float32's, by the answers' order as the model file decides (calibrated,
+at its operating point).
 
 Needs torch 1.13, torchvision 0.14, numpy and Pillow, as Debian 12 has them.
 """
@@ -95,9 +96,7 @@ class Rounded(torch.nn.Module):
             self.weight = self.weight * self.even[None, :, None, None]
         scale = self.weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 127
         self.weight = (self.weight / scale).round() * scale
-        if self.way == "weights":
-            return
-        if self.way == "pixels":
+        if self.way in ("weights", "pixels"):
             return
         dims = (0,) if self.way == "channels" else (0, 1)
         low, high = x.amin(dims), x.amax(dims)

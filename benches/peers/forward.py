@@ -19,8 +19,9 @@ normalises bytes itself, within its time.
 `--isa avx2` measures what a processor without AVX-512 would do, on one that has
 it, in f32: this project with its AVX2 kernels, OpenVINO held to AVX2 by oneDNN's
 own switch (ONEDNN_MAX_CPU_ISA; which kernels its graph took is looked at, and a
-product of AVX-512 ends the program; other layers that take it are named). ONNX Runtime has no such switch and takes AVX-512:
-it is measured and marked, and no ratio is taken to it. `--isa avx2_vnni` is the same with
+product of AVX-512 ends the program; other layers that take it are named). ONNX
+Runtime has no such switch and takes AVX-512: it is measured and marked, and no
+ratio is taken to it. `--isa avx2_vnni` is the same with
 products of bytes, as laptops of 2022 and after have them.
 
 Peers in int8 run the graph as ONNX Runtime's own tools quantise it (`quantise`): calibrated
@@ -324,7 +325,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of a turn")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--isa", choices=["avx2", "avx2_vnni"], help="no wider instructions than these")
+    isa = ["avx2", "avx2_vnni"]
+    parser.add_argument("--isa", choices=isa, help="no wider instructions than these")
     parser.add_argument("--model", type=Path, help="a model file (default: B1 from seed 1)")
     arguments = parser.parse_args()
     if any(IMAGES % batch for batch in arguments.batches):

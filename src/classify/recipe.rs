@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cutout::colour::Lupton;
 use crate::cutout::prepare::{Resample, Wide};
+use crate::engine::Precision;
 use crate::limits;
 use crate::storage::file;
 use crate::tree::Stage2;
@@ -177,6 +178,18 @@ pub enum PrecisionChoice {
     Bf16,
     /// Rounded to eight bits where they are multiplied.
     Int8,
+}
+
+impl PrecisionChoice {
+    /// The precision that is asked for by name; none where the choice is the program's.
+    pub fn named(self) -> Option<Precision> {
+        match self {
+            Self::Auto => None,
+            Self::F32 => Some(Precision::F32),
+            Self::Bf16 => Some(Precision::Bf16),
+            Self::Int8 => Some(Precision::Int8),
+        }
+    }
 }
 
 /// Why a pipeline cannot be used.

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::{ClassifyError, ClassifyOptions, Devices, recipe::PrecisionChoice};
+use super::{ClassifyError, ClassifyOptions, Devices};
 use crate::cutout::colour;
 use crate::cutout::prepare::Preparation;
 use crate::engine::{Engine, Precision};
@@ -89,12 +89,8 @@ impl Resolved {
         let reading = reading(options, model)?;
         let computed_by =
             Engine::on(options.devices.first(), engine, &model.description.architectures)?;
-        let precision = match options.precision {
-            PrecisionChoice::Auto => pinned.unwrap_or_else(|| computed_by.fastest()),
-            PrecisionChoice::F32 => Precision::F32,
-            PrecisionChoice::Bf16 => Precision::Bf16,
-            PrecisionChoice::Int8 => Precision::Int8,
-        };
+        let precision = options.precision.named().or(pinned);
+        let precision = precision.unwrap_or_else(|| computed_by.fastest());
         let mut carry = options.carry.clone();
         // The catalog shows by what its rows were scaled.
         if let Some(column) = reading.looks.radius_column.as_ref().filter(|c| !carry.contains(c)) {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{CliError, Exit, print, usage};
 use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::speed;
-use crate::engine::cuda::{self, CudaError, Elements};
+use crate::engine::cuda::{self, CudaError, GpuPrecision};
 use crate::engine::fused::{Backend, PackedNetwork};
 use crate::engine::{Device, DeviceChoice, Engine, EngineError, Normalisation, Precision, open};
 use crate::model::model_file::Model;
@@ -100,20 +100,19 @@ impl Arguments {
             false => error.into(),
         };
         let precisions = match self.precision {
-            None => vec![Elements::F32, Elements::Bf16],
-            Some(PrecisionChoice::F32) => vec![Elements::F32],
-            Some(PrecisionChoice::Auto | PrecisionChoice::Bf16) => vec![Elements::Bf16],
-            Some(PrecisionChoice::Int8) => {
-                let (engine, precision) = (Engine::Cuda, Precision::Int8);
-                return Err(usage(EngineError::NoPrecision { engine, precision }));
+            None => vec![GpuPrecision::F32, GpuPrecision::Bf16],
+            Some(choice) => {
+                let precision = choice.named().unwrap_or_else(|| Engine::Cuda.fastest());
+                let refused = EngineError::NoPrecision { engine: Engine::Cuda, precision };
+                vec![GpuPrecision::of(precision).ok_or(refused).map_err(usage)?]
             }
         };
         let batches = self.batches([64, 256, 1024]);
-        for elements in precisions {
-            let gpu = cuda::open(index, elements).map_err(failed)?;
+        for precision in precisions {
+            let gpu = cuda::open(index, precision).map_err(failed)?;
             let queue = gpu.queue().map_err(failed)?;
             let (name, seconds) = (&gpu.description, self.seconds);
-            let speed = speed::gpu::measure(name, &queue, elements, model, &batches, seconds);
+            let speed = speed::gpu::measure(name, &queue, precision, model, &batches, seconds);
             print(&format!("\n{}", speed.map_err(failed)?))?;
         }
         Ok(Exit::Ok)
@@ -121,11 +120,7 @@ impl Arguments {
 
     /// The rate of the reference, which knows no kinds of layers.
     fn plainly(&self, model: &Model, device: Device) -> Result<Exit, CliError> {
-        let precision = match self.precision {
-            Some(PrecisionChoice::Bf16) => Precision::Bf16,
-            Some(PrecisionChoice::Int8) => Precision::Int8,
-            _ => Precision::F32,
-        };
+        let precision = self.precision.and_then(PrecisionChoice::named).unwrap_or(Precision::F32);
         let batches = self.batches([1, 2, 4]);
         let description = &model.description;
         let size = description.input.size;
@@ -160,10 +155,7 @@ impl Arguments {
         }
         let wanted = match self.precision {
             None => vec![Precision::F32, Precision::Bf16, Precision::Int8],
-            Some(PrecisionChoice::Auto) => vec![Precision::detect()],
-            Some(PrecisionChoice::F32) => vec![Precision::F32],
-            Some(PrecisionChoice::Bf16) => vec![Precision::Bf16],
-            Some(PrecisionChoice::Int8) => vec![Precision::Int8],
+            Some(choice) => vec![choice.named().unwrap_or_else(Precision::detect)],
         };
         let found: Vec<Precision> =
             wanted.iter().copied().filter(|p| p.is_available_on(backend)).collect();

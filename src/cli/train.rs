@@ -15,7 +15,7 @@ use crate::classify::recipe::PrecisionChoice;
 use crate::cli::terminal::audience::Audience;
 use crate::cli::terminal::shown;
 use crate::cli::terminal::training::TrainingProgress;
-use crate::engine::{Device, DeviceChoice, Precision};
+use crate::engine::{Device, DeviceChoice};
 use crate::events::Listener;
 use crate::labels::grammar::{Kind, Wanted};
 use crate::pipeline::Stop;
@@ -218,12 +218,7 @@ impl Arguments {
             initial: self.init,
             freeze: self.freeze,
             device,
-            precision: match self.precision {
-                PrecisionChoice::Auto => None,
-                PrecisionChoice::F32 => Some(Precision::F32),
-                PrecisionChoice::Bf16 => Some(Precision::Bf16),
-                PrecisionChoice::Int8 => Some(Precision::Int8),
-            },
+            precision: self.precision.named(),
             workers: self.workers.unwrap_or(cores),
             checkpoint_every,
         })

@@ -223,7 +223,7 @@ mod tests {
         }
         let (device, hindrance) = DeviceChoice::Auto.resolve();
         assert!(device == Device::Cpu && hindrance.is_none(), "{hindrance:?}");
-        let error = cuda::open(0, cuda::Elements::Bf16).err().unwrap();
+        let error = cuda::open(0, cuda::GpuPrecision::Bf16).err().unwrap();
         assert!(error.is_usage(), "{error}");
     }
 }

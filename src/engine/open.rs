@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::candle::{self, CandleLearner, GradCam, TensorNetwork};
 use super::cuda::learn::GpuLearner;
-use super::cuda::{self, Cascade, CascadeOptions, CudaError, Elements};
+use super::cuda::{self, Cascade, CascadeOptions, CudaError, GpuPrecision};
 use super::fused::learn::FusedLearner;
 use super::fused::{Backend, PackedNetwork};
 use super::learn::{Learn, Settings, Updates};
@@ -368,10 +368,10 @@ pub fn infer(
         }
         Engine::Cuda => {
             let failed = |source| failed(device, source);
-            let (gpu, elements) = open_gpu(device, precision)?;
+            let (gpu, precision) = open_gpu(device, precision)?;
             let alone = cuda::Alone::new(
                 &mut || gpu.queue(),
-                elements,
+                precision,
                 architecture,
                 (outputs, size),
                 weights,
@@ -511,9 +511,9 @@ pub fn learn(
         return Ok(Box::new(learner));
     }
     learns(can.engine, device, &settings.loss, &updates.layers)?;
-    let (gpu, elements) = open_gpu(device, precision)?;
+    let (gpu, precision) = open_gpu(device, precision)?;
     let learner = gpu.queue().and_then(|queue| {
-        GpuLearner::new(&queue, elements, architecture, weights, settings, updates)
+        GpuLearner::new(&queue, precision, architecture, weights, settings, updates)
     });
     Ok(Box::new(learner.map_err(|source| failed(device, source))?))
 }
@@ -529,12 +529,15 @@ fn note(device: Device, gpu: &cuda::Gpu, fits: usize, asked: usize) -> String {
 }
 
 /// The GPU that `device` names, and how it holds numbers; of a processor, none.
-fn open_gpu(device: Device, precision: Precision) -> Result<(cuda::Gpu, Elements), EngineError> {
+fn open_gpu(
+    device: Device,
+    precision: Precision,
+) -> Result<(cuda::Gpu, GpuPrecision), EngineError> {
     let engine = Engine::Cuda;
-    let elements = Elements::of(precision).ok_or(EngineError::NoPrecision { engine, precision })?;
+    let held = GpuPrecision::of(precision).ok_or(EngineError::NoPrecision { engine, precision })?;
     match device {
         Device::Cuda(index) => {
-            cuda::open(index, elements).map(|gpu| (gpu, elements)).map_err(|e| failed(device, e))
+            cuda::open(index, held).map(|gpu| (gpu, held)).map_err(|e| failed(device, e))
         }
         Device::Cpu => Err(EngineError::Elsewhere { engine: Engine::Cuda, device }),
     }

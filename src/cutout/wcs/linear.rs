@@ -59,7 +59,7 @@ fn times([[a, b], [c, d]]: &Square, (x, y): (f64, f64)) -> (f64, f64) {
     (a * x + b * y, c * x + d * y)
 }
 
-/// Elements that carry pixels of further axes into the celestial ones, or
+/// GpuPrecision that carry pixels of further axes into the celestial ones, or
 /// back: the position would depend on the plane.
 fn refuse_coupled(header: &impl Keywords) -> Result<(), WcsError> {
     for kind in ["CD", "PC"] {

@@ -20,7 +20,7 @@ use cudarc::driver::{
 };
 
 use super::{
-    CudaError, Elements, Launch, Queue, Recorded,
+    CudaError, GpuPrecision, Launch, Queue, Recorded,
     device::by_the_clock,
     kernels::compile::{self, Job},
     kernels::sources::SOURCES,
@@ -136,7 +136,7 @@ pub fn usable(index: usize) -> Result<(), CudaError> {
 
 impl Device {
     /// Opens a device and loads the kernels of a precision.
-    pub fn open(index: usize, precision: Elements) -> Result<Self, CudaError> {
+    pub fn open(index: usize, precision: GpuPrecision) -> Result<Self, CudaError> {
         let Usable { device, name, capability, newest } = Usable::look(index)?;
         // SAFETY: the device was given by the driver; released when dropped.
         let (context, memory) = unsafe {

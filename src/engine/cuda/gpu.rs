@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CudaError, Elements, Queue};
+use super::{CudaError, GpuPrecision, Queue};
 
 /// A GPU, opened, with its kernels.
 pub struct Gpu {
@@ -41,7 +41,7 @@ pub fn usable(index: usize) -> Result<(), CudaError> {
 ///
 /// # Errors
 /// [`CudaError`]: what is missing, and how to get it.
-pub fn open(index: usize, precision: Elements) -> Result<Gpu, CudaError> {
+pub fn open(index: usize, precision: GpuPrecision) -> Result<Gpu, CudaError> {
     #[cfg(feature = "cuda")]
     {
         let device = super::driver::Device::open(index, precision)?;

@@ -34,6 +34,6 @@ pub use self::{
     error::CudaError,
     gpu::{Gpu, devices, open, usable},
     infer::{Alone, Cascade, CascadeOptions, Single},
-    storage::Elements,
+    storage::GpuPrecision,
     timed::{Timed, Times},
 };

@@ -4,17 +4,17 @@ use half::bf16;
 
 use crate::engine::Precision;
 
-/// How numbers are held on the device: of the precisions, those that it multiplies.
+/// How numbers are held on a GPU: of the precisions, those that its kernels multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Elements {
+pub enum GpuPrecision {
     /// Single precision.
     F32,
     /// bfloat16.
     Bf16,
 }
 
-impl Elements {
-    /// Those of a precision; `None` where the kernels have none.
+impl GpuPrecision {
+    /// That of a precision; `None` where the kernels have none.
     pub fn of(precision: Precision) -> Option<Self> {
         match precision {
             Precision::F32 => Some(Self::F32),
@@ -23,11 +23,11 @@ impl Elements {
         }
     }
 
-    /// Their precision.
-    pub fn precision(self) -> Precision {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
+            Self::F32 => Precision::F32.name(),
+            Self::Bf16 => Precision::Bf16.name(),
         }
     }
 
@@ -47,7 +47,7 @@ impl Elements {
         }
     }
 
-    /// What [`Elements::encode`] wrote.
+    /// What [`GpuPrecision::encode`] wrote.
     #[cfg(test)]
     pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {

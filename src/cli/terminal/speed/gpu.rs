@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::Normalisation;
-use crate::engine::cuda::{CudaError, Elements, Queue, Single, Timed};
+use crate::engine::cuda::{CudaError, GpuPrecision, Queue, Single, Timed};
 use crate::model::{model_file::Model, seeded::SplitMix64};
 
 /// Launches of a batch between two looks at the clock take about as long.
@@ -23,7 +23,7 @@ pub struct Speed {
     /// The device, in words.
     pub device: String,
     /// What activations are stored in.
-    pub precision: Elements,
+    pub precision: GpuPrecision,
     /// By batch.
     pub rates: Vec<Rate>,
     /// Batch of the kernels' times.
@@ -65,7 +65,7 @@ pub struct KernelTime {
 pub fn measure(
     device: &str,
     queue: &Arc<dyn Queue>,
-    precision: Elements,
+    precision: GpuPrecision,
     model: &Model,
     batches: &[usize],
     seconds: f64,
@@ -94,7 +94,7 @@ pub fn measure(
 /// The first network with a batch of noise on the device.
 fn network(
     queue: &Arc<dyn Queue>,
-    precision: Elements,
+    precision: GpuPrecision,
     model: &Model,
     batch: usize,
 ) -> Result<Single, CudaError> {
@@ -148,7 +148,7 @@ fn kernels(network: &Single, queue: &Arc<dyn Queue>) -> Result<Vec<KernelTime>, 
 
 impl fmt::Display for Speed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, {}", self.device, self.precision.precision().name())?;
+        writeln!(f, "{}, {}", self.device, self.precision.name())?;
         for Rate { batch, images_per_second, finite } in &self.rates {
             let finite = if *finite { "" } else { ", logits are not finite" };
             match images_per_second {
@@ -193,8 +193,8 @@ mod tests {
     #[test]
     fn a_report_adds_up_and_a_batch_without_room_is_an_answer() {
         let model = Model::seeded(Architecture::nano(), 32, 1).unwrap();
-        let queue = Emulated::with_memory(Elements::F32, Mode::Forward, 4 << 20);
-        let speed = measure("none", &queue, Elements::F32, &model, &[1, 2, 512], 0.0).unwrap();
+        let queue = Emulated::with_memory(GpuPrecision::F32, Mode::Forward, 4 << 20);
+        let speed = measure("none", &queue, GpuPrecision::F32, &model, &[1, 2, 512], 0.0).unwrap();
         let fit: Vec<bool> = speed.rates.iter().map(|r| r.images_per_second.is_some()).collect();
         assert_eq!(fit, [true, true, false]);
         for [median, lowest, highest] in speed.rates.iter().filter_map(|r| r.images_per_second) {

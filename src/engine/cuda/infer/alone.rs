@@ -13,7 +13,7 @@ use super::{
     lanes::Lanes,
 };
 use crate::engine::cuda::{
-    CudaError, Elements, Queue,
+    CudaError, GpuPrecision, Queue,
     device::{Buffer, Pinned, Recorded},
 };
 use crate::engine::{Infer, InferenceError, Normalisation, Tensors, Want};
@@ -54,7 +54,7 @@ impl Alone {
     /// single images.
     pub fn new(
         queue: &mut dyn FnMut() -> Result<Arc<dyn Queue>, CudaError>,
-        precision: Elements,
+        precision: GpuPrecision,
         architecture: &Architecture,
         (outputs, size): (usize, usize),
         weights: &Weights,

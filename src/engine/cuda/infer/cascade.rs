@@ -14,7 +14,7 @@ use super::{
     lanes::Lanes,
 };
 use crate::engine::cuda::{
-    CudaError, Elements, Launch, Queue,
+    CudaError, GpuPrecision, Launch, Queue,
     device::{Buffer, Pinned, Recorded, run},
     kernels::shapes,
 };
@@ -25,7 +25,7 @@ use crate::model::{architecture::Architecture, weights::Weights};
 #[derive(Debug, Clone, Copy)]
 pub struct CascadeOptions {
     /// What activations are stored in.
-    pub precision: Elements,
+    pub precision: GpuPrecision,
     /// Images that a lane takes at once, if memory allows.
     pub batch: usize,
     /// Batches under way at once.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::fold::{self, Folded};
 use crate::engine::Normalisation;
 use crate::engine::cuda::{
-    CudaError, Elements, Queue,
+    CudaError, GpuPrecision, Queue,
     device::{Argument, Buffer, run},
     kernels::shapes::{self, Depthwise},
 };
@@ -48,7 +48,7 @@ struct Block {
 
 /// A network's weights on a device.
 pub struct Network {
-    precision: Elements,
+    precision: GpuPrecision,
     /// Logits an image.
     pub classes: usize,
     size: usize,
@@ -101,7 +101,7 @@ impl Network {
     /// [`CudaError::Weights`], [`CudaError::OutOfMemory`].
     pub fn new(
         queue: &Arc<dyn Queue>,
-        precision: Elements,
+        precision: GpuPrecision,
         architecture: &Architecture,
         (classes, size): (usize, usize),
         weights: &Weights,

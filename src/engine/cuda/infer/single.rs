@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::forward::{Batch, Network, Workspace};
 use crate::engine::Normalisation;
-use crate::engine::cuda::{CudaError, Elements, Queue, Recorded, device::Buffer};
+use crate::engine::cuda::{CudaError, GpuPrecision, Queue, Recorded, device::Buffer};
 use crate::model::{architecture::Architecture, weights::Weights};
 
 /// A network with memory for one batch, whose pixels stay on the device.
@@ -33,7 +33,7 @@ impl Single {
     #[allow(clippy::too_many_arguments, reason = "each is a choice of its own")]
     pub fn new(
         queue: &Arc<dyn Queue>,
-        precision: Elements,
+        precision: GpuPrecision,
         architecture: &Architecture,
         (classes, size): (usize, usize),
         weights: &Weights,

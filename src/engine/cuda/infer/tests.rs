@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Alone, Cascade, CascadeOptions};
 use crate::engine::cuda::{
-    CudaError, Elements, Queue,
+    CudaError, GpuPrecision, Queue,
     kernels::emulated::{Emulated, Mode, gpu},
 };
 use crate::engine::fused::PackedNetwork;
@@ -56,7 +56,7 @@ impl Case {
     fn alone(&self, queue: &Arc<dyn Queue>, room: (usize, usize)) -> Result<Alone, CudaError> {
         Alone::new(
             &mut || Ok(Arc::clone(queue)),
-            Elements::F32,
+            GpuPrecision::F32,
             &self.architecture,
             (4, self.size),
             &self.weights[0],
@@ -117,8 +117,9 @@ fn a_pair_gives_the_first_networks_features_where_they_are_wanted() {
     let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
     let wanted = case.features_on_the_cpu();
     for batch in [5, 2] {
-        let cascade =
-            case.cascade(options(Elements::F32, batch, false), Mode::Forward, usize::MAX).unwrap();
+        let cascade = case
+            .cascade(options(GpuPrecision::F32, batch, false), Mode::Forward, usize::MAX)
+            .unwrap();
         let found = cascade.run(&images, true).unwrap();
         assert_eq!((found.features.len(), cascade.features() * 5), (wanted.len(), wanted.len()));
         let worst = off(&found.features, &wanted);
@@ -128,7 +129,7 @@ fn a_pair_gives_the_first_networks_features_where_they_are_wanted() {
     }
 }
 
-fn options(precision: Elements, batch: usize, all: bool) -> CascadeOptions {
+fn options(precision: GpuPrecision, batch: usize, all: bool) -> CascadeOptions {
     CascadeOptions { precision, batch, lanes: 1, combined: 1, all }
 }
 
@@ -139,9 +140,9 @@ fn arg_max(row: &[f32]) -> usize {
 #[test]
 fn both_networks_are_those_of_the_cpu() {
     for (padding, size, precision, tolerance) in [
-        (Padding::Symmetric, 40, Elements::F32, 1e-5),
-        (Padding::Same, 37, Elements::F32, 1e-5),
-        (Padding::Symmetric, 40, Elements::Bf16, 2e-2),
+        (Padding::Symmetric, 40, GpuPrecision::F32, 1e-5),
+        (Padding::Same, 37, GpuPrecision::F32, 1e-5),
+        (Padding::Symmetric, 40, GpuPrecision::Bf16, 2e-2),
     ] {
         let case = case(padding, size, 5);
         let [first, second] = case.run(options(precision, 5, true), Mode::Forward);
@@ -159,7 +160,7 @@ fn both_networks_are_those_of_the_cpu() {
 fn on_a_gpu_both_networks_are_those_of_the_cpu() {
     let b1 = Architecture::efficientnet(1).unwrap();
     for (architecture, size, images) in [(Architecture::nano(), 61, 11), (b1, 240, 6)] {
-        for (precision, tolerance) in [(Elements::F32, 2e-4), (Elements::Bf16, 3e-2)] {
+        for (precision, tolerance) in [(GpuPrecision::F32, 2e-4), (GpuPrecision::Bf16, 3e-2)] {
             if gpu(precision).is_none() {
                 return;
             }
@@ -191,7 +192,7 @@ fn the_second_network_sees_what_the_first_says() {
     let combined = winners[2];
     let count = winners.iter().filter(|w| **w == combined).count();
     assert!(count > 0 && count < winners.len(), "a case that tells: {winners:?}");
-    let options = CascadeOptions { combined, ..options(Elements::F32, 7, false) };
+    let options = CascadeOptions { combined, ..options(GpuPrecision::F32, 7, false) };
     let [_, second] = case.run(options, Mode::Forward);
     for (i, row) in second.chunks(2).enumerate() {
         if winners[i] == combined {
@@ -206,7 +207,7 @@ fn the_second_network_sees_what_the_first_says() {
 #[test]
 fn logits_depend_on_neither_batch_nor_order() {
     let case = case(Padding::Symmetric, 32, 5);
-    for precision in [Elements::Bf16, Elements::F32] {
+    for precision in [GpuPrecision::Bf16, GpuPrecision::F32] {
         let bits = |[a, b]: [Vec<f32>; 2]| -> Vec<u32> {
             a.iter().chain(&b).map(|v| v.to_bits()).collect()
         };
@@ -220,7 +221,7 @@ fn logits_depend_on_neither_batch_nor_order() {
 fn batches_shrink_to_the_memory() {
     let case = case(Padding::Symmetric, 32, 3);
     let images: Vec<&[u8]> = case.images.iter().map(Vec::as_slice).collect();
-    let options = options(Elements::F32, 64, true);
+    let options = options(GpuPrecision::F32, 64, true);
     let whole = case.cascade(options, Mode::Forward, usize::MAX).unwrap();
     assert_eq!(whole.batch(), 64);
     let mut limit = 1 << 26;
@@ -243,7 +244,7 @@ fn batches_shrink_to_the_memory() {
 fn one_lane_fits_where_three_do_not() {
     let case = case(Padding::Symmetric, 32, 1);
     let alone = |lanes: usize, limit: usize| {
-        let queue = Emulated::with_memory(Elements::F32, Mode::Forward, limit);
+        let queue = Emulated::with_memory(GpuPrecision::F32, Mode::Forward, limit);
         case.alone(&queue, (64, lanes)).unwrap()
     };
     let mut limit = 1 << 26;
@@ -262,7 +263,7 @@ fn a_network_alone_is_that_of_the_cpu_in_any_batch_and_gives_no_maps() {
     let mut first: Option<Tensors> = None;
     for (batch, lanes) in [(5, 1), (2, 3), (1, 1)] {
         // One device: its queues share their memory.
-        let queue = Emulated::queue(Elements::F32, Mode::Forward);
+        let queue = Emulated::queue(GpuPrecision::F32, Mode::Forward);
         let network = case.alone(&queue, (batch, lanes)).unwrap();
         assert_eq!((network.batch(), network.lanes(), network.outputs()), (batch, lanes, 4));
         let layers = case.architecture.layers();

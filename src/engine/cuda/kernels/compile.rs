@@ -23,7 +23,7 @@ use libloading::Library;
 use sha2::{Digest, Sha256};
 
 use super::sources::{HEADER, KernelSource, options};
-use crate::engine::cuda::{CudaError, Elements};
+use crate::engine::cuda::{CudaError, GpuPrecision};
 use crate::storage::{file, sweep};
 
 /// Versions of the library, the one that is asked for first first.
@@ -62,7 +62,7 @@ impl<'a> Job<'a> {
     /// [`CudaError::NoCompiler`].
     pub fn new(
         source: &'a KernelSource,
-        precision: Elements,
+        precision: GpuPrecision,
         capability: (i32, i32),
         newest: i32,
     ) -> Result<Self, CudaError> {
@@ -362,7 +362,7 @@ mod tests {
             return;
         }
         for capability in [(8, 0), (8, 9), (9, 0)] {
-            for precision in [Elements::Bf16, Elements::F32] {
+            for precision in [GpuPrecision::Bf16, GpuPrecision::F32] {
                 for source in SOURCES.iter().filter(|source| source.serves(precision)) {
                     let job = Job::new(source, precision, capability, newest).unwrap();
                     let binary = job.kept().unwrap_or_else(|| job.compile().unwrap());

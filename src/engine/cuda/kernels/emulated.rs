@@ -20,7 +20,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::sources::{HEADER, KernelSource, SOURCES, options};
-use crate::engine::cuda::{self, CudaError, Elements, Gpu, Launch, Queue, Recorded, devices};
+use crate::engine::cuda::{self, CudaError, Gpu, GpuPrecision, Launch, Queue, Recorded, devices};
 
 /// Which order the threads run in, of all that hardware might choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ const GUARD: usize = 4096;
 /// A queue that runs at once, on this thread.
 pub struct Emulated {
     mode: Mode,
-    precision: Elements,
+    precision: GpuPrecision,
     taken: Mutex<BTreeMap<u64, usize>>,
     /// Bytes that may be taken.
     limit: usize,
@@ -45,9 +45,9 @@ pub struct Emulated {
 
 /// A queue on the first GPU, where there is one: tests then run on it as well.
 /// Says once where there is none; with HIWL_GPU_ONLY that fails the test.
-pub fn gpu(precision: Elements) -> Option<Arc<dyn Queue>> {
+pub fn gpu(precision: GpuPrecision) -> Option<Arc<dyn Queue>> {
     static GPUS: [OnceLock<Option<Gpu>>; 2] = [OnceLock::new(), OnceLock::new()];
-    let gpu = GPUS[usize::from(precision == Elements::F32)].get_or_init(|| {
+    let gpu = GPUS[usize::from(precision == GpuPrecision::F32)].get_or_init(|| {
         if devices() == 0 {
             let only = std::env::var_os("HIWL_GPU_ONLY").is_some();
             assert!(!only, "HIWL_GPU_ONLY: {:?}", cuda::open(0, precision).err());
@@ -63,12 +63,12 @@ pub fn gpu(precision: Elements) -> Option<Arc<dyn Queue>> {
 
 impl Emulated {
     /// A device of its own.
-    pub fn queue(precision: Elements, mode: Mode) -> Arc<dyn Queue> {
+    pub fn queue(precision: GpuPrecision, mode: Mode) -> Arc<dyn Queue> {
         Self::with_memory(precision, mode, usize::MAX)
     }
 
     /// One with so much memory.
-    pub fn with_memory(precision: Elements, mode: Mode, limit: usize) -> Arc<dyn Queue> {
+    pub fn with_memory(precision: GpuPrecision, mode: Mode, limit: usize) -> Arc<dyn Queue> {
         Arc::new(Self { mode, precision, taken: Mutex::default(), limit })
     }
 
@@ -192,9 +192,9 @@ unsafe extern "C" {
 }
 
 /// The function that runs a kernel.
-fn entry(precision: Elements, kernel: &str) -> Result<Entry, CudaError> {
+fn entry(precision: GpuPrecision, kernel: &str) -> Result<Entry, CudaError> {
     static LIBRARIES: [OnceLock<BTreeMap<&str, usize>>; 2] = [OnceLock::new(), OnceLock::new()];
-    let libraries = &LIBRARIES[usize::from(precision == Elements::F32)];
+    let libraries = &LIBRARIES[usize::from(precision == GpuPrecision::F32)];
     let entries = libraries.get_or_init(|| {
         let sources: Vec<_> = SOURCES.iter().filter(|source| source.serves(precision)).collect();
         let libraries = build(&sources, precision);
@@ -228,7 +228,7 @@ fn open(path: &Path, kernels: &[&'static str]) -> Vec<(&'static str, usize)> {
 
 /// Compiles files that have changed since they were last compiled, two at a
 /// time; returns a library for each.
-fn build(sources: &[&KernelSource], precision: Elements) -> Vec<PathBuf> {
+fn build(sources: &[&KernelSource], precision: GpuPrecision) -> Vec<PathBuf> {
     // Cargo says where; a test program that was carried elsewhere is told.
     let root = std::env::var_os("CARGO_MANIFEST_DIR");
     let root = root.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -258,7 +258,7 @@ fn compile(
     folder: &Path,
     header: &str,
     source: &KernelSource,
-    precision: Elements,
+    precision: GpuPrecision,
 ) -> PathBuf {
     use std::fmt::Write as _;
     let mut text = format!("#include \"{}\"\n", source.file);

@@ -1,6 +1,6 @@
 //! How each kernel is cut into blocks.
 
-use crate::engine::cuda::{Elements, Launch};
+use crate::engine::cuda::{GpuPrecision, Launch};
 
 /// Threads of most kernels.
 const THREADS: usize = 256;
@@ -29,8 +29,8 @@ pub fn stem(pixels: usize, channels: usize) -> Launch {
 }
 
 /// A product of `m` rows and `n` columns.
-pub fn pointwise(precision: Elements, m: usize, n: usize) -> Launch {
-    if precision == Elements::F32 {
+pub fn pointwise(precision: GpuPrecision, m: usize, n: usize) -> Launch {
+    if precision == GpuPrecision::F32 {
         return flat("pointwise_f32", m.div_ceil(64) * n.div_ceil(TILE.1), 0);
     }
     let (columns, kernel) = columns(n);
@@ -149,13 +149,13 @@ pub fn finish(kernel: &'static str, channels: usize) -> Launch {
 
 /// The gradient of a product's weights from `m` rows, and into how many ranges
 /// they are cut.
-pub fn weight_gradient(precision: Elements, m: usize, n: usize, k: usize) -> (Launch, usize) {
+pub fn weight_gradient(precision: GpuPrecision, m: usize, n: usize, k: usize) -> (Launch, usize) {
     let tiles = n.div_ceil(64) * k.div_ceil(64);
     // Four blocks for each multiprocessor of a large GPU.
     let splits = (528 / tiles).clamp(1, m.div_ceil(32).max(1));
     let launch = match precision {
-        Elements::F32 => flat("weight_gradient_f32", tiles * splits, 0),
-        Elements::Bf16 => Launch {
+        GpuPrecision::F32 => flat("weight_gradient_f32", tiles * splits, 0),
+        GpuPrecision::Bf16 => Launch {
             block: [128, 1, 1],
             ..flat("weight_gradient", tiles * splits, 3 * 2 * 32 * 144)
         },

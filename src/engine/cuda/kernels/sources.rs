@@ -1,6 +1,6 @@
 //! The kernels' texts, and which file holds which.
 
-use crate::engine::cuda::Elements;
+use crate::engine::cuda::GpuPrecision;
 
 /// What every file includes.
 pub const HEADER: (&str, &str) = ("device.cuh", include_str!("device.cuh"));
@@ -15,12 +15,12 @@ pub struct KernelSource {
     /// The kernels in it.
     pub kernels: &'static [&'static str],
     /// The precision that it is for, or both.
-    pub precision: Option<Elements>,
+    pub precision: Option<GpuPrecision>,
 }
 
 impl KernelSource {
     /// Whether a program of this precision has it.
-    pub fn serves(&self, precision: Elements) -> bool {
+    pub fn serves(&self, precision: GpuPrecision) -> bool {
         self.precision.is_none_or(|own| own == precision)
     }
 }
@@ -41,14 +41,14 @@ pub const SOURCES: &[KernelSource] = &[
     source!("stem.cu", None, "stem"),
     source!(
         "pointwise.cu",
-        Some(Elements::Bf16),
+        Some(GpuPrecision::Bf16),
         "pointwise_16",
         "pointwise_32",
         "pointwise_64",
         "pointwise_96",
         "pointwise_128"
     ),
-    source!("pointwise_f32.cu", Some(Elements::F32), "pointwise_f32"),
+    source!("pointwise_f32.cu", Some(GpuPrecision::F32), "pointwise_f32"),
     source!(
         "depthwise.cu",
         None,
@@ -71,8 +71,8 @@ pub const SOURCES: &[KernelSource] = &[
         "norm_backward"
     ),
     source!("squeeze_backward.cu", None, "gate_sums", "squeeze_excite_backward"),
-    source!("weight_gradient.cu", Some(Elements::Bf16), "weight_gradient"),
-    source!("weight_gradient_f32.cu", Some(Elements::F32), "weight_gradient_f32"),
+    source!("weight_gradient.cu", Some(GpuPrecision::Bf16), "weight_gradient"),
+    source!("weight_gradient_f32.cu", Some(GpuPrecision::F32), "weight_gradient_f32"),
     source!(
         "depthwise_backward.cu",
         None,
@@ -91,11 +91,11 @@ pub const SOURCES: &[KernelSource] = &[
 /// contracted, as everywhere; nothing else may change a result. Where what is
 /// stored has 8 bits, numbers below 2⁻¹²⁶ count as zero, which saves the special
 /// functions a case.
-pub fn options(precision: Elements) -> Vec<&'static str> {
+pub fn options(precision: GpuPrecision) -> Vec<&'static str> {
     let mut options = vec!["--std=c++17"];
     options.push(match precision {
-        Elements::F32 => "-DHIWL_F32=1",
-        Elements::Bf16 => "--ftz=true",
+        GpuPrecision::F32 => "-DHIWL_F32=1",
+        GpuPrecision::Bf16 => "--ftz=true",
     });
     options
 }

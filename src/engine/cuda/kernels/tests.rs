@@ -9,7 +9,7 @@ use super::{
     shapes::{self, Depthwise},
 };
 use crate::engine::cuda::{
-    Elements, Launch, Queue,
+    GpuPrecision, Launch, Queue,
     device::{Argument, Buffer, run},
     infer::fold::transposed,
     infer::forward::{scale_and_shift, stem_by_taps},
@@ -25,7 +25,7 @@ pub fn values(seed: u64, count: usize) -> Vec<f32> {
 /// The device of a test.
 pub struct On {
     pub queue: Arc<dyn Queue>,
-    pub precision: Elements,
+    pub precision: GpuPrecision,
 }
 
 impl On {
@@ -71,13 +71,13 @@ impl On {
 /// same bits in both modes, and differ from `expected`, which is given the
 /// precision's own rounding, by no more than rounding does.
 pub fn check(what: &str, work: impl Fn(&On) -> Vec<f32>, expected: impl Fn(&On) -> Vec<f64>) {
-    for precision in [Elements::Bf16, Elements::F32] {
+    for precision in [GpuPrecision::Bf16, GpuPrecision::F32] {
         check_in(precision, what, &work, &expected);
     }
 }
 
 pub fn check_in(
-    precision: Elements,
+    precision: GpuPrecision,
     what: &str,
     work: impl Fn(&On) -> Vec<f32>,
     expected: impl Fn(&On) -> Vec<f64>,
@@ -102,12 +102,12 @@ pub fn check_in(
     }
 }
 
-fn compare(what: &str, precision: Elements, found: &[f32], expected: &[f64]) {
+fn compare(what: &str, precision: GpuPrecision, found: &[f32], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1e-3, |most: f64, x| most.max(x.abs()));
     let tolerance = match precision {
-        Elements::Bf16 => 6e-3,
-        Elements::F32 => 5e-6,
+        GpuPrecision::Bf16 => 6e-3,
+        GpuPrecision::F32 => 5e-6,
     };
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(*found) - expected).abs();
@@ -508,7 +508,7 @@ fn routing_is_that_of_the_host() {
             })
             .collect();
         check_in(
-            Elements::F32,
+            GpuPrecision::F32,
             "route",
             |on| {
                 let (rows, count) = (on.float_room(images), on.int(0));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::layers::{Norm, Pass, Product, Received, apply, outer, sum_parts};
 use super::parameters::Parameters;
 use crate::engine::cuda::{
-    CudaError, Elements, Queue,
+    CudaError, GpuPrecision, Queue,
     device::{Argument, Buffer, run},
     kernels::shapes::{self, Depthwise, Rows},
 };
@@ -67,7 +67,7 @@ impl Block {
     /// `side` is the largest side of its input.
     pub fn new(
         queue: &Arc<dyn Queue>,
-        precision: Elements,
+        precision: GpuPrecision,
         spec: &MbConv,
         (padding, eps): (Padding, f64),
         (images, side): (usize, usize),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::parameters::Parameters;
 use crate::engine::cuda::{
-    CudaError, Elements, Queue,
+    CudaError, GpuPrecision, Queue,
     device::{Argument, Buffer, run},
     kernels::shapes::{self, Rows},
 };
@@ -13,7 +13,7 @@ use crate::engine::cuda::{
 /// What all launches are given.
 pub struct Pass<'a> {
     pub queue: &'a dyn Queue,
-    pub precision: Elements,
+    pub precision: GpuPrecision,
     pub parameters: &'a Parameters,
     /// Images that launches cover.
     pub images: usize,
@@ -247,7 +247,7 @@ pub struct Product {
 impl Product {
     pub fn new(
         queue: &Arc<dyn Queue>,
-        precision: Elements,
+        precision: GpuPrecision,
         prefix: &str,
         (n, k): (usize, usize),
     ) -> Result<Self, CudaError> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::GpuNetwork;
 use super::parameters::Place;
 use crate::engine::cuda::{
-    CudaError, Elements, Queue,
+    CudaError, GpuPrecision, Queue,
     device::{Buffer, Pinned, bytes_of, run},
     kernels::shapes,
 };
@@ -52,7 +52,7 @@ impl GpuLearner {
     /// As [`GpuNetwork::new`].
     pub fn new(
         queue: &Arc<dyn Queue>,
-        precision: Elements,
+        precision: GpuPrecision,
         architecture: &Architecture,
         weights: &Weights,
         settings: Settings,

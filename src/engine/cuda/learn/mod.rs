@@ -31,7 +31,7 @@ use self::{
     staging::Staging,
 };
 use crate::engine::cuda::{
-    CudaError, Elements, Queue, Recorded,
+    CudaError, GpuPrecision, Queue, Recorded,
     device::{Argument, Buffer, run},
     infer::forward::scale_and_shift,
     kernels::shapes::{self, Depthwise, Rows},
@@ -71,7 +71,7 @@ pub struct GpuNetwork {
     // Before the memory that they work on, so that they are dropped first.
     recorded: BTreeMap<(usize, bool), Box<dyn Recorded>>,
     queue: Arc<dyn Queue>,
-    precision: Elements,
+    precision: GpuPrecision,
     settings: Settings,
     architecture: Architecture,
     padding: Padding,
@@ -101,7 +101,7 @@ impl GpuNetwork {
     /// is not finite; [`CudaError::OutOfMemory`].
     pub fn new(
         queue: &Arc<dyn Queue>,
-        precision: Elements,
+        precision: GpuPrecision,
         architecture: &Architecture,
         weights: &Weights,
         settings: Settings,
@@ -526,7 +526,7 @@ impl Most {
     }
 
     fn product(&mut self, m: usize, n: usize, k: usize) {
-        let (_, splits) = shapes::weight_gradient(Elements::Bf16, m, n, k);
+        let (_, splits) = shapes::weight_gradient(GpuPrecision::Bf16, m, n, k);
         self.parts = self.parts.max(splits * n * k);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{GpuLearner, GpuNetwork};
 use crate::engine::cuda::{
-    CudaError, Elements, Launch, Queue, Recorded,
+    CudaError, GpuPrecision, Launch, Queue, Recorded,
     kernels::emulated::{Emulated, Mode, gpu},
 };
 use crate::engine::fused::learn::{FusedLearner, TrainNetwork};
@@ -71,7 +71,7 @@ fn on_the_cpu(padding: Padding, images: usize, size: usize) -> Outcome {
 }
 
 fn emulated(
-    precision: Elements,
+    precision: GpuPrecision,
     mode: Mode,
     padding: Padding,
     (images, room): (usize, usize),
@@ -83,7 +83,7 @@ fn emulated(
 
 fn on_device(
     queue: &Arc<dyn Queue>,
-    precision: Elements,
+    precision: GpuPrecision,
     padding: Padding,
     (images, room): (usize, usize),
     (size, max_size): (usize, usize),
@@ -129,7 +129,7 @@ fn gradients_are_those_of_the_cpu() {
         let expected = on_the_cpu(padding, images, size);
         // Room for more images and larger ones than there are.
         let (images, sizes) = ((images, images + 2), (size, size + 9));
-        let found = emulated(Elements::F32, Mode::Forward, padding, images, sizes);
+        let found = emulated(GpuPrecision::F32, Mode::Forward, padding, images, sizes);
         let (loss, other) = (found.output.loss, expected.output.loss);
         assert!((loss - other).abs() < 1e-5 * other.abs(), "{loss}, {other}");
         let (all, worst, name) = difference(&found.gradients, &expected.gradients);
@@ -141,7 +141,7 @@ fn gradients_are_those_of_the_cpu() {
 
 #[test]
 fn on_a_gpu_gradients_are_those_of_the_cpu() {
-    for (precision, tolerance) in [(Elements::F32, 1e-4), (Elements::Bf16, 0.15)] {
+    for (precision, tolerance) in [(GpuPrecision::F32, 1e-4), (GpuPrecision::Bf16, 0.15)] {
         let Some(queue) = gpu(precision) else { return };
         let expected = on_the_cpu(Padding::Symmetric, 9, 75);
         let run = || on_device(&queue, precision, Padding::Symmetric, (9, 11), (75, 80));
@@ -156,7 +156,7 @@ fn on_a_gpu_gradients_are_those_of_the_cpu() {
 fn bf16_gradients_differ_by_its_rounding_and_no_order_matters() {
     let expected = on_the_cpu(Padding::Symmetric, 4, 40);
     let run = |precision, mode| emulated(precision, mode, Padding::Symmetric, (4, 5), (40, 40));
-    for precision in [Elements::Bf16, Elements::F32] {
+    for precision in [GpuPrecision::Bf16, GpuPrecision::F32] {
         let found = run(precision, Mode::Forward);
         let again = run(precision, Mode::Backward);
         let bits = |outcome: &Outcome| -> Vec<u32> {
@@ -193,9 +193,9 @@ fn learners_take_the_steps_of_the_cpu_and_go_on_from_its_checkpoints() {
             )
         };
         let on_a_gpu = || -> Box<dyn Learn> {
-            let queue = Emulated::queue(Elements::F32, Mode::Forward);
+            let queue = Emulated::queue(GpuPrecision::F32, Mode::Forward);
             let (settings, updates) = (settings(images, size), updates.clone());
-            let precision = Elements::F32;
+            let precision = GpuPrecision::F32;
             let learner =
                 GpuLearner::new(&queue, precision, &architecture, &weights, settings, updates);
             Box::new(learner.unwrap())
@@ -305,7 +305,7 @@ fn an_average_of_the_weights_is_kept_without_waiting() {
     let (images, size) = (2, 32);
     let (pixels, targets) = batch(images, size);
     let waits = |average| {
-        let queue = Emulated::queue(Elements::F32, Mode::Forward);
+        let queue = Emulated::queue(GpuPrecision::F32, Mode::Forward);
         let counting = Arc::new(Waits(queue, AtomicUsize::new(0)));
         let queue: Arc<dyn Queue> = counting.clone();
         let updates = Updates {
@@ -317,7 +317,7 @@ fn an_average_of_the_weights_is_kept_without_waiting() {
         };
         let settings = settings(images, size);
         let mut learner =
-            GpuLearner::new(&queue, Elements::F32, &architecture, &weights, settings, updates)
+            GpuLearner::new(&queue, GpuPrecision::F32, &architecture, &weights, settings, updates)
                 .unwrap();
         learner.step(&pixels, size, &targets, 0.01, 1).unwrap();
         let before = counting.1.load(Ordering::Relaxed);

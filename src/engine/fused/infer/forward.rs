@@ -23,7 +23,7 @@ use super::{
     packed::{BlockLayers, NetworkLayers, RELEASED},
     pixels::Pixels,
     profile::{Clock, LayerKind},
-    scratch::{Activations, Operands, Pool, RowScratch, Scratch},
+    scratch::{Activations, Operands, Pool, Prepared, RowScratch, Scratch},
 };
 
 /// Images that share a pass over the weights of the late layers.
@@ -189,51 +189,59 @@ impl<F: Format> ForwardPass<'_, F> {
         block: &BlockLayers<F>,
         images: usize,
     ) {
-        let mut input = replace(&mut scratch.input, Activations::lent());
         if block.expand.is_some() {
             let plane = block.depthwise.input.pow(2);
-            let prepare = || self.prepare_input(&mut input, block.input_blocks, plane, images);
+            let prepare = || self.prepare_input(scratch, block.input_blocks, plane, images);
             clock.measure(LayerKind::Expand, prepare);
         }
-        let Activations { cells, wide, prepared } = &input;
-        let source = BlockInput::Planes { cells, operands: Operands::new(cells, prepared) };
+        let input = replace(&mut scratch.input, Activations::lent());
+        let prepared = replace(&mut scratch.prepared_input, Prepared::lent());
+        let Activations { cells, wide } = &input;
+        let source = BlockInput::Planes { cells, operands: Operands::new(cells, &prepared) };
         self.block(clock, scratch, row_scratch, block, images, source, wide);
+        scratch.prepared_input = prepared;
         scratch.input = replace(&mut scratch.output, input);
     }
 
-    /// Operands of the images' cells, where the format prepares them.
-    fn prepare_input(
-        &self,
-        input: &mut Activations<F>,
-        blocks: usize,
-        plane: usize,
-        images: usize,
-    ) {
+    /// Operands of the images' cells in `scratch.input`, where the format prepares them.
+    fn prepare_input(&self, scratch: &mut Scratch<F>, blocks: usize, plane: usize, images: usize) {
         if !F::PREPARES {
             return;
         }
-        let Activations { cells, prepared, .. } = input;
+        let Scratch { input, prepared_input, .. } = scratch;
         for i in 0..images {
-            let image = i * blocks * plane..(i + 1) * blocks * plane;
-            let operands = &mut prepared.operands[image.clone()];
-            let scales = &mut prepared.scales[i * plane..][..plane];
-            let work = Prepare {
-                cells: PlanesMut::new(&mut cells[image], blocks, plane, plane),
-                factors: None,
-                prepared: Some((PlanesMut::new(operands, blocks, plane, plane), scales)),
-            };
-            self.prepare(work, self.share(plane));
+            self.prepare(&mut input.cells, prepared_input, (i, blocks, plane), None);
         }
     }
 
+    /// Operands of an image's cells, of so many blocks of `plane` pixels, times their factors.
+    pub(super) fn prepare(
+        &self,
+        cells: &mut [F::Cell],
+        prepared: &mut Prepared<F>,
+        (image, blocks, plane): (usize, usize, usize),
+        factors: Option<(&[Line], usize)>,
+    ) {
+        let own = image * blocks * plane..(image + 1) * blocks * plane;
+        let work = Prepare {
+            cells: PlanesMut::new(&mut cells[own.clone()], blocks, plane, plane),
+            factors,
+            prepared: F::PREPARES.then(|| {
+                let operands = PlanesMut::new(&mut prepared.operands[own], blocks, plane, plane);
+                (operands, &mut prepared.scales[image * plane..][..plane])
+            }),
+        };
+        self.prepare_pixels(work, self.share(plane));
+    }
+
     /// Does `work` in pieces of at most `share` pixels.
-    pub(super) fn prepare(&self, work: Prepare<'_, F>, share: usize) {
+    fn prepare_pixels(&self, work: Prepare<'_, F>, share: usize) {
         if work.pixels() <= share {
             return F::prepare(self.own, work);
         }
         let middle = work.pixels() / 2;
         let (mine, others) = work.split(middle);
-        rayon::join(|| self.prepare(mine, share), || self.prepare(others, share));
+        rayon::join(|| self.prepare_pixels(mine, share), || self.prepare_pixels(others, share));
     }
 
     /// Factors of the expanded channels, from their means in `scratch.pool`.
@@ -317,14 +325,14 @@ impl<F: Format> ForwardPass<'_, F> {
         to: Rows<'_>,
     ) {
         let (head, classifier) = (&self.layers.head, &self.layers.classifier);
-        let Scratch { input, pool, squeezed, .. } = scratch;
         let (in_blocks, plane) = (blocks(head.channels), self.layers.side.pow(2));
-        self.prepare_input(input, in_blocks, plane, images);
+        self.prepare_input(scratch, in_blocks, plane, images);
+        let Scratch { input, prepared_input, pool, squeezed, .. } = scratch;
         let pool = &mut pool[..head.blocks * images];
         let Rows { logits, features, maps } = to;
         let mut map_rows = maps.chunks_exact_mut((maps.len() / images).max(1));
         let maps = from_fn(|_| map_rows.next().unwrap_or_default());
-        let operands = Operands::new(&input.cells, &input.prepared);
+        let operands = Operands::new(&input.cells, prepared_input);
         self.features(row_scratch, operands, images, &head.panels, pool, maps);
         for (i, row) in features.chunks_exact_mut((features.len() / images).max(1)).enumerate() {
             for (b, row) in row.chunks_mut(BLOCK).enumerate() {
@@ -417,7 +425,7 @@ impl<F: Format> ForwardPass<'_, F> {
                 self.stem_rows(&mut image, p, y..y + 1, |_| y * side, output, plane);
             }
         }
-        let Activations { cells, wide, .. } = &mut scratch.input;
+        let Activations { cells, wide } = &mut scratch.input;
         for (cell, line) in cells.iter_mut().zip(&scratch.stem) {
             *cell = F::narrow(line);
         }

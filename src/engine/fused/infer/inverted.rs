@@ -10,9 +10,7 @@
 
 use std::ops::Range;
 
-use hiwl_kernels::{
-    Depthwise, Format, Launch, Line, Output, PlanesMut, Pointwise, Prepare, ScaleWeights,
-};
+use hiwl_kernels::{Depthwise, Format, Launch, Line, Output, PlanesMut, Pointwise, ScaleWeights};
 
 use super::{
     forward::ForwardPass,
@@ -44,11 +42,11 @@ impl<F: Format> BlockInput<'_, F> {
     /// Of one of the images, of so many blocks of `plane` pixels.
     fn image(self, image: usize, blocks: usize, plane: usize) -> Self {
         match self {
-            Self::Planes { cells, operands } if image > 0 => Self::Planes {
+            Self::Planes { cells, operands } => Self::Planes {
                 cells: &cells[image * blocks * plane..],
                 operands: operands.image(image, blocks, plane),
             },
-            alone => alone,
+            stem @ Self::Stem(_) => stem,
         }
     }
 }
@@ -356,25 +354,16 @@ impl<F: Format> ForwardPass<'_, F> {
     ) {
         let (layer, product) = (&block.depthwise, &block.project.product);
         let plane = layer.output.pow(2);
-        let (input_image, output_image) = (layer.blocks * plane, product.blocks * plane);
-        let Scratch { expanded, prepared, factors, weights, output, .. } = scratch;
+        let output_image = product.blocks * plane;
+        let Scratch { expanded, prepared_expanded, factors, weights, output, .. } = scratch;
         let factors_in_pixels = block.project.scaled_weights() == 0;
         if factors_in_pixels {
             for i in 0..images {
-                let image = i * input_image..(i + 1) * input_image;
-                let of_image = |planes| PlanesMut::new(planes, layer.blocks, plane, plane);
-                let work = Prepare {
-                    cells: PlanesMut::new(&mut expanded[image.clone()], layer.blocks, plane, plane),
-                    factors: Some((&factors[i..], images)),
-                    prepared: F::PREPARES.then(|| {
-                        let scales = &mut prepared.scales[i * plane..][..plane];
-                        (of_image(&mut prepared.operands[image]), scales)
-                    }),
-                };
-                self.prepare(work, self.share(plane));
+                let factors = Some((&factors[i..], images));
+                self.prepare(expanded, prepared_expanded, (i, layer.blocks, plane), factors);
             }
         }
-        let operands = Operands::new(expanded, prepared);
+        let operands = Operands::new(expanded, prepared_expanded);
         let step = if images == 1 { product.panels.len() } else { 1 };
         for first in (0..product.panels.len()).step_by(step) {
             let panels = first..first + step;

@@ -13,7 +13,7 @@ use super::{
 use crate::engine::{Infer, Normalisation, Precision};
 use crate::model::{
     architecture::{Architecture, Padding},
-    weights::WeightsError,
+    weights::{Weights, WeightsError},
 };
 use crate::near;
 
@@ -48,6 +48,18 @@ fn tolerance(precision: Precision) -> f64 {
     }
 }
 
+fn packed(
+    architecture: &Architecture,
+    classes: usize,
+    size: usize,
+    weights: &Weights,
+    (backend, precision): (Backend, Precision),
+) -> PackedNetwork {
+    let normalisation = NORMALISATION;
+    PackedNetwork::with(architecture, classes, size, weights, normalisation, backend, precision)
+        .unwrap()
+}
+
 /// The largest difference from the reference over the largest logit.
 fn error(
     architecture: &Architecture,
@@ -56,16 +68,7 @@ fn error(
     (backend, precision): (Backend, Precision),
 ) -> f64 {
     let weights = random_weights(architecture, classes, 5);
-    let network = PackedNetwork::with(
-        architecture,
-        classes,
-        size,
-        &weights,
-        NORMALISATION,
-        backend,
-        precision,
-    )
-    .unwrap();
+    let network = packed(architecture, classes, size, &weights, (backend, precision));
     let image = random_image(size, 6);
     let mut logits = vec![f32::NAN; classes];
     network.forward(&[&image], &mut logits);
@@ -120,16 +123,7 @@ fn what_overflows_is_seen_in_the_logits() {
         values[of_channel..2 * of_channel].fill(3e38);
         let tensor = Tensor::from_vec(values, tensor.dims(), &Device::Cpu).unwrap();
         weights.insert(name, tensor);
-        let network = PackedNetwork::with(
-            &architecture,
-            classes,
-            size,
-            &weights,
-            NORMALISATION,
-            backend,
-            precision,
-        )
-        .unwrap();
+        let network = packed(&architecture, classes, size, &weights, (backend, precision));
         let mut logits = vec![0.0; classes];
         network.forward(&[&random_image(size, 6)], &mut logits);
         let none = logits.iter().all(|logit| !logit.is_finite());
@@ -145,16 +139,7 @@ fn logits_depend_on_neither_batch_nor_threads() {
     let images: Vec<_> = (0..11).map(|seed| random_image(size, seed)).collect();
     let images: Vec<_> = images.iter().map(Vec::as_slice).collect();
     for (backend, precision) in available() {
-        let network = PackedNetwork::with(
-            &architecture,
-            classes,
-            size,
-            &weights,
-            NORMALISATION,
-            backend,
-            precision,
-        )
-        .unwrap();
+        let network = packed(&architecture, classes, size, &weights, (backend, precision));
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut alone = vec![0.0; images.len() * classes];
         for (image, logits) in images.iter().zip(alone.chunks_mut(classes)) {

@@ -67,7 +67,7 @@ impl<F: Format> Projection<F> {
         self.scaled.as_ref().map(|product| product.weights(&product.panels[panel]))
     }
 
-    /// Elements of the weights, if factors go into them.
+    /// GpuPrecision of the weights, if factors go into them.
     pub fn scaled_weights(&self) -> usize {
         self.scaled.as_ref().map_or(0, |_| self.product.all_weights().len())
     }

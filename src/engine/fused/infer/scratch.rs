@@ -26,6 +26,11 @@ impl<F: Format> Prepared<F> {
             scales: vec![PixelScale::NONE; room(pixels)],
         }
     }
+
+    /// Nothing, for the time that the buffers are lent elsewhere.
+    pub fn lent() -> Self {
+        Self { operands: Vec::new(), scales: Vec::new() }
+    }
 }
 
 /// What a product multiplies: planes of the images in order.
@@ -72,23 +77,17 @@ pub(super) struct Activations<F: Format> {
     pub cells: Vec<F::Cell>,
     /// The same in f32 where a residual needs them and the format is another.
     pub wide: Vec<Line>,
-    /// The same as the next product multiplies them, where they have to be prepared.
-    pub prepared: Prepared<F>,
 }
 
 impl<F: Format> Activations<F> {
-    fn new(cells: usize, pixels: usize) -> Self {
+    fn new(cells: usize) -> Self {
         let wide = if F::WIDE { cells } else { 0 };
-        Self {
-            cells: vec![F::ZERO; cells],
-            wide: vec![Line::ZERO; wide],
-            prepared: Prepared::new(cells, pixels),
-        }
+        Self { cells: vec![F::ZERO; cells], wide: vec![Line::ZERO; wide] }
     }
 
     /// Nothing, for the time that the buffers are lent elsewhere.
     pub fn lent() -> Self {
-        Self { cells: Vec::new(), wide: Vec::new(), prepared: Prepared::new(0, 0) }
+        Self { cells: Vec::new(), wide: Vec::new() }
     }
 }
 
@@ -97,6 +96,8 @@ impl<F: Format> Activations<F> {
 pub(super) struct Scratch<F: Format> {
     /// Input of a block.
     pub input: Activations<F>,
+    /// The same as an expansion, or the head, multiplies it, where it has to be prepared.
+    pub prepared_input: Prepared<F>,
     /// Output of a block.
     pub output: Activations<F>,
     /// What each image of a group brings from the blocks it passed alone.
@@ -106,7 +107,7 @@ pub(super) struct Scratch<F: Format> {
     /// The depthwise convolution's output.
     pub expanded: Vec<F::Cell>,
     /// The same times its factors, where it has to be prepared for the projection.
-    pub prepared: Prepared<F>,
+    pub prepared_expanded: Prepared<F>,
     /// Sums over the pixels of one image, `[blocks][strips]`.
     pub sums: Vec<Line>,
     /// Means over the pixels, `[blocks][images]`.
@@ -153,12 +154,13 @@ impl<F: Format> Scratch<F> {
         let small = |lines: usize| vec![Line::ZERO; GROUP * lines];
         let of = |count: &dyn Fn(&BlockLayers<F>) -> usize| largest(layers, |_, b| count(b));
         Self {
-            input: Activations::new(activations, pixels),
-            output: Activations::new(activations, pixels),
-            gathered: Activations::new(activations, pixels),
+            input: Activations::new(activations),
+            output: Activations::new(activations),
+            gathered: Activations::new(activations),
+            prepared_input: Prepared::new(activations, pixels),
             stem: vec![Line::ZERO; if layers.takes_in_stem() { 0 } else { stem }],
             expanded: vec![F::ZERO; room],
-            prepared: Prepared::new(room, pixels),
+            prepared_expanded: Prepared::new(room, pixels),
             sums: vec![Line::ZERO; of(&|b| b.depthwise.blocks * b.depthwise.strips())],
             pool: small(of(&|b| b.depthwise.blocks).max(layers.head.blocks)),
             squeezed: small(of(&|b| b.squeeze.blocks).max(layers.classifier.blocks)),

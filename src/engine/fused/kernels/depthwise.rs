@@ -13,7 +13,7 @@ use super::{
     format::{Format, FormatOn},
     lines::{BLOCK, Line},
     planes::PlanesMut,
-    simd::{Kernel, Simd, unrolled},
+    simd::{Kernel, Simd, load_line, store_line, unrolled},
 };
 
 /// The shape of a depthwise convolution's plane and of the ring of input rows
@@ -123,7 +123,7 @@ impl<F: Format> Depthwise<'_, F> {
                     let output_block = block * self.output.stride();
                     let output = self.output.as_mut_ptr().add(output_block);
                     let weights = self.weights.as_ptr().add(block * K * K).cast::<f32>().add(lanes);
-                    let bias = s.load(self.bias.as_ptr().add(block).cast::<f32>().add(lanes));
+                    let bias = load_line(s, self.bias.as_ptr().add(block), lanes);
                     let sums = self.sums.as_mut_ptr().add(block * self.sums.stride());
                     let mut sum = s.splat(0.0);
                     for y in self.rows.clone() {
@@ -147,7 +147,7 @@ impl<F: Format> Depthwise<'_, F> {
                         }
                         sum = s.add(sum, row_sum);
                     }
-                    s.store(sums.cast::<f32>().add(lanes), sum);
+                    store_line(s, sums, lanes, sum);
                 }
             }
         }

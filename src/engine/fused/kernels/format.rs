@@ -19,7 +19,9 @@ use super::{
     lines::{BLOCK, Line},
     pointwise::Pointwise,
     prepare::{PixelScale, Prepare},
-    simd::{HalfSimd, Simd, dot_products, outer_product, silu2, silu2_coarse},
+    simd::{
+        HalfSimd, Simd, dot_products, load_line, outer_product, silu2, silu2_coarse, store_line,
+    },
 };
 
 /// A way to hold and multiply numbers.
@@ -243,8 +245,8 @@ impl<S: Simd> FormatOn<S> for F32 {
 
     #[inline(always)]
     unsafe fn begin(s: S, bias: *const Line, lane: usize) -> S::Vector {
-        // SAFETY: the caller's promise; lines are aligned for any vector.
-        unsafe { s.load(bias.cast::<f32>().add(lane)) }
+        // SAFETY: the caller's promise.
+        unsafe { load_line(s, bias, lane) }
     }
 
     #[inline(always)]
@@ -292,13 +294,13 @@ impl<S: Simd> FormatOn<S> for F32 {
     #[inline(always)]
     unsafe fn load(s: S, from: *const Line, lane: usize) -> S::Vector {
         // SAFETY: the caller's promise.
-        unsafe { s.load(from.cast::<f32>().add(lane)) }
+        unsafe { load_line(s, from, lane) }
     }
 
     #[inline(always)]
     unsafe fn store(s: S, to: *mut Line, lane: usize, value: S::Vector) {
         // SAFETY: the caller's promise.
-        unsafe { s.store(to.cast::<f32>().add(lane), value) }
+        unsafe { store_line(s, to, lane, value) }
     }
 
     #[inline(always)]
@@ -319,8 +321,8 @@ impl<S: Simd> ScaledOn<S> for F32 {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let weights = s.load(from.cast::<f32>().add(lane));
-            s.store(to.cast::<f32>().add(lane), s.mul(weights, s.splat(factors[0])));
+            let weights = load_line(s, from, lane);
+            store_line(s, to, lane, s.mul(weights, s.splat(factors[0])));
         }
     }
 }
@@ -391,8 +393,8 @@ impl<S: HalfSimd> FormatOn<S> for Bf16 {
 
     #[inline(always)]
     unsafe fn begin(s: S, bias: *const Line, lane: usize) -> S::Vector {
-        // SAFETY: the caller's promise; lines are aligned for any vector.
-        unsafe { s.load(bias.cast::<f32>().add(lane)) }
+        // SAFETY: the caller's promise.
+        unsafe { load_line(s, bias, lane) }
     }
 
     #[inline(always)]
@@ -468,7 +470,7 @@ impl<S: HalfSimd> ScaledOn<S> for Bf16 {
         // SAFETY: the caller's promise.
         unsafe {
             let of = |channel: usize| {
-                let weights = s.load(from.add(channel * distance).cast::<f32>().add(lane));
+                let weights = load_line(s, from.add(channel * distance), lane);
                 s.mul(weights, s.splat(factors[channel]))
             };
             s.store_pairs(to.cast::<u16>().add(2 * lane), of(0), of(1));

@@ -2,8 +2,8 @@
 //!
 //! Each pixel has a scale of its own, from the least to the largest of its channels, found
 //! when it is about to be multiplied; each output's weights have one, from their largest
-//! magnitude (what is called dynamic quantisation by token and by channel: Yao et al. 2022,
-//! arXiv:2206.01861, section 3.2). So nothing has to be calibrated, nothing is ever cut off,
+//! magnitude (dynamic quantisation by token, of weights by channel: Yao et al. 2022,
+//! arXiv:2206.01861). So nothing has to be calibrated, nothing is ever cut off,
 //! and what one pixel holds changes no other. All else, what is between layers and what
 //! residuals add up too, stays in f32.
 
@@ -17,7 +17,7 @@ use super::{
     lines::{BLOCK, Line},
     prepare::{PixelScale, Prepare},
     quantise::Quantise,
-    simd::LIMIT,
+    simd::{LIMIT, load_line, store_line},
 };
 
 /// Numbers rounded to eight bits where they are multiplied.
@@ -132,7 +132,7 @@ impl<S: ByteSimd> FormatOn<S> for Int8 {
         // Σ (low + step · byte) · unit · weight.
         // SAFETY: the caller's promise; lines are aligned for any vector.
         unsafe {
-            let of = |line: *const Line| s.load(line.cast::<f32>().add(lane));
+            let of = |line| load_line(s, line, lane);
             let PixelScale { low, step } = *scale;
             let rest =
                 s.mul_add(s.splat(low), of(&raw const (*bias).sum), of(&raw const (*bias).bias));
@@ -173,13 +173,13 @@ impl<S: ByteSimd> FormatOn<S> for Int8 {
     #[inline(always)]
     unsafe fn load(s: S, from: *const Line, lane: usize) -> S::Vector {
         // SAFETY: the caller's promise.
-        unsafe { s.load(from.cast::<f32>().add(lane)) }
+        unsafe { load_line(s, from, lane) }
     }
 
     #[inline(always)]
     unsafe fn store(s: S, to: *mut Line, lane: usize, value: S::Vector) {
         // SAFETY: the caller's promise.
-        unsafe { s.store(to.cast::<f32>().add(lane), value) }
+        unsafe { store_line(s, to, lane, value) }
     }
 
     /// To about 2e-4 of its value (5e-4 with AVX2's estimate of the reciprocal), finer than

@@ -40,12 +40,12 @@ impl<'a, T> PlanesMut<'a, T> {
         self.blocks
     }
 
-    /// Elements of each run.
+    /// GpuPrecision of each run.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Elements from the start of a run to that of the next.
+    /// GpuPrecision from the start of a run to that of the next.
     pub fn stride(&self) -> usize {
         self.stride
     }

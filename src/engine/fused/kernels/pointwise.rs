@@ -15,7 +15,7 @@ use super::{
     lines::{BLOCK, Line, blocks},
     planes::PlanesMut,
     prepare::PixelScale,
-    simd::{Kernel, Simd, max_pixels, unrolled},
+    simd::{Kernel, Simd, load_line, max_pixels, store_line, unrolled},
 };
 
 /// One panel of a 1×1 convolution over a rectangle of pixels.
@@ -295,15 +295,15 @@ impl<F: Format, const P: usize, const V: usize> Tiles<F, P, V> {
             if !self.residual.is_null() {
                 unrolled!(I in 0..V, up to 4 => {
                     unrolled!(J in 0..P, up to 14 => {
-                        let from = self.residual.add(at(I, J)).cast::<f32>().add(lane(I));
-                        acc[J][I] = s.add(acc[J][I], s.load(from));
+                        let residual = load_line(s, self.residual.add(at(I, J)), lane(I));
+                        acc[J][I] = s.add(acc[J][I], residual);
                     });
                 });
             }
             if !self.lines.is_null() {
                 unrolled!(I in 0..V, up to 4 => {
                     unrolled!(J in 0..P, up to 14 => {
-                        s.store(self.lines.add(at(I, J)).cast::<f32>().add(lane(I)), acc[J][I]);
+                        store_line(s, self.lines.add(at(I, J)), lane(I), acc[J][I]);
                     });
                 });
             }

@@ -15,7 +15,7 @@ use super::{
     format::Format,
     lines::{BLOCK, Line},
     prepare::{PixelScale, Prepare},
-    simd::{Kernel, Simd, unrolled},
+    simd::{Kernel, Simd, load_line, unrolled},
 };
 
 /// Rounds pixels to bytes.
@@ -84,14 +84,13 @@ impl Planes {
         block: usize,
         lane: usize,
     ) -> S::Vector {
-        // SAFETY: the caller's promise; lines are aligned for any vector.
+        // SAFETY: the caller's promise.
         unsafe {
-            let value = s.load(cells.add(block * self.cell_block).cast::<f32>().add(lane));
+            let value = load_line(s, cells.add(block * self.cell_block), lane);
             if !SCALED {
                 return value;
             }
-            let factors = self.factors.add(block * self.factor_block).cast::<f32>().add(lane);
-            s.mul(value, s.load(factors))
+            s.mul(value, load_line(s, self.factors.add(block * self.factor_block), lane))
         }
     }
 

@@ -8,6 +8,8 @@
 
 #![allow(unsafe_code, reason = "loads and stores through pointers")]
 
+use super::lines::Line;
+
 /// An instruction set, as a token that proves that the processor has it.
 pub trait Simd: Copy {
     /// A vector of [`Self::LANES`] values.
@@ -232,6 +234,26 @@ pub const fn max_pixels(many_registers: bool, vectors: usize) -> usize {
         (false, 3) => 3,
         (false, _) => 2,
     }
+}
+
+/// Loads a vector of a line, from lane `lane` on.
+///
+/// # Safety
+/// `from` must be readable, and `lane` a multiple of LANES below BLOCK.
+#[inline(always)]
+pub unsafe fn load_line<S: Simd>(s: S, from: *const Line, lane: usize) -> S::Vector {
+    // SAFETY: the caller's promise; lines are aligned for any vector.
+    unsafe { s.load(from.cast::<f32>().add(lane)) }
+}
+
+/// Stores a vector into a line, from lane `lane` on.
+///
+/// # Safety
+/// `to` must be writable, and `lane` a multiple of LANES below BLOCK.
+#[inline(always)]
+pub unsafe fn store_line<S: Simd>(s: S, to: *mut Line, lane: usize, value: S::Vector) {
+    // SAFETY: the caller's promise; lines are aligned for any vector.
+    unsafe { s.store(to.cast::<f32>().add(lane), value) }
 }
 
 /// One step of a matrix product on a tile of `P` pixels × `V` vectors: adds the
